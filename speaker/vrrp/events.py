@@ -1,0 +1,76 @@
+"""What can happen to a Virtual Router; each is a value, none is invalid by construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vrrp.constants import TransitionReason
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """The router begins: it waits one Active_Down_Interval as Backup (RFC 9568 §6.4.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """A replaced engine goes on as Active: its predecessor advertised within one interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """The router ends; an Active Router releases with priority 0 (RFC 9568 §6.4.3)."""
+
+    reason: TransitionReason = TransitionReason.SHUTDOWN
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineReached:
+    """The clock passed ``next_deadline_ns()``."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdvertisementReceived:
+    """A valid advertisement of a configured peer; ``source`` is its packed address."""
+
+    source: bytes
+    priority: int
+    max_advertise_interval_cs: int
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityChanged:
+    """The effective priority moved, 1 to 254."""
+
+    priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationChanged:
+    """The configuration moved under the running router (architecture §4.12).
+
+    ``adver_interval_ns`` is a multiple of ten milliseconds up to 40.95 s.
+    """
+
+    adver_interval_ns: int
+    preempt_mode: bool
+    source: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FaultChanged:
+    """The node became unable to hold the addresses, or able again."""
+
+    faulty: bool
+
+
+Event = (
+    Startup
+    | Resume
+    | Shutdown
+    | DeadlineReached
+    | AdvertisementReceived
+    | PriorityChanged
+    | ConfigurationChanged
+    | FaultChanged
+)

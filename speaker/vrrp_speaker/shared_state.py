@@ -48,6 +48,15 @@ class FencingReason(StrEnum):
     LEFT_OVER = "left_over"
 
 
+class EngineFault(StrEnum):
+    """What the engine itself finds wrong with holding an address; names as in NodeConfig status."""
+
+    INTERFACE_DOWN = "InterfaceDown"
+    SOURCE_ADDRESS_MISSING = "SourceAddressMissing"
+    ADDRESS_INSTALL_FAILED = "AddressInstallFailed"
+
+
+FAULTS = tuple(EngineFault)
 STATES = tuple(State)
 REASONS = tuple(TransitionReason)
 REJECTIONS = tuple(RejectReason)
@@ -85,6 +94,7 @@ S_ADDRESS_PRESENT = 64
 S_RESTORED = 72
 S_DUAL_ACTIVE = 80
 S_VRID = 88
+S_FAULTS = 96  # bit set, by index in FAULTS
 S_TRANSITION_COUNTS = 256  # unsigned 32-bit [from][to][reason]
 S_PEERS = 1024  # MAX_PEERS × (received, last heard)
 
@@ -115,6 +125,7 @@ class RouterState:
     addresses_restored: int
     dual_active_ns: int
     vrid: int
+    faults: tuple[str, ...]
     peers: tuple[PeerState, ...]
     transition_counts: tuple[tuple[str, str, str, int], ...]
 
@@ -270,7 +281,9 @@ def _decode(data: bytes) -> EngineState:
             zip(map(str, KINDS), _counters(data, H_ANNOUNCED, len(KINDS)), strict=True)
         ),
         announcement_queue_length=header[H_QUEUE_LENGTH // 8],
-        fencing=dict(zip(map(str, FENCINGS), _counters(data, H_FENCED, len(FENCINGS)), strict=True)),
+        fencing=dict(
+            zip(map(str, FENCINGS), _counters(data, H_FENCED, len(FENCINGS)), strict=True)
+        ),
         events_dropped=header[H_EVENTS_DROPPED // 8],
         send_errors=header[H_SEND_ERRORS // 8],
         routers={
@@ -282,7 +295,7 @@ def _decode(data: bytes) -> EngineState:
 
 
 def _decode_router(data: bytes, start: int) -> RouterState:
-    fields = _counters(data, start, 12)
+    fields = _counters(data, start, 13)
     numbers = _counters(data, start + S_PEERS, 2 * MAX_PEERS)
     return RouterState(
         state=str(STATES[fields[S_STATE // 8]]),
@@ -296,6 +309,7 @@ def _decode_router(data: bytes, start: int) -> RouterState:
         addresses_restored=fields[S_RESTORED // 8],
         dual_active_ns=fields[S_DUAL_ACTIVE // 8],
         vrid=fields[S_VRID // 8],
+        faults=tuple(str(f) for bit, f in enumerate(FAULTS) if fields[S_FAULTS // 8] >> bit & 1),
         peers=tuple(PeerState(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)),
         transition_counts=_decode_transitions(data, start),
     )

@@ -1,0 +1,62 @@
+"""What is left to do when no engine can run: release, and leave no address behind.
+
+Executed by the supervisor (architecture §4.6), so it needs nothing but the program file, the
+shared state and the kernel.
+"""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+
+from vrrp.constants import PRIORITY_RELEASE, State
+from vrrp_speaker import shared_state as shm
+from vrrp_speaker.engine.netlink import (
+    ADDRESS_PROTOCOL,
+    AddressNews,
+    RequestSocket,
+    delete_address_request,
+)
+from vrrp_speaker.engine.program import ProgramError, load_program
+from vrrp_speaker.engine.routers import new_router
+from vrrp_speaker.engine.transport import Transport
+from vrrp_speaker.shared_state import FencingReason, SharedState
+
+
+def execute_last_will(shared: SharedState, program_path: str) -> None:
+    """Send priority 0 for every router left Active and remove every address with our mark.
+
+    Raises:
+        OSError: the kernel gives no sockets; the leases end by themselves.
+    """
+    _release(shared, program_path)
+    requests = RequestSocket()
+    try:
+        for news in requests.dump():
+            if isinstance(news, AddressNews) and news.protocol == ADDRESS_PROTOCOL:
+                requests.request(delete_address_request(news))
+                shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LAST_WILL))
+    finally:
+        requests.close()
+
+
+def _release(shared: SharedState, program_path: str) -> None:
+    try:
+        program = load_program(program_path)
+    except ProgramError:
+        return  # nobody to tell by name; the addresses go all the same
+    transport = Transport()
+    try:
+        for router_program in program.routers:
+            offset = shm.slot_offset(router_program.slot)
+            if shared.get(offset + shm.S_STATE) != shm.STATES.index(State.ACTIVE):
+                continue
+            router = new_router(
+                router_program, input_faults=False, priority=router_program.base_priority
+            )
+            message = router.message(PRIORITY_RELEASE)
+            transport.send(message, router_program.source, router.destinations)
+            shared.set(offset + shm.S_STATE, shm.STATES.index(State.INITIALIZE))
+            shared.set(offset + shm.S_SINCE, monotonic_ns())
+            shared.set(offset + shm.S_ADDRESS_PRESENT, 0)
+    finally:
+        transport.close()

@@ -1,0 +1,235 @@
+"""The engine's loop: deadlines first, then what was received, then announcements.
+
+One turn: write the heartbeat; handle every deadline that has passed; take in a bounded batch of
+datagrams, netlink news and agent messages; send due announcements; wait for the next of these.
+Nothing here waits for the agent, the API server or a disk.
+"""
+
+from __future__ import annotations
+
+import heapq
+import select
+from collections.abc import Callable
+from time import monotonic_ns
+
+from vrrp.constants import RejectReason, State
+from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Shutdown
+from vrrp.validation import Accepted, validate_datagram
+from vrrp_speaker import shared_state as shm
+from vrrp_speaker.engine.agent_link import AgentLink
+from vrrp_speaker.engine.announcer import Announcer
+from vrrp_speaker.engine.netlink import AddressNews, NewsLostError, NewsSocket, RequestSocket
+from vrrp_speaker.engine.node_network import NodeNetwork
+from vrrp_speaker.engine.router_table import RouterTable
+from vrrp_speaker.engine.routers import Executor, RunningRouter
+from vrrp_speaker.engine.transport import Transport
+from vrrp_speaker.shared_state import SharedState
+
+HEARTBEAT_NS = 100_000_000
+"""The longest wait: the supervisor and /healthz expect a turn at least this often."""
+_BATCH = 64
+_REJECTIONS = {reason: shm.H_REJECTED + 8 * i for i, reason in enumerate(shm.REJECTIONS)}
+
+
+class Loop:
+    """Runs the node's Virtual Routers until ``stop`` is called."""
+
+    def __init__(
+        self,
+        *,
+        shared: SharedState,
+        transport: Transport,
+        news: NewsSocket,
+        requests: RequestSocket,
+        announcer: Announcer,
+        agent: AgentLink,
+        executor: Executor,
+        table: RouterTable,
+        network: NodeNetwork,
+        handle_message: Callable[[dict[str, object], int], None],
+    ) -> None:
+        self._shared = shared
+        self._transport = transport
+        self._news = news
+        self._requests = requests
+        self._announcer = announcer
+        self._agent = agent
+        self._executor = executor
+        self._table = table
+        self._network = network
+        self._handle_message = handle_message
+        self._deadlines: list[tuple[int, str]] = []
+        self._stopping = False
+        self._epoll = select.epoll()
+        self._connection = -1
+
+    def stop(self) -> None:
+        """End the loop after this turn; every Active router releases first."""
+        self._stopping = True
+
+    def run(self, wakeup: int, parent: int) -> None:
+        """Turn until stopped.
+
+        Args:
+            wakeup: a descriptor that becomes readable when a signal arrived.
+            parent: a descriptor that reads end-of-file when the supervisor died.
+        """
+        for descriptor in (
+            self._transport.fileno(),
+            self._news.fileno(),
+            self._agent.listener.fileno(),
+            wakeup,
+            parent,
+        ):
+            self._epoll.register(descriptor, select.EPOLLIN)
+        self._schedule_all()
+        while not self._stopping:
+            now_ns = monotonic_ns()
+            self._shared.set(shm.H_HEARTBEAT, now_ns)
+            self._run_deadlines(now_ns)
+            self._announcer.run(now_ns)
+            ready = {fd for fd, _ in self._epoll.poll(self._wait_s(), 16)}
+            if parent in ready:
+                break
+            # A deadline that passed while we waited comes before anything that was received.
+            self._run_deadlines(monotonic_ns())
+            self._take_in(ready)
+        self._shut_down(monotonic_ns())
+
+    # Deadlines ------------------------------------------------------------------------------
+
+    def _wait_s(self) -> float:
+        now_ns = monotonic_ns()
+        due_ns = now_ns + HEARTBEAT_NS
+        if self._deadlines:
+            due_ns = min(due_ns, self._deadlines[0][0])
+        announcement_ns = self._announcer.next_deadline_ns()
+        if announcement_ns is not None:
+            due_ns = min(due_ns, announcement_ns)
+        return max(0, due_ns - now_ns) / 1e9
+
+    def schedule(self, router: RunningRouter) -> None:
+        """Queue the router's next deadline, unless an earlier entry will look at it anyway."""
+        deadline_ns = router.machine.next_deadline_ns()
+        if deadline_ns is None:
+            return
+        if router.queued_ns is None or deadline_ns < router.queued_ns:
+            router.queued_ns = deadline_ns
+            heapq.heappush(self._deadlines, (deadline_ns, router.program.name))
+
+    def _schedule_all(self) -> None:
+        for router in self._table.routers.values():
+            self.schedule(router)
+
+    def _run_deadlines(self, now_ns: int) -> None:
+        while self._deadlines and self._deadlines[0][0] <= now_ns:
+            queued_ns, name = heapq.heappop(self._deadlines)
+            router = self._table.routers.get(name)
+            if router is None or router.queued_ns != queued_ns:
+                continue  # removed, or a nearer entry replaced this one
+            router.queued_ns = None
+            deadline_ns = router.machine.next_deadline_ns()
+            if deadline_ns is not None and deadline_ns <= now_ns:
+                self._note_lateness(now_ns - deadline_ns)
+                self.handle(router, DeadlineReached(), now_ns)
+            else:
+                self.schedule(router)  # it moved on meanwhile, as in a Backup that hears the Active
+
+    def _note_lateness(self, late_ns: int) -> None:
+        bucket = len(shm.LATENESS_BOUNDS_NS)
+        for index, bound_ns in enumerate(shm.LATENESS_BOUNDS_NS):
+            if late_ns <= bound_ns:
+                bucket = index
+                break
+        self._shared.add(shm.H_LATENESS + 8 * bucket)
+        self._shared.add(shm.H_LATENESS_SUM, late_ns)
+
+    def handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
+        """Give one event to a router, do what it asks, and queue its next deadline."""
+        self._executor.perform(router, router.machine.handle(event, now_ns), now_ns)
+        if router.install_retry_ns:
+            self._table.refresh_faults(router, now_ns)
+        self.schedule(router)
+
+    # What came in -----------------------------------------------------------------------------
+
+    def _take_in(self, ready: set[int]) -> None:
+        if self._transport.fileno() in ready:
+            self._receive_advertisements()
+        if self._news.fileno() in ready:
+            self._receive_news()
+        if self._agent.listener.fileno() in ready:
+            connection = self._agent.accept()
+            if connection is not None:
+                self._connection = connection.fileno()
+                self._epoll.register(self._connection, select.EPOLLIN)
+        if self._connection in ready:
+            self._receive_messages()
+        self._table.retry_installs(monotonic_ns())
+        self._shared.set(shm.H_EVENTS_DROPPED, self._agent.dropped)
+        self._schedule_all_new()
+
+    def _schedule_all_new(self) -> None:
+        for router in self._table.take_changed():
+            self.schedule(router)
+
+    def _receive_advertisements(self) -> None:
+        for _ in range(_BATCH):
+            datagram = self._transport.receive()
+            if datagram is None:
+                return
+            now_ns = monotonic_ns()
+            result = validate_datagram(datagram, self._table.elections, self._table.peers)
+            if isinstance(result, RejectReason):
+                self._shared.add(_REJECTIONS[result])
+            else:
+                self._heard(result, now_ns)
+
+    def _heard(self, accepted: Accepted, now_ns: int) -> None:
+        advertisement = accepted.advertisement
+        router = self._table.by_vrid[advertisement.vrid]
+        self._table.count_heard(router, accepted, now_ns)
+        event = AdvertisementReceived(
+            accepted.source, advertisement.priority, advertisement.max_advertise_interval_cs
+        )
+        self.handle(router, event, now_ns)
+
+    def _receive_news(self) -> None:
+        concerns_programs = False
+        removed: list[AddressNews] = []
+        try:
+            for _ in range(_BATCH):
+                batch = self._news.receive()
+                if batch is None:
+                    break
+                for news in batch:
+                    concerns_programs |= self._network.learn(news)
+                    if isinstance(news, AddressNews) and not news.present:
+                        removed.append(news)
+        except NewsLostError:
+            self._network.reset(self._requests.dump())
+            concerns_programs = True
+            removed = self._table.missing_addresses()
+        # Faults first: an address that went with its link is not to be put back.
+        self._table.refresh_all_faults(monotonic_ns())
+        for news in removed:
+            self._table.restore_address(news, monotonic_ns())
+        if concerns_programs:
+            self._agent.send({"type": "links-changed"})
+
+    def _receive_messages(self) -> None:
+        for _ in range(_BATCH):
+            message = self._agent.receive()
+            if message is None:
+                return
+            if message:
+                self._handle_message(message, monotonic_ns())
+
+    # The end ------------------------------------------------------------------------------------
+
+    def _shut_down(self, now_ns: int) -> None:
+        """Release everything: priority 0 to the peers, addresses off."""
+        for router in self._table.routers.values():
+            self._executor.perform(router, router.machine.handle(Shutdown(), now_ns), now_ns)
+            assert router.machine.state is State.INITIALIZE
+        self._epoll.close()

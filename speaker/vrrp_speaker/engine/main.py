@@ -1,0 +1,195 @@
+"""The engine process: put together, run, and leave nothing behind.
+
+It runs in a child of the supervisor, forked with everything already imported.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic_ns
+from types import FrameType
+from typing import Any
+
+from vrrp.actions import StateChanged
+from vrrp_speaker import shared_state as shm
+from vrrp_speaker.engine.agent_link import AgentLink
+from vrrp_speaker.engine.announcer import Announcer
+from vrrp_speaker.engine.loop import Loop
+from vrrp_speaker.engine.netlink import (
+    ADDRESS_PROTOCOL,
+    AddressNews,
+    News,
+    NewsSocket,
+    RequestSocket,
+    delete_address_request,
+)
+from vrrp_speaker.engine.node_network import NodeNetwork
+from vrrp_speaker.engine.program import EngineProgram, ProgramError, load_program
+from vrrp_speaker.engine.router_table import RouterTable
+from vrrp_speaker.engine.routers import Executor
+from vrrp_speaker.engine.transport import Transport
+from vrrp_speaker.shared_state import FencingReason, SharedState
+
+_REAL_TIME_PRIORITY = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFiles:
+    """What the supervisor hands to an engine: shared state, program path, channel, lifeline."""
+
+    shared: SharedState
+    program_path: str
+    listener: socket.socket
+    parent: int
+    """Reads end-of-file once the supervisor is dead."""
+
+
+class Engine:
+    """Joins the parts; the agent's messages end here."""
+
+    def __init__(self, files: EngineFiles) -> None:
+        self._files = files
+        self._shared = files.shared
+        self._requests = RequestSocket()
+        self._network = NodeNetwork()
+        self._agent = AgentLink(files.listener)
+        self._announcer = Announcer(self._shared)
+        transport, news = Transport(), NewsSocket()
+        self._executor = Executor(
+            self._shared, transport, self._requests, self._announcer, self._report
+        )
+        self._table = RouterTable(self._shared, self._executor, self._network)
+        self._loop = Loop(
+            shared=self._shared,
+            transport=transport,
+            news=news,
+            requests=self._requests,
+            announcer=self._announcer,
+            agent=self._agent,
+            executor=self._executor,
+            table=self._table,
+            network=self._network,
+            handle_message=self._handle_message,
+        )
+
+    def run(self) -> None:
+        """Resume or start what the program file says, then loop until SIGTERM."""
+        wakeup = self._catch_signals()
+        found = self._requests.dump()
+        self._network.reset(found)
+        now_ns = monotonic_ns()
+        self._shared.set(shm.H_LOADED, 0)
+        program = self._stored_program()
+        self._remove_left_overs(found, program, now_ns)
+        if program is not None:
+            self._table.load(program, now_ns)
+        self._loop.run(wakeup, self._files.parent)
+
+    def _catch_signals(self) -> int:
+        readable, writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            self._loop.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.set_wakeup_fd(writable)
+        return readable
+
+    def _stored_program(self) -> EngineProgram | None:
+        if not os.path.exists(self._files.program_path):
+            return None
+        try:
+            return load_program(self._files.program_path)
+        except ProgramError:
+            return None  # the agent compiles a new one; it reports what is wrong
+
+    def _remove_left_overs(
+        self, found: list[News], program: EngineProgram | None, now_ns: int
+    ) -> None:
+        """Remove addresses with our mark, except those of a router that will resume."""
+        kept: set[tuple[int, bytes]] = set()
+        for router in program.routers if program else ():
+            if self._table.left_active(router, now_ns):
+                kept.update((a.ifindex, a.address) for a in router.addresses)
+        for news in found:
+            if not isinstance(news, AddressNews) or news.protocol != ADDRESS_PROTOCOL:
+                continue
+            if (news.ifindex, news.address) not in kept:
+                self._requests.request(delete_address_request(news))
+                self._shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LEFT_OVER))
+
+    # The agent's messages ---------------------------------------------------------------------
+
+    def _handle_message(self, message: dict[str, Any], now_ns: int) -> None:
+        match message.get("type"):
+            case "load":
+                self._load(now_ns)
+            case "inputs":
+                self._apply_inputs(message.get("routers"), now_ns)
+            case other:
+                self._agent.send({"type": "refused", "error": f"type: {other!r} is unknown"})
+
+    def _load(self, now_ns: int) -> None:
+        try:
+            program = load_program(self._files.program_path)
+        except ProgramError as error:
+            self._agent.send({"type": "refused", "error": str(error)})
+            return
+        self._table.load(program, now_ns)
+        self._agent.send({"type": "loaded", "generation": program.generation})
+
+    def _apply_inputs(self, routers: object, now_ns: int) -> None:
+        if not isinstance(routers, Mapping):
+            self._agent.send({"type": "refused", "error": "inputs.routers: not an object"})
+            return
+        inputs: dict[str, tuple[int, bool]] = {}
+        for name, values in routers.items():
+            priority = values.get("effectivePriority") if isinstance(values, Mapping) else None
+            if not isinstance(priority, int) or not 1 <= priority <= 254:
+                error = (
+                    f"inputs.routers.{name}.effectivePriority: {priority!r} (accepted: 1 to 254)"
+                )
+                self._agent.send({"type": "refused", "error": error})
+                return
+            inputs[str(name)] = (priority, bool(values.get("faults")))
+        self._table.apply_inputs(inputs, now_ns)
+
+    def _report(self, name: str, change: StateChanged, now_ns: int) -> None:
+        self._agent.send(
+            {
+                "type": "transition",
+                "sequence": self._shared.add(shm.H_SEQUENCE),
+                "name": name,
+                "from": str(change.before),
+                "to": str(change.after),
+                "reason": str(change.reason),
+                "monotonicNs": now_ns,
+            }
+        )
+
+
+def run_engine(files: EngineFiles) -> None:
+    """Run the engine in this process until SIGTERM or the supervisor's death."""
+    gc.disable()  # nothing here makes cycles in a steady state; a pause would cost deadlines
+    shared = files.shared
+    shared.set(shm.H_ENGINE_PID, os.getpid())
+    shared.add(shm.H_ENGINE_STARTS)
+    shared.set(shm.H_HEARTBEAT, monotonic_ns())
+    shared.set(shm.H_REAL_TIME, int(_request_real_time()))
+    Engine(files).run()
+
+
+def _request_real_time() -> bool:
+    """Ask for SCHED_RR; without the right to it the engine runs on, and a gauge shows it."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_REAL_TIME_PRIORITY))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,212 @@
+"""The little of rtnetlink that the engine needs at run time, parsed without dependencies.
+
+Requests are ready bytes from the compiler; here they are sent and acknowledged. News of links and
+addresses is parsed into values. Source: rtnetlink(7), include/uapi/linux/{netlink,rtnetlink,
+if_addr,if_link}.h. ``tests/netns`` checks the parser against pyroute2.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+ADDRESS_PROTOCOL = 112
+"""Our mark on every address we bind (IFA_PROTO), so that a later start recognises it."""
+
+_NETLINK_ROUTE = 0
+_GROUPS = 0x1 | 0x10 | 0x100  # RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+_F_REQUEST, _F_ACK, _F_DUMP = 0x1, 0x4, 0x300
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_PROTO = 1, 2, 11
+_IFLA_IFNAME = 3
+_IFF_UP, _IFF_RUNNING = 0x1, 0x40
+_BUFFER = 1 << 16
+_RECEIVE_BUFFER = 1 << 20
+
+_HEADER = struct.Struct("=IHHII")
+_IFINFO = struct.Struct("=BxHiII")
+_IFADDR = struct.Struct("=BBBBi")
+_ATTRIBUTE = struct.Struct("=HH")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkNews:
+    """A link exists with this state, or is gone (``running`` False, ``present`` False)."""
+
+    ifindex: int
+    name: str
+    running: bool
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AddressNews:
+    """An address is there, or is gone; ``address`` is packed, 4 or 16 bytes."""
+
+    ifindex: int
+    address: bytes
+    prefix_length: int
+    protocol: int
+    present: bool
+
+
+News = LinkNews | AddressNews
+
+
+class NewsLostError(Exception):
+    """The kernel dropped news (ENOBUFS): everything must be read again."""
+
+
+class NewsSocket:
+    """Delivers link and address news as they happen."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _NETLINK_ROUTE
+        )
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._socket.bind((0, _GROUPS))
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on."""
+        return self._socket.fileno()
+
+    def receive(self) -> list[News] | None:
+        """Return the news of one message batch, or None when there is none left.
+
+        Raises:
+            NewsLostError: the socket's buffer overran.
+        """
+        try:
+            data = self._socket.recv(_BUFFER)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError as error:
+            if error.errno == errno.ENOBUFS:
+                raise NewsLostError from error
+            raise
+        return list(parse_news(data))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+class RequestSocket:
+    """Sends one request at a time; rtnetlink answers before ``send`` returns."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE)
+        self._socket.settimeout(1.0)
+        self._socket.bind((0, 0))
+        self._sequence = 0
+
+    def request(self, message: bytes) -> int:
+        """Send one request that asks for an acknowledgement; return 0 or the errno."""
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        numbered = message[:8] + struct.pack("=I", self._sequence) + message[12:]
+        try:
+            self._socket.send(numbered)
+            while True:
+                for kind, sequence, body in _messages(self._socket.recv(_BUFFER)):
+                    if kind == _NLMSG_ERROR and sequence == self._sequence:
+                        code: int = struct.unpack_from("=i", body)[0]
+                        return -code
+        except TimeoutError:
+            return errno.ETIMEDOUT
+        except OSError as error:
+            return error.errno or errno.EIO
+
+    def dump(self) -> list[News]:
+        """Return every link and address of the namespace."""
+        news: list[News] = []
+        news += self._dump(RTM_GETLINK, _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+        news += self._dump(RTM_GETADDR, _IFADDR.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+        return news
+
+    def _dump(self, kind: int, body: bytes) -> Iterator[News]:
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        length = _HEADER.size + len(body)
+        flags = _F_REQUEST | _F_DUMP
+        self._socket.send(_HEADER.pack(length, kind, flags, self._sequence, 0) + body)
+        while True:
+            data = self._socket.recv(_BUFFER)
+            for answer, sequence, _ in _messages(data):
+                if sequence == self._sequence and answer == _NLMSG_ERROR:
+                    raise OSError(errno.EIO, "the kernel refused a netlink dump")
+                if sequence == self._sequence and answer == _NLMSG_DONE:
+                    return
+            yield from parse_news(data)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+def delete_address_request(news: AddressNews) -> bytes:
+    """Return the request that removes an address found by ``dump`` (start-up clean-up only)."""
+    family = socket.AF_INET if len(news.address) == 4 else socket.AF_INET6
+    attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(news.address), _IFA_LOCAL) + news.address
+    body = _IFADDR.pack(family, news.prefix_length, 0, 0, news.ifindex) + attribute
+    flags = _F_REQUEST | _F_ACK
+    return _HEADER.pack(_HEADER.size + len(body), RTM_DELADDR, flags, 0, 0) + body
+
+
+def parse_news(data: bytes) -> Iterator[News]:
+    """Yield the link and address messages of one netlink datagram; others are passed over."""
+    for kind, _, body in _messages(data):
+        if kind in (RTM_NEWLINK, RTM_DELLINK) and len(body) >= _IFINFO.size:
+            yield _link_news(kind, body)
+        elif kind in (RTM_NEWADDR, RTM_DELADDR) and len(body) >= _IFADDR.size:
+            news = _address_news(kind, body)
+            if news is not None:
+                yield news
+
+
+def _link_news(kind: int, body: bytes) -> LinkNews:
+    family, _, ifindex, flags, _ = _IFINFO.unpack_from(body)
+    name = _attributes(body[_IFINFO.size :]).get(_IFLA_IFNAME, b"\0")
+    # A bridge reports that a port left it as DELLINK of family AF_BRIDGE: the link is still there.
+    present = kind == RTM_NEWLINK or family != socket.AF_UNSPEC
+    running = present and flags & _IFF_UP != 0 and flags & _IFF_RUNNING != 0
+    return LinkNews(ifindex, os.fsdecode(name.rstrip(b"\0")), running, present)
+
+
+def _address_news(kind: int, body: bytes) -> AddressNews | None:
+    _, prefix_length, _, _, ifindex = _IFADDR.unpack_from(body)
+    attributes = _attributes(body[_IFADDR.size :])
+    # IFA_LOCAL is the address itself on IPv4 (IFA_ADDRESS may be a point-to-point peer).
+    address = attributes.get(_IFA_LOCAL) or attributes.get(_IFA_ADDRESS)
+    if address is None:
+        return None
+    protocol = attributes.get(_IFA_PROTO, b"\0")[0]
+    return AddressNews(ifindex, address, prefix_length, protocol, kind == RTM_NEWADDR)
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (type, sequence, body) of each message; a damaged tail ends the walk."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, _, sequence, _ = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size or offset + length > len(data):
+            return
+        yield kind, sequence, data[offset + _HEADER.size : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    offset = 0
+    while offset + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < _ATTRIBUTE.size or offset + length > len(data):
+            break
+        found[kind & 0x3FFF] = data[offset + _ATTRIBUTE.size : offset + length]
+        offset += (length + 3) & ~3
+    return found

@@ -1,0 +1,251 @@
+"""The engine program: one node's configuration, compiled to ready bytes.
+
+The compiler writes it, the agent stores it as ``program.json``, the engine reads it. It is taken
+whole or refused whole; a refusal names the field, and what ran before goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vrrp.constants import MAX_INTERVAL_CENTISECONDS, NS_PER_CENTISECOND, PRIORITY_MAXIMUM
+from vrrp_speaker.shared_state import KINDS, MAX_PEERS, SLOTS, AnnouncementKind
+
+FORMAT = 1
+
+
+class ProgramError(Exception):
+    """The program cannot be used; the message names the field, the value and what is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another node of the same election; ``address`` is packed."""
+
+    node: str
+    address: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AddressProgram:
+    """One address: what it is, and the netlink requests that bind (or renew) and remove it."""
+
+    address: bytes
+    prefix_length: int
+    ifindex: int
+    add: bytes
+    delete: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One ready Ethernet frame."""
+
+    ifindex: int
+    kind: AnnouncementKind
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RouterProgram:
+    """One Virtual Router; ``faults`` are those the compiler found, and hold it in Fault."""
+
+    name: str
+    slot: int
+    vrid: int
+    ifindex: int
+    source: bytes
+    base_priority: int
+    adver_interval_ns: int
+    preempt: bool
+    peers: tuple[Peer, ...]
+    addresses: tuple[AddressProgram, ...]
+    announcements: tuple[Announcement, ...]
+    faults: tuple[str, ...]
+    has_checks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineProgram:
+    """Everything one engine runs; ``generation`` is the NodeConfig's."""
+
+    node: str
+    generation: int
+    routers: tuple[RouterProgram, ...]
+
+
+def checksum(document: Mapping[str, Any]) -> str:
+    """Return the checksum of a program: CRC-32 of its canonical JSON without the checksum.
+
+    It guards against torn and damaged files, not against an attacker, who would own the node;
+    a cryptographic hash costs the engine 3.7 MB of resident memory.
+    """
+    rest = {key: value for key, value in document.items() if key != "checksum"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return f"crc32:{zlib.crc32(canonical.encode()):08x}"
+
+
+def load_program(path: str) -> EngineProgram:
+    """Read and check the program file at ``path``.
+
+    Raises:
+        ProgramError: the file is missing, damaged or wrong; nothing was changed.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
+    except (OSError, ValueError) as error:
+        raise ProgramError(f"{path}: {error}") from error
+    return parse_program(document)
+
+
+def parse_program(document: object) -> EngineProgram:
+    """Check a decoded program document and return it as values.
+
+    Raises:
+        ProgramError: the first wrong field.
+    """
+    fields = _Fields(document, "program")
+    if fields.integer("format", FORMAT, FORMAT) != FORMAT:
+        raise AssertionError("unreachable: the bounds allow one format")
+    if fields.text("checksum") != checksum(fields.raw):
+        raise ProgramError("program.checksum: does not match the content")
+    routers = tuple(_router(item) for item in fields.items("routers"))
+    _refuse_doubles(routers)
+    return EngineProgram(fields.text("node"), fields.integer("generation", 0, 2**63), routers)
+
+
+class _Fields:
+    """Typed access to one JSON object; every failure names the path."""
+
+    def __init__(self, raw: object, path: str) -> None:
+        if not isinstance(raw, dict):
+            raise ProgramError(f"{path}: {raw!r} is not an object")
+        self.raw: dict[str, Any] = raw
+        self.path = path
+
+    def fail(self, key: str, accepted: str) -> ProgramError:
+        """Return the error for one field."""
+        return ProgramError(f"{self.path}.{key}: {self.raw.get(key)!r} (accepted: {accepted})")
+
+    def integer(self, key: str, low: int, high: int) -> int:
+        """Return an integer between ``low`` and ``high``."""
+        value = self.raw.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self.fail(key, f"an integer from {low} to {high}")
+        return value
+
+    def text(self, key: str) -> str:
+        """Return a non-empty string."""
+        value = self.raw.get(key)
+        if not isinstance(value, str) or not value:
+            raise self.fail(key, "a non-empty string")
+        return value
+
+    def boolean(self, key: str) -> bool:
+        """Return a boolean."""
+        value = self.raw.get(key)
+        if not isinstance(value, bool):
+            raise self.fail(key, "true or false")
+        return value
+
+    def hexadecimal(self, key: str) -> bytes:
+        """Return bytes written in hexadecimal."""
+        try:
+            return bytes.fromhex(self.text(key))
+        except ValueError as error:
+            raise self.fail(key, "hexadecimal bytes") from error
+
+    def address(self, key: str, family: int = socket.AF_INET) -> bytes:
+        """Return a packed address of the family."""
+        try:
+            return socket.inet_pton(family, self.text(key))
+        except OSError as error:
+            raise self.fail(key, "an IP address") from error
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of strings."""
+        value = self.raw.get(key)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.fail(key, "a list of strings")
+        return tuple(value)
+
+    def items(self, key: str) -> list[_Fields]:
+        """Return a list of objects, each with its own path."""
+        value = self.raw.get(key)
+        if not isinstance(value, list):
+            raise self.fail(key, "a list")
+        return [_Fields(item, f"{self.path}.{key}[{i}]") for i, item in enumerate(value)]
+
+
+def _router(fields: _Fields) -> RouterProgram:
+    faults = fields.texts("faults")
+    # A router the compiler could not place on an interface or a source is held in Fault; the
+    # placeholders are never used.
+    placed = not faults
+    interval_ns = fields.integer(
+        "advertisementIntervalNs",
+        NS_PER_CENTISECOND,
+        MAX_INTERVAL_CENTISECONDS * NS_PER_CENTISECOND,
+    )
+    if interval_ns % NS_PER_CENTISECOND:
+        raise fields.fail("advertisementIntervalNs", "a multiple of 10000000")
+    peers = tuple(Peer(p.text("node"), p.address("address")) for p in fields.items("peers"))
+    if len(peers) > MAX_PEERS:
+        raise ProgramError(f"{fields.path}.peers: {len(peers)} (accepted: up to {MAX_PEERS})")
+    return RouterProgram(
+        name=fields.text("name"),
+        slot=fields.integer("slot", 0, SLOTS - 1),
+        vrid=fields.integer("vrid", 1, 255),
+        ifindex=fields.integer("ifindex", 1, 2**31 - 1) if placed else 0,
+        source=fields.address("source") if placed else bytes(4),
+        base_priority=fields.integer("basePriority", 1, PRIORITY_MAXIMUM),
+        adver_interval_ns=interval_ns,
+        preempt=fields.boolean("preempt"),
+        peers=peers,
+        addresses=tuple(_address(item) for item in fields.items("addresses")),
+        announcements=tuple(_announcement(item) for item in fields.items("announcements")),
+        faults=faults,
+        has_checks=bool(fields.items("checks")),
+    )
+
+
+def _address(fields: _Fields) -> AddressProgram:
+    family = socket.AF_INET6 if fields.integer("family", 4, 6) == 6 else socket.AF_INET
+    return AddressProgram(
+        address=fields.address("address", family),
+        prefix_length=fields.integer("prefixLength", 0, 128),
+        ifindex=fields.integer("ifindex", 1, 2**31 - 1),
+        add=fields.hexadecimal("add"),
+        delete=fields.hexadecimal("delete"),
+    )
+
+
+def _announcement(fields: _Fields) -> Announcement:
+    kind = fields.text("kind")
+    if kind not in KINDS:
+        raise fields.fail("kind", ", ".join(KINDS))
+    return Announcement(
+        fields.integer("ifindex", 1, 2**31 - 1), AnnouncementKind(kind), fields.hexadecimal("frame")
+    )
+
+
+def _refuse_doubles(routers: tuple[RouterProgram, ...]) -> None:
+    rules: tuple[tuple[str, Callable[[RouterProgram], object]], ...] = (
+        ("name", lambda router: router.name),
+        ("slot", lambda router: router.slot),
+        ("vrid", lambda router: router.vrid),
+    )
+    for field, key in rules:
+        seen: set[object] = set()
+        for index, router in enumerate(routers):
+            if key(router) in seen:
+                raise ProgramError(
+                    f"program.routers[{index}].{field}: {key(router)!r} is used twice"
+                )
+            seen.add(key(router))

@@ -1,0 +1,201 @@
+"""The Virtual Routers of this node at run time, and what their actions do.
+
+``RunningRouter`` joins a state machine with its program; ``Executor`` turns actions into
+advertisements, addresses and announcements, and writes the shared state.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from typing import Protocol, assert_never
+
+from vrrp.actions import (
+    AnnounceAddresses,
+    BindAddresses,
+    SendAdvertisement,
+    StateChanged,
+    UnbindAddresses,
+)
+from vrrp.constants import NS_PER_CENTISECOND, PRIORITY_RELEASE, State, TransitionReason
+from vrrp.packet import Advertisement, encode_advertisement
+from vrrp.timers import lease_seconds
+from vrrp.virtual_router import Actions, Parameters, VirtualRouter
+from vrrp_speaker import shared_state as shm
+from vrrp_speaker.engine.announcer import Announcer
+from vrrp_speaker.engine.netlink import RequestSocket
+from vrrp_speaker.engine.program import AddressProgram, RouterProgram
+from vrrp_speaker.engine.transport import Transport
+from vrrp_speaker.shared_state import EngineFault, FencingReason, SharedState
+
+INSTALL_RETRY_NS = 5_000_000_000
+"""How long a router stays in Fault after the kernel refused its address."""
+
+
+@dataclass(slots=True)
+class RunningRouter:
+    """One Virtual Router: its program, its machine, and what holds it back."""
+
+    program: RouterProgram
+    machine: VirtualRouter
+    destinations: tuple[str, ...]
+    input_faults: bool
+    """Whether the agent's checks, or their absence so far, hold the router in Fault."""
+    engine_faults: frozenset[EngineFault] = frozenset()
+    renew_at_ns: int = 0
+    install_retry_ns: int = 0
+    queued_ns: int | None = None
+    messages: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def faulty(self) -> bool:
+        """Whether anything keeps this node from holding the addresses."""
+        return bool(self.program.faults or self.input_faults or self.engine_faults)
+
+    @property
+    def offset(self) -> int:
+        """Where the router's slot of the shared state starts."""
+        return shm.slot_offset(self.program.slot)
+
+    def message(self, priority: int) -> bytes:
+        """Return the advertisement with this priority; encoded once, then ready."""
+        message = self.messages.get(priority)
+        if message is None:
+            message = encode_advertisement(
+                Advertisement(
+                    vrid=self.program.vrid,
+                    priority=priority,
+                    max_advertise_interval_cs=self.program.adver_interval_ns // NS_PER_CENTISECOND,
+                    addresses=tuple(
+                        a.address for a in self.program.addresses if len(a.address) == 4
+                    ),
+                )
+            )
+            self.messages[priority] = message
+        return message
+
+    def prepare(self) -> None:
+        """Encode what a failover needs before it needs it."""
+        self.messages.clear()
+        self.message(self.machine.parameters.priority)
+        self.message(PRIORITY_RELEASE)
+
+    def lease_ns(self) -> int:
+        """Return the valid lifetime the compiler put into the address requests."""
+        seconds = lease_seconds(self.program.base_priority, self.program.adver_interval_ns)
+        return seconds * 1_000_000_000
+
+
+def new_router(program: RouterProgram, *, input_faults: bool, priority: int) -> RunningRouter:
+    """Return a router in Initialize for a program."""
+    parameters = Parameters(
+        priority=priority,
+        adver_interval_ns=program.adver_interval_ns,
+        preempt_mode=program.preempt,
+        source=program.source,
+    )
+    router = RunningRouter(
+        program=program,
+        machine=VirtualRouter(parameters, faulty=bool(program.faults or input_faults)),
+        destinations=peer_destinations(program),
+        input_faults=input_faults,
+    )
+    router.prepare()
+    return router
+
+
+def peer_destinations(program: RouterProgram) -> tuple[str, ...]:
+    """Return the peers as the socket wants them; no peers means alone, never multicast."""
+    return tuple(socket.inet_ntoa(peer.address) for peer in program.peers)
+
+
+class TransitionListener(Protocol):
+    """Told of every state change, after it was done."""
+
+    def __call__(self, name: str, change: StateChanged, now_ns: int) -> None: ...
+
+
+class Executor:
+    """Does what state machines ask for, in order."""
+
+    def __init__(
+        self,
+        shared: SharedState,
+        transport: Transport,
+        requests: RequestSocket,
+        announcer: Announcer,
+        on_transition: TransitionListener,
+    ) -> None:
+        self._shared = shared
+        self._transport = transport
+        self._requests = requests
+        self._announcer = announcer
+        self._on_transition = on_transition
+
+    def perform(self, router: RunningRouter, actions: Actions, now_ns: int) -> None:
+        """Do the actions of one event."""
+        for action in actions:
+            match action:
+                case SendAdvertisement(priority=priority):
+                    self._send(router, priority, now_ns)
+                case BindAddresses():
+                    self.bind(router, router.program.addresses, now_ns)
+                case UnbindAddresses():
+                    self.unbind(router, router.program.addresses)
+                    self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
+                case AnnounceAddresses():
+                    self.announce(router, now_ns)
+                case StateChanged():
+                    self._record(router, action, now_ns)
+                case unreachable:
+                    assert_never(unreachable)
+
+    def bind(
+        self, router: RunningRouter, addresses: tuple[AddressProgram, ...], now_ns: int
+    ) -> None:
+        """Put addresses on, or renew their lease; a refusal by the kernel becomes a fault."""
+        present = True
+        for address in addresses:
+            if self._requests.request(address.add) != 0:
+                present = False
+                router.install_retry_ns = now_ns + INSTALL_RETRY_NS
+        router.renew_at_ns = now_ns + router.lease_ns() // 3
+        self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, int(present))
+
+    def unbind(self, router: RunningRouter, addresses: tuple[AddressProgram, ...]) -> None:
+        """Take addresses off; one that is gone already is as good."""
+        for address in addresses:
+            self._requests.request(address.delete)
+
+    def announce(self, router: RunningRouter, now_ns: int) -> None:
+        """Begin a burst of gratuitous ARP and unsolicited NA."""
+        self._announcer.announce(router.program.name, router.program.announcements, now_ns)
+
+    def _send(self, router: RunningRouter, priority: int, now_ns: int) -> None:
+        failures = self._transport.send(
+            router.message(priority), router.program.source, router.destinations
+        )
+        shared, offset = self._shared, router.offset
+        if failures:
+            shared.add(shm.H_SEND_ERRORS, failures)
+        shared.add(offset + shm.S_SENT, len(router.destinations) - failures)
+        shared.set(offset + shm.S_LAST_SENT, now_ns)
+        # The lease is renewed only here: by a loop that is on time, and while Active.
+        if (
+            priority != PRIORITY_RELEASE
+            and router.machine.state is State.ACTIVE
+            and now_ns >= router.renew_at_ns
+        ):
+            self.bind(router, router.program.addresses, now_ns)
+
+    def _record(self, router: RunningRouter, change: StateChanged, now_ns: int) -> None:
+        shared, offset = self._shared, router.offset
+        if change.before is State.ACTIVE:
+            self._announcer.cancel(router.program.name)
+        if change.reason is TransitionReason.LATE_WAKE:
+            shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LATE_WAKE))
+        shared.set(offset + shm.S_STATE, shm.STATES.index(change.after))
+        shared.set(offset + shm.S_SINCE, now_ns)
+        shared.add(offset + shm.S_TRANSITIONS)
+        shared.add32(offset + shm.transition_offset(change.before, change.after, change.reason))
+        self._on_transition(router.program.name, change, now_ns)

@@ -1,0 +1,65 @@
+"""The command line of ``vrrp-speaker``, shared by the supervisor and the agent it starts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vrrp_speaker import __version__
+
+CANNOT_RUN = 4
+"""Exit status: the speaker cannot run as it was started; one line on stderr says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where the speaker finds its node's configuration and keeps its files."""
+
+    node: str
+    kubeconfig: str | None
+    config: str | None
+    state_dir: str
+    run_dir: str
+    metrics_bind_address: str
+    log_level: str
+    log_format: str
+
+    @property
+    def program_path(self) -> str:
+        """The engine program: written by the agent, read by the engine."""
+        return os.path.join(self.run_dir, "program.json")
+
+    @property
+    def shared_state_path(self) -> str:
+        """The shared state: written by the engine, read by the agent."""
+        return os.path.join(self.run_dir, "state.shm")
+
+    @property
+    def socket_path(self) -> str:
+        """The channel between agent and engine."""
+        return os.path.join(self.run_dir, "engine.sock")
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """Parse the command line; exits with status 2 and a usage line when it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="vrrp-speaker", description="Run this node's share of every VirtualIP."
+    )
+    parser.add_argument("--node", default=os.environ.get("NODE_NAME"), help="name of this node")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--kubeconfig", help="absent: the pod's service account")
+    source.add_argument("--config", help="standalone: a NodeConfig file, no API server")
+    parser.add_argument("--state-dir", default="/var/lib/kube-vrrp", help="survives a reboot")
+    parser.add_argument("--run-dir", default="/run/kube-vrrp", help="lost at a reboot")
+    parser.add_argument("--metrics-bind-address", default="0.0.0.0:9105")
+    parser.add_argument(
+        "--log-level", default="info", choices=["debug", "info", "warning", "error"]
+    )
+    parser.add_argument("--log-format", default="json", choices=["json", "text"])
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    values = parser.parse_args(arguments)
+    if not values.node:
+        parser.error("--node is required (or the environment variable NODE_NAME)")
+    return Options(**vars(values))

@@ -1,0 +1,302 @@
+"""Process 1 of the speaker: keeps engine and agent alive, and nothing else.
+
+Standard library only. The engine's code is loaded here and frozen, so that a dead engine is
+replaced by a fork in about a millisecond; the new one finds its state in shared memory and its
+addresses still on their lease. A crash loop ends in the last will and a growing back-off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+
+from vrrp_speaker import shared_state as shm
+from vrrp_speaker.engine.last_will import execute_last_will
+from vrrp_speaker.engine.main import EngineFiles, run_engine
+from vrrp_speaker.options import CANNOT_RUN, Options
+from vrrp_speaker.shared_state import SharedState
+
+_CHECK_S = 0.1
+_SILENCE_NS = 500_000_000
+"""An engine whose loop has not turned for so long is replaced."""
+_HEALTHY_S = 5.0
+"""A process that lived this long has not failed at start."""
+_CRASHES_BEFORE_LAST_WILL = 3
+_MAX_BACKOFF_S = 30.0
+_ENGINE_STOP_S = 3.0
+_AGENT_STOP_S = 2.0
+
+
+class CannotRunError(Exception):
+    """The speaker cannot start here; the message is one line for the user."""
+
+
+class Child:
+    """One supervised process: its pid, its pidfd, and how its starts went."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pid = 0
+        self.pidfd = -1
+        self.started_s = 0.0
+        self.failures = 0
+        self.restart_at_s: float | None = 0.0
+
+    def started(self, pid: int) -> None:
+        """Note a new process."""
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+        self.started_s = time.monotonic()
+        self.restart_at_s = None
+
+    def ended(self) -> int:
+        """Reap the process and return its exit status, negative for a signal."""
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.pidfd)
+        lived_s = time.monotonic() - self.started_s
+        self.failures = 1 if lived_s > _HEALTHY_S else self.failures + 1
+        self.pid, self.pidfd = 0, -1
+        return os.waitstatus_to_exitcode(status)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal if the process runs."""
+        if self.pid:
+            os.kill(self.pid, number)
+
+
+class Supervisor:
+    """Starts, watches, replaces."""
+
+    def __init__(self, options: Options, arguments: Sequence[str]) -> None:
+        self._options = options
+        self._arguments = list(arguments)
+        self._engine = Child("engine")
+        self._agent = Child("agent")
+        self._agent_proved = False
+        self._stopping = False
+        self._exit_status = 0
+        self._late_s = time.monotonic()
+        _prepare_directories(options)
+        self._lock = _lock(options)
+        self._shared = _create_shared_state(options)
+        self._listener = _listen(options.socket_path)
+        # The children hold the reading end: it ends when this process is gone, however it went.
+        self._lifeline, self._lifeline_end = os.pipe2(os.O_CLOEXEC)
+        self._wakeup, self._wakeup_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT; return the exit status."""
+        signal.set_wakeup_fd(self._wakeup_end)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._request_stop)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        gc.collect()
+        gc.freeze()
+        while not self._stopping:
+            self._start_what_is_due()
+            self._wait()
+            self._reap()
+            self._check_heartbeat()
+        self._stop_children()
+        return self._exit_status
+
+    def _request_stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+
+    # Starting -------------------------------------------------------------------------------
+
+    def _start_what_is_due(self) -> None:
+        now_s = time.monotonic()
+        for child, start in ((self._engine, self._fork_engine), (self._agent, self._start_agent)):
+            if child.restart_at_s is not None and now_s >= child.restart_at_s:
+                child.started(start())
+
+    def _fork_engine(self) -> int:
+        self._shared.set(shm.H_HEARTBEAT, time.monotonic_ns())
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            os.close(self._lifeline_end)
+            run_engine(
+                EngineFiles(
+                    self._shared, self._options.program_path, self._listener, self._lifeline
+                )
+            )
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            sys.stderr.flush()
+            os._exit(1)
+        os._exit(0)
+
+    def _start_agent(self) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            os.dup2(self._lifeline, 0)
+            signal.set_wakeup_fd(-1)
+            command = [sys.executable, "-m", "vrrp_speaker.agent", *self._arguments]
+            os.execv(command[0], command)
+        finally:
+            os._exit(CANNOT_RUN)
+
+    # Watching -------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        poll = select.poll()
+        poll.register(self._wakeup, select.POLLIN)
+        for child in (self._engine, self._agent):
+            if child.pidfd >= 0:
+                poll.register(child.pidfd, select.POLLIN)
+        poll.poll(int(_CHECK_S * 1000))
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wakeup, 512)
+
+    def _reap(self) -> None:
+        for child, ended in ((self._engine, self._engine_ended), (self._agent, self._agent_ended)):
+            if child.pid and _has_ended(child.pidfd):
+                ended(child.ended())
+        _reap_orphans({self._engine.pid, self._agent.pid})
+
+    def _engine_ended(self, status: int) -> None:
+        engine = self._engine
+        _log("engine ended", "error", status=status, failures=engine.failures)
+        if engine.failures < _CRASHES_BEFORE_LAST_WILL:
+            engine.restart_at_s = 0.0
+            return
+        try:
+            execute_last_will(self._shared, self._options.program_path)
+        except OSError as error:
+            _log("last will failed", "error", error=str(error))
+        engine.restart_at_s = time.monotonic() + _backoff_s(
+            engine.failures - _CRASHES_BEFORE_LAST_WILL
+        )
+
+    def _agent_ended(self, status: int) -> None:
+        agent = self._agent
+        lived_s = time.monotonic() - agent.started_s
+        self._agent_proved = self._agent_proved or lived_s > _HEALTHY_S
+        if status == CANNOT_RUN and not self._agent_proved:
+            # It has said why. Nothing depends on this speaker yet: let the user see it fail.
+            self._stopping, self._exit_status = True, CANNOT_RUN
+            return
+        _log("agent ended", "error", status=status, failures=agent.failures)
+        agent.restart_at_s = time.monotonic() + _backoff_s(agent.failures - 1)
+
+    def _check_heartbeat(self) -> None:
+        """Replace an engine that is alive but silent; allow for our own lateness."""
+        now_s = time.monotonic()
+        late, self._late_s = now_s - self._late_s > 2 * _CHECK_S, now_s
+        if late or not self._engine.pid:
+            return
+        silent_ns = time.monotonic_ns() - self._shared.get(shm.H_HEARTBEAT)
+        if silent_ns > _SILENCE_NS:
+            _log("engine is silent", "error", silentMs=silent_ns // 1_000_000)
+            self._engine.signal(signal.SIGKILL)
+
+    # Stopping -------------------------------------------------------------------------------
+
+    def _stop_children(self) -> None:
+        """The engine first, so that the agent can still report what it released."""
+        for child, patience_s in ((self._engine, _ENGINE_STOP_S), (self._agent, _AGENT_STOP_S)):
+            if not child.pid:
+                continue
+            child.signal(signal.SIGTERM)
+            if not _ends_within(child.pidfd, patience_s):
+                _log("does not stop", "error", process=child.name)
+                child.signal(signal.SIGKILL)
+            child.ended()
+        os.unlink(self._options.socket_path)
+
+
+def supervise(options: Options, arguments: Sequence[str]) -> int:
+    """Run the speaker; return its exit status.
+
+    Raises:
+        CannotRunError: a directory, the lock or the socket is not to be had.
+    """
+    return Supervisor(options, arguments).run()
+
+
+def _prepare_directories(options: Options) -> None:
+    for path in (options.state_dir, options.run_dir):
+        try:
+            os.makedirs(path, mode=0o755, exist_ok=True)
+        except OSError as error:
+            raise CannotRunError(f"directory {path}: {error.strerror}") from error
+
+
+def _create_shared_state(options: Options) -> SharedState:
+    try:
+        return SharedState.create(options.shared_state_path)
+    except OSError as error:
+        raise CannotRunError(f"{options.shared_state_path}: {error.strerror}") from error
+
+
+def _lock(options: Options) -> int:
+    """Make sure that one speaker owns the run directory; the lock dies with the process."""
+    path = os.path.join(options.run_dir, "lock")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise CannotRunError(f"run directory {options.run_dir}: another speaker uses it") from error
+    return descriptor
+
+
+def _listen(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    try:
+        listener.bind(path)
+    except OSError as error:
+        raise CannotRunError(f"socket {path}: {error.strerror or error}") from error
+    os.chmod(path, 0o600)
+    listener.listen(4)
+    return listener
+
+
+def _has_ended(pidfd: int) -> bool:
+    return _ends_within(pidfd, 0)
+
+
+def _ends_within(pidfd: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(int(seconds * 1000)))
+
+
+def _reap_orphans(children: set[int]) -> None:
+    """As process 1, collect grandchildren whose parent died; our own are waited for by pid."""
+    if os.getpid() != 1:
+        return
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is not None and ended.si_pid not in children:
+            os.waitpid(ended.si_pid, os.WNOHANG)
+    except OSError as error:
+        if error.errno != errno.ECHILD:
+            raise
+
+
+def _backoff_s(failures: int) -> float:
+    return min(_MAX_BACKOFF_S, 2.0**failures) if failures else 0.0
+
+
+def _log(message: str, level: str, **fields: object) -> None:
+    """Write one JSON line; the logging package would cost every speaker 2 MB twice."""
+    record = {"time": time.time(), "level": level, "process": "supervisor", "message": message}
+    print(json.dumps({**record, **fields}), file=sys.stderr, flush=True)

@@ -19,7 +19,8 @@ def test_skew_time_follows_the_formula(priority: int, interval_ms: int, skew_ns:
 
 
 @pytest.mark.parametrize(
-    ("priority", "interval_ms", "seconds"), [(200, 200, 1), (100, 1000, 4), (254, 1000, 4), (1, 10, 1)]
+    ("priority", "interval_ms", "seconds"),
+    [(200, 200, 1), (100, 1000, 4), (254, 1000, 4), (1, 10, 1)],
 )
 def test_lease_covers_the_down_interval_in_whole_seconds(
     priority: int, interval_ms: int, seconds: int

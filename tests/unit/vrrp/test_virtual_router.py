@@ -37,7 +37,9 @@ def parameters(priority: int = 200, *, preempt: bool = True) -> Parameters:
     return Parameters(priority, INTERVAL, preempt, ME)
 
 
-def heard(priority: int, *, source: bytes = GREATER, interval_cs: int = 20) -> AdvertisementReceived:
+def heard(
+    priority: int, *, source: bytes = GREATER, interval_cs: int = 20
+) -> AdvertisementReceived:
     return AdvertisementReceived(source, priority, interval_cs)
 
 

@@ -1,0 +1,104 @@
+"""The engine's netlink parser, with pyroute2 as the oracle for the bytes."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+from vrrp_speaker.engine.netlink import (
+    RTM_DELADDR,
+    RTM_DELLINK,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    AddressNews,
+    LinkNews,
+    delete_address_request,
+    parse_news,
+)
+
+IFF_UP, IFF_RUNNING = 0x1, 0x40
+
+
+def link_message(kind: int, flags: int, family: int = 0) -> bytes:
+    message = ifinfmsg()
+    message["header"]["type"] = kind
+    message["family"], message["index"], message["flags"] = family, 7, flags
+    message["attrs"] = [("IFLA_MTU", 1500), ("IFLA_IFNAME", "eth0")]
+    message.encode()
+    return bytes(message.data)
+
+
+def address_message(kind: int, address: str, protocol: int | None) -> bytes:
+    message = ifaddrmsg()
+    message["header"]["type"] = kind
+    message["family"] = socket.AF_INET6 if ":" in address else socket.AF_INET
+    message["index"], message["prefixlen"] = 7, 24
+    message["attrs"] = [("IFA_ADDRESS", address)]
+    if ":" not in address:
+        message["attrs"].append(("IFA_LOCAL", address))
+    if protocol is not None:
+        message["attrs"].append(("IFA_PROTO", protocol))
+    message.encode()
+    return bytes(message.data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "family", "expected"),
+    [
+        (RTM_NEWLINK, IFF_UP | IFF_RUNNING, 0, LinkNews(7, "eth0", True, True)),
+        (RTM_NEWLINK, IFF_UP, 0, LinkNews(7, "eth0", False, True)),
+        (RTM_NEWLINK, IFF_RUNNING, 0, LinkNews(7, "eth0", False, True)),
+        (RTM_DELLINK, IFF_UP | IFF_RUNNING, 0, LinkNews(7, "eth0", False, False)),
+    ],
+)
+def test_parse_link_news(kind: int, flags: int, family: int, expected: LinkNews) -> None:
+    assert list(parse_news(link_message(kind, flags, family))) == [expected]
+
+
+def test_parse_port_leaving_a_bridge_keeps_the_link_present() -> None:
+    (news,) = parse_news(link_message(RTM_DELLINK, IFF_UP | IFF_RUNNING, socket.AF_BRIDGE))
+    assert news.present
+
+
+@pytest.mark.parametrize("address", ["192.0.2.50", "2001:db8::50"])
+@pytest.mark.parametrize(("protocol", "expected"), [(112, 112), (None, 0)])
+@pytest.mark.parametrize(("kind", "present"), [(RTM_NEWADDR, True), (RTM_DELADDR, False)])
+def test_parse_address_news(
+    address: str, protocol: int | None, expected: int, kind: int, present: bool
+) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    packed = socket.inet_pton(family, address)
+    (news,) = parse_news(address_message(kind, address, protocol))
+    assert news == AddressNews(7, packed, 24, expected, present)
+
+
+def test_parse_several_messages_in_one_datagram() -> None:
+    data = link_message(RTM_NEWLINK, 0) + address_message(RTM_NEWADDR, "192.0.2.50", 112)
+    assert [type(news) for news in parse_news(data)] == [LinkNews, AddressNews]
+
+
+@given(st.binary(max_size=300))
+def test_parse_any_bytes_never_fails(data: bytes) -> None:
+    list(parse_news(data))
+
+
+def test_parse_truncated_message_gives_nothing_wrong() -> None:
+    whole = address_message(RTM_NEWADDR, "192.0.2.50", 112)
+    for length in range(len(whole)):
+        assert list(parse_news(whole[:length])) == []
+
+
+@pytest.mark.parametrize("address", ["192.0.2.50", "2001:db8::50"])
+def test_delete_request_reads_back_as_the_address(address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    packed = socket.inet_pton(family, address)
+    request = delete_address_request(AddressNews(7, packed, 24, 112, present=True))
+    decoded = ifaddrmsg(request)
+    decoded.decode()
+    assert (decoded["index"], decoded["prefixlen"]) == (7, 24)
+    assert decoded.get_attr("IFA_LOCAL") == address

@@ -1,0 +1,133 @@
+"""The engine program is taken whole or refused whole, with the field named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vrrp_speaker.engine.program import ProgramError, checksum, load_program, parse_program
+from vrrp_speaker.shared_state import AnnouncementKind
+
+
+def document(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dict[str, Any]:
+    """Return a valid program document after ``change``, checksum right."""
+    router = {
+        "name": "ingress",
+        "slot": 3,
+        "virtualIPGeneration": 1,
+        "vrid": 51,
+        "interface": "eth0",
+        "ifindex": 2,
+        "source": "192.0.2.11",
+        "basePriority": 200,
+        "advertisementIntervalNs": 200_000_000,
+        "preempt": True,
+        "peers": [{"node": "node-2", "address": "192.0.2.12", "priority": 180}],
+        "checks": [],
+        "addresses": [
+            {
+                "address": "192.0.2.50",
+                "prefixLength": 24,
+                "family": 4,
+                "interface": "eth0",
+                "ifindex": 2,
+                "add": "00ff",
+                "delete": "01ff",
+            }
+        ],
+        "announcements": [{"ifindex": 2, "kind": "GratuitousARPRequest", "frame": "ffff"}],
+        "faults": [],
+    }
+    program: dict[str, Any] = {"format": 1, "node": "node-1", "generation": 4, "routers": [router]}
+    change(program)
+    program["checksum"] = checksum(program)
+    return program
+
+
+def test_parse_program_valid_gives_its_values() -> None:
+    program = parse_program(document())
+    (router,) = program.routers
+    assert (program.generation, router.name, router.slot, router.vrid) == (4, "ingress", 3, 51)
+    assert router.peers[0].address == bytes([192, 0, 2, 12])
+    assert router.addresses[0].add == b"\x00\xff"
+    assert router.announcements[0].kind is AnnouncementKind.GRATUITOUS_ARP_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("vrid", 0, "program.routers[0].vrid: 0 (accepted: an integer from 1 to 255)"),
+        ("vrid", 256, "vrid: 256"),
+        ("vrid", "51", "vrid: '51'"),
+        ("slot", 256, "slot: 256"),
+        ("basePriority", 255, "basePriority: 255"),
+        ("basePriority", True, "basePriority: True"),
+        ("ifindex", 0, "ifindex: 0"),
+        ("source", "fd00::1", "source: 'fd00::1'"),
+        ("advertisementIntervalNs", 5_000_000, "advertisementIntervalNs"),
+        ("advertisementIntervalNs", 15_000_000, "a multiple of 10000000"),
+        ("preempt", "yes", "preempt: 'yes' (accepted: true or false)"),
+        ("name", "", "name: ''"),
+        ("peers", {}, "peers: {} (accepted: a list)"),
+        ("peers", [{"node": "b", "address": "nowhere"}], "routers[0].peers[0].address: 'nowhere'"),
+        ("addresses", ["x"], "routers[0].addresses[0]: 'x' is not an object"),
+        ("announcements", [{"ifindex": 2, "kind": "Shout", "frame": "00"}], "kind: 'Shout'"),
+        ("announcements", [{"ifindex": 2, "kind": "UnsolicitedNA", "frame": "0"}], "hexadecimal"),
+        ("faults", "none", "a list of strings"),
+    ],
+)
+def test_parse_program_wrong_field_is_refused_by_name(
+    field: str, value: object, named: str
+) -> None:
+    with pytest.raises(ProgramError) as caught:
+        parse_program(document(lambda program: program["routers"][0].update({field: value})))
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["name", "slot", "vrid"])
+def test_parse_program_with_a_double_is_refused(field: str) -> None:
+    def add_twin(program: dict[str, Any]) -> None:
+        twin = {**program["routers"][0], "name": "other", "slot": 4, "vrid": 52}
+        twin[field] = program["routers"][0][field]
+        program["routers"].append(twin)
+
+    with pytest.raises(ProgramError, match=rf"routers\[1\]\.{field}: .* is used twice"):
+        parse_program(document(add_twin))
+
+
+def test_parse_program_changed_after_its_checksum_is_refused() -> None:
+    changed = document()
+    changed["routers"][0]["vrid"] = 52
+    with pytest.raises(ProgramError, match="checksum"):
+        parse_program(changed)
+
+
+def test_parse_program_that_could_not_be_placed_needs_no_interface() -> None:
+    def lose_interface(program: dict[str, Any]) -> None:
+        program["routers"][0].update(
+            {"ifindex": 0, "source": "", "addresses": [], "faults": ["InterfaceNotFound: eth9"]}
+        )
+
+    (router,) = parse_program(document(lose_interface)).routers
+    assert router.faults == ("InterfaceNotFound: eth9",)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\x00\x01"])
+def test_load_program_damaged_file_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "program.json"
+    path.write_text(content)
+    with pytest.raises(ProgramError):
+        load_program(str(path))
+
+
+def test_load_program_truncated_anywhere_is_refused(tmp_path: Path) -> None:
+    text = json.dumps(document())
+    path = tmp_path / "program.json"
+    for length in range(0, len(text), 7):
+        path.write_text(text[:length])
+        with pytest.raises(ProgramError):
+            load_program(str(path))

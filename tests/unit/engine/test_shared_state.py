@@ -1,0 +1,61 @@
+"""Shared state: what the engine writes is what a reader in another mapping sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vrrp.constants import State, TransitionReason
+from vrrp_speaker import shared_state as shm
+from vrrp_speaker.shared_state import SharedState, SharedStateReader
+
+
+def test_reader_sees_what_the_engine_wrote(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.shm")
+    writer, offset = SharedState.create(path), shm.slot_offset(7)
+    reader = SharedStateReader(path)
+    writer.set(offset + shm.S_NAME_HASH, shm.name_hash("ingress"))
+    writer.set(offset + shm.S_STATE, shm.STATES.index(State.ACTIVE))
+    writer.set(offset + shm.S_EFFECTIVE_PRIORITY, 200)
+    writer.set(offset + shm.S_FAULTS, 0b101)
+    writer.set(offset + shm.S_PEERS + 16, 5)
+    reason = TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED
+    writer.add32(offset + shm.transition_offset(State.BACKUP, State.ACTIVE, reason))
+    writer.add(shm.H_REJECTED + 8 * shm.REJECTIONS.index("unknown_vrid"), 3)
+    state = reader.snapshot()
+    assert set(state.routers) == {7}
+    router = state.routers[7]
+    assert (router.state, router.effective_priority) == ("Active", 200)
+    assert router.faults == ("InterfaceDown", "AddressInstallFailed")
+    assert (router.peers[0].received, router.peers[1].received) == (0, 5)
+    assert router.transition_counts == (("Backup", "Active", "ActiveDownTimerExpired", 1),)
+    assert state.unknown_vrid == 3
+
+
+def test_state_survives_its_writer_and_a_cleared_slot_is_free(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.shm")
+    first = SharedState.create(path)
+    first.set(shm.slot_offset(0) + shm.S_NAME_HASH, 1)
+    second = SharedState.create(path)
+    assert set(second.snapshot().routers) == {0}
+    second.clear_slot(0)
+    assert second.snapshot().routers == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"short", bytes(shm.SIZE)])
+def test_reader_refuses_a_file_that_is_not_shared_state(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "state.shm"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="not the shared state"):
+        SharedStateReader(path)
+
+
+def test_slots_do_not_overlap_and_header_fields_fit() -> None:
+    assert shm.H_REJECTED + 8 * len(shm.REJECTIONS) <= shm.H_ANNOUNCED
+    assert shm.H_LATENESS + 8 * (len(shm.LATENESS_BOUNDS_NS) + 1) <= shm.H_REJECTED
+    assert shm.H_ANNOUNCED + 8 * len(shm.KINDS) <= shm.H_FENCED
+    assert shm.H_FENCED + 8 * len(shm.FENCINGS) <= shm.HEADER_SIZE
+    counts = 4 * len(shm.STATES) ** 2 * len(shm.REASONS)
+    assert shm.S_TRANSITION_COUNTS + counts <= shm.S_PEERS
+    assert shm.S_PEERS + 16 * shm.MAX_PEERS <= shm.SLOT_SIZE

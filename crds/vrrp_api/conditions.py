@@ -1,0 +1,100 @@
+"""Conditions of the standard shape, and their stable reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+
+class ConditionType(StrEnum):
+    """The conditions we write."""
+
+    READY = "Ready"
+    ACCEPTED = "Accepted"
+    PROGRAMMED = "Programmed"
+
+
+class Reason(StrEnum):
+    """Stable reasons; tools may match them. ``docs/troubleshooting.md`` explains each."""
+
+    ACCEPTED = "Accepted"
+    INVALID_SPEC = "InvalidSpec"
+    ADDRESS_CONFLICT = "AddressConflict"
+    ADDRESS_IS_NODE_ADDRESS = "AddressIsNodeAddress"
+    VIRTUAL_ROUTER_ID_CONFLICT = "VirtualRouterIDConflict"
+    VIRTUAL_ROUTER_IDS_EXHAUSTED = "VirtualRouterIDsExhausted"
+    HEALTH_CHECK_NOT_FOUND = "HealthCheckNotFound"
+    DUPLICATE_PRIORITY = "DuplicatePriority"
+    PROGRAMMED = "Programmed"
+    PENDING = "Pending"
+    NODE_WITHOUT_ADDRESS = "NodeWithoutAddress"
+    INTERFACE_NOT_FOUND = "InterfaceNotFound"
+    INTERFACE_AMBIGUOUS = "InterfaceAmbiguous"
+    INTERFACE_DOWN = "InterfaceDown"
+    SOURCE_ADDRESS_MISSING = "SourceAddressMissing"
+    ADDRESS_IN_USE = "AddressInUse"
+    ADDRESS_INSTALL_FAILED = "AddressInstallFailed"
+    CHECK_FAILED = "CheckFailed"
+    CHECK_PENDING = "CheckPending"
+    ACTIVE = "Active"
+    NO_ACTIVE = "NoActive"
+    NO_CANDIDATES = "NoCandidates"
+    NOT_ACCEPTED = "NotAccepted"
+    SPLIT_BRAIN = "SplitBrain"
+    HEARTBEAT_STALE = "HeartbeatStale"
+    PROGRESSING = "Progressing"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition; ``status`` is True, False or Unknown, times are RFC 3339."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    observed_generation: int
+    last_transition_time: str = ""
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the API form."""
+        return {
+            "type": self.type,
+            "status": self.status,
+            "reason": self.reason,
+            "message": self.message,
+            "observedGeneration": self.observed_generation,
+            "lastTransitionTime": self.last_transition_time,
+        }
+
+
+def parse_conditions(items: Sequence[Mapping[str, Any]]) -> tuple[Condition, ...]:
+    """Read conditions back from a status we wrote earlier; incomplete ones are left out."""
+    return tuple(
+        Condition(
+            item["type"],
+            item["status"],
+            item.get("reason", ""),
+            item.get("message", ""),
+            item.get("observedGeneration", 0),
+            item.get("lastTransitionTime", ""),
+        )
+        for item in items
+        if "type" in item and "status" in item
+    )
+
+
+def merge_conditions(
+    old: Sequence[Condition], new: Sequence[Condition], now: str
+) -> tuple[Condition, ...]:
+    """Return ``new`` with the transition time of ``old`` wherever the status did not flip."""
+    known = {condition.type: condition for condition in old}
+    merged = []
+    for condition in new:
+        before = known.get(condition.type)
+        same = before is not None and before.status == condition.status
+        time = before.last_transition_time if before is not None and same else now
+        merged.append(replace(condition, last_transition_time=time or now))
+    return tuple(merged)

@@ -1,0 +1,143 @@
+"""VirtualIP: what the user asks for."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vrrp_api.fields import Fields, object_fields
+from vrrp_api.labels import LabelSelector, parse_label_selector
+
+DEFAULT_INTERVAL = "200ms"
+DEFAULT_CANDIDATES = 5
+_CENTISECOND_NS = 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class VipAddress:
+    """One address; ``address`` is canonical text without prefix."""
+
+    address: str
+    prefix_length: int
+    interface: str | None = None
+
+    @property
+    def family(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.address else 4
+
+    def __str__(self) -> str:
+        return f"{self.address}/{self.prefix_length}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReference:
+    """A HealthCheck the VirtualIP depends on; ``weight`` None means the check's own."""
+
+    name: str
+    weight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualIP:
+    """One VirtualIP, defaults filled in; the interval is 10 ms to 40.95 s in 10 ms steps."""
+
+    name: str
+    uid: str
+    generation: int
+    creation_timestamp: str
+    addresses: tuple[VipAddress, ...]
+    interface: str | None
+    node_selector: LabelSelector | None
+    node_priorities: Mapping[str, int]
+    virtual_router_id: int | None
+    candidates: int
+    advertisement_interval_ns: int
+    preempt: bool
+    health_checks: tuple[CheckReference, ...]
+
+
+def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
+    """Parse an API object; the rules are those of the CRD's schema.
+
+    Raises:
+        FieldError: the first wrong field.
+    """
+    spec, metadata = object_fields(obj, "VirtualIP")
+    addresses = tuple(_address(item) for item in spec.children("addresses", 1, 64))
+    _check_addresses(spec, addresses)
+    selector = spec.child("nodeSelector")
+    interval_ns = spec.duration("advertisementInterval", "10ms", "40.95s", DEFAULT_INTERVAL)
+    if interval_ns % _CENTISECOND_NS:
+        raise spec.error("advertisementInterval", "must be a multiple of 10ms")
+    parsed = VirtualIP(
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        generation=metadata.get("generation", 0),
+        creation_timestamp=metadata.get("creationTimestamp") or "",
+        addresses=addresses,
+        interface=spec.optional_text("interface"),
+        node_selector=parse_label_selector(selector) if selector else None,
+        node_priorities=_node_priorities(spec),
+        virtual_router_id=spec.optional_integer("virtualRouterID", 1, 255),
+        candidates=spec.integer("candidates", 1, 64, DEFAULT_CANDIDATES),
+        advertisement_interval_ns=interval_ns,
+        preempt=_preempt(spec),
+        health_checks=_health_checks(spec),
+    )
+    spec.done()
+    return parsed
+
+
+def _address(fields: Fields) -> VipAddress:
+    address, prefix_length = fields.ip_interface("address")
+    parsed = ipaddress.ip_address(address)
+    if parsed.is_multicast or parsed.is_unspecified or parsed.is_loopback:
+        raise fields.error("address", "must be a unicast address that is not loopback")
+    result = VipAddress(address, prefix_length, fields.optional_text("interface"))
+    fields.done()
+    return result
+
+
+def _check_addresses(spec: Fields, addresses: tuple[VipAddress, ...]) -> None:
+    if len({a.address for a in addresses}) < len(addresses):
+        raise spec.error("addresses", "must name each address once")
+    if not any(a.family == 4 for a in addresses):
+        # The election runs over VRRPv3/IPv4, whose advertisement lists at least one address.
+        raise spec.error("addresses", "must hold at least one IPv4 address")
+
+
+def _node_priorities(spec: Fields) -> Mapping[str, int]:
+    priorities: dict[str, int] = {}
+    for item in spec.children("nodePriorities", 0, 64):
+        node = item.text("node")
+        if node in priorities:
+            raise item.error("node", "is listed twice")
+        priority = item.integer("priority", 1, 254)
+        if priority in priorities.values():
+            raise item.error("priority", "is given to two nodes; equal priorities do not rank")
+        priorities[node] = priority
+        item.done()
+    return priorities
+
+
+def _preempt(spec: Fields) -> bool:
+    preemption = spec.child("preemption")
+    if preemption is None:
+        return True
+    mode = preemption.choice("mode", ("Always", "Never"), "Always")
+    preemption.done()
+    return mode == "Always"
+
+
+def _health_checks(spec: Fields) -> tuple[CheckReference, ...]:
+    references: list[CheckReference] = []
+    for item in spec.children("healthChecks", 0, 16):
+        name = item.text("name")
+        if any(reference.name == name for reference in references):
+            raise item.error("name", "is listed twice")
+        references.append(CheckReference(name, item.optional_integer("weight", -254, 254)))
+        item.done()
+    return tuple(references)

@@ -1,0 +1,47 @@
+"""scapy's home: the Ethernet frames that tell a LAN where an address lives now."""
+
+from __future__ import annotations
+
+import logging
+
+# scapy warns about missing routes while it is imported; a compiler has no use for that.
+logging.getLogger("scapy").setLevel(logging.ERROR)
+
+from scapy.layers.inet6 import (  # noqa: E402 - after the logger is quiet
+    ICMPv6ND_NA,
+    ICMPv6NDOptDstLLAddr,
+    IPv6,
+)
+from scapy.layers.l2 import ARP, Ether  # noqa: E402 - after the logger is quiet
+
+_BROADCAST = "ff:ff:ff:ff:ff:ff"
+_ALL_NODES = "ff02::1"
+_ALL_NODES_MAC = "33:33:00:00:00:01"
+
+
+def gratuitous_arp(address: str, mac: bytes, *, reply: bool) -> bytes:
+    """Return a broadcast ARP whose sender and target are both the address (RFC 5944 §4.6).
+
+    Some neighbours learn from the request form, some from the reply form; both are sent.
+    """
+    text = mac.hex(":")
+    frame = Ether(src=text, dst=_BROADCAST) / ARP(
+        op=2 if reply else 1,
+        hwsrc=text,
+        psrc=address,
+        hwdst=_BROADCAST if reply else "00:00:00:00:00:00",
+        pdst=address,
+    )
+    return bytes(frame)
+
+
+def unsolicited_na(address: str, mac: bytes) -> bytes:
+    """Return an unsolicited Neighbor Advertisement to all nodes, override set (RFC 4861 §4.4)."""
+    text = mac.hex(":")
+    frame = (
+        Ether(src=text, dst=_ALL_NODES_MAC)
+        / IPv6(src=address, dst=_ALL_NODES, hlim=255)
+        / ICMPv6ND_NA(tgt=address, R=0, S=0, O=1)
+        / ICMPv6NDOptDstLLAddr(lladdr=text)
+    )
+    return bytes(frame)

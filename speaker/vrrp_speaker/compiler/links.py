@@ -1,0 +1,124 @@
+"""Links and addresses of a node as values, and which interface a Virtual Router belongs on."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
+from vrrp_api.virtual_ip import VipAddress
+
+ADDRESS_PROTOCOL = 112
+"""Our mark on addresses (IFA_PROTO); the same number as in ``engine.netlink``."""
+
+
+class PlacementError(Exception):
+    """A Virtual Router cannot be placed; the message is a fault as in NodeConfig status."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAddress:
+    """One address on a link; ``protocol`` is IFA_PROTO, 0 where the kernel says nothing."""
+
+    address: str
+    prefix_length: int
+    protocol: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One network interface; ``mac`` has six bytes, or none where the link has no such address."""
+
+    index: int
+    name: str
+    mac: bytes
+    addresses: tuple[LinkAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTable:
+    """Every interface of the node's network namespace."""
+
+    links: tuple[Link, ...]
+
+    def by_name(self, name: str) -> Link:
+        """Return the link of this name.
+
+        Raises:
+            PlacementError: there is none.
+        """
+        for link in self.links:
+            if link.name == name:
+                return link
+        raise PlacementError(f"InterfaceNotFound: {name}")
+
+    def in_subnet_of(self, address: str) -> tuple[Link, ...]:
+        """Return the links that have an own address whose subnet holds ``address``."""
+        wanted = ipaddress.ip_address(address)
+        return tuple(
+            link
+            for link in self.links
+            if any(
+                wanted in ipaddress.ip_network(f"{own.address}/{own.prefix_length}", strict=False)
+                for own in link.addresses
+                if own.protocol != ADDRESS_PROTOCOL and ("." in own.address) == ("." in address)
+            )
+        )
+
+    def holding(self, address: str) -> tuple[Link, ...]:
+        """Return the links that have exactly this address, ours or not."""
+        return tuple(
+            link for link in self.links if any(own.address == address for own in link.addresses)
+        )
+
+    def foreign_holder(self, address: str) -> str | None:
+        """Return the name of a link that has ``address`` not through us, or None."""
+        for link in self.links:
+            for own in link.addresses:
+                if own.address == address and own.protocol != ADDRESS_PROTOCOL:
+                    return link.name
+        return None
+
+
+def source_address(config: NodeConfig) -> str:
+    """Return the address our advertisements come from: the node's first IPv4 address.
+
+    Raises:
+        PlacementError: the node has none.
+    """
+    for address in config.addresses:
+        if "." in address:
+            return address
+    raise PlacementError("SourceAddressMissing")
+
+
+def router_link(router: VirtualRouterConfig, source: str, table: LinkTable) -> Link:
+    """Return the interface of a Virtual Router: named, by subnet, or by the node's address.
+
+    Raises:
+        PlacementError: not found or ambiguous; never a guess.
+    """
+    if router.interface is not None:
+        return table.by_name(router.interface)
+    for candidates in (
+        table.in_subnet_of(router.addresses[0].address),
+        table.holding(source),
+    ):
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            names = ", ".join(sorted(link.name for link in candidates))
+            raise PlacementError(f"InterfaceAmbiguous: {names}")
+    raise PlacementError(f"SourceAddressMissing: {source}")
+
+
+def address_link(address: VipAddress, router_default: Link, table: LinkTable) -> Link:
+    """Return the interface one address goes on.
+
+    Raises:
+        PlacementError: the interface does not exist, or has the address as its own.
+    """
+    holder = table.foreign_holder(address.address)
+    if holder is not None:
+        raise PlacementError(f"AddressInUse: {address.address} on {holder}")
+    return router_default if address.interface is None else table.by_name(address.interface)

@@ -1,0 +1,128 @@
+"""NodeConfig and links in, engine program out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vrrp.timers import lease_seconds
+from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
+from vrrp_api.virtual_ip import VipAddress
+from vrrp_speaker.compiler.frames import gratuitous_arp, unsolicited_na
+from vrrp_speaker.compiler.links import (
+    Link,
+    LinkTable,
+    PlacementError,
+    address_link,
+    router_link,
+    source_address,
+)
+from vrrp_speaker.compiler.netlink import add_request, delete_request
+from vrrp_speaker.engine.program import FORMAT, checksum
+from vrrp_speaker.shared_state import SLOTS
+
+
+def compile_program(
+    config: NodeConfig, previous_slots: Mapping[str, int], table: LinkTable
+) -> dict[str, Any]:
+    """Return the program document for one node, checksum included.
+
+    A router that cannot be placed is compiled with its fault and without addresses, so that one
+    bad interface name costs one VirtualIP and no other.
+
+    Args:
+        config: what the operator asks for.
+        previous_slots: router name to slot of the program that runs; names that stay keep theirs.
+        table: links and addresses of the node now.
+    """
+    slots = assign_slots([router.name for router in config.virtual_routers], previous_slots)
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "node": config.node,
+        "generation": config.generation,
+        "routers": [
+            _router(router, slots[router.name], config, table) for router in config.virtual_routers
+        ],
+    }
+    document["checksum"] = checksum(document)
+    return document
+
+
+def assign_slots(names: list[str], previous: Mapping[str, int]) -> dict[str, int]:
+    """Return a slot of the shared state for each name; known names keep theirs."""
+    kept = {name: previous[name] for name in names if previous.get(name, SLOTS) < SLOTS}
+    # A slot freed just now is taken last: a reader of metrics may still be looking at it.
+    recent = set(previous.values()) - set(kept.values())
+    taken = set(kept.values())
+    free = sorted(
+        (slot for slot in range(SLOTS) if slot not in taken), key=lambda s: (s in recent, s)
+    )
+    for name in names:
+        if name not in kept:
+            kept[name] = free.pop(0)
+    return kept
+
+
+def _router(
+    router: VirtualRouterConfig, slot: int, config: NodeConfig, table: LinkTable
+) -> dict[str, Any]:
+    compiled: dict[str, Any] = {
+        "name": router.name,
+        "slot": slot,
+        "virtualIPGeneration": router.virtual_ip_generation,
+        "vrid": router.virtual_router_id,
+        "interface": router.interface or "",
+        "ifindex": 0,
+        "source": "",
+        "basePriority": router.base_priority,
+        "advertisementIntervalNs": router.advertisement_interval_ns,
+        "preempt": router.preempt,
+        "peers": [
+            {"node": peer.node, "address": peer.address, "priority": peer.priority}
+            for peer in router.peers
+        ],
+        "checks": [{"name": check.name, "weight": check.weight} for check in router.health_checks],
+        "addresses": [],
+        "announcements": [],
+        "faults": [],
+    }
+    try:
+        source = source_address(config)
+        link = router_link(router, source, table)
+        placed = [(address, address_link(address, link, table)) for address in router.addresses]
+    except PlacementError as error:
+        compiled["faults"] = [str(error)]
+        return compiled
+    lease_s = lease_seconds(router.base_priority, router.advertisement_interval_ns)
+    compiled["source"] = source
+    compiled["interface"], compiled["ifindex"] = link.name, link.index
+    compiled["addresses"] = [_address(address, on, lease_s) for address, on in placed]
+    compiled["announcements"] = [
+        frame for address, on in placed for frame in _announcements(address, on)
+    ]
+    return compiled
+
+
+def _address(address: VipAddress, link: Link, lease_s: int) -> dict[str, Any]:
+    return {
+        "address": address.address,
+        "prefixLength": address.prefix_length,
+        "family": address.family,
+        "interface": link.name,
+        "ifindex": link.index,
+        "add": add_request(address, link, lease_s).hex(),
+        "delete": delete_request(address, link).hex(),
+    }
+
+
+def _announcements(address: VipAddress, link: Link) -> list[dict[str, Any]]:
+    if not link.mac:
+        return []  # a link without hardware addresses has no neighbours to tell
+    if address.family == 6:
+        frames = [("UnsolicitedNA", unsolicited_na(address.address, link.mac))]
+    else:
+        frames = [
+            ("GratuitousARPRequest", gratuitous_arp(address.address, link.mac, reply=False)),
+            ("GratuitousARPReply", gratuitous_arp(address.address, link.mac, reply=True)),
+        ]
+    return [{"ifindex": link.index, "kind": kind, "frame": data.hex()} for kind, data in frames]

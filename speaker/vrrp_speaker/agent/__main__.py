@@ -1,0 +1,140 @@
+"""``python -m vrrp_speaker.agent``: started by the supervisor with the speaker's own flags."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from queue import SimpleQueue
+
+from prometheus_client import CollectorRegistry
+
+from vrrp_api.node_config import NodeConfigStatus
+from vrrp_speaker.agent.agent import Agent
+from vrrp_speaker.agent.api_client import (
+    ApiClient,
+    KubeconfigError,
+    in_cluster_credentials,
+    load_kubeconfig,
+)
+from vrrp_speaker.agent.cache import CacheError, ConfigCache
+from vrrp_speaker.agent.channel import EngineChannel
+from vrrp_speaker.agent.checks.probes import run_probe
+from vrrp_speaker.agent.checks.runner import CheckRunner
+from vrrp_speaker.agent.compile import Compiler
+from vrrp_speaker.agent.http_server import MetricsAddressError, serve
+from vrrp_speaker.agent.log import configure_logging
+from vrrp_speaker.agent.messages import ConfigArrived, ConfigSource, Inbox, Stop
+from vrrp_speaker.agent.metrics import NodeCollector
+from vrrp_speaker.agent.node_config import ApiConfigSource, ConfigFileError, FileConfigSource
+from vrrp_speaker.agent.status import StatusBuilder, StatusWriter
+from vrrp_speaker.options import CANNOT_RUN, Options, parse_options
+
+_log = logging.getLogger(__name__)
+_LAST_STATUS_S = 1.0
+
+
+def main() -> int:
+    """Run the agent; return its exit status (0 stopped as asked, 4 cannot run)."""
+    options = parse_options(sys.argv[1:])
+    configure_logging(options.log_level, options.log_format)
+    try:
+        run(options)
+    except (KubeconfigError, MetricsAddressError, ConfigFileError) as error:
+        print(f"vrrp-speaker: {error}", file=sys.stderr, flush=True)
+        return CANNOT_RUN
+    return 0
+
+
+def run(options: Options) -> None:
+    """Run until SIGTERM or the supervisor's death.
+
+    Raises:
+        KubeconfigError, MetricsAddressError, ConfigFileError: it cannot run as it was started.
+    """
+    inbox: Inbox = SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: inbox.put(Stop()))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    client = _client(options)
+    writer: StatusWriter | None = None
+    cache = ConfigCache(Path(options.state_dir) / "node-config.json") if client else None
+
+    def on_change() -> None:
+        if writer is not None:
+            writer.changed()
+
+    channel = EngineChannel(options.socket_path, inbox)
+    agent = Agent(
+        node=options.node,
+        inbox=inbox,
+        channel=channel,
+        compiler=Compiler(Path(options.program_path), inbox),
+        checks=CheckRunner(inbox, run_probe),
+        cache=cache,
+        shared_state_path=options.shared_state_path,
+        on_change=on_change,
+    )
+    registry = CollectorRegistry()
+    registry.register(NodeCollector(agent.view))
+    serve(options.metrics_bind_address, registry, agent.healthy, agent.ready)
+    if cache is not None:
+        _use_cache(cache, inbox)
+    if client is not None:
+        writer = StatusWriter(client, options.node, StatusSource(agent))
+        writer.start()
+        ApiConfigSource(client, options.node, inbox).start()
+    else:
+        assert options.config is not None
+        FileConfigSource(Path(options.config), options.node, inbox).start()
+    channel.start()
+    threading.Thread(target=_follow_supervisor, args=(inbox,), daemon=True).start()
+    agent.run()
+    if writer is not None:
+        writer.stop(_LAST_STATUS_S)
+
+
+def _client(options: Options) -> ApiClient | None:
+    if options.config is not None:
+        return None
+    if options.kubeconfig is not None:
+        return ApiClient(load_kubeconfig(options.kubeconfig))
+    return ApiClient(in_cluster_credentials())
+
+
+def _use_cache(cache: ConfigCache, inbox: Inbox) -> None:
+    try:
+        config = cache.load()
+    except CacheError as error:
+        _log.warning("cache not used", extra={"error": str(error)})
+        return
+    if config is not None:
+        inbox.put(ConfigArrived(config, ConfigSource.CACHE))
+
+
+def _follow_supervisor(inbox: Inbox) -> None:
+    """End with the supervisor, however it went: standard input is its lifeline."""
+    while os.read(0, 1):
+        pass
+    inbox.put(Stop())
+
+
+class StatusSource:
+    """Builds the status of this moment from the agent's view."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._builder = StatusBuilder()
+
+    def __call__(self) -> NodeConfigStatus:
+        """Return the status to write now."""
+        return self._builder.build(
+            self._agent.view(), self._agent.transitions, time.time(), time.monotonic_ns()
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

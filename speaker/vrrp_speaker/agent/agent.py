@@ -1,0 +1,269 @@
+"""The agent's one deciding thread."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from queue import Empty
+from typing import Any
+
+from vrrp_api.node_config import NodeConfig, Transition
+from vrrp_speaker.agent.cache import ConfigCache
+from vrrp_speaker.agent.channel import EngineChannel
+from vrrp_speaker.agent.checks.runner import CheckRunner
+from vrrp_speaker.agent.compile import Compiler
+from vrrp_speaker.agent.inputs import RouterInputs, router_inputs
+from vrrp_speaker.agent.messages import (
+    CheckEnded,
+    Compiled,
+    ConfigArrived,
+    ConfigSource,
+    EngineConnected,
+    EngineMessage,
+    Inbox,
+    Message,
+    Stop,
+)
+from vrrp_speaker.agent.status import rfc3339
+from vrrp_speaker.agent.view import CheckView, NodeView
+from vrrp_speaker.shared_state import EngineState, SharedStateReader
+
+_log = logging.getLogger(__name__)
+_MAX_WAIT_S = 0.5
+_WATCHED_S = 0.05
+"""How often the shared state is compared with what was reported, for changes without news."""
+_STALE_NS = 2_000_000_000
+
+
+class Agent:
+    """Joins configuration, compiler, engine and checks; owns what they mean together."""
+
+    def __init__(
+        self,
+        *,
+        node: str,
+        inbox: Inbox,
+        channel: EngineChannel,
+        compiler: Compiler,
+        checks: CheckRunner,
+        cache: ConfigCache | None,
+        shared_state_path: str,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._inbox = inbox
+        self._channel = channel
+        self._compiler = compiler
+        self._checks = checks
+        self._cache = cache
+        self._shared_state_path = shared_state_path
+        self._on_change = on_change
+        self._reader: SharedStateReader | None = None
+        self._config: NodeConfig | None = None
+        self._source: ConfigSource | None = None
+        self._program: Mapping[str, Any] | None = compiler.stored()
+        self._inputs: dict[str, RouterInputs] = {}
+        self._turned_ns = time.monotonic_ns()
+        self._reported: object = None
+        self.transitions: dict[str, Transition] = {}
+        self.problem = ""
+        """Why the newest configuration is not applied; empty when it is or will be."""
+
+    # The loop -----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Decide until ``Stop`` arrives."""
+        while True:
+            self._turned_ns = time.monotonic_ns()
+            message = self._next()
+            if isinstance(message, Stop):
+                self._checks.stop()
+                return
+            if message is not None:
+                self._handle(message)
+            if self._checks.step(time.monotonic()):
+                self._verdict_changed()
+            self._notice_changes()
+
+    def _next(self) -> Message | None:
+        due_s = self._checks.next_s()
+        wait_s = _MAX_WAIT_S if due_s is None else max(0.0, due_s - time.monotonic())
+        try:
+            return self._inbox.get(timeout=min(wait_s, _WATCHED_S))
+        except Empty:
+            return None
+
+    def _handle(self, message: Message) -> None:
+        match message:
+            case ConfigArrived(config=config, source=source):
+                self._configure(config, source)
+            case Compiled(document=document, error=error):
+                self._compiled(document, error)
+            case EngineConnected():
+                self._greet_engine()
+            case EngineMessage(message=news):
+                self._hear_engine(news)
+            case CheckEnded():
+                if self._checks.ended(message, time.monotonic()):
+                    self._verdict_changed()
+            case Stop():
+                raise AssertionError("handled by run")
+
+    # Configuration --------------------------------------------------------------------------------
+
+    def _configure(self, config: NodeConfig, source: ConfigSource) -> None:
+        if config == self._config and source is self._source:
+            return
+        fresh = self._config is None or config != self._config
+        self._config, self._source = config, source
+        self._checks.configure(config.health_checks, time.monotonic())
+        if source is ConfigSource.API and self._cache is not None:
+            try:
+                self._cache.store(config)
+            except OSError as error:
+                _log.error("NodeConfig not cached", extra={"error": str(error)})
+        if fresh:
+            self._compiler.request(config)
+
+    def _compiled(self, document: Mapping[str, Any] | None, error: str) -> None:
+        self._compiler.ended()
+        if document is None:
+            self.problem = error
+            _log.error("configuration not compiled", extra={"error": error})
+            return
+        self.problem = ""
+        self._program = document
+        self._load()
+
+    def _load(self) -> None:
+        # The program first: its new routers wait in Fault for the inputs that follow at once.
+        self._channel.send({"type": "load"})
+        self._send_inputs()
+
+    # Engine ---------------------------------------------------------------------------------------
+
+    def _greet_engine(self) -> None:
+        if self._program is not None:
+            self._load()
+
+    def _hear_engine(self, news: Mapping[str, Any]) -> None:
+        match news.get("type"):
+            case "transition":
+                self._record(news)
+            case "loaded":
+                _log.info("configuration applied", extra={"generation": news["generation"]})
+            case "refused":
+                self.problem = str(news.get("error"))
+                _log.error("engine refused", extra={"error": self.problem})
+            case "links-changed" if self._config is not None:
+                self._compiler.request(self._config)
+        self._on_change()
+
+    def _record(self, news: Mapping[str, Any]) -> None:
+        happened_s = time.time() - (time.monotonic_ns() - news["monotonicNs"]) / 1e9
+        transition = Transition(rfc3339(happened_s), news["from"], news["to"], news["reason"])
+        self.transitions[news["name"]] = transition
+        _log.info(
+            "transition",
+            extra={
+                "virtual_ip": news["name"],
+                "from": transition.before,
+                "to": transition.after,
+                "reason": transition.reason,
+                "sequence": news["sequence"],
+            },
+        )
+
+    def _verdict_changed(self) -> None:
+        for name, running in self._checks.checks.items():
+            _log.debug("check", extra={"check": name, "passing": running.state.passing})
+        self._send_inputs()
+        self._on_change()
+
+    def _send_inputs(self) -> None:
+        if self._config is None:
+            return  # started from a stored program alone: the engine keeps what it knows
+        states = {name: running.state for name, running in self._checks.checks.items()}
+        self._inputs = router_inputs(self._config, states)
+        self._channel.send(
+            {
+                "type": "inputs",
+                "routers": {
+                    name: {
+                        "effectivePriority": inputs.effective_priority,
+                        "faults": list(inputs.faults),
+                    }
+                    for name, inputs in self._inputs.items()
+                },
+            }
+        )
+
+    def _notice_changes(self) -> None:
+        """Report what the engine changed without news, such as a fault of its own."""
+        view = self.view()
+        seen = (
+            view.engine.generation if view.engine else None,
+            tuple((r["name"], s.state, view.faults(r, s)) for r, s in view.routers()),
+        )
+        if seen != self._reported:
+            self._reported = seen
+            self._on_change()
+
+    # What others may ask, from any thread -----------------------------------------------------------
+
+    def engine_state(self) -> EngineState | None:
+        """Return a copy of the shared state, or None while no engine ever ran."""
+        try:
+            if self._reader is None:
+                self._reader = SharedStateReader(self._shared_state_path)
+            return self._reader.snapshot()
+        except (OSError, ValueError):
+            return None
+
+    def view(self) -> NodeView:
+        """Return one consistent look at the node."""
+        return NodeView(
+            node=self._node,
+            program=self._program,
+            engine=self.engine_state(),
+            input_faults={name: inputs.faults for name, inputs in self._inputs.items()},
+            checks=tuple(
+                CheckView(
+                    name=name,
+                    decided=running.state.decided,
+                    passing=running.state.passing,
+                    since_s=running.since_s,
+                    message=running.message,
+                    duration_sum_s=running.durations[0],
+                    duration_count=int(running.durations[1]),
+                )
+                for name, running in list(self._checks.checks.items())
+            ),
+            desired_generation=self._config.generation if self._config else 0,
+            config_source=str(self._source or ""),
+        )
+
+    def healthy(self) -> tuple[bool, str]:
+        """Return whether this loop and the engine's loop turn."""
+        now_ns = time.monotonic_ns()
+        engine = self.engine_state()
+        if now_ns - self._turned_ns > _STALE_NS:
+            return False, "agent: the loop does not turn"
+        if engine is None or now_ns - engine.heartbeat_ns > _STALE_NS:
+            return False, "engine: the loop does not turn"
+        return True, "ok"
+
+    def ready(self) -> tuple[bool, str]:
+        """Return whether the newest configuration is applied."""
+        healthy, message = self.healthy()
+        if not healthy:
+            return False, message
+        if self.problem:
+            return False, f"configuration: {self.problem}"
+        if self._config is None:
+            return False, "configuration: none yet"
+        engine = self.engine_state()
+        if engine is None or not engine.loaded or engine.generation != self._config.generation:
+            return False, f"configuration: generation {self._config.generation} is not applied yet"
+        return True, "ok"

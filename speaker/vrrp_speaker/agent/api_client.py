@@ -1,0 +1,224 @@
+"""The few calls a speaker makes to the API server, over urllib3.
+
+The official client costs 43 MB of memory to import; a speaker reads one object and patches its
+status.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from vrrp_api import API_VERSION
+
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_COLLECTION = f"/apis/{API_VERSION}/nodeconfigs"
+_FIELD_MANAGER = "kube-vrrp-speaker"
+_REQUEST_TIMEOUT = urllib3.Timeout(connect=3, read=10)
+_WATCH_S = 60
+"""How long a watch may last; a stream that went silent is noticed soon after."""
+
+
+class ApiError(Exception):
+    """The API server cannot be reached, or refuses; ``status`` is 0 or the HTTP status."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class KubeconfigError(Exception):
+    """The kubeconfig cannot be used; the message names file and field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """How to reach the API server; ``token_path`` is read again for every request."""
+
+    server: str
+    ca: str | None = None
+    token: str | None = None
+    token_path: Path | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Return the Authorization header; projected tokens rotate on disk."""
+        token = self.token_path.read_text().strip() if self.token_path else self.token
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def in_cluster_credentials() -> Credentials:
+    """Return the pod's service account.
+
+    Raises:
+        KubeconfigError: this process is not in a pod.
+    """
+    host = os.environ.get("KUBERNETES_SERVICE_HOST")
+    port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    if not host:
+        raise KubeconfigError("neither --kubeconfig nor --config given, and not in a pod")
+    if ":" in host:
+        host = f"[{host}]"
+    return Credentials(
+        server=f"https://{host}:{port}",
+        ca=str(_SERVICE_ACCOUNT / "ca.crt"),
+        token_path=_SERVICE_ACCOUNT / "token",
+    )
+
+
+def load_kubeconfig(path: str) -> Credentials:
+    """Return the credentials of the current context of a kubeconfig, JSON or YAML.
+
+    Raises:
+        KubeconfigError: unreadable, or without what is needed.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        config = _parse(text)
+        context = _named(config["contexts"], config["current-context"])["context"]
+        cluster = _named(config["clusters"], context["cluster"])["cluster"]
+        user = _named(config["users"], context["user"])["user"]
+        return Credentials(
+            server=cluster["server"].rstrip("/"),
+            ca=_file(cluster, "certificate-authority"),
+            token=user.get("token"),
+            token_path=Path(user["tokenFile"]) if user.get("tokenFile") else None,
+            client_certificate=_file(user, "client-certificate"),
+            client_key=_file(user, "client-key"),
+        )
+    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
+        raise KubeconfigError(f"kubeconfig {path}: {error!r}") from error
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        import yaml  # noqa: PLC0415 - 2 MB that a pod's service account does not need
+
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(str(error)) from error
+
+
+def _named(items: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    return next(item for item in items if item["name"] == name)
+
+
+def _file(section: Mapping[str, Any], key: str) -> str | None:
+    """Return the path of a certificate or key; inline data goes to a private temporary file."""
+    if section.get(key):
+        return str(section[key])
+    data = section.get(f"{key}-data")
+    if not data:
+        return None
+    with tempfile.NamedTemporaryFile(prefix="kube-vrrp-", delete=False) as file:
+        file.write(base64.b64decode(data))
+    return file.name
+
+
+class ApiClient:
+    """Reads NodeConfigs and patches the status of one."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._pool = urllib3.PoolManager(
+            num_pools=1,
+            maxsize=2,
+            ca_certs=credentials.ca,
+            cert_file=credentials.client_certificate,
+            key_file=credentials.client_key,
+            ssl_minimum_version=ssl.TLSVersion.TLSv1_2,
+            retries=False,
+        )
+
+    def list_node_configs(self, node: str | None) -> Mapping[str, Any]:
+        """Return the NodeConfigList of one node, or of all (metadata and items).
+
+        Raises:
+            ApiError: not reached or refused.
+        """
+        query = f"?fieldSelector=metadata.name%3D{node}" if node else "?limit=2"
+        response = self._request("GET", _COLLECTION + query)
+        body: Mapping[str, Any] = response.json()
+        return body
+
+    def watch_node_config(self, node: str, resource_version: str) -> Iterator[Mapping[str, Any]]:
+        """Yield watch events until the server ends the watch.
+
+        Raises:
+            ApiError: not reached, refused, broken off, or silent for too long.
+        """
+        query = (
+            f"?watch=1&fieldSelector=metadata.name%3D{node}&resourceVersion={resource_version}"
+            f"&allowWatchBookmarks=true&timeoutSeconds={_WATCH_S}"
+        )
+        timeout = urllib3.Timeout(connect=3, read=_WATCH_S + 15)
+        response = self._request("GET", _COLLECTION + query, timeout=timeout, preload=False)
+        buffer = b""
+        try:
+            for chunk in response.read_chunked():
+                buffer += chunk
+                *lines, buffer = buffer.split(b"\n")
+                for line in lines:
+                    yield json.loads(line)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise ApiError(f"watch: {error}") from error
+        finally:
+            response.close()
+
+    def apply_status(self, node: str, status: Mapping[str, Any]) -> None:
+        """Server-side apply the status of this node's NodeConfig.
+
+        Raises:
+            ApiError: not reached or refused.
+        """
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "NodeConfig",
+            "metadata": {"name": node},
+            "status": status,
+        }
+        self._request(
+            "PATCH",
+            f"{_COLLECTION}/{node}/status?fieldManager={_FIELD_MANAGER}&force=true",
+            body=json.dumps(body).encode(),
+            headers={"Content-Type": "application/apply-patch+yaml"},
+        )
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: urllib3.Timeout = _REQUEST_TIMEOUT,
+        preload: bool = True,
+    ) -> urllib3.BaseHTTPResponse:
+        try:
+            response = self._pool.request(
+                method,
+                self._credentials.server + path,
+                body=body,
+                headers={**self._credentials.headers(), **(headers or {})},
+                timeout=timeout,
+                preload_content=preload,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(f"{method} {path.partition('?')[0]}: {error}") from error
+        if response.status >= 400:
+            text = response.data[:300].decode(errors="replace")
+            raise ApiError(f"{method} {path.partition('?')[0]}: {text}", response.status)
+        return response

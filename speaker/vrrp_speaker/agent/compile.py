@@ -1,0 +1,87 @@
+"""Runs the compiler: a child that imports what must not stay resident, and exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vrrp_api.node_config import NodeConfig
+from vrrp_speaker.agent.messages import Compiled, Inbox
+
+_DEADLINE_S = 30.0
+
+
+class Compiler:
+    """One compilation at a time; what is asked meanwhile is compiled after it."""
+
+    def __init__(self, program_path: Path, inbox: Inbox) -> None:
+        self._program_path = program_path
+        self._inbox = inbox
+        self._busy = False
+        self._waiting: NodeConfig | None = None
+
+    def request(self, config: NodeConfig) -> None:
+        """Compile this configuration; a ``Compiled`` message tells the end."""
+        if self._busy:
+            self._waiting = config
+            return
+        self._busy = True
+        threading.Thread(target=self._run, args=(config,), name="compiler", daemon=True).start()
+
+    def ended(self) -> None:
+        """Note that ``Compiled`` was received; starts what was asked meanwhile."""
+        self._busy = False
+        if self._waiting is not None:
+            config, self._waiting = self._waiting, None
+            self.request(config)
+
+    def stored(self) -> Mapping[str, Any] | None:
+        """Return the program on disk as it is, or None; the engine checks it, not we."""
+        try:
+            document = json.loads(self._program_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return document if isinstance(document, dict) else None
+
+    def _run(self, config: NodeConfig) -> None:
+        try:
+            document = self._compile(config)
+            self._store(document)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            self._inbox.put(Compiled(None, str(error)))
+            return
+        self._inbox.put(Compiled(document, ""))
+
+    def _compile(self, config: NodeConfig) -> Mapping[str, Any]:
+        obj = config.to_object()
+        obj["metadata"]["generation"] = config.generation
+        stored = self.stored() or {}
+        slots = {router["name"]: router["slot"] for router in stored.get("routers", ())}
+        ended = subprocess.run(
+            [sys.executable, "-m", "vrrp_speaker.compiler"],
+            input=json.dumps({"nodeConfig": obj, "slots": slots}),
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE_S,
+            check=False,
+        )
+        if ended.returncode not in (0, 1) or not ended.stdout:
+            raise ValueError(f"compiler ended with {ended.returncode}: {ended.stderr[-300:]}")
+        document: Mapping[str, Any] = json.loads(ended.stdout)
+        if "error" in document:
+            raise ValueError(document["error"])
+        return document
+
+    def _store(self, document: Mapping[str, Any]) -> None:
+        temporary = self._program_path.with_suffix(".tmp")
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(document, file, separators=(",", ":"))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._program_path)

@@ -1,0 +1,213 @@
+"""Prometheus metrics of one node, read from one view at each scrape, so that they agree.
+
+A series exists only while its VirtualIP does. ``master`` is the word operators of keepalived
+search for; everywhere else the state is called Active.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from vrrp.constants import State
+from vrrp_speaker import __version__
+from vrrp_speaker.agent.view import NodeView
+from vrrp_speaker.shared_state import EngineState, RouterState
+
+_PREFIX = "kube_vrrp_"
+_ROUTER = ("virtual_ip", "node", "interface")
+
+
+class NodeCollector(Collector):
+    """Collects every metric of the speaker."""
+
+    def __init__(self, view: Callable[[], NodeView]) -> None:
+        self._view = view
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of this moment."""
+        view = self._view()
+        yield InfoMetricFamily(_PREFIX + "build", "Version.", {"version": __version__})
+        yield from _configuration(view)
+        yield from _routers(view)
+        yield from _peers(view)
+        yield from _checks(view)
+        if view.engine is not None:
+            yield from _engine(view.engine)
+
+
+def _configuration(view: NodeView) -> Iterator[Metric]:
+    generation = GaugeMetricFamily(
+        _PREFIX + "config_generation",
+        "Generation of the NodeConfig: desired, and applied by the engine.",
+        labels=("kind",),
+    )
+    generation.add_metric(("desired",), view.desired_generation)
+    generation.add_metric(("applied",), view.engine.generation if view.engine else 0)
+    yield generation
+    source = GaugeMetricFamily(
+        _PREFIX + "config_source", "Where the configuration came from.", labels=("source",)
+    )
+    for name in ("api", "cache", "file"):
+        source.add_metric((name,), float(view.config_source.lower() == name))
+    yield source
+
+
+def _routers(view: NodeView) -> Iterator[Metric]:
+    def gauge(name: str, text: str, value: Callable[[RouterState], float]) -> Metric:
+        family = GaugeMetricFamily(_PREFIX + name, text, labels=_ROUTER)
+        for router, state in view.routers():
+            family.add_metric(_labels(view, router), value(state))
+        return family
+
+    def counter(name: str, text: str, value: Callable[[RouterState], float]) -> Metric:
+        family = CounterMetricFamily(_PREFIX + name, text, labels=_ROUTER)
+        for router, state in view.routers():
+            family.add_metric(_labels(view, router), value(state))
+        return family
+
+    yield gauge(
+        "master",
+        "1 on the node that holds the VirtualIP.",
+        lambda s: float(s.state == State.ACTIVE),
+    )
+    yield gauge(
+        "address_present", "1 when the addresses are bound.", lambda s: float(s.address_present)
+    )
+    yield gauge(
+        "effective_priority", "Priority after health checks.", lambda s: s.effective_priority
+    )
+    yield gauge("base_priority", "Priority before health checks.", lambda s: s.base_priority)
+    yield counter(
+        "advertisements_sent", "Advertisements sent, one per peer.", lambda s: s.advertisements_sent
+    )
+    yield counter(
+        "address_restored", "Addresses put back after others removed them.",
+        lambda s: s.addresses_restored,
+    )  # fmt: skip
+    yield counter(
+        "dual_active_seconds",
+        "Time this node was Active while hearing another Active node.",
+        lambda s: s.dual_active_ns / 1e9,
+    )
+    yield _states(view)
+    yield _transitions(view)
+
+
+def _states(view: NodeView) -> Metric:
+    family = GaugeMetricFamily(
+        _PREFIX + "state", "1 for the current state.", labels=(*_ROUTER, "state")
+    )
+    for router, state in view.routers():
+        for name in State:
+            family.add_metric((*_labels(view, router), name), float(state.state == name))
+    return family
+
+
+def _transitions(view: NodeView) -> Metric:
+    family = CounterMetricFamily(
+        _PREFIX + "transitions", "State changes.", labels=(*_ROUTER, "from", "to", "reason")
+    )
+    for router, state in view.routers():
+        for before, after, reason, count in state.transition_counts:
+            family.add_metric((*_labels(view, router), before, after, reason), count)
+    return family
+
+
+def _peers(view: NodeView) -> Iterator[Metric]:
+    labels = (*_ROUTER, "peer")
+    received = CounterMetricFamily(
+        _PREFIX + "advertisements_received", "Advertisements accepted.", labels=labels
+    )
+    last = GaugeMetricFamily(
+        _PREFIX + "last_advertisement_timestamp_seconds",
+        "When the last advertisement of a peer came; absent until one did.",
+        labels=labels,
+    )
+    offset_s = time.time() - time.monotonic()
+    for router, state in view.routers():
+        for peer, heard in zip(router["peers"], state.peers, strict=False):
+            values = (*_labels(view, router), peer["node"])
+            received.add_metric(values, heard.received)
+            if heard.last_ns:
+                last.add_metric(values, offset_s + heard.last_ns / 1e9)
+    yield received
+    yield last
+
+
+def _checks(view: NodeView) -> Iterator[Metric]:
+    labels = ("check", "node")
+    passing = GaugeMetricFamily(
+        _PREFIX + "check_passing", "1 while the check passes; absent until decided.", labels=labels
+    )
+    duration = SummaryMetricFamily(
+        _PREFIX + "check_duration_seconds", "How long runs of the check took.", labels=labels
+    )
+    for check in view.checks:
+        values = (check.name, view.node)
+        if check.decided:
+            passing.add_metric(values, float(check.passing))
+        duration.add_metric(values, check.duration_count, check.duration_sum_s)
+    yield passing
+    yield duration
+
+
+def _engine(engine: EngineState) -> Iterator[Metric]:
+    def by(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
+        family = CounterMetricFamily(_PREFIX + name, text, labels=(label,))
+        for key, value in values.items():
+            family.add_metric((key,), value)
+        return family
+
+    yield by("advertisements_rejected", "Datagrams discarded.", "reason", engine.rejected)
+    yield by("announcements_sent", "Gratuitous ARP and NA.", "kind", engine.announcements_sent)
+    yield by("fencing", "Addresses taken off outside the protocol.", "reason", engine.fencing)
+    for name, text, value in (
+        (
+            "unknown_vrid",
+            "Advertisements of peers with a VRID not configured.",
+            engine.unknown_vrid,
+        ),
+        ("engine_restarts", "Engines replaced.", max(0, engine.engine_starts - 1)),
+        ("send_errors", "Advertisements that the kernel did not take.", engine.send_errors),
+        ("events_dropped", "News the agent was too slow for.", engine.events_dropped),
+    ):
+        yield CounterMetricFamily(_PREFIX + name, text, value)
+    yield GaugeMetricFamily(
+        _PREFIX + "announcement_queue_length",
+        "Announcements due and not sent.",
+        engine.announcement_queue_length,
+    )
+    yield GaugeMetricFamily(
+        _PREFIX + "real_time", "1 when the engine has real-time scheduling.", engine.real_time
+    )
+    yield _lateness(engine)
+
+
+def _lateness(engine: EngineState) -> Metric:
+    buckets, total = [], 0
+    bounds = [*(f"{bound / 1e9:g}" for bound in engine.lateness_bounds_ns), "+Inf"]
+    for bound, count in zip(bounds, engine.lateness_counts, strict=True):
+        total += count
+        buckets.append((bound, total))
+    return HistogramMetricFamily(
+        _PREFIX + "loop_lateness_seconds",
+        "How late the engine handled its deadlines.",
+        buckets=buckets,
+        sum_value=engine.lateness_sum_ns / 1e9,
+    )
+
+
+def _labels(view: NodeView, router: Mapping[str, Any]) -> tuple[str, str, str]:
+    return router["name"], view.node, router["interface"]

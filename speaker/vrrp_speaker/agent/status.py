@@ -1,0 +1,130 @@
+"""The NodeConfig's status: what this node reports, and when it is written.
+
+Written on change, coalesced, and as a heartbeat; an unreachable API server delays it and nothing
+else, and afterwards the newest state is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from vrrp_api.node_config import CheckStatus, NodeConfigStatus, RouterStatus, Transition
+from vrrp_speaker import __version__
+from vrrp_speaker.agent.api_client import ApiClient, ApiError
+from vrrp_speaker.agent.view import NodeView
+
+_log = logging.getLogger(__name__)
+HEARTBEAT_S = 10.0
+_COALESCE_S = 0.03
+_MAX_BACKOFF_S = 5.0
+
+
+def rfc3339(seconds: float) -> str:
+    """Return wall time as RFC 3339 with microseconds, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class StatusBuilder:
+    """Turns views into statuses; remembers wall times so that equal states give equal texts."""
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[str, int], str] = {}
+
+    def build(
+        self, view: NodeView, transitions: Mapping[str, Transition], now_s: float, now_ns: int
+    ) -> NodeConfigStatus:
+        """Return the status; ``now_s`` is wall time, ``now_ns`` CLOCK_MONOTONIC at the same moment.
+
+        ``transitions`` holds the newest transition of each router.
+        """
+        routers = []
+        for router, state in view.routers():
+            name = router["name"]
+            key = (name, state.since_ns)
+            if key not in self._since:
+                self._since[key] = rfc3339(now_s - (now_ns - state.since_ns) / 1e9)
+            routers.append(
+                RouterStatus(
+                    name=name,
+                    virtual_ip_generation=router["virtualIPGeneration"],
+                    state=state.state,
+                    since=self._since[key],
+                    effective_priority=state.effective_priority,
+                    interface=router["interface"] or None,
+                    faults=view.faults(router, state),
+                    transitions=state.transitions,
+                    last_transition=transitions.get(name),
+                )
+            )
+        current = {(r["name"], s.since_ns) for r, s in view.routers()}
+        self._since = {key: text for key, text in self._since.items() if key in current}
+        engine = view.engine
+        return NodeConfigStatus(
+            observed_generation=engine.generation if engine is not None else 0,
+            heartbeat_time=rfc3339(now_s),
+            version=__version__,
+            engine_restarts=max(0, engine.engine_starts - 1) if engine is not None else 0,
+            config_source=view.config_source,
+            virtual_routers=tuple(routers),
+            checks=tuple(
+                CheckStatus(check.name, check.passing, rfc3339(check.since_s), check.message)
+                for check in view.checks
+                if check.decided
+            ),
+        )
+
+
+class StatusWriter:
+    """Writes the newest status whenever it is told that something changed, and as a heartbeat."""
+
+    def __init__(
+        self, client: ApiClient, node: str, current: Callable[[], NodeConfigStatus]
+    ) -> None:
+        self._client = client
+        self._node = node
+        self._current = current
+        self._changed = threading.Event()
+        self._stopping = False
+        self._ended = threading.Event()
+
+    def start(self) -> None:
+        """Write in a thread of its own."""
+        threading.Thread(target=self._run, name="status", daemon=True).start()
+
+    def changed(self) -> None:
+        """Ask for a write soon."""
+        self._changed.set()
+
+    def stop(self, patience_s: float) -> None:
+        """Try one last write and end."""
+        self._stopping = True
+        self._changed.set()
+        self._ended.wait(patience_s)
+
+    def _run(self) -> None:
+        backoff_s = 0.1
+        while True:
+            stopping = self._stopping
+            try:
+                self._client.apply_status(self._node, self._current().to_object())
+                backoff_s = 0.1
+                wait_s = HEARTBEAT_S * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+            except ApiError as error:
+                # 404: the operator has not made the object yet. Any other: try again, later.
+                if error.status != 404 and backoff_s >= _MAX_BACKOFF_S:
+                    _log.warning("status not written", extra={"error": str(error)})
+                wait_s = backoff_s
+                backoff_s = min(_MAX_BACKOFF_S, backoff_s * 2)
+                if not stopping:
+                    time.sleep(min(wait_s, 0.5))
+            if stopping:
+                self._ended.set()
+                return
+            if self._changed.wait(wait_s) and not self._stopping:
+                time.sleep(_COALESCE_S)  # a failover changes several things at once
+            self._changed.clear()

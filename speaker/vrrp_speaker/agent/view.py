@@ -1,0 +1,48 @@
+"""One consistent look at the node for status and metrics: program, engine state, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vrrp_speaker.shared_state import EngineState, RouterState
+
+
+@dataclass(frozen=True, slots=True)
+class CheckView:
+    """One check: its verdict, and how long its runs took in all."""
+
+    name: str
+    decided: bool
+    passing: bool
+    since_s: float
+    message: str
+    duration_sum_s: float
+    duration_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """Everything the agent can report; ``program`` is the one the engine has loaded."""
+
+    node: str
+    program: Mapping[str, Any] | None
+    engine: EngineState | None
+    input_faults: Mapping[str, tuple[str, ...]]
+    checks: tuple[CheckView, ...]
+    desired_generation: int
+    config_source: str
+
+    def routers(self) -> Iterator[tuple[Mapping[str, Any], RouterState]]:
+        """Yield each router of the program with its state in the engine."""
+        if self.program is None or self.engine is None:
+            return
+        for router in self.program["routers"]:
+            state = self.engine.routers.get(router["slot"])
+            if state is not None and state.vrid == router["vrid"]:
+                yield router, state
+
+    def faults(self, router: Mapping[str, Any], state: RouterState) -> tuple[str, ...]:
+        """Return what keeps a router from holding its addresses, from all who can tell."""
+        return (*router["faults"], *self.input_faults.get(router["name"], ()), *state.faults)

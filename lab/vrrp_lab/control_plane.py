@@ -1,0 +1,196 @@
+"""A real kube-apiserver with etcd, in a namespace on the LAN, with RBAC on."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from vrrp_lab.assets import ControlPlaneAssets
+from vrrp_lab.lan import CONTROL_PLANE, Host, Lan
+from vrrp_lab.namespaces import LabError
+
+_PORT = 6443
+_NAMESPACE = "kube-vrrp"
+_READY_S = 60.0
+
+
+class ControlPlane:
+    """The cluster's API; ``server`` is how hosts of the LAN reach it."""
+
+    def __init__(self, lan: Lan, assets: ControlPlaneAssets, work_dir: Path) -> None:
+        self._lan = lan
+        self._assets = assets
+        self._dir = work_dir / "control-plane"
+        self._dir.mkdir()
+        self.host = Host("control-plane", CONTROL_PLANE, lan)
+        self.server = f"https://{self.host.address}:{_PORT}"
+        self._admin_token = secrets.token_hex(16)
+        self._prepare_files()
+        self._etcd = self._start_etcd()
+        self._outside_port = self._forward()
+        self._apiserver: subprocess.Popen[bytes] | None = None
+        self.start()
+        self.kubeconfig = self._write_kubeconfig(
+            "admin", f"https://localhost:{self._outside_port}", self._admin_token
+        )
+
+    # Life -----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the API server and wait until it is ready."""
+        self._apiserver = self.host.namespace.start(
+            self._apiserver_command(), log=self._dir / "kube-apiserver.log"
+        )
+        self._wait_ready(self._apiserver)
+
+    def stop(self) -> None:
+        """Stop the API server at once; etcd and what it holds stay."""
+        assert self._apiserver is not None
+        self._lan.processes.stop(self._apiserver, 9)
+
+    def _start_etcd(self) -> subprocess.Popen[bytes]:
+        # Durability is of no use to a cluster that ends with its processes.
+        command = [
+            str(self._assets.etcd),
+            f"--data-dir={self._dir / 'etcd'}",
+            "--unsafe-no-fsync",
+            "--listen-client-urls=http://127.0.0.1:2379",
+            "--advertise-client-urls=http://127.0.0.1:2379",
+            "--listen-peer-urls=http://127.0.0.1:2380",
+            "--log-level=error",
+        ]
+        return self.host.namespace.start(command, log=self._dir / "etcd.log")
+
+    def _apiserver_command(self) -> list[str]:
+        return [
+            str(self._assets.kube_apiserver),
+            "--etcd-servers=http://127.0.0.1:2379",
+            f"--secure-port={_PORT}",
+            f"--advertise-address={self.host.address}",
+            f"--cert-dir={self._dir}",
+            f"--service-account-key-file={self._dir / 'service-account.key'}",
+            f"--service-account-signing-key-file={self._dir / 'service-account.key'}",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            "--service-cluster-ip-range=10.96.0.0/16",
+            f"--token-auth-file={self._dir / 'tokens.csv'}",
+            "--authorization-mode=RBAC",
+            "--shutdown-delay-duration=0s",
+            "--v=1",
+        ]
+
+    def _prepare_files(self) -> None:
+        key = self._dir / "service-account.key"
+        subprocess.run(
+            ["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True
+        )
+        (self._dir / "tokens.csv").write_text(f'{self._admin_token},admin,admin,"system:masters"\n')
+
+    def _wait_ready(self, apiserver: subprocess.Popen[bytes]) -> None:
+        deadline_s = time.monotonic() + _READY_S
+        while time.monotonic() < deadline_s:
+            if apiserver.poll() is not None:
+                break
+            ready = self.host.exec(
+                *("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}"),
+                *("-H", f"Authorization: Bearer {self._admin_token}"),
+                f"https://127.0.0.1:{_PORT}/readyz",
+            )
+            if ready.stdout == "200":
+                return
+            time.sleep(0.05)
+        tail = (self._dir / "kube-apiserver.log").read_text()[-800:]
+        raise LabError(f"kube-apiserver is not ready:\n{tail}")
+
+    def _forward(self) -> int:
+        """Let programs outside reach the API server; return their port on localhost."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        descriptor = listener.fileno()
+        command = [sys.executable, "-m", "vrrp_lab.forwarder", str(descriptor), str(_PORT)]
+        self.host.namespace.start(command, pass_fds=(descriptor,))
+        port: int = listener.getsockname()[1]
+        listener.close()
+        return port
+
+    # Access -----------------------------------------------------------------------------------------
+
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, check: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as the administrator.
+
+        Raises:
+            LabError: it failed and ``check`` is set.
+        """
+        ended = subprocess.run(
+            [str(self._assets.kubectl), f"--kubeconfig={self.kubeconfig}", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if check and ended.returncode:
+            raise LabError(f"kubectl {' '.join(arguments)}: {ended.stderr.strip()}")
+        return ended
+
+    def kubectl_json(self, *arguments: str) -> Any:
+        """Run kubectl with ``-o json`` and return what it printed."""
+        return json.loads(self.kubectl(*arguments, "-o", "json", check=True).stdout)
+
+    def service_account_kubeconfig(self, component: str, node_uid: tuple[str, str] | None) -> Path:
+        """Return a kubeconfig with a token of a component; a speaker's is bound to its node.
+
+        Args:
+            component: ``operator`` or ``speaker``.
+            node_uid: name and uid of the node the token is bound to.
+        """
+        spec: dict[str, Any] = {"expirationSeconds": 86400}
+        name = component
+        if node_uid is not None:
+            reference = {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "name": node_uid[0],
+                "uid": node_uid[1],
+            }
+            spec["boundObjectRef"] = reference
+            name = f"{component}-{node_uid[0]}"
+        request = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "metadata": {},
+            "spec": spec,
+        }
+        path = f"/api/v1/namespaces/{_NAMESPACE}/serviceaccounts/kube-vrrp-{component}/token"
+        answer = self.kubectl(
+            "create", "--raw", path, "-f", "-", stdin=json.dumps(request), check=True
+        )
+        server = self.server if node_uid is not None else f"https://localhost:{_PORT}"
+        return self._write_kubeconfig(name, server, json.loads(answer.stdout)["status"]["token"])
+
+    def _write_kubeconfig(self, name: str, server: str, token: str) -> Path:
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "lab",
+            "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": name}}],
+            "clusters": [
+                {
+                    "name": "lab",
+                    "cluster": {
+                        "server": server,
+                        "certificate-authority": str(self._dir / "apiserver.crt"),
+                    },
+                }
+            ],
+            "users": [{"name": name, "user": {"token": token}}],
+        }
+        path = self._dir / f"{name}.kubeconfig"
+        path.write_text(json.dumps(config, indent=1))
+        return path

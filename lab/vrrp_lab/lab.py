@@ -1,0 +1,215 @@
+"""The whole cluster: LAN, control plane, operator, nodes with speakers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vrrp_lab.assets import find_or_build_assets
+from vrrp_lab.control_plane import ControlPlane
+from vrrp_lab.lan import Host, Lan
+from vrrp_lab.namespaces import LabError
+from vrrp_lab.node import Node
+
+CRDS = Path(__file__).resolve().parents[2] / "crds"
+OPERATOR_METRICS_PORT = 9106
+
+
+@dataclass(frozen=True, slots=True)
+class LabOptions:
+    """How big, and with what running from the start.
+
+    ``standalone`` holds manifests: the planner renders them to files, no control plane runs.
+    """
+
+    nodes: int = 3
+    standalone: Sequence[Path] = ()
+    start_operator: bool = True
+    start_speakers: bool = True
+
+
+class Operator:
+    """The operator's process, on the control plane's host."""
+
+    def __init__(self, control_plane: ControlPlane, lan: Lan, work_dir: Path) -> None:
+        self._host = control_plane.host
+        self._lan = lan
+        self._kubeconfig = control_plane.service_account_kubeconfig("operator", None)
+        self.log = work_dir / "operator.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The operator's process id.
+
+        Raises:
+            LabError: it does not run.
+        """
+        if self._process is None:
+            raise LabError("the operator does not run")
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the operator."""
+        command = [
+            *(sys.executable, "-m", "vrrp_operator", "--kubeconfig", str(self._kubeconfig)),
+            *("--metrics-bind-address", f"127.0.0.1:{OPERATOR_METRICS_PORT}"),
+            *("--log-format", "text"),
+        ]
+        self._process = self._host.namespace.start(command, log=self.log)
+
+    def stop(self) -> None:
+        """Stop the operator."""
+        if self._process is not None:
+            self._lan.processes.stop(self._process)
+            self._process = None
+
+    def get(self, path: str) -> str:
+        """Return what the operator serves at a path; empty on failure."""
+        url = f"http://127.0.0.1:{OPERATOR_METRICS_PORT}{path}"
+        return self._host.exec("curl", "-s", "-m", "2", url).stdout
+
+
+class Lab:
+    """A cluster in a box; use as a context manager.
+
+    Raises:
+        LabError: something this machine lacks, or a part that does not start.
+    """
+
+    def __init__(self, options: LabOptions | None = None) -> None:
+        self.options = options or LabOptions()
+        assets = None if self.options.standalone else find_or_build_assets()
+        self.work_dir = Path(tempfile.mkdtemp(prefix="kube-vrrp-lab-"))
+        self.lan = Lan(self.options.nodes)
+        self.client = self.lan.client
+        try:
+            if assets is None:
+                sources = self._render(self.options.standalone)
+            else:
+                self.control_plane = ControlPlane(self.lan, assets, self.work_dir)
+                sources = self._register()
+                self.operator = Operator(self.control_plane, self.lan, self.work_dir)
+                if self.options.start_operator:
+                    self.operator.start()
+            self.nodes = [
+                Node(host, self.work_dir, source)
+                for host, source in zip(self.lan.hosts, sources, strict=True)
+            ]
+            if self.options.start_speakers:
+                for node in self.nodes:
+                    node.start_speaker()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything and remove the work directory."""
+        self.lan.close()
+        shutil.rmtree(self.work_dir, ignore_errors=True)
+
+    def node(self, name: str) -> Node:
+        """Return a node by name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as the administrator."""
+        return self.control_plane.kubectl(*arguments, stdin=stdin, check=check)
+
+    def kubectl_json(self, *arguments: str) -> Any:
+        """Run kubectl and return the objects it printed."""
+        return self.control_plane.kubectl_json(*arguments)
+
+    def holders(self, address: str) -> list[Node]:
+        """Return the nodes that have the address on an interface."""
+        return [node for node in self.nodes if node.holds(address)]
+
+    # Preparing ----------------------------------------------------------------------------------------
+
+    def _register(self) -> list[list[str]]:
+        """Install the API and the nodes; return each speaker's flags."""
+        plane = self.control_plane
+        plane.kubectl("apply", "-f", str(CRDS), check=True)
+        plane.kubectl("apply", "-f", str(CRDS / "rbac"), check=True)
+        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", check=True)
+        for host in self.lan.hosts:
+            self._register_node(host)
+        sources = []
+        for host in self.lan.hosts:
+            uid = plane.kubectl_json("get", "node", host.name)["metadata"]["uid"]
+            path = plane.service_account_kubeconfig("speaker", (host.name, uid))
+            sources.append(["--kubeconfig", str(path)])
+        return sources
+
+    def _register_node(self, host: Host) -> None:
+        node = node_manifest(host)
+        plane = self.control_plane
+        plane.kubectl("apply", "-f", "-", stdin=json.dumps(node), check=True)
+        patch = json.dumps({"status": node["status"]})
+        plane.kubectl(
+            *("patch", "node", host.name, "--subresource=status", "--type=merge", "-p", patch),
+            check=True,
+        )
+
+    def _render(self, manifests: Sequence[Path]) -> list[list[str]]:
+        """Let the planner write NodeConfig files; return each speaker's flags."""
+        nodes = self.work_dir / "nodes.yaml"
+        items = [node_manifest(host) for host in self.lan.hosts]
+        nodes.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+        output = self.work_dir / "node-configs"
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "vrrp_cli", "render", "--nodes", str(nodes)),
+                *(*map(str, manifests), "--output", str(output)),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        return [["--config", str(output / f"{host.name}.yaml")] for host in self.lan.hosts]
+
+
+def node_manifest(host: Host) -> dict[str, Any]:
+    """Return the Node object of a host, as a kubelet would report it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": host.name, "labels": {"kubernetes.io/hostname": host.name}},
+        "status": {
+            "addresses": [
+                {"type": "InternalIP", "address": host.address},
+                {"type": "InternalIP", "address": host.address6},
+                {"type": "Hostname", "address": host.name},
+            ],
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "True",
+                    "reason": "KubeletReady",
+                    "message": "the lab has no kubelet; a powered-off node stays Ready here",
+                    "lastHeartbeatTime": "2026-01-01T00:00:00Z",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z",
+                }
+            ],
+        },
+    }

@@ -1,0 +1,164 @@
+"""A LAN: a bridge in a namespace of its own, hosts on it, and what can go wrong between them."""
+
+from __future__ import annotations
+
+import subprocess
+from types import TracebackType
+
+from vrrp_lab.namespaces import LabError, Namespace, missing_tools
+from vrrp_lab.probe import Probe
+from vrrp_lab.processes import Processes, clean_crashed_labs
+
+IPV4_NETWORK = "192.0.2"
+IPV6_NETWORK = "2001:db8:0:1"
+CLIENT, CONTROL_PLANE = 100, 200
+INTERFACE = "eth0"
+
+
+class Host:
+    """One machine on the LAN; ``number`` is the last part of its addresses."""
+
+    def __init__(self, name: str, number: int, lan: Lan) -> None:
+        self.name = name
+        self.number = number
+        self.port = f"p{number}"
+        self._lan = lan
+        self.namespace: Namespace = self._plug_in()
+
+    @property
+    def address(self) -> str:
+        """The host's own IPv4 address."""
+        return f"{IPV4_NETWORK}.{self.number}"
+
+    @property
+    def address6(self) -> str:
+        """The host's own IPv6 address."""
+        return f"{IPV6_NETWORK}::{self.number}"
+
+    @property
+    def mac(self) -> str:
+        """The hardware address, the same after every power-on."""
+        return f"02:00:5e:00:53:{self.number:02x}"
+
+    def _plug_in(self) -> Namespace:
+        namespace = Namespace(self.name, self._lan.processes)
+        switch = self._lan.switch
+        switch.run(
+            *("ip", "link", "add", self.port, "type", "veth"),
+            *("peer", "name", INTERFACE, "address", self.mac, "netns", str(namespace.holder)),
+        )
+        switch.run("ip", "link", "set", self.port, "master", "br0", "up")
+        namespace.run("sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", check=False)
+        namespace.run("ip", "link", "set", INTERFACE, "up")
+        namespace.run("ip", "addr", "add", f"{self.address}/24", "dev", INTERFACE)
+        namespace.run("ip", "addr", "add", f"{self.address6}/64", "dev", INTERFACE, "nodad")
+        return namespace
+
+    def cut_link(self) -> None:
+        """Pull the cable: the host sees its carrier go."""
+        self._lan.switch.run("ip", "link", "set", self.port, "down")
+
+    def restore_link(self) -> None:
+        """Plug the cable in again."""
+        self._lan.switch.run("ip", "link", "set", self.port, "up")
+
+    def power_off(self) -> None:
+        """The machine is gone: first its network, then its processes."""
+        self._lan.switch.run("ip", "link", "del", self.port)
+        self.namespace.end()
+
+    def power_on(self) -> None:
+        """A machine with the same name, addresses and hardware address, nothing running."""
+        self.namespace = self._plug_in()
+
+    def exec(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command here to its end, whatever its exit status."""
+        return self.namespace.run(*command, check=False)
+
+    def holds(self, address: str) -> bool:
+        """Return whether an interface of this host has the address."""
+        listed = self.exec("ip", "-o", "addr", "show").stdout
+        return any(f" {address}/" in line for line in listed.splitlines())
+
+
+class Lan:
+    """A switch, hosts and a client; use as a context manager.
+
+    Raises:
+        LabError: something this machine lacks; the message names it.
+    """
+
+    def __init__(self, hosts: int = 3) -> None:
+        missing = missing_tools()
+        if missing:
+            raise LabError("this machine lacks: " + ", ".join(missing))
+        clean_crashed_labs()
+        self.processes = Processes()
+        try:
+            self.switch = self._make_switch()
+            self.hosts = [Host(f"node-{n}", 10 + n, self) for n in range(1, hosts + 1)]
+            self.client = Client("client", CLIENT, self)
+        except BaseException:
+            self.processes.stop_all()
+            raise
+
+    def __enter__(self) -> Lan:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process of the lab; the namespaces go with them."""
+        self.processes.stop_all()
+
+    def host(self, name: str) -> Host:
+        """Return a host by name."""
+        return next(host for host in self.hosts if host.name == name)
+
+    def _make_switch(self) -> Namespace:
+        switch = Namespace("lan", self.processes)
+        switch.run(
+            *["ip", "link", "add", "br0", "type", "bridge", "stp_state", "0", "mcast_snooping", "0"]
+        )
+        switch.run(*["ip", "link", "set", "br0", "up"])
+        switch.run("nft", "add table bridge faults")
+        switch.run(
+            "nft", "add chain bridge faults forward { type filter hook forward priority 0 ; }"
+        )
+        return switch
+
+    # Faults -------------------------------------------------------------------------------------
+
+    def partition(self, first: Host, second: Host, *, one_way: bool = False) -> None:
+        """Drop what goes from ``first`` to ``second``, and the other way unless ``one_way``."""
+        self._drop(first, second, "")
+        if not one_way:
+            self._drop(second, first, "")
+
+    def drop(self, host: Host, percent: int) -> None:
+        """Lose this share of the packets of a host, each way."""
+        rule = f"numgen random mod 100 < {percent} drop"
+        for direction in ("iifname", "oifname"):
+            self.switch.run("nft", f"add rule bridge faults forward {direction} {host.port} {rule}")
+
+    def heal(self) -> None:
+        """End partitions and losses; cut links stay cut."""
+        self.switch.run("nft", "flush chain bridge faults forward")
+
+    def _drop(self, source: Host, destination: Host, condition: str) -> None:
+        match = f"iifname {source.port} oifname {destination.port}"
+        self.switch.run("nft", f"add rule bridge faults forward {match} {condition} drop")
+
+
+class Client(Host):
+    """The machine whose view counts."""
+
+    def probe(self, address: str, interval_s: float = 0.001) -> Probe:
+        """Return a running prober for an address; use as a context manager."""
+        return Probe(self.namespace, INTERFACE, address, interval_s)

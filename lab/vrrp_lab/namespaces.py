@@ -1,0 +1,106 @@
+"""Network namespaces, each held by a sleeping process of ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from vrrp_lab.processes import Processes
+
+
+class LabError(Exception):
+    """The lab cannot do what it was asked; the message says what is missing or went wrong."""
+
+
+class Namespace:
+    """One network namespace; it ends with its holder."""
+
+    def __init__(self, name: str, processes: Processes) -> None:
+        self.name = name
+        self._processes = processes
+        self._holder = processes.start(["unshare", "--net", "sleep", "infinity"])
+        self._wait_until_unshared()
+        self.run("ip", "link", "set", "lo", "up")
+
+    def _wait_until_unshared(self) -> None:
+        own = os.stat("/proc/self/ns/net").st_ino
+        while True:
+            if self._holder.poll() is not None:
+                raise LabError("cannot make a network namespace (needs CAP_SYS_ADMIN)")
+            try:
+                if os.stat(self.path).st_ino != own and _is_sleeping(self._holder.pid):
+                    return
+            except FileNotFoundError:
+                continue
+
+    @property
+    def path(self) -> str:
+        """The namespace as a file."""
+        return f"/proc/{self._holder.pid}/ns/net"
+
+    @property
+    def holder(self) -> int:
+        """The pid that ``ip link … netns`` takes."""
+        return self._holder.pid
+
+    def command(self, *command: str) -> list[str]:
+        """Return the command line that runs a command in here."""
+        return ["nsenter", f"--net={self.path}", "--", *command]
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in here to its end.
+
+        Raises:
+            LabError: it failed and ``check`` is set; the message holds what it said.
+        """
+        ended = subprocess.run(
+            self.command(*command), capture_output=True, text=True, timeout=60, check=False
+        )
+        if check and ended.returncode:
+            raise LabError(f"{self.name}: {' '.join(command)}: {ended.stderr.strip()}")
+        return ended
+
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
+        pass_fds: Sequence[int] = (),
+        cwd: Path | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a process in here."""
+        return self._processes.start(
+            self.command(*command),
+            log=log,
+            stdin=stdin,
+            stdout=stdout,
+            pass_fds=pass_fds,
+            cwd=cwd,
+            environment=environment,
+        )
+
+    def end(self) -> None:
+        """End the holder; the namespace goes when its last process has."""
+        self._processes.stop(self._holder)
+
+
+def _is_sleeping(pid: int) -> bool:
+    return Path(f"/proc/{pid}/comm").read_text().strip() == "sleep"
+
+
+def missing_tools() -> list[str]:
+    """Return what this machine lacks for a lab: programs, or the right to make namespaces."""
+    missing = [
+        tool for tool in ("ip", "nft", "unshare", "nsenter", "openssl") if not shutil.which(tool)
+    ]
+    if not missing:
+        allowed = subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False)
+        if allowed.returncode:
+            missing.append("the right to make network namespaces (root or a user namespace)")
+    return missing

@@ -1,0 +1,130 @@
+"""A node of the cluster: a host that runs a speaker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from vrrp_lab.lan import Host
+from vrrp_lab.namespaces import LabError
+from vrrp_lab.processes import session_members, signal_session
+
+METRICS_PORT = 9105
+
+
+class Node:
+    """One node; its speaker keeps its files below the lab's work directory."""
+
+    def __init__(self, host: Host, work_dir: Path, source: list[str]) -> None:
+        self.host = host
+        self.name = host.name
+        self._source = source
+        self._dir = work_dir / host.name
+        for folder in ("state", "run"):
+            (self._dir / folder).mkdir(parents=True)
+        self._speaker: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """The speaker's log."""
+        return self._dir / "speaker.log"
+
+    @property
+    def state_dir(self) -> Path:
+        """What survives a reboot."""
+        return self._dir / "state"
+
+    @property
+    def run_dir(self) -> Path:
+        """What a reboot empties."""
+        return self._dir / "run"
+
+    # The speaker ------------------------------------------------------------------------------------
+
+    def start_speaker(self, *extra: str) -> None:
+        """Start the speaker; ``extra`` are further flags."""
+        command = [
+            sys.executable,
+            *("-m", "vrrp_speaker", "--node", self.name, *self._source),
+            *("--state-dir", str(self.state_dir), "--run-dir", str(self.run_dir)),
+            *("--metrics-bind-address", f"0.0.0.0:{METRICS_PORT}", "--log-format", "text", *extra),
+        ]
+        self._speaker = self.host.namespace.start(command, log=self.log)
+
+    def stop_speaker(self) -> None:
+        """Stop the speaker as Kubernetes does: SIGTERM to process 1."""
+        speaker = self._running()
+        os.kill(speaker.pid, signal.SIGTERM)
+        speaker.wait(10)
+        self._speaker = None
+
+    def kill_speaker(self) -> None:
+        """Kill every process of the speaker at once."""
+        speaker = self._running()
+        self._signal(signal.SIGKILL)
+        speaker.wait(5)
+        self._speaker = None
+
+    def freeze(self) -> None:
+        """Stop the clock of every process of the speaker."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen speaker go on."""
+        self._signal(signal.SIGCONT)
+
+    def processes(self) -> dict[str, int]:
+        """Return the speaker's pids by name: supervisor, engine, agent."""
+        found = {}
+        speaker = self._running()
+        for pid in session_members(speaker.pid):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if pid == speaker.pid:
+                found["supervisor"] = pid
+            elif b"vrrp_speaker.agent" in command:
+                found["agent"] = pid
+            elif b"vrrp_speaker" in command:
+                found["engine"] = pid
+        return found
+
+    @property
+    def running(self) -> bool:
+        """Whether the speaker runs."""
+        return self._speaker is not None and self._speaker.poll() is None
+
+    def get(self, path: str) -> str:
+        """Return what the speaker serves at a path, such as ``/metrics``; empty on failure."""
+        url = f"http://127.0.0.1:{METRICS_PORT}{path}"
+        return self.host.exec("curl", "-s", "-m", "2", url).stdout
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._speaker is None:
+            raise LabError(f"{self.name}: no speaker runs")
+        return self._speaker
+
+    def _signal(self, number: int) -> None:
+        signal_session(self._running().pid, number)
+
+    # The machine ------------------------------------------------------------------------------------
+
+    def power_off(self) -> None:
+        """The machine is gone: network first, then every process; the run directory is lost."""
+        self.host.power_off()
+        if self._speaker is not None:
+            self._signal(signal.SIGKILL)
+            self._speaker.wait(5)
+            self._speaker = None
+        for path in self.run_dir.iterdir():
+            path.unlink()
+
+    def power_on(self) -> None:
+        """The machine boots and starts its speaker."""
+        self.host.power_on()
+        self.start_speaker()
+
+    def holds(self, address: str) -> bool:
+        """Return whether the node has the address on an interface."""
+        return self.host.holds(address)

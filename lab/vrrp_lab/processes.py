@@ -1,0 +1,146 @@
+"""Every process the lab starts, written down so that a crashed lab can be cleaned up.
+
+A lab makes nothing that outlives its processes: network namespaces live as long as their holder.
+So the state file lists processes only, each with its start time, and ``clean`` ends exactly those.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+_STOP_S = 3.0
+
+
+def state_directory() -> Path:
+    """Return where state files lie: the user's runtime folder, else the temporary one."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    return Path(base) / f"kube-vrrp-lab-{os.getuid()}"
+
+
+class Processes:
+    """Starts processes and remembers them; one state file for each lab."""
+
+    def __init__(self) -> None:
+        directory = state_directory()
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = directory / f"{os.getpid()}-{time.monotonic_ns()}.json"
+        self._started: dict[int, int] = {}
+        self._popens: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path | None = None,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | None = None,
+        pass_fds: Sequence[int] = (),
+        environment: dict[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own; output goes to ``log`` or nowhere."""
+        with contextlib.ExitStack() as stack:
+            output: int | IO[bytes] = subprocess.DEVNULL
+            if log is not None:
+                output = stack.enter_context(log.open("ab"))
+            process = subprocess.Popen(
+                command,
+                stdin=stdin,
+                stdout=output if stdout is None else stdout,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=pass_fds,
+                env=environment,
+                cwd=cwd,
+            )
+        self._popens.append(process)
+        self._started[process.pid] = start_time(process.pid) or 0
+        self._write()
+        return process
+
+    def stop(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
+        """Signal a process's whole session and wait; what does not end is killed."""
+        signal_session(process.pid, number)
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            signal_session(process.pid, signal.SIGKILL)
+            process.wait(_STOP_S)
+        # A leader that ended may leave members of its session behind.
+        signal_session(process.pid, signal.SIGKILL)
+        self._started.pop(process.pid, None)
+        self._write()
+
+    def stop_all(self) -> None:
+        """End everything that was started, newest first, and forget the state file."""
+        for process in reversed(self._popens):
+            if process.pid in self._started:
+                signal_session(process.pid, signal.SIGCONT)
+                signal_session(process.pid, signal.SIGKILL)
+                process.wait()
+        self._started.clear()
+        self._path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        owner = os.getpid()
+        content = {"owner": [owner, start_time(owner)], "processes": list(self._started.items())}
+        self._path.write_text(json.dumps(content))
+
+
+def clean_crashed_labs() -> int:
+    """End what labs left behind whose own process is gone; return how many processes that were."""
+    ended = 0
+    for path in state_directory().glob("*.json"):
+        try:
+            content = json.loads(path.read_text())
+            owner, owner_start = content["owner"]
+            processes = [(int(pid), int(start)) for pid, start in content["processes"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # another lab is writing it just now
+        if start_time(owner) == owner_start:
+            continue
+        for pid, started in processes:
+            if start_time(pid) == started:
+                signal_session(pid, signal.SIGCONT)
+                signal_session(pid, signal.SIGKILL)
+                ended += 1
+        path.unlink(missing_ok=True)
+    return ended
+
+
+def start_time(pid: int) -> int | None:
+    """Return when a process began, in clock ticks since boot; None when it is gone (proc(5))."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def session_members(leader: int) -> list[int]:
+    """Return the pids of a session that are not zombies, leader first."""
+    members = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == leader and fields[0] != "Z":
+            members.append(int(path.parent.name))
+    return sorted(members)
+
+
+def signal_session(leader: int, number: int) -> None:
+    """Send a signal to every process of a session."""
+    for pid in session_members(leader):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)

@@ -1,0 +1,182 @@
+"""Every object of one reconcile as frozen values; whatever is decided is decided from this."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vrrp_api.conditions import Condition, parse_conditions
+from vrrp_api.errors import FieldError
+from vrrp_api.health_check import HealthCheck, parse_health_check
+from vrrp_api.node_config import (
+    NodeConfig,
+    NodeConfigStatus,
+    parse_node_config,
+    parse_node_config_status,
+)
+from vrrp_api.virtual_ip import VirtualIP, parse_virtual_ip
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the cluster; ``addresses`` are its InternalIPs, ``has_speaker`` once one reported.
+
+    ``gone`` means away for so long that another candidate takes its place.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    addresses: tuple[str, ...]
+    has_speaker: bool = True
+    gone: bool = False
+
+    @property
+    def ipv4(self) -> str | None:
+        """The address elections run over, or None."""
+        return next((address for address in self.addresses if "." in address), None)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualIPRecord:
+    """A VirtualIP object: parsed, or the reason why not; and what its status says."""
+
+    name: str
+    uid: str
+    generation: int
+    creation_timestamp: str
+    spec: VirtualIP | None
+    error: FieldError | None
+    virtual_router_id: int | None
+    status: Object
+    conditions: tuple[Condition, ...]
+
+    @property
+    def age_key(self) -> tuple[str, str]:
+        """Order by age: the older object wins a conflict."""
+        return self.creation_timestamp, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheckRecord:
+    """A HealthCheck object: parsed, or the reason why not."""
+
+    name: str
+    generation: int
+    spec: HealthCheck | None
+    error: FieldError | None
+    status: Object
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """What a node's NodeConfig asks now, and what its speaker reported.
+
+    ``fresh``: the heartbeat moved within the last 30 s of the operator's own clock.
+    """
+
+    config: NodeConfig | None
+    status: NodeConfigStatus | None
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSnapshot:
+    """The cluster at one moment; tuples are sorted by name."""
+
+    virtual_ips: tuple[VirtualIPRecord, ...] = ()
+    health_checks: tuple[HealthCheckRecord, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    reports: Mapping[str, NodeReport] = field(default_factory=dict)
+
+    def checks(self) -> dict[str, HealthCheck]:
+        """Return the valid HealthChecks by name."""
+        return {check.name: check.spec for check in self.health_checks if check.spec is not None}
+
+
+def virtual_ip_record(obj: Object) -> VirtualIPRecord:
+    """Read a VirtualIP object; a wrong one is a record with an error."""
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    spec, error = None, None
+    try:
+        spec = parse_virtual_ip(obj)
+    except FieldError as caught:
+        error = caught
+    return VirtualIPRecord(
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        generation=metadata.get("generation", 0),
+        creation_timestamp=metadata.get("creationTimestamp") or "",
+        spec=spec,
+        error=error,
+        virtual_router_id=status.get("virtualRouterID"),
+        status=status,
+        conditions=parse_conditions(status.get("conditions") or ()),
+    )
+
+
+def health_check_record(obj: Object) -> HealthCheckRecord:
+    """Read a HealthCheck object; a wrong one is a record with an error."""
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    spec, error = None, None
+    try:
+        spec = parse_health_check(obj)
+    except FieldError as caught:
+        error = caught
+    return HealthCheckRecord(
+        name=metadata["name"],
+        generation=metadata.get("generation", 0),
+        spec=spec,
+        error=error,
+        status=status,
+        conditions=parse_conditions(status.get("conditions") or ()),
+    )
+
+
+def node_value(obj: Object, *, has_speaker: bool = True, gone: bool = False) -> Node:
+    """Read a Node object."""
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    return Node(
+        name=metadata["name"],
+        labels=dict(metadata.get("labels") or {}),
+        addresses=tuple(
+            str(ipaddress.ip_address(item["address"]))
+            for item in status.get("addresses") or ()
+            if item.get("type") == "InternalIP"
+        ),
+        has_speaker=has_speaker,
+        gone=gone,
+    )
+
+
+def node_report(obj: Object, *, fresh: bool) -> NodeReport:
+    """Read a NodeConfig object; one that another version wrote counts as not there."""
+    try:
+        config = parse_node_config(obj)
+    except FieldError:
+        config = None
+    return NodeReport(config, parse_node_config_status(obj), fresh)
+
+
+def take_snapshot(
+    virtual_ips: Iterable[Object],
+    health_checks: Iterable[Object],
+    nodes: Iterable[Node],
+    reports: Mapping[str, NodeReport],
+) -> ClusterSnapshot:
+    """Return the snapshot of these objects; objects that are being deleted are left out."""
+
+    def kept(objects: Iterable[Object]) -> list[Object]:
+        alive = [obj for obj in objects if not obj["metadata"].get("deletionTimestamp")]
+        return sorted(alive, key=lambda obj: str(obj["metadata"]["name"]))
+
+    return ClusterSnapshot(
+        virtual_ips=tuple(virtual_ip_record(obj) for obj in kept(virtual_ips)),
+        health_checks=tuple(health_check_record(obj) for obj in kept(health_checks)),
+        nodes=tuple(sorted(nodes, key=lambda node: node.name)),
+        reports=dict(reports),
+    )

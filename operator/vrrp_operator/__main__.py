@@ -1,0 +1,72 @@
+"""``vrrp-operator``: plan every VirtualIP of the cluster."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+
+import kopf
+from kubernetes.config import ConfigException
+
+from vrrp_operator import __version__
+from vrrp_operator.apply import Writer, load_client
+from vrrp_operator.cache import ObjectCache
+from vrrp_operator.handlers import configure, register_handlers
+from vrrp_operator.log import configure_logging
+from vrrp_operator.metrics import Metrics, MetricsAddressError, serve
+from vrrp_operator.reconcile import Reconciler
+
+CANNOT_RUN = 4
+
+
+def main() -> int:
+    """Run the operator; return its exit status (0 stopped as asked, 4 cannot run)."""
+    options = _parser().parse_args()
+    configure_logging(options.log_level, options.log_format)
+    if options.kubeconfig:
+        os.environ["KUBECONFIG"] = options.kubeconfig  # where kopf's own login looks
+    try:
+        client = load_client(options.kubeconfig)
+        metrics, cache = Metrics(), ObjectCache()
+        reconciler = Reconciler(cache, Writer(client, cache), metrics)
+        serve(options.metrics_bind_address, metrics, reconciler.healthy, reconciler.ready)
+    except (ConfigException, MetricsAddressError, OSError) as error:
+        print(f"vrrp-operator: {error}", file=sys.stderr)
+        return CANNOT_RUN
+    registry = kopf.OperatorRegistry()
+    register_handlers(registry, cache, reconciler)
+    _run(registry)
+    return 0
+
+
+def _run(registry: kopf.OperatorRegistry) -> None:
+    settings = kopf.OperatorSettings()
+    configure(settings)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    asyncio.run(
+        kopf.operator(
+            registry=registry, settings=settings, clusterwide=True, stop_flag=stop, standalone=True
+        )
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vrrp-operator", description=__doc__)
+    parser.add_argument("--kubeconfig", help="absent: the pod's service account")
+    parser.add_argument("--metrics-bind-address", default="0.0.0.0:9106")
+    parser.add_argument(
+        "--log-level", default="info", choices=["debug", "info", "warning", "error"]
+    )
+    parser.add_argument("--log-format", default="json", choices=["json", "text"])
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""The only writer to the API server, and the reader of complete lists; the official client's home.
+
+Everything is written by server-side apply with a field manager of our own. Nothing is written when
+the object already says what is wanted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from kubernetes import config
+from kubernetes.client.api_client import ApiClient
+from kubernetes.client.configuration import Configuration
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from vrrp_api import API_VERSION
+from vrrp_operator.cache import ObjectCache
+
+_log = logging.getLogger(__name__)
+FIELD_MANAGER = "kube-vrrp-operator"
+_OURS = f"/apis/{API_VERSION}"
+_PATHS = {kind: f"{_OURS}/{kind}" for kind in ("virtualips", "healthchecks", "nodeconfigs")}
+_PATHS["nodes"] = "/api/v1/nodes"
+_KINDS = {"virtualips": "VirtualIP", "healthchecks": "HealthCheck", "nodeconfigs": "NodeConfig"}
+_TIMEOUT_S = (3.0, 15.0)
+_NOT_FOUND = 404
+
+
+class ApiUnavailableError(Exception):
+    """The API server cannot be reached or refuses; nothing was lost, the next cycle tries again."""
+
+
+def load_client(kubeconfig: str | None) -> ApiClient:
+    """Return a client for a kubeconfig, or for the pod's service account when there is none.
+
+    Raises:
+        kubernetes.config.ConfigException: neither can be used.
+    """
+    configuration = Configuration()
+    if kubeconfig is not None:
+        config.load_kube_config(kubeconfig, client_configuration=configuration)
+    else:
+        config.load_incluster_config(client_configuration=configuration)
+    return ApiClient(configuration)
+
+
+class Writer:
+    """Lists objects and applies what was decided."""
+
+    def __init__(self, client: ApiClient, cache: ObjectCache) -> None:
+        self._client = client
+        self._cache = cache
+
+    def list(self, kind: str) -> list[Mapping[str, Any]]:
+        """Return every object of a kind.
+
+        Raises:
+            ApiUnavailableError: not reached or refused.
+        """
+        items: list[Mapping[str, Any]] = self._call("GET", _PATHS[kind])["items"]
+        return items
+
+    def apply_node_config(self, obj: Mapping[str, Any]) -> bool:
+        """Make a NodeConfig's spec equal to the one given; return whether it was written."""
+        name = obj["metadata"]["name"]
+        current = self._cache.get("nodeconfigs", name)
+        if current is not None and _same(current.get("spec"), obj["spec"]):
+            return False
+        self._apply(f"{_PATHS['nodeconfigs']}/{name}", obj)
+        return True
+
+    def delete_node_config(self, name: str) -> None:
+        """Delete the NodeConfig of a node that left the cluster."""
+        try:
+            self._call("DELETE", f"{_PATHS['nodeconfigs']}/{name}")
+        except ApiUnavailableError as error:
+            _log.warning("NodeConfig not deleted", extra={"node": name, "error": str(error)})
+
+    def apply_status(self, kind: str, name: str, status: Mapping[str, Any]) -> bool:
+        """Make an object's status equal to the one given; return whether it was written."""
+        current = self._cache.get(kind, name)
+        if current is None or current.get("status") == status:
+            return False
+        obj = {
+            "apiVersion": API_VERSION,
+            "kind": _KINDS[kind],
+            "metadata": {"name": name},
+            "status": status,
+        }
+        self._apply(f"{_PATHS[kind]}/{name}/status", obj)
+        return True
+
+    def _apply(self, path: str, obj: Mapping[str, Any]) -> None:
+        query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
+        self._call("PATCH", path, query=query, body=obj)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Any = (),
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        request = self._client.param_serialize(
+            method,
+            path,
+            query_params=list(query),
+            header_params={
+                "Accept": "application/json",
+                "Content-Type": "application/apply-patch+yaml",
+            },
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = self._client.call_api(*request, _request_timeout=_TIMEOUT_S)
+            data = response.read()
+        except (ApiException, HTTPError, OSError) as error:
+            raise ApiUnavailableError(f"{method} {path}: {error}") from error
+        if response.status == _NOT_FOUND and method == "DELETE":
+            return None
+        if response.status >= 400:
+            text = data[:500].decode(errors="replace")
+            raise ApiUnavailableError(f"{method} {path}: {response.status} {text}")
+        return json.loads(data)
+
+
+def _same(current: Any, wanted: Any) -> bool:
+    """Return whether what is there says everything that is wanted.
+
+    Lists are compared as a whole; fields the server added by defaulting do not count.
+    """
+    if isinstance(wanted, Mapping) and isinstance(current, Mapping):
+        return all(_same(current.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(current, list):
+        pairs = zip(current, wanted, strict=False)
+        return len(current) == len(wanted) and all(_same(c, w) for c, w in pairs)
+    return bool(current == wanted)

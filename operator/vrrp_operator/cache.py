@@ -1,0 +1,131 @@
+"""The newest known version of every object the operator decides from.
+
+Filled by watches; read as one snapshot. Freshness of heartbeats is measured on the operator's own
+clock, from the moment it saw them move, so that clocks of nodes do not matter.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from vrrp_operator.snapshot import ClusterSnapshot, Node, node_report, node_value, take_snapshot
+
+FRESH_S = 30.0
+GONE_S = 300.0
+KINDS = ("virtualips", "healthchecks", "nodeconfigs", "nodes")
+_BLIND_S = 60.0
+"""A view in which no heartbeat moved for so long was interrupted; what it says of absence is void."""
+
+Object = Mapping[str, Any]
+
+
+class ObjectCache:
+    """Objects by kind and name; every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
+        self._heartbeats: dict[str, tuple[str, float]] = {}
+        self._last_heartbeat_s = 0.0
+        self._unbroken_since_s = 0.0
+
+    def replace(self, kind: str, objects: list[Object], now_s: float) -> None:
+        """Take in a complete list of one kind."""
+        with self._lock:
+            self._objects[kind] = {obj["metadata"]["name"]: obj for obj in objects}
+            if kind == "nodeconfigs":
+                for obj in objects:
+                    self._note_heartbeat(obj, now_s)
+
+    def put(self, kind: str, obj: Object, *, deleted: bool, now_s: float) -> bool:
+        """Take in one object; return whether a decision or a status may change by it."""
+        name = obj["metadata"]["name"]
+        with self._lock:
+            before = self._objects[kind].get(name)
+            if deleted:
+                self._objects[kind].pop(name, None)
+                return before is not None
+            if before is not None and _version(obj) < _version(before):
+                return False
+            self._objects[kind][name] = obj
+            if kind == "nodeconfigs":
+                self._note_heartbeat(obj, now_s)
+        return before is None or _relevant(kind, before) != _relevant(kind, obj)
+
+    def get(self, kind: str, name: str) -> Object | None:
+        """Return one object as last seen."""
+        with self._lock:
+            return self._objects[kind].get(name)
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of one kind, sorted."""
+        with self._lock:
+            return sorted(self._objects[kind])
+
+    def snapshot(self, now_s: float, wall: datetime) -> ClusterSnapshot:
+        """Return everything as values; ``now_s`` is monotonic, ``wall`` the time of day in UTC."""
+        with self._lock:
+            objects = {kind: dict(items) for kind, items in self._objects.items()}
+            ages = {n: now_s - seen_s for n, (_, seen_s) in self._heartbeats.items()}
+            unbroken_s = now_s - self._unbroken_since_s
+        reports = {
+            name: node_report(obj, fresh=ages.get(name, FRESH_S) < FRESH_S)
+            for name, obj in objects["nodeconfigs"].items()
+        }
+        nodes: list[Node] = []
+        for name, obj in objects["nodes"].items():
+            silent = unbroken_s >= GONE_S and ages.get(name, 0.0) >= GONE_S
+            nodes.append(
+                node_value(
+                    obj,
+                    has_speaker=name in reports and reports[name].status is not None,
+                    gone=silent or _not_ready_for(obj, wall, GONE_S),
+                )
+            )
+        return take_snapshot(
+            objects["virtualips"].values(), objects["healthchecks"].values(), nodes, reports
+        )
+
+    def _note_heartbeat(self, obj: Object, now_s: float) -> None:
+        name = obj["metadata"]["name"]
+        text = (obj.get("status") or {}).get("heartbeatTime", "")
+        if not text or self._heartbeats.get(name, ("", 0.0))[0] == text:
+            return
+        if now_s - self._last_heartbeat_s > _BLIND_S:
+            self._unbroken_since_s = now_s
+        self._heartbeats[name] = (text, now_s)
+        self._last_heartbeat_s = now_s
+
+
+def _version(obj: Object) -> int:
+    return int(obj["metadata"].get("resourceVersion") or 0)
+
+
+def _relevant(kind: str, obj: Object) -> object:
+    """Return the part of an object that decisions depend on; heartbeats are no news."""
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    deleting = metadata.get("deletionTimestamp")
+    if kind == "nodes":
+        addresses = [a for a in status.get("addresses") or () if a.get("type") == "InternalIP"]
+        return metadata.get("labels"), addresses, _ready_condition(obj), deleting
+    if kind == "nodeconfigs":
+        rest = {key: value for key, value in status.items() if key != "heartbeatTime"}
+        return metadata.get("generation"), rest, bool(status.get("heartbeatTime")), deleting
+    return metadata.get("generation"), status, deleting
+
+
+def _ready_condition(obj: Object) -> tuple[str, str]:
+    for condition in (obj.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Ready":
+            return condition.get("status", ""), condition.get("lastTransitionTime") or ""
+    return "", ""
+
+
+def _not_ready_for(obj: Object, wall: datetime, seconds: float) -> bool:
+    status, since = _ready_condition(obj)
+    if status in ("", "True") or not since:
+        return False
+    return (wall - datetime.fromisoformat(since)).total_seconds() >= seconds

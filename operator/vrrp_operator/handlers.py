@@ -1,0 +1,120 @@
+"""kopf's handlers: something changed, so reconcile; nothing else here knows more.
+
+Only event handlers are used: they need no finalizer and leave no annotation on users' objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import kopf
+
+from vrrp_api import GROUP, VERSION
+from vrrp_operator.apply import ApiUnavailableError
+from vrrp_operator.cache import ObjectCache
+from vrrp_operator.reconcile import Reconciler
+
+_log = logging.getLogger(__name__)
+_DEBOUNCE_S = 0.05
+_RESYNC_S = 60.0
+_RETRY_S = 2.0
+
+
+class Trigger:
+    """One debounced reconcile for any number of changes."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        self._reconciler = reconciler
+        self._changed = asyncio.Event()
+
+    def set(self) -> None:
+        """Ask for a reconcile soon."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Reconcile whenever asked, and every minute from complete lists; for ever."""
+        loop = asyncio.get_running_loop()
+        self._changed.set()
+        relist_due_s = loop.time() + _RESYNC_S
+        while True:
+            await self._wait(relist_due_s - loop.time())
+            if loop.time() >= relist_due_s:
+                relist_due_s = loop.time() + _RESYNC_S
+                await asyncio.to_thread(self._relist)
+            if not await asyncio.to_thread(self._reconciler.run_cycle):
+                await asyncio.sleep(_RETRY_S)
+                self._changed.set()
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._changed.wait(), max(0.0, seconds))
+        except TimeoutError:
+            return
+        await asyncio.sleep(_DEBOUNCE_S)  # a failover changes several objects at once
+        self._changed.clear()
+
+    def _relist(self) -> None:
+        try:
+            self._reconciler.relist()
+        except ApiUnavailableError as error:
+            _log.warning("relist failed", extra={"error": str(error)})
+
+
+def register_handlers(
+    registry: kopf.OperatorRegistry, cache: ObjectCache, reconciler: Reconciler
+) -> None:
+    """Attach everything to ``registry``; importing this module does nothing."""
+    triggers: list[Trigger] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    @kopf.on.startup(registry=registry)
+    async def on_startup(settings: kopf.OperatorSettings, **_: Any) -> None:
+        configure(settings)
+        trigger = Trigger(reconciler)
+        triggers.append(trigger)
+        tasks.append(asyncio.create_task(trigger.run(), name="reconcile"))
+
+    @kopf.on.cleanup(registry=registry)
+    async def on_cleanup(**_: Any) -> None:
+        for task in tasks:
+            task.cancel()
+
+    @kopf.on.login(registry=registry)
+    def on_login(**arguments: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_kubeconfig(**arguments) or kopf.login_with_service_account(
+            **arguments
+        )
+
+    def take_in(kind: str, event: Any) -> None:
+        deleted = event.get("type") == "DELETED"
+        if cache.put(kind, event["object"], deleted=deleted, now_s=time.monotonic()):
+            triggers[0].set()
+
+    for kind in ("virtualips", "healthchecks", "nodeconfigs"):
+
+        @kopf.on.event(GROUP, VERSION, kind, registry=registry, id=f"{kind}-changed", param=kind)
+        async def on_ours_changed(event: Any, param: str, **_: Any) -> None:
+            take_in(param, event)
+
+    @kopf.on.event("", "v1", "nodes", registry=registry, id="node-changed")
+    async def on_node_changed(event: Any, **_: Any) -> None:
+        take_in("nodes", event)
+
+
+def configure(settings: kopf.OperatorSettings) -> None:
+    """Set what keeps kopf quiet, bounded and away from users' objects."""
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.persistence.finalizer = f"{GROUP}/unused"
+    settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    settings.watching.server_timeout = 60
+    settings.watching.client_timeout = 75
+    settings.watching.connect_timeout = 5
+    settings.networking.request_timeout = 15
+    settings.networking.error_backoffs = [0.5, 1, 2, 5]
+    settings.queueing.worker_limit = 16

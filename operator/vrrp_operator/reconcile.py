@@ -1,0 +1,110 @@
+"""One cycle: snapshot → validate → allocate → plan → apply → fold status.
+
+Level-triggered: it reads what is there now and writes what is missing. Cycles never overlap.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from vrrp_operator.apply import ApiUnavailableError, Writer
+from vrrp_operator.cache import KINDS, ObjectCache
+from vrrp_operator.metrics import Metrics
+from vrrp_operator.planner import Plan, plan
+from vrrp_operator.snapshot import ClusterSnapshot
+from vrrp_operator.status import condition_counts, health_check_status, virtual_ip_status
+
+_log = logging.getLogger(__name__)
+STALE_S = 180.0
+
+
+class Reconciler:
+    """Runs cycles; knows when the last good one was."""
+
+    def __init__(self, cache: ObjectCache, writer: Writer, metrics: Metrics) -> None:
+        self._cache = cache
+        self._writer = writer
+        self._metrics = metrics
+        self._listed = False
+        self.succeeded_s = 0.0
+        """When the last cycle ended well, monotonic; 0 while none did."""
+
+    def relist(self) -> None:
+        """Read every kind completely; a kind that cannot be read keeps what is known of it.
+
+        Raises:
+            ApiUnavailableError: at least one kind was not read; nothing was replaced.
+        """
+        lists = {kind: self._writer.list(kind) for kind in KINDS}
+        now_s = time.monotonic()
+        for kind, objects in lists.items():
+            self._cache.replace(kind, objects, now_s)
+        self._listed = True
+
+    def run_cycle(self) -> bool:
+        """Run one cycle; return whether it ended well. Failures are logged and counted."""
+        begun_s = time.monotonic()
+        try:
+            if not self._listed:
+                self.relist()
+            self._cycle(begun_s)
+        except ApiUnavailableError as error:
+            self._metrics.reconcile_errors.inc()
+            _log.warning("reconcile failed", extra={"error": str(error)})
+            return False
+        self.succeeded_s = time.monotonic()
+        self._metrics.reconcile_seconds.observe(self.succeeded_s - begun_s)
+        return True
+
+    def healthy(self) -> tuple[bool, str]:
+        """Return whether cycles end well often enough."""
+        age_s = time.monotonic() - self.succeeded_s
+        if self.succeeded_s and age_s > STALE_S:
+            # Restarting would not help against an API server that is down; a stuck loop it would.
+            return False, f"no reconcile for {age_s:.0f} s"
+        return True, "ok"
+
+    def ready(self) -> tuple[bool, str]:
+        """Return whether a first cycle ended well."""
+        return (True, "ok") if self.succeeded_s else (False, "no reconcile yet")
+
+    def _cycle(self, now_s: float) -> None:
+        wall = datetime.now(UTC)
+        snapshot = self._cache.snapshot(now_s, wall)
+        planned = plan(snapshot)
+        # VRIDs first: a number is on record before a node uses it.
+        statuses = self._write_statuses(snapshot, planned, wall)
+        self._write_node_configs(snapshot, planned)
+        self._metrics.vrids_allocated.set(len(planned.vrids))
+        for condition, count in condition_counts(statuses).items():
+            self._metrics.virtual_ips.labels(condition).set(count)
+
+    def _write_statuses(
+        self, snapshot: ClusterSnapshot, planned: Plan, wall: datetime
+    ) -> list[dict[str, object]]:
+        now = wall.strftime("%Y-%m-%dT%H:%M:%SZ")
+        statuses = []
+        for record in snapshot.virtual_ips:
+            status = virtual_ip_status(record, snapshot, planned, now)
+            statuses.append(status)
+            self._count(self._writer.apply_status("virtualips", record.name, status), "virtualips")
+        for check in snapshot.health_checks:
+            status = health_check_status(check, snapshot, now)
+            wrote = self._writer.apply_status("healthchecks", check.name, status)
+            self._count(wrote, "healthchecks")
+        return statuses
+
+    def _write_node_configs(self, snapshot: ClusterSnapshot, planned: Plan) -> None:
+        for config in planned.configs.values():
+            wrote = self._writer.apply_node_config(config.to_object())
+            self._count(wrote, "nodeconfigs")
+        for name in self._cache.names("nodeconfigs"):
+            # A list of nodes that came back empty is not a cluster without nodes.
+            if name not in planned.configs and snapshot.nodes:
+                self._writer.delete_node_config(name)
+
+    def _count(self, wrote: bool, resource: str) -> None:
+        if wrote:
+            self._metrics.writes.labels(resource).inc()

@@ -26,5 +26,7 @@ def eventually(check: Callable[[], T], *, within_s: float, every_s: float = 0.02
         if value:
             return value
         if time.monotonic() >= deadline:
-            raise AssertionError(f"not within {within_s} s; last: {failure or value!r}") from failure
+            raise AssertionError(
+                f"not within {within_s} s; last: {failure or value!r}"
+            ) from failure
         time.sleep(every_s)

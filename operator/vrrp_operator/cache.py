@@ -17,7 +17,7 @@ FRESH_S = 30.0
 GONE_S = 300.0
 KINDS = ("virtualips", "healthchecks", "nodeconfigs", "nodes")
 _BLIND_S = 60.0
-"""A view in which no heartbeat moved for so long was interrupted; what it says of absence is void."""
+"""A view in which no heartbeat moved for so long was interrupted: it cannot tell who is away."""
 
 Object = Mapping[str, Any]
 

@@ -1,0 +1,77 @@
+"""The operator's planning without a cluster: validate manifests, render NodeConfigs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from vrrp_cli.manifests import ManifestError, Object, read_manifests
+from vrrp_operator.planner import Plan, plan
+from vrrp_operator.snapshot import ClusterSnapshot, Node, node_value, take_snapshot
+
+
+def validate(paths: Sequence[Path]) -> list[str]:
+    """Return what is wrong with the VirtualIPs and HealthChecks of the files, a line each.
+
+    Raises:
+        ManifestError: a file cannot be read.
+    """
+    snapshot = _snapshot(paths, [])
+    wrong = [str(check.error) for check in snapshot.health_checks if check.error is not None]
+    problems = plan(snapshot).problems
+    return wrong + [
+        problem.message
+        if problem.message.startswith("VirtualIP")
+        else f"VirtualIP {name}: {problem.message} ({problem.reason})"
+        for name, problem in sorted(problems.items())
+    ]
+
+
+def render(nodes: Path, paths: Sequence[Path], output: Path) -> list[Path]:
+    """Write one NodeConfig file for each node and return their paths.
+
+    Every node counts as having a speaker: nobody can ask them.
+
+    Raises:
+        ManifestError: a file cannot be read, or a manifest is not accepted; nothing was written.
+    """
+    values = [_node(obj, path) for path, obj in read_manifests([nodes]) if obj["kind"] == "Node"]
+    snapshot = _snapshot(paths, values)
+    planned = plan(snapshot)
+    _refuse(snapshot, planned)
+    output.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, config in planned.configs.items():
+        path = output / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(config.to_object(), sort_keys=False), encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def _refuse(snapshot: ClusterSnapshot, planned: Plan) -> None:
+    for check in snapshot.health_checks:
+        if check.error is not None:
+            raise ManifestError(str(check.error))
+    for name, problem in planned.problems.items():
+        raise ManifestError(f"VirtualIP {name}: {problem.message}")
+
+
+def _node(obj: Object, path: Path) -> Node:
+    try:
+        return node_value(obj)
+    except (KeyError, ValueError) as error:
+        raise ManifestError(f"{path}: not a usable Node: {error}") from error
+
+
+def _snapshot(paths: Sequence[Path], nodes: Sequence[Node]) -> ClusterSnapshot:
+    kinds: dict[str, dict[str, Object]] = {"VirtualIP": {}, "HealthCheck": {}}
+    for path, obj in read_manifests(paths):
+        name = (obj.get("metadata") or {}).get("name")
+        if obj["kind"] not in kinds:
+            continue  # a manifest may hold what it fronts as well
+        if not isinstance(name, str):
+            raise ManifestError(f"{path}: {obj['kind']} without metadata.name")
+        kinds[obj["kind"]][name] = obj
+    return take_snapshot(kinds["VirtualIP"].values(), kinds["HealthCheck"].values(), nodes, {})

@@ -96,7 +96,7 @@ def register_handlers(
     for kind in ("virtualips", "healthchecks", "nodeconfigs"):
 
         @kopf.on.event(GROUP, VERSION, kind, registry=registry, id=f"{kind}-changed", param=kind)
-        async def on_ours_changed(*, event: Any, param: Any, **_: Any) -> None:
+        async def on_ours_changed(*, event: Any, param: Any = None, **_: Any) -> None:
             take_in(param, event)
 
     @kopf.on.event("", "v1", "nodes", registry=registry, id="node-changed")

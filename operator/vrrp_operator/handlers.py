@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import kopf
@@ -116,5 +117,14 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.client_timeout = 75
     settings.watching.connect_timeout = 5
     settings.networking.request_timeout = 15
-    settings.networking.error_backoffs = [0.5, 1, 2, 5]
+    settings.networking.error_backoffs = _Backoffs()
     settings.queueing.worker_limit = 16
+
+
+class _Backoffs:
+    """Pauses between attempts, without end: an API server that is away for long comes back."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.2, 0.5, 1.0)
+        while True:
+            yield 2.0

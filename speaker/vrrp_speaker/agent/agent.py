@@ -116,6 +116,11 @@ class Agent:
         if config == self._config and source is self._source:
             return
         fresh = self._config is None or config != self._config
+        if fresh:
+            _log.info(
+                "configuration received",
+                extra={"generation": config.generation, "source": str(source)},
+            )
         self._config, self._source = config, source
         self._checks.configure(config.health_checks, time.monotonic())
         if source is ConfigSource.API and self._cache is not None:
@@ -210,7 +215,7 @@ class Agent:
             self._reported = seen
             self._on_change()
 
-    # What others may ask, from any thread -----------------------------------------------------------
+    # What others may ask, from any thread ---------------------------------------------------
 
     def engine_state(self) -> EngineState | None:
         """Return a copy of the shared state, or None while no engine ever ran."""

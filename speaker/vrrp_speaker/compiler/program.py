@@ -8,7 +8,6 @@ from typing import Any
 from vrrp.timers import lease_seconds
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.compiler.frames import gratuitous_arp, unsolicited_na
 from vrrp_speaker.compiler.links import (
     Link,
     LinkTable,
@@ -118,6 +117,13 @@ def _address(address: VipAddress, link: Link, lease_s: int) -> dict[str, Any]:
 def _announcements(address: VipAddress, link: Link) -> list[dict[str, Any]]:
     if not link.mac:
         return []  # a link without hardware addresses has no neighbours to tell
+    # scapy takes half of the compiler's time to import; a program without addresses has no use
+    # for it, and taking a VirtualIP away should be quick.
+    from vrrp_speaker.compiler.frames import (  # noqa: PLC0415 - see above
+        gratuitous_arp,
+        unsolicited_na,
+    )
+
     if address.family == 6:
         frames = [("UnsolicitedNA", unsolicited_na(address.address, link.mac))]
     else:

@@ -48,7 +48,9 @@ def status_table(virtual_ips: list[Mapping[str, Any]]) -> Table:
     table = Table("VIRTUAL IP", "ADDRESS", "READY", "NODE", "STATE", "PRIORITY", "FAULTS", box=None)
     for obj in virtual_ips:
         status = obj.get("status") or {}
-        ready: Mapping[str, Any] = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
+        ready: Mapping[str, Any] = next(
+            (c for c in status.get("conditions", ()) if c["type"] == "Ready"), {}
+        )
         lead = [
             obj["metadata"]["name"],
             ", ".join(status.get("addresses", ())),

@@ -1,0 +1,42 @@
+# kube-vrrp: `make demo` runs the main job, `make test` runs everything.
+VENV := .venv/bin
+PYTHON := $(VENV)/python
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: help bootstrap demo check test bench lock clean
+
+help: ## Show this help
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+bootstrap: ## Install what the other targets need (apt packages when root, .venv)
+	@scripts/bootstrap.sh
+
+demo: bootstrap ## A cluster in a box: apply a VirtualIP, break nodes, see what a client sees (ARGS=--standalone, ARGS=--keep)
+	@$(PYTHON) -m vrrp_lab demo $(ARGS)
+
+check: bootstrap ## Format, lint, types, import rules, house rules
+	$(VENV)/ruff format --check .
+	$(VENV)/ruff check .
+	$(VENV)/mypy
+	$(VENV)/lint-imports --no-cache
+	$(VENV)/pytest -q tests/tidy
+
+test: check ## Everything: checks, unit, netns, lab and cluster tests, then both demos
+	$(PYTHON) -m vrrp_lab build
+	$(VENV)/pytest -q --ignore=tests/tidy tests
+	$(PYTHON) -m vrrp_lab demo --standalone
+	$(PYTHON) -m vrrp_lab demo
+
+bench: bootstrap ## Failover, memory and latency beside keepalived; writes docs/benchmarks.md
+	@$(PYTHON) -m tests.bench $(ARGS)
+
+lock: bootstrap ## Renew requirements/*.txt from pyproject.toml
+	$(VENV)/pip-compile -q $(LOCK) -o requirements/runtime.txt pyproject.toml
+	$(VENV)/pip-compile -q $(LOCK) --extra dev -c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
+
+LOCK := --generate-hashes --strip-extras --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+clean: ## End what crashed labs left behind; remove .venv and caches
+	@[ ! -x $(PYTHON) ] || $(PYTHON) -m vrrp_lab clean
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -40,7 +40,7 @@ class ControlPlane:
             "admin", f"https://localhost:{self._outside_port}", self._admin_token
         )
 
-    # Life -----------------------------------------------------------------------------------------
+    # Life ------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Start the API server and wait until it is ready."""
@@ -117,7 +117,7 @@ class ControlPlane:
         listener.close()
         return port
 
-    # Access -----------------------------------------------------------------------------------------
+    # Access ----------------------------------------------------------------------------
 
     def kubectl(
         self, *arguments: str, stdin: str | None = None, check: bool = False

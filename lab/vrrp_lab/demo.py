@@ -53,7 +53,7 @@ class Demo:
         self._live: Live | None = None
         self._servers = {n.name: WebServer(n, lab.lan.processes) for n in lab.nodes}
 
-    # Playing ------------------------------------------------------------------------------------
+    # Playing ---------------------------------------------------------------------------
 
     def play(self) -> bool:
         """Play every step; return whether all held."""
@@ -129,7 +129,7 @@ class Demo:
         gone_ms = (time.monotonic_ns() - begun_ns) / 1e6
         self._add(Step("delete → gone from every node", gone_ms, 0, "", gone))
 
-    # Harm and mending ---------------------------------------------------------------------------
+    # Harm and mending ------------------------------------------------------------------
 
     def _nothing(self, _node: Node) -> None:
         time.sleep(3)
@@ -144,7 +144,7 @@ class Demo:
     def _mend_check(self, node: Node) -> None:
         self._servers[node.name].start()
 
-    # Watching -----------------------------------------------------------------------------------
+    # Watching --------------------------------------------------------------------------
 
     def _active(self) -> Node:
         holders = self._lab.holders(ADDRESS)
@@ -201,7 +201,7 @@ class Demo:
             states[node.name] = match[1] if match else "-"
         return states
 
-    # Showing ------------------------------------------------------------------------------------
+    # Showing ---------------------------------------------------------------------------
 
     def _say(self, note: str) -> None:
         self._note = note

@@ -145,7 +145,7 @@ class Lab:
         """Return the nodes that have the address on an interface."""
         return [node for node in self.nodes if node.holds(address)]
 
-    # Preparing ----------------------------------------------------------------------------------------
+    # Preparing -------------------------------------------------------------------------
 
     def _register(self) -> list[list[str]]:
         """Install the API and the nodes; return each speaker's flags."""

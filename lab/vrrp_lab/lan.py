@@ -133,7 +133,7 @@ class Lan:
         )
         return switch
 
-    # Faults -------------------------------------------------------------------------------------
+    # Faults ----------------------------------------------------------------------------
 
     def partition(self, first: Host, second: Host, *, one_way: bool = False) -> None:
         """Drop what goes from ``first`` to ``second``, and the other way unless ``one_way``."""

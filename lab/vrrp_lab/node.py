@@ -42,7 +42,7 @@ class Node:
         """What a reboot empties."""
         return self._dir / "run"
 
-    # The speaker ------------------------------------------------------------------------------------
+    # The speaker -----------------------------------------------------------------------
 
     def start_speaker(self, *extra: str) -> None:
         """Start the speaker; ``extra`` are further flags."""
@@ -108,7 +108,7 @@ class Node:
     def _signal(self, number: int) -> None:
         signal_session(self._running().pid, number)
 
-    # The machine ------------------------------------------------------------------------------------
+    # The machine -----------------------------------------------------------------------
 
     def power_off(self) -> None:
         """The machine is gone: network first, then every process; the run directory is lost."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import array
+import contextlib
 import json
 import os
 import select
@@ -77,10 +78,9 @@ class Prober:
         self.sent_ns.append(now_ns)
         self.replied_ns.append(0)
         self.mac_of.append(-1)
-        try:
+        # No neighbour, no route: the probe is lost, as it is for a client.
+        with contextlib.suppress(OSError):
             self._sender.sendto(packet, (self._address, 0))
-        except OSError:
-            pass  # no neighbour, no route: the probe is lost, as it is for a client
 
     def _receive(self) -> None:
         now_ns = time.monotonic_ns()

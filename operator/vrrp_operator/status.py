@@ -118,7 +118,7 @@ def _history(record: VirtualIPRecord, reported: Iterable[NodeRouter]) -> list[di
     return history[-MAX_HISTORY:]
 
 
-# Conditions ---------------------------------------------------------------------------------------
+# Conditions ----------------------------------------------------------------------------
 
 
 def _conditions(

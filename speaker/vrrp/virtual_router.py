@@ -163,7 +163,7 @@ class VirtualRouter:
             case unreachable:
                 assert_never(unreachable)
 
-    # Beginning and end ---------------------------------------------------------------------
+    # Beginning and end -----------------------------------------------------------------
 
     def _start(self, now_ns: int) -> Actions:
         assert isinstance(self._state, Initialize)
@@ -189,7 +189,7 @@ class VirtualRouter:
             )
         return self._enter(state, reason)
 
-    # Time -----------------------------------------------------------------------------------
+    # Time ------------------------------------------------------------------------------
 
     def _deadline_reached(self, now_ns: int) -> Actions:
         match self._state:
@@ -228,7 +228,7 @@ class VirtualRouter:
         self._state = replace(state, adver_deadline_ns=deadline_ns)
         return (SendAdvertisement(self._parameters.priority),)
 
-    # Hearing others -------------------------------------------------------------------------
+    # Hearing others --------------------------------------------------------------------
 
     def _hear(self, heard: AdvertisementReceived, now_ns: int) -> Actions:
         match self._state:
@@ -277,7 +277,7 @@ class VirtualRouter:
         down_ns = active_down_interval_ns(self._parameters.priority, interval_ns)
         return (UnbindAddresses(), *self._enter(Backup(interval_ns, now_ns + down_ns), reason))
 
-    # Changes from outside -------------------------------------------------------------------
+    # Changes from outside --------------------------------------------------------------
 
     def _change_priority(self, priority: int) -> Actions:
         """Move the running Active_Down_Timer by the difference, as keepalived does."""
@@ -315,7 +315,7 @@ class VirtualRouter:
             return self._enter(self._own_backup(now_ns), TransitionReason.FAULT_CLEARED)
         return NOTHING
 
-    # Helpers --------------------------------------------------------------------------------
+    # Helpers ---------------------------------------------------------------------------
 
     def _active(self, now_ns: int) -> Active:
         interval_ns = self._parameters.adver_interval_ns

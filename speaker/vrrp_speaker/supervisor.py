@@ -114,7 +114,7 @@ class Supervisor:
     def _request_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
 
-    # Starting -------------------------------------------------------------------------------
+    # Starting --------------------------------------------------------------------------
 
     def _start_what_is_due(self) -> None:
         now_s = time.monotonic()
@@ -152,7 +152,7 @@ class Supervisor:
         finally:
             os._exit(CANNOT_RUN)
 
-    # Watching -------------------------------------------------------------------------------
+    # Watching --------------------------------------------------------------------------
 
     def _wait(self) -> None:
         poll = select.poll()
@@ -206,7 +206,7 @@ class Supervisor:
             _log("engine is silent", "error", silentMs=silent_ns // 1_000_000)
             self._engine.signal(signal.SIGKILL)
 
-    # Stopping -------------------------------------------------------------------------------
+    # Stopping --------------------------------------------------------------------------
 
     def _stop_children(self) -> None:
         """The engine first, so that the agent can still report what it released."""

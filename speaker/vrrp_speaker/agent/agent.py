@@ -70,7 +70,7 @@ class Agent:
         self.problem = ""
         """Why the newest configuration is not applied; empty when it is or will be."""
 
-    # The loop -----------------------------------------------------------------------------------
+    # The loop --------------------------------------------------------------------------
 
     def run(self) -> None:
         """Decide until ``Stop`` arrives."""
@@ -110,7 +110,7 @@ class Agent:
             case Stop():
                 raise AssertionError("handled by run")
 
-    # Configuration --------------------------------------------------------------------------------
+    # Configuration ---------------------------------------------------------------------
 
     def _configure(self, config: NodeConfig, source: ConfigSource) -> None:
         if config == self._config and source is self._source:
@@ -146,7 +146,7 @@ class Agent:
         self._channel.send({"type": "load"})
         self._send_inputs()
 
-    # Engine ---------------------------------------------------------------------------------------
+    # Engine ----------------------------------------------------------------------------
 
     def _greet_engine(self) -> None:
         if self._program is not None:
@@ -215,7 +215,7 @@ class Agent:
             self._reported = seen
             self._on_change()
 
-    # What others may ask, from any thread ---------------------------------------------------
+    # What others may ask, from any thread ----------------------------------------------
 
     def engine_state(self) -> EngineState | None:
         """Return a copy of the shared state, or None while no engine ever ran."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -45,10 +46,8 @@ class EngineChannel:
 
     def _run(self) -> None:
         while True:
-            try:
+            with contextlib.suppress(OSError):  # no engine there just now
                 self._serve_one_engine()
-            except OSError:
-                pass  # no engine there just now
             self._socket = None
             time.sleep(_RECONNECT_S)
 

@@ -25,15 +25,7 @@ def serve(
     Raises:
         MetricsAddressError: not an address, or in use; nothing was started.
     """
-    try:
-        parts = urlsplit(f"//{bind_address}")
-        host, port = parts.hostname or "0.0.0.0", parts.port  # noqa: S104 - scraped from outside
-    except ValueError:
-        port = None
-    if port is None:
-        raise MetricsAddressError(
-            f"metrics address {bind_address!r} is not an address (accepted: 0.0.0.0:9105)"
-        )
+    host, port = _parse(bind_address)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -70,3 +62,16 @@ def serve(
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
     return server
+
+
+def _parse(bind_address: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(f"//{bind_address}")
+        host, port = parts.hostname or "0.0.0.0", parts.port  # noqa: S104 - scraped from outside
+    except ValueError:
+        port = None
+    if port is None:
+        raise MetricsAddressError(
+            f"metrics address {bind_address!r} is not an address (accepted: 0.0.0.0:9105)"
+        )
+    return host, port

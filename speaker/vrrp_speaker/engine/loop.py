@@ -96,7 +96,7 @@ class Loop:
             self._take_in(ready)
         self._shut_down(monotonic_ns())
 
-    # Deadlines ------------------------------------------------------------------------------
+    # Deadlines -------------------------------------------------------------------------
 
     def _wait_s(self) -> float:
         now_ns = monotonic_ns()
@@ -151,7 +151,7 @@ class Loop:
             self._table.refresh_faults(router, now_ns)
         self.schedule(router)
 
-    # What came in -----------------------------------------------------------------------------
+    # What came in ----------------------------------------------------------------------
 
     def _take_in(self, ready: set[int]) -> None:
         if self._transport.fileno() in ready:
@@ -225,7 +225,7 @@ class Loop:
             if message:
                 self._handle_message(message, monotonic_ns())
 
-    # The end ------------------------------------------------------------------------------------
+    # The end ---------------------------------------------------------------------------
 
     def _shut_down(self, now_ns: int) -> None:
         """Release everything: priority 0 to the peers, addresses off."""

@@ -125,7 +125,7 @@ class Engine:
                 self._requests.request(delete_address_request(news))
                 self._shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LEFT_OVER))
 
-    # The agent's messages ---------------------------------------------------------------------
+    # The agent's messages --------------------------------------------------------------
 
     def _handle_message(self, message: dict[str, Any], now_ns: int) -> None:
         match message.get("type"):

@@ -54,7 +54,7 @@ class RouterTable:
         self._changed.clear()
         return changed
 
-    # Loading ----------------------------------------------------------------------------------
+    # Loading ---------------------------------------------------------------------------
 
     def load(self, program: EngineProgram, now_ns: int) -> None:
         """Make the table equal the program; what is removed goes before what is added."""
@@ -188,7 +188,7 @@ class RouterTable:
         self._shared.set(offset + shm.S_BASE_PRIORITY, program.base_priority)
         self._shared.set(offset + shm.S_EFFECTIVE_PRIORITY, router.machine.parameters.priority)
 
-    # Inputs of the agent ------------------------------------------------------------------------
+    # Inputs of the agent ---------------------------------------------------------------
 
     def apply_inputs(self, inputs: Mapping[str, tuple[int, bool]], now_ns: int) -> None:
         """Take in the agent's view of each router: effective priority, and whether it is faulty."""
@@ -203,7 +203,7 @@ class RouterTable:
             router.input_faults = faulty
             self.refresh_faults(router, now_ns)
 
-    # Faults -----------------------------------------------------------------------------------
+    # Faults ----------------------------------------------------------------------------
 
     def refresh_all_faults(self, now_ns: int) -> None:
         """Compare every router with the state of links and addresses."""
@@ -236,7 +236,7 @@ class RouterTable:
             faults.add(EngineFault.ADDRESS_INSTALL_FAILED)
         return frozenset(faults)
 
-    # Addresses ----------------------------------------------------------------------------------
+    # Addresses -------------------------------------------------------------------------
 
     def restore_address(self, removed: AddressNews, now_ns: int) -> None:
         """Put back an address of an Active router that somebody else removed, and announce it."""
@@ -265,7 +265,7 @@ class RouterTable:
         self._executor.announce(router, now_ns)
         self._shared.add(router.offset + shm.S_RESTORED)
 
-    # Counting -----------------------------------------------------------------------------------
+    # Counting --------------------------------------------------------------------------
 
     def count_heard(self, router: RunningRouter, accepted: Accepted, now_ns: int) -> None:
         """Count an accepted advertisement, and the time two nodes were Active."""

@@ -9,6 +9,9 @@ from typing import Any
 from vrrp_api.duration import parse_duration
 from vrrp_api.errors import FieldError
 
+_MAX_INTERFACE_NAME = 15
+"""The kernel's IFNAMSIZ without the closing zero."""
+
 
 class Fields:
     """Typed access to the fields of one object; failures name subject, path and value.
@@ -49,6 +52,13 @@ class Fields:
         if not isinstance(value, str) or not value:
             raise self.error(key, "must be a non-empty string")
         return value
+
+    def interface(self, key: str = "interface") -> str | None:
+        """Return the name of a network interface, or None when absent."""
+        name = self.optional_text(key)
+        if name is not None and (len(name) > _MAX_INTERFACE_NAME or set(name) & set("/ \t\n")):
+            raise self.error(key, "is not an interface's name (accepted: up to 15 characters)")
+        return name
 
     def optional_text(self, key: str) -> str | None:
         """Return a non-empty string, or None when absent."""
@@ -103,11 +113,13 @@ class Fields:
     def ip_interface(self, key: str) -> tuple[str, int]:
         """Return (canonical address, prefix length); a bare address is a host prefix."""
         value = self.text(key)
+        accepted = "accepted: 192.0.2.10, 192.0.2.10/24, 2001:db8::10/64"
         try:
             interface = ipaddress.ip_interface(value)
         except ValueError as error:
-            accepted = "accepted: 192.0.2.10, 192.0.2.10/24, 2001:db8::10/64"
             raise self.error(key, f"is not an IP address ({accepted})") from error
+        if "/" in value and not value.rpartition("/")[2].isdecimal():
+            raise self.error(key, f"has a mask instead of a prefix length ({accepted})")
         return str(interface.ip), interface.network.prefixlen
 
     def child(self, key: str) -> Fields | None:

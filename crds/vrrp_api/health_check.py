@@ -12,6 +12,7 @@ from vrrp_api.duration import format_duration
 from vrrp_api.fields import Fields, object_fields
 
 _STATUS_RANGE = re.compile(r"([1-5]\d\d)(?:-([1-5]\d\d))?")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
 
 
@@ -121,6 +122,11 @@ def check_spec(check: HealthCheck) -> dict[str, Any]:
     return spec
 
 
+def kind_name(kind: HttpCheck | TcpCheck) -> str:
+    """Return the field of the spec that a check was written in."""
+    return "http" if isinstance(kind, HttpCheck) else "tcp"
+
+
 def target(kind: HttpCheck | TcpCheck) -> str:
     """Return what a check looks at, for people."""
     return kind.url if isinstance(kind, HttpCheck) else kind.address
@@ -142,7 +148,12 @@ def _http(fields: Fields) -> HttpCheck:
         tls.done()
     headers = []
     for item in fields.children("headers", 0, 16):
-        headers.append((item.text("name"), item.text("value")))
+        name, value = item.text("name"), item.text("value")
+        if not _HEADER_NAME.fullmatch(name):
+            raise item.error("name", "must be a header name (accepted: Host, X-Probe)")
+        if "\r" in value or "\n" in value:
+            raise item.error("value", "must be one line")
+        headers.append((name, value))
         item.done()
     check = HttpCheck(
         url=url,

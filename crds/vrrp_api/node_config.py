@@ -173,7 +173,7 @@ def _router(fields: Fields) -> VirtualRouterConfig:
     addresses = []
     for item in fields.children("addresses", 1, 64):
         address, prefix_length = item.ip_interface("address")
-        addresses.append(VipAddress(address, prefix_length, item.optional_text("interface")))
+        addresses.append(VipAddress(address, prefix_length, item.interface()))
         item.done()
     peers = []
     for item in fields.children("peers", 0, 63):
@@ -189,7 +189,7 @@ def _router(fields: Fields) -> VirtualRouterConfig:
         name=fields.text("name"),
         virtual_ip_generation=fields.integer("virtualIPGeneration", 0, 2**63 - 1),
         virtual_router_id=fields.integer("virtualRouterID", 1, 255),
-        interface=fields.optional_text("interface"),
+        interface=fields.interface(),
         addresses=tuple(addresses),
         base_priority=fields.integer("basePriority", 1, 254),
         advertisement_interval_ns=fields.duration("advertisementInterval", "10ms", "40.95s"),

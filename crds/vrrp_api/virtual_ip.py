@@ -78,7 +78,7 @@ def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
         generation=metadata.get("generation", 0),
         creation_timestamp=metadata.get("creationTimestamp") or "",
         addresses=addresses,
-        interface=spec.optional_text("interface"),
+        interface=spec.interface(),
         node_selector=parse_label_selector(selector) if selector else None,
         node_priorities=_node_priorities(spec),
         virtual_router_id=spec.optional_integer("virtualRouterID", 1, 255),
@@ -94,9 +94,10 @@ def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
 def _address(fields: Fields) -> VipAddress:
     address, prefix_length = fields.ip_interface("address")
     parsed = ipaddress.ip_address(address)
-    if parsed.is_multicast or parsed.is_unspecified or parsed.is_loopback:
+    broadcast = address == "255.255.255.255"
+    if parsed.is_multicast or parsed.is_unspecified or parsed.is_loopback or broadcast:
         raise fields.error("address", "must be a unicast address that is not loopback")
-    result = VipAddress(address, prefix_length, fields.optional_text("interface"))
+    result = VipAddress(address, prefix_length, fields.interface())
     fields.done()
     return result
 

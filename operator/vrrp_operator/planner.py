@@ -137,9 +137,13 @@ def _rank(record: VirtualIPRecord, eligible: list[Node], first: Mapping[str, str
 
 
 def _below(lowest: int, nodes: list[Node]) -> Ranking:
-    """Rank nodes without a priority of their own below those that have one."""
-    gap = max(1, min(LARGEST_GAP, (lowest - 1) // (len(nodes) + 1)))
-    return [(node, max(1, lowest - (i + 1) * gap)) for i, node in enumerate(nodes)]
+    """Rank nodes without a priority of their own below those that have one.
+
+    Nodes for which no priority is left above 0 take no part: equal priorities would not rank.
+    """
+    fitting = nodes[: lowest - 1]
+    gap = max(1, min(LARGEST_GAP, (lowest - 1) // (len(fitting) + 1)))
+    return [(node, lowest - (i + 1) * gap) for i, node in enumerate(fitting)]
 
 
 def _first_places(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vrrp_api.conditions import Condition, ConditionType, Reason, merge_conditions
-from vrrp_api.health_check import target
+from vrrp_api.health_check import kind_name, target
 from vrrp_api.node_config import RouterStatus
 from vrrp_operator.planner import Plan
 from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, VirtualIPRecord
@@ -61,15 +61,18 @@ def health_check_status(
         for check in report.status.checks
         if check.name == record.name
     ]
+    kind: dict[str, str] = {}
     if record.spec is None:
         accepted = _condition(
             record.generation, ConditionType.ACCEPTED, Reason.INVALID_SPEC, str(record.error)
         )
     else:
-        message = f"checks {target(record.spec.kind)}"
+        kind = {"type": kind_name(record.spec.kind), "target": target(record.spec.kind)}
+        message = "valid"
         accepted = _condition(record.generation, ConditionType.ACCEPTED, Reason.ACCEPTED, message)
     return {
         "observedGeneration": record.generation,
+        **kind,
         "passing": sum(1 for result in results if result["passing"]),
         "failing": sum(1 for result in results if not result["passing"]),
         "nodes": results,

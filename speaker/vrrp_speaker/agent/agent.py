@@ -18,6 +18,7 @@ from vrrp_speaker.agent.messages import (
     CheckEnded,
     Compiled,
     ConfigArrived,
+    ConfigRefused,
     ConfigSource,
     EngineConnected,
     EngineMessage,
@@ -69,6 +70,7 @@ class Agent:
         self.transitions: dict[str, Transition] = {}
         self.problem = ""
         """Why the newest configuration is not applied; empty when it is or will be."""
+        self._refused = ""
 
     # The loop --------------------------------------------------------------------------
 
@@ -97,7 +99,11 @@ class Agent:
     def _handle(self, message: Message) -> None:
         match message:
             case ConfigArrived(config=config, source=source):
+                self._refused = ""
                 self._configure(config, source)
+            case ConfigRefused(error=error):
+                self._refused = error
+                _log.error("configuration refused", extra={"error": error})
             case Compiled(document=document, error=error):
                 self._compiled(document, error)
             case EngineConnected():
@@ -264,8 +270,9 @@ class Agent:
         healthy, message = self.healthy()
         if not healthy:
             return False, message
-        if self.problem:
-            return False, f"configuration: {self.problem}"
+        problem = self._refused or self.problem
+        if problem:
+            return False, f"configuration: {problem}"
         if self._config is None:
             return False, "configuration: none yet"
         engine = self.engine_state()

@@ -28,6 +28,13 @@ class ConfigArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigRefused:
+    """A configuration arrived that cannot be used; what runs goes on."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """The compiler ended: a program document, or an error."""
 
@@ -63,5 +70,5 @@ class Stop:
     """End the agent."""
 
 
-Message = ConfigArrived | Compiled | EngineConnected | EngineMessage | CheckEnded | Stop
+Message = ConfigArrived | ConfigRefused | Compiled | EngineConnected | EngineMessage | CheckEnded | Stop
 Inbox = SimpleQueue[Message]

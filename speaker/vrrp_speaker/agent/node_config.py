@@ -18,7 +18,7 @@ from typing import Any
 from vrrp_api.errors import FieldError
 from vrrp_api.node_config import NodeConfig, parse_node_config
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
-from vrrp_speaker.agent.messages import ConfigArrived, ConfigSource, Inbox
+from vrrp_speaker.agent.messages import ConfigArrived, ConfigRefused, ConfigSource, Inbox
 
 _log = logging.getLogger(__name__)
 _MAX_BACKOFF_S = 5.0
@@ -38,8 +38,6 @@ class ApiConfigSource:
         self._node = node
         self._inbox = inbox
         self._absent_since_s: float | None = None
-        self.refused = ""
-        """Why the newest object could not be used; empty when it could."""
 
     def start(self) -> None:
         """Follow in a thread of its own."""
@@ -93,10 +91,8 @@ class ApiConfigSource:
                 {**obj, "apiVersion": "kube-vrrp.io/v1alpha1", "kind": "NodeConfig"}
             )
         except FieldError as error:
-            self.refused = str(error)
-            _log.error("NodeConfig refused", extra={"error": str(error)})
+            self._inbox.put(ConfigRefused(str(error)))
             return
-        self.refused = ""
         self._inbox.put(ConfigArrived(config, ConfigSource.API))
 
 
@@ -108,8 +104,6 @@ class FileConfigSource:
         self._node = node
         self._inbox = inbox
         self._generation = 0
-        self.refused = ""
-        """Why the newest content could not be used; empty when it could."""
 
     def start(self) -> None:
         """Read now, then follow in a thread of its own.
@@ -131,8 +125,7 @@ class FileConfigSource:
             try:
                 self._read()
             except ConfigFileError as error:
-                self.refused = str(error)
-                _log.error("configuration refused", extra={"error": str(error)})
+                self._inbox.put(ConfigRefused(str(error)))
 
     def _stamp(self) -> tuple[int, int, int]:
         try:
@@ -144,7 +137,6 @@ class FileConfigSource:
     def _read(self) -> None:
         config = read_config_file(self._path, self._node, self._generation + 1)
         self._generation += 1
-        self.refused = ""
         self._inbox.put(ConfigArrived(config, ConfigSource.FILE))
 
 

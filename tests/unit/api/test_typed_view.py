@@ -1,0 +1,127 @@
+"""The typed view of the API: what it accepts, what it refuses, and with which words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.manifests import EXAMPLES, WrongManifest, wrong_manifests
+from vrrp_api.duration import format_duration, parse_duration
+from vrrp_api.errors import FieldError
+from vrrp_api.health_check import HttpCheck, TcpCheck, check_spec, parse_health_check
+from vrrp_api.node_config import NodeConfig, parse_node_config
+from vrrp_api.virtual_ip import VipAddress, parse_virtual_ip
+
+MS = 1_000_000
+
+
+def virtual_ip(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "VirtualIP",
+        "metadata": {"name": "ingress", "generation": 3, "uid": "u"},
+        "spec": {"addresses": [{"address": "192.0.2.10/24"}], **spec},
+    }
+
+
+def health_check(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "HealthCheck",
+        "metadata": {"name": "web"},
+        "spec": spec,
+    }
+
+
+@pytest.mark.parametrize("wrong", wrong_manifests(), ids=lambda wrong: wrong.name)
+def test_wrong_manifest_is_refused_at_its_path(wrong: WrongManifest) -> None:
+    parse = parse_virtual_ip if wrong.kind == "VirtualIP" else parse_health_check
+    with pytest.raises(FieldError) as refused:
+        parse(wrong.to_object())
+    assert refused.value.path.startswith(str(wrong.path))
+    assert str(refused.value).startswith(f"{wrong.kind} wrong: {wrong.path}")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_examples_are_accepted(path: Any) -> None:
+    for obj in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        parse = {"VirtualIP": parse_virtual_ip, "HealthCheck": parse_health_check}[obj["kind"]]
+        assert parse(obj).name == obj["metadata"]["name"]
+
+
+def test_virtual_ip_has_the_documented_defaults() -> None:
+    parsed = parse_virtual_ip(virtual_ip())
+    assert parsed.advertisement_interval_ns == 200 * MS
+    assert (parsed.candidates, parsed.preempt, parsed.interface) == (5, True, None)
+    assert (parsed.name, parsed.generation) == ("ingress", 3)
+
+
+def test_bare_address_is_a_host_prefix_and_text_is_canonical() -> None:
+    addresses = [{"address": "192.0.2.10"}, {"address": "2001:DB8:0::10", "interface": "eth1"}]
+    parsed = parse_virtual_ip(virtual_ip(addresses=addresses))
+    assert parsed.addresses == (
+        VipAddress("192.0.2.10", 32),
+        VipAddress("2001:db8::10", 128, "eth1"),
+    )
+
+
+def test_error_names_object_field_value_and_what_is_accepted() -> None:
+    with pytest.raises(FieldError) as refused:
+        parse_virtual_ip(virtual_ip(virtualRouterID=300))
+    assert str(refused.value) == (
+        "VirtualIP ingress: spec.virtualRouterID: 300 must be an integer from 1 to 255"
+    )
+
+
+def test_misspelt_field_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(FieldError, match=r"spec\.adresses.*accepted: addresses, advertisement"):
+        parse_virtual_ip(virtual_ip(adresses=[]))
+
+
+@pytest.mark.parametrize("value", [None, [], "text", 7, {"metadata": {}}])
+def test_anything_that_is_no_object_is_a_field_error(value: Any) -> None:
+    with pytest.raises(FieldError):
+        parse_virtual_ip(value)
+    with pytest.raises(FieldError):
+        parse_node_config(value)
+
+
+def test_timeout_defaults_to_the_interval_where_that_is_shorter() -> None:
+    short = parse_health_check(health_check(tcp={"address": "[::1]:80"}, interval="200ms"))
+    long = parse_health_check(health_check(tcp={"address": "[::1]:80"}, interval="5s"))
+    assert (short.timeout_ns, long.timeout_ns) == (200 * MS, 1000 * MS)
+    assert short.kind == TcpCheck("[::1]:80")
+
+
+def test_resolved_check_survives_the_way_through_a_node_config() -> None:
+    http = {
+        "url": "https://127.0.0.1:8443/",
+        "method": "HEAD",
+        "headers": [{"name": "Host", "value": "a"}],
+        "expectedStatuses": ["204", "300-302"],
+        "bodyContains": "ok",
+        "tls": {"insecureSkipVerify": True},
+    }
+    check = parse_health_check(health_check(http=http, rise=1, fall=4))
+    assert isinstance(check.kind, HttpCheck)
+    assert check.kind.expected_statuses == ((204, 204), (300, 302))
+    sent = NodeConfig("node-1", 0, ("192.0.2.11",), (), (check,))
+    assert parse_node_config(sent.to_object()).health_checks == (check,)
+    assert check_spec(check)["http"] == http
+
+
+@pytest.mark.parametrize(
+    ("text", "nanoseconds"),
+    [("200ms", 200 * MS), ("1.5s", 1500 * MS), ("1m30s", 90_000 * MS), ("10us", 10_000)],
+)
+def test_durations_read_as_go_reads_them(text: str, nanoseconds: int) -> None:
+    assert parse_duration(text) == nanoseconds
+    assert parse_duration(format_duration(nanoseconds)) == nanoseconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "-1s", "1 s", "s", "1d", "1e3s"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="accepted: for example 200ms"):
+        parse_duration(text)

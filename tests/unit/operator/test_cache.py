@@ -1,0 +1,102 @@
+"""What counts as news, how old a heartbeat is, and who is gone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from vrrp_operator.cache import FRESH_S, GONE_S, ObjectCache
+from vrrp_operator.snapshot import ClusterSnapshot
+
+WALL = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def node_config(name: str, heartbeat: str, version: int, **status: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "NodeConfig",
+        "metadata": {"name": name, "generation": 1, "resourceVersion": str(version)},
+        "spec": {"node": name, "addresses": [], "virtualRouters": [], "healthChecks": []},
+        "status": {"heartbeatTime": heartbeat, **status},
+    }
+
+
+def node(name: str, version: int = 1, **conditions: Any) -> dict[str, Any]:
+    ready = {"type": "Ready", "status": "True", **conditions}
+    return {
+        "metadata": {"name": name, "resourceVersion": str(version)},
+        "status": {"conditions": [ready]},
+    }
+
+
+def put(cache: ObjectCache, obj: dict[str, Any], now_s: float) -> bool:
+    return cache.put("nodeconfigs", obj, deleted=False, now_s=now_s)
+
+
+def gone(snapshot: ClusterSnapshot) -> set[str]:
+    return {n.name for n in snapshot.nodes if n.gone}
+
+
+def test_a_heartbeat_alone_is_no_news() -> None:
+    cache = ObjectCache()
+    assert put(cache, node_config("a", "1", 1), 0)
+    assert not put(cache, node_config("a", "2", 2), 10)
+    assert put(cache, node_config("a", "3", 3, observedGeneration=1), 20)
+
+
+def test_an_older_version_does_not_replace_a_newer_one() -> None:
+    cache = ObjectCache()
+    put(cache, node_config("a", "1", 9, observedGeneration=5), 0)
+    assert not put(cache, node_config("a", "0", 3, observedGeneration=4), 1)
+    kept = cache.get("nodeconfigs", "a")
+    assert kept is not None
+    assert kept["status"]["observedGeneration"] == 5
+
+
+def test_deletion_is_news_once() -> None:
+    cache = ObjectCache()
+    obj = node_config("a", "1", 1)
+    put(cache, obj, 0)
+    assert cache.put("nodeconfigs", obj, deleted=True, now_s=1)
+    assert not cache.put("nodeconfigs", obj, deleted=True, now_s=2)
+
+
+def test_freshness_is_measured_from_the_moment_a_heartbeat_moved() -> None:
+    cache = ObjectCache()
+    put(cache, node_config("a", "1", 1), 100)
+    put(cache, node_config("a", "1", 2, observedGeneration=1), 120)
+    assert cache.snapshot(100 + FRESH_S - 1, WALL).reports["a"].fresh
+    assert not cache.snapshot(100 + FRESH_S + 1, WALL).reports["a"].fresh
+
+
+def heartbeats(cache: ObjectCache, name: str, since_s: int, until_s: int) -> None:
+    for now_s in range(since_s, until_s, 10):
+        put(cache, node_config(name, str(now_s), now_s + 1), now_s)
+
+
+def test_a_node_silent_for_long_is_gone() -> None:
+    cache = ObjectCache()
+    for name in ("a", "b"):
+        cache.put("nodes", node(name), deleted=False, now_s=0)
+        put(cache, node_config(name, "0", 1), 1)
+    heartbeats(cache, "a", 10, 400)
+    assert gone(cache.snapshot(GONE_S - 10, WALL)) == set()
+    assert gone(cache.snapshot(GONE_S + 10, WALL)) == {"b"}
+
+
+def test_an_operator_that_was_blind_declares_nobody_gone() -> None:
+    cache = ObjectCache()
+    for name in ("a", "b"):
+        cache.put("nodes", node(name), deleted=False, now_s=0)
+        put(cache, node_config(name, "0", 1), 1)
+    # The API server was away: a's heartbeat came back first, b's is on its way.
+    put(cache, node_config("a", "later", 2), 1000)
+    assert gone(cache.snapshot(1001, WALL)) == set()
+
+
+def test_a_node_not_ready_for_long_is_gone() -> None:
+    cache = ObjectCache()
+    for name, since in (("lately", "2026-02-28T23:58:00Z"), ("long", "2026-02-28T23:50:00Z")):
+        away = node(name, status="Unknown", lastTransitionTime=since)
+        cache.put("nodes", away, deleted=False, now_s=0)
+    assert gone(cache.snapshot(0, WALL)) == {"long"}

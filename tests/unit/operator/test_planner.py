@@ -1,0 +1,216 @@
+"""The planner's promises: spread, stability, priorities, and what bad input costs."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.operator.cluster import applied, nodes, snapshot, tcp_check, virtual_ip
+from vrrp_api.conditions import Reason
+from vrrp_operator.planner import Plan, plan, priority_for_rank
+from vrrp_operator.snapshot import Node
+
+
+def fifty() -> list[dict[str, object]]:
+    return [virtual_ip(f"vip-{n}", f"192.0.2.{50 + n}") for n in range(50)]
+
+
+def leaders(planned: Plan) -> dict[str, str]:
+    """Return which node has the highest base priority for each VirtualIP, from the NodeConfigs."""
+    best: dict[str, tuple[int, str]] = {}
+    for node, config in planned.configs.items():
+        for router in config.virtual_routers:
+            best[router.name] = max(best.get(router.name, (0, "")), (router.base_priority, node))
+    return {name: node for name, (_, node) in best.items()}
+
+
+def test_fifty_virtual_ips_spread_evenly_over_three_nodes() -> None:
+    planned = plan(snapshot(fifty(), nodes(3)))
+    load = Counter(leaders(planned).values())
+    even = 50 / 3
+    assert len(load) == 3
+    assert all(0.7 * even <= count <= 1.3 * even for count in load.values())
+    assert len(set(planned.vrids.values())) == 50
+    assert set(planned.vrids.values()) <= set(range(1, 256))
+
+
+def test_every_candidate_knows_every_other_one_with_its_priority() -> None:
+    planned = plan(snapshot([virtual_ip("a")], nodes(3)))
+    routers = {name: config.virtual_routers[0] for name, config in planned.configs.items()}
+    for node, router in routers.items():
+        assert {peer.node for peer in router.peers} == set(routers) - {node}
+        for peer in router.peers:
+            assert peer.priority == routers[peer.node].base_priority
+            assert peer.address == f"192.0.2.1{peer.node[-1]}"
+    assert sorted(r.base_priority for r in routers.values()) == [160, 180, 200]
+
+
+def test_input_order_changes_nothing() -> None:
+    objects, of_nodes = fifty(), nodes(5)
+    expected = plan(snapshot(objects, of_nodes))
+    shuffled = random.Random(7)
+    for _ in range(5):
+        shuffled.shuffle(objects)
+        shuffled.shuffle(of_nodes)
+        assert plan(snapshot(objects, of_nodes)) == expected
+
+
+def test_a_plan_that_is_applied_is_planned_again() -> None:
+    first = plan(snapshot(fifty(), nodes(4)))
+    remembered = [
+        {**obj, "status": {"virtualRouterID": first.vrids[obj["metadata"]["name"]]}}  # type: ignore[index]
+        for obj in fifty()
+    ]
+    again = plan(snapshot(remembered, nodes(4), reports=applied(first)))
+    assert again.configs == first.configs
+
+
+def test_a_new_node_moves_no_first_place_while_there_is_room() -> None:
+    ten = fifty()[:12]
+    first = plan(snapshot(ten, nodes(3)))
+    second = plan(snapshot(ten, nodes(4), reports=applied(first)))
+    moved = [n for n, node in leaders(second).items() if node != leaders(first)[n]]
+    # The new node's fair share of 12 over 4 is 3: no more than that may move, and only to it.
+    assert len(moved) <= 3
+    assert all(leaders(second)[name] == "node-4" for name in moved)
+
+
+def test_a_node_that_goes_moves_only_what_it_led() -> None:
+    first = plan(snapshot(fifty(), nodes(4)))
+    second = plan(snapshot(fifty(), nodes(3), reports=applied(first)))
+    for name, node in leaders(first).items():
+        if node != "node-4":
+            assert leaders(second)[name] == node
+
+
+def test_candidates_bound_the_election() -> None:
+    planned = plan(snapshot([virtual_ip("a", candidates=2)], nodes(6)))
+    taking_part = [n for n, config in planned.configs.items() if config.virtual_routers]
+    assert len(taking_part) == 2
+    assert sorted(planned.candidates["a"]) == taking_part
+
+
+def test_node_priorities_are_used_and_the_rest_ranks_below() -> None:
+    pinned = [{"node": "node-2", "priority": 120}, {"node": "node-3", "priority": 90}]
+    planned = plan(snapshot([virtual_ip("a", nodePriorities=pinned)], nodes(4)))
+    priorities = {n: c.virtual_routers[0].base_priority for n, c in planned.configs.items()}
+    assert (priorities["node-2"], priorities["node-3"]) == (120, 90)
+    assert priorities["node-1"] != priorities["node-4"]
+    assert max(priorities["node-1"], priorities["node-4"]) < 90
+
+
+@given(st.integers(1, 254), st.integers(1, 9))
+def test_no_two_candidates_have_the_same_priority(lowest: int, others: int) -> None:
+    pinned = [{"node": "node-1", "priority": lowest}]
+    cluster = snapshot([virtual_ip("a", nodePriorities=pinned, candidates=64)], nodes(others + 1))
+    planned = plan(cluster)
+    priorities = [r.base_priority for c in planned.configs.values() for r in c.virtual_routers]
+    assert len(set(priorities)) == len(priorities)
+    assert all(1 <= priority <= 254 for priority in priorities)
+    assert len(priorities) == 1 + min(others, lowest - 1)
+
+
+def test_ranks_are_wide_apart_until_there_are_too_many() -> None:
+    assert [priority_for_rank(rank, 5) for rank in range(5)] == [200, 180, 160, 140, 120]
+    many = [priority_for_rank(rank, 64) for rank in range(64)]
+    assert len(set(many)) == 64
+    assert min(many) >= 1
+
+
+def test_node_selector_and_missing_speakers_leave_nodes_out() -> None:
+    mixed = [
+        Node("edge", {"role": "edge"}, ("192.0.2.1",)),
+        Node("silent", {"role": "edge"}, ("192.0.2.2",), has_speaker=False),
+        Node("core", {"role": "core"}, ("192.0.2.3",)),
+    ]
+    spec = {"nodeSelector": {"matchLabels": {"role": "edge"}}}
+    assert plan(snapshot([virtual_ip("a", **spec)], mixed)).candidates["a"] == ("edge",)
+
+
+def test_node_without_ipv4_address_is_named_and_left_out() -> None:
+    mixed = [*nodes(1), Node("bare", {}, ()), Node("six", {}, ("2001:db8::1",))]
+    planned = plan(snapshot([virtual_ip("a")], mixed))
+    assert planned.candidates["a"] == ("node-1",)
+    assert sorted(planned.without_address["a"]) == ["bare", "six"]
+
+
+def test_a_node_long_gone_is_replaced_unless_all_are() -> None:
+    three = nodes(3)
+    first = plan(snapshot([virtual_ip("a", candidates=2)], three))
+    gone = first.candidates["a"][0]
+    away = [replace(node, gone=node.name == gone) for node in three]
+    assert gone not in plan(snapshot([virtual_ip("a", candidates=2)], away)).candidates["a"]
+    all_gone = [replace(node, gone=True) for node in three]
+    assert len(plan(snapshot([virtual_ip("a")], all_gone)).candidates["a"]) == 3
+
+
+# Bad input ----------------------------------------------------------------------------
+
+
+def test_second_virtual_ip_with_an_address_is_refused_and_the_first_runs_on() -> None:
+    older = virtual_ip("z-first", "192.0.2.50/24", created="2026-01-01T00:00:00Z")
+    newer = virtual_ip("a-second", "192.0.2.50", created="2026-01-02T00:00:00Z")
+    planned = plan(snapshot([newer, older], nodes(2)))
+    problem = planned.problems["a-second"]
+    assert problem.reason is Reason.ADDRESS_CONFLICT
+    assert "spec.addresses[0].address: 192.0.2.50 belongs to VirtualIP z-first" in problem.message
+    assert "z-first" in planned.candidates
+    assert all(len(config.virtual_routers) == 1 for config in planned.configs.values())
+
+
+def test_accepted_virtual_ip_keeps_its_address_against_an_older_one() -> None:
+    running = virtual_ip("running", "192.0.2.50", vrid=7, created="2026-02-01T00:00:00Z")
+    intruder = virtual_ip("intruder", "192.0.2.50", created="2026-01-01T00:00:00Z")
+    assert set(plan(snapshot([running, intruder], nodes(2))).problems) == {"intruder"}
+
+
+def test_address_of_a_node_is_refused() -> None:
+    planned = plan(snapshot([virtual_ip("a", "192.0.2.11/24")], nodes(2)))
+    assert planned.problems["a"].reason is Reason.ADDRESS_IS_NODE_ADDRESS
+    assert "node-1" in planned.problems["a"].message
+
+
+def test_missing_health_check_is_named() -> None:
+    planned = plan(snapshot([virtual_ip("a", healthChecks=[{"name": "web"}])], nodes(2)))
+    assert planned.problems["a"].reason is Reason.HEALTH_CHECK_NOT_FOUND
+    assert "spec.healthChecks[0].name: HealthCheck web does not exist" in (
+        planned.problems["a"].message
+    )
+
+
+def test_what_ran_goes_on_when_its_new_spec_is_not_accepted() -> None:
+    good = virtual_ip("a", "192.0.2.50", vrid=1)
+    first = plan(snapshot([good], nodes(3)))
+    bad = virtual_ip("a", "192.0.2.11", vrid=1)
+    second = plan(snapshot([bad], nodes(3), reports=applied(first)))
+    assert "a" in second.problems
+    assert second.configs == first.configs
+
+
+def test_a_check_deleted_under_a_running_virtual_ip_stays_with_its_nodes() -> None:
+    obj = virtual_ip("a", vrid=1, healthChecks=[{"name": "web"}])
+    first = plan(snapshot([obj], nodes(2), [tcp_check("web", rise=1)]))
+    second = plan(snapshot([obj], nodes(2), reports=applied(first)))
+    assert second.configs == first.configs
+
+
+def test_nodes_get_the_checks_they_use_with_resolved_weights() -> None:
+    references = [{"name": "web"}, {"name": "dns", "weight": -7}]
+    checks = [tcp_check("web", weight=-30), tcp_check("dns"), tcp_check("unused")]
+    planned = plan(snapshot([virtual_ip("a", healthChecks=references)], nodes(1), checks))
+    config = planned.configs["node-1"]
+    assert [check.name for check in config.health_checks] == ["dns", "web"]
+    weights = {check.name: check.weight for check in config.virtual_routers[0].health_checks}
+    assert weights == {"web": -30, "dns": -7}
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_few_nodes_are_no_error(count: int) -> None:
+    planned = plan(snapshot([virtual_ip("a")], nodes(count)))
+    assert planned.problems == {}
+    assert len(planned.candidates["a"]) == count

@@ -1,0 +1,112 @@
+"""One cycle: what is written, in which order, and that nothing is written twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.unit.operator.cluster import virtual_ip
+from vrrp_operator.apply import ApiUnavailableError, Writer
+from vrrp_operator.cache import ObjectCache
+from vrrp_operator.metrics import Metrics
+from vrrp_operator.reconcile import Reconciler
+
+
+class FakeServer(Writer):
+    """Takes the requests of a writer and keeps the objects, as the API server would."""
+
+    def __init__(self, cache: ObjectCache, objects: Mapping[str, list[dict[str, Any]]]) -> None:
+        self._cache = cache
+        self._objects = objects
+        self.requests: list[str] = []
+        self.available = True
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Any = (),
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if not self.available:
+            raise ApiUnavailableError(f"{method} {path}: refused")
+        kind, _, name = path.removeprefix("/apis/kube-vrrp.io/v1alpha1/").partition("/")
+        if method == "GET":
+            return {"items": self._objects.get(path.rpartition("/")[2], [])}
+        self.requests.append(f"{method} {kind}/{name}")
+        if method == "PATCH" and body is not None:
+            name, _, sub = name.partition("/")
+            before = self._cache.get(kind, name) or {"metadata": {"name": name}}
+            part = {"status": body["status"]} if sub else {"spec": body["spec"]}
+            obj = {**before, "apiVersion": body["apiVersion"], "kind": body["kind"], **part}
+            self._cache.put(kind, obj, deleted=False, now_s=0.0)
+        return {}
+
+
+def node(name: str, address: str) -> dict[str, Any]:
+    addresses = [{"type": "InternalIP", "address": address}]
+    return {"metadata": {"name": name}, "status": {"addresses": addresses}}
+
+
+def speaking(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "NodeConfig",
+        "metadata": {"name": name},
+        "spec": {"node": name, "addresses": [], "virtualRouters": [], "healthChecks": []},
+        "status": {"heartbeatTime": "2026-01-01T00:00:00Z"},
+    }
+
+
+def cluster() -> tuple[FakeServer, ObjectCache, Reconciler]:
+    cache = ObjectCache()
+    server = FakeServer(
+        cache,
+        {
+            "virtualips": [virtual_ip("a")],
+            "nodes": [node("node-1", "192.0.2.11"), node("node-2", "192.0.2.12")],
+            "nodeconfigs": [speaking("node-1"), speaking("node-2"), speaking("left")],
+        },
+    )
+    return server, cache, Reconciler(cache, server, Metrics())
+
+
+def test_the_vrid_is_on_record_before_a_node_uses_it() -> None:
+    server, _, reconciler = cluster()
+    assert reconciler.run_cycle()
+    assert server.requests == [
+        "PATCH virtualips/a/status",
+        "PATCH nodeconfigs/node-1",
+        "PATCH nodeconfigs/node-2",
+        "DELETE nodeconfigs/left",
+    ]
+
+
+def test_a_second_cycle_writes_nothing() -> None:
+    server, cache, reconciler = cluster()
+    reconciler.run_cycle()
+    cache.put("nodeconfigs", speaking("left"), deleted=True, now_s=0.0)
+    reconciler.run_cycle()  # statuses follow what the first cycle wrote
+    server.requests.clear()
+    assert reconciler.run_cycle()
+    assert server.requests == []
+
+
+def test_an_empty_list_of_nodes_deletes_no_node_config() -> None:
+    server, cache, reconciler = cluster()
+    reconciler.run_cycle()
+    cache.replace("nodes", [], 0.0)
+    server.requests.clear()
+    reconciler.run_cycle()
+    assert not [request for request in server.requests if request.startswith("DELETE")]
+
+
+def test_an_api_server_that_is_away_fails_the_cycle_and_not_the_operator() -> None:
+    server, _, reconciler = cluster()
+    server.available = False
+    assert not reconciler.run_cycle()
+    assert reconciler.ready() == (False, "no reconcile yet")
+    server.available = True
+    assert reconciler.run_cycle()
+    assert reconciler.ready() == (True, "ok")

@@ -1,0 +1,196 @@
+"""From what nodes report to conditions and history."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.operator.cluster import (
+    nodes,
+    report,
+    router_status,
+    snapshot,
+    tcp_check,
+    virtual_ip,
+)
+from vrrp_api.node_config import CheckStatus, RouterStatus, Transition
+from vrrp_operator.planner import plan
+from vrrp_operator.snapshot import ClusterSnapshot
+from vrrp_operator.status import health_check_status, virtual_ip_status
+
+NOW = "2026-03-01T00:00:00Z"
+
+
+def folded(
+    *routers: tuple[RouterStatus, bool], status: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the status of VirtualIP a, whose nodes report these routers."""
+    obj = virtual_ip("a", vrid=1, status=status)
+    reports = {
+        f"node-{n}": report(None, router, fresh=fresh)
+        for n, (router, fresh) in enumerate(routers, start=1)
+    }
+    cluster = snapshot([obj], nodes(max(1, len(routers))), reports=reports)
+    return status_of(cluster)
+
+
+def status_of(cluster: ClusterSnapshot) -> dict[str, Any]:
+    return virtual_ip_status(cluster.virtual_ips[0], cluster, plan(cluster), NOW)
+
+
+def condition(status: dict[str, Any], kind: str) -> tuple[str, str]:
+    found = next(c for c in status["conditions"] if c["type"] == kind)
+    assert found["observedGeneration"] == status["observedGeneration"]
+    return found["status"], found["reason"]
+
+
+def active(**fields: Any) -> RouterStatus:
+    return router_status("a", "Active", **fields)
+
+
+def backup(**fields: Any) -> RouterStatus:
+    return router_status("a", "Backup", priority=180, **fields)
+
+
+def test_one_active_node_is_ready() -> None:
+    status = folded((active(), True), (backup(), True), (backup(), True))
+    assert condition(status, "Ready") == ("True", "Active")
+    assert condition(status, "Programmed") == ("True", "Programmed")
+    assert condition(status, "Accepted") == ("True", "Accepted")
+    assert (status["activeNode"], status["standbys"], status["virtualRouterID"]) == ("node-1", 2, 1)
+    assert (status["effectivePriority"], status["interface"]) == (200, "eth0")
+
+
+@pytest.mark.parametrize(
+    ("reported", "reason"),
+    [
+        ([(backup(), True)], "NoActive"),
+        ([(active(), False), (backup(), True)], "HeartbeatStale"),
+        ([(active(), True), (active(), True)], "SplitBrain"),
+        ([(active(generation=0), True)], "Progressing"),
+    ],
+)
+def test_anything_else_is_not_ready(reported: list[tuple[RouterStatus, bool]], reason: str) -> None:
+    assert condition(folded(*reported), "Ready") == ("False", reason)
+
+
+def test_a_stale_node_is_not_shown_as_the_holder() -> None:
+    assert "activeNode" not in folded((active(), False), (backup(), True))
+
+
+def test_node_that_has_not_applied_the_generation_is_pending() -> None:
+    status = folded((active(), True), (backup(generation=0), True))
+    assert condition(status, "Programmed") == ("False", "Pending")
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("InterfaceNotFound: eth9", ("False", "InterfaceNotFound")),
+        ("AddressInUse: 192.0.2.50 on eth0", ("False", "AddressInUse")),
+        ("InterfaceAmbiguous: eth0, eth1", ("False", "InterfaceAmbiguous")),
+        ("CheckFailed: web", ("True", "Programmed")),
+    ],
+)
+def test_faults_of_placement_are_the_programmed_reason(
+    fault: str, expected: tuple[str, str]
+) -> None:
+    status = folded((active(), True), (router_status("a", "Fault", faults=(fault,)), True))
+    assert condition(status, "Programmed") == expected
+    assert status["nodes"][1]["faults"] == [fault]
+
+
+def test_failing_checks_are_listed_by_name() -> None:
+    faults = ("CheckFailed: web", "InterfaceDown")
+    status = folded((router_status("a", "Fault", faults=faults), True))
+    assert status["nodes"][0]["failingChecks"] == ["web"]
+
+
+def test_not_accepted_says_why_and_what_goes_on() -> None:
+    obj = virtual_ip("a", "192.0.2.11", vrid=1)
+    cluster = snapshot([obj], nodes(1), reports={"node-1": report(None, active())})
+    status = status_of(cluster)
+    assert condition(status, "Accepted") == ("False", "AddressIsNodeAddress")
+    assert condition(status, "Ready") == ("False", "NotAccepted")
+    message = next(c["message"] for c in status["conditions"] if c["type"] == "Ready")
+    assert "node-1 goes on with what was accepted before" in message
+
+
+def test_no_node_is_no_candidates() -> None:
+    assert condition(status_of(snapshot([virtual_ip("a")])), "Ready") == ("False", "NoCandidates")
+
+
+def test_node_without_address_is_a_reason() -> None:
+    bare = replace(nodes(1)[0], name="bare", addresses=())
+    cluster = snapshot(
+        [virtual_ip("a")], [*nodes(1), bare], reports={"node-1": report(None, active())}
+    )
+    assert condition(status_of(cluster), "Programmed") == ("False", "NodeWithoutAddress")
+
+
+def test_equal_reports_give_equal_statuses() -> None:
+    first = folded((active(), True), (backup(), True))
+    again = virtual_ip("a", vrid=1, status=first)
+    reports = {"node-1": report(None, active()), "node-2": report(None, backup())}
+    cluster = snapshot([again], nodes(2), reports=reports)
+    later = virtual_ip_status(
+        cluster.virtual_ips[0], cluster, plan(cluster), "2027-01-01T00:00:00Z"
+    )
+    assert later == first
+
+
+def test_transition_time_moves_when_the_status_flips_only() -> None:
+    before = folded((active(), True))
+    cluster = snapshot(
+        [virtual_ip("a", vrid=1, status=before)],
+        nodes(1),
+        reports={"node-1": report(None, backup())},
+    )
+    flipped = virtual_ip_status(
+        cluster.virtual_ips[0], cluster, plan(cluster), "2027-01-01T00:00:00Z"
+    )
+    times = {c["type"]: c["lastTransitionTime"] for c in flipped["conditions"]}
+    assert times == {"Ready": "2027-01-01T00:00:00Z", "Accepted": NOW, "Programmed": NOW}
+
+
+def takeover(time: str) -> Transition:
+    return Transition(time, "Backup", "Active", "ActiveDownTimerExpired")
+
+
+def test_history_holds_the_last_five_takeovers_in_order() -> None:
+    status: dict[str, Any] = {}
+    for second in range(7):
+        node = f"node-{second % 2 + 1}"
+        other = f"node-{(second + 1) % 2 + 1}"
+        last = takeover(f"2026-02-01T00:00:0{second}.000000Z")
+        reports = {node: report(None, active(last=last)), other: report(None, backup())}
+        obj = virtual_ip("a", vrid=1, status=status)
+        status = status_of(snapshot([obj], nodes(2), reports=reports))
+    assert [entry["time"][18] for entry in status["history"]] == ["2", "3", "4", "5", "6"]
+    assert [entry["to"] for entry in status["history"][-2:]] == ["node-2", "node-1"]
+    assert status["history"][-1]["from"] == "node-2"
+    assert status["history"][-1]["reason"] == "ActiveDownTimerExpired"
+
+
+def test_health_check_counts_the_nodes_that_pass() -> None:
+    def with_check(passing: bool) -> Any:
+        base = report(None)
+        assert base.status is not None
+        result = CheckStatus("web", passing, NOW, "" if passing else "timed out")
+        return replace(base, status=replace(base.status, checks=(result,)))
+
+    reports = {"node-1": with_check(True), "node-2": with_check(False)}
+    cluster = snapshot([], nodes(2), [tcp_check("web")], reports)
+    status = health_check_status(cluster.health_checks[0], cluster, NOW)
+    assert (status["passing"], status["failing"]) == (1, 1)
+    assert (status["type"], status["target"]) == ("tcp", "127.0.0.1:80")
+    assert [entry["message"] for entry in status["nodes"]] == ["", "timed out"]
+
+
+def test_wrong_health_check_says_what_is_wrong() -> None:
+    cluster = snapshot([], [], [tcp_check("web", rise=0)])
+    status = health_check_status(cluster.health_checks[0], cluster, NOW)
+    assert condition(status, "Accepted") == ("False", "InvalidSpec")
+    assert "spec.rise: 0" in status["conditions"][0]["message"]

@@ -34,6 +34,10 @@ class ApiUnavailableError(Exception):
     """The API server cannot be reached or refuses; nothing was lost, the next cycle tries again."""
 
 
+class ObjectGoneError(ApiUnavailableError):
+    """The object was deleted, and no watch told; it is out of the cache now."""
+
+
 def load_client(kubeconfig: str | None) -> ApiClient:
     """Return a client for a kubeconfig, or for the pod's service account when there is none.
 
@@ -82,7 +86,12 @@ class Writer:
             _log.warning("NodeConfig not deleted", extra={"node": name, "error": str(error)})
 
     def apply_status(self, kind: str, name: str, status: Mapping[str, Any]) -> bool:
-        """Make an object's status equal to the one given; return whether it was written."""
+        """Make an object's status equal to the one given; return whether it was written.
+
+        Raises:
+            ObjectGoneError: the object does not exist any more.
+            ApiUnavailableError: not reached or refused.
+        """
         current = self._cache.get(kind, name)
         if current is None or current.get("status") == status:
             return False
@@ -92,7 +101,11 @@ class Writer:
             "metadata": {"name": name},
             "status": status,
         }
-        self._apply(f"{_PATHS[kind]}/{name}/status", obj)
+        try:
+            self._apply(f"{_PATHS[kind]}/{name}/status", obj)
+        except ObjectGoneError:
+            self._cache.put(kind, current, deleted=True, now_s=0.0)
+            raise
         return True
 
     def _apply(self, path: str, obj: Mapping[str, Any]) -> None:
@@ -125,6 +138,8 @@ class Writer:
             raise ApiUnavailableError(f"{method} {path}: {error}") from error
         if response.status == _NOT_FOUND and method == "DELETE":
             return None
+        if response.status == _NOT_FOUND and method == "PATCH":
+            raise ObjectGoneError(f"{method} {path}: not found")
         if response.status >= 400:
             text = data[:500].decode(errors="replace")
             raise ApiUnavailableError(f"{method} {path}: {response.status} {text}")

@@ -21,7 +21,9 @@ from vrrp_operator.reconcile import Reconciler
 _log = logging.getLogger(__name__)
 _DEBOUNCE_S = 0.05
 _RESYNC_S = 60.0
-_RETRY_S = 2.0
+_RECONNECTED_S = 5.0
+"""Watches of different kinds come back at different times; all have by then."""
+_RETRIES_S = (0.1, 0.5, 2.0)
 
 
 class Trigger:
@@ -30,9 +32,15 @@ class Trigger:
     def __init__(self, reconciler: Reconciler) -> None:
         self._reconciler = reconciler
         self._changed = asyncio.Event()
+        self._reconnected = False
 
     def set(self) -> None:
         """Ask for a reconcile soon."""
+        self._changed.set()
+
+    def reconnected(self) -> None:
+        """Note that a watch began anew: it will not tell what was deleted while it was away."""
+        self._reconnected = True
         self._changed.set()
 
     async def run(self) -> None:
@@ -40,14 +48,19 @@ class Trigger:
         loop = asyncio.get_running_loop()
         self._changed.set()
         relist_due_s = loop.time() + _RESYNC_S
+        failures = 0
         while True:
             await self._wait(relist_due_s - loop.time())
-            if loop.time() >= relist_due_s:
-                relist_due_s = loop.time() + _RESYNC_S
+            if self._reconnected or loop.time() >= relist_due_s:
+                relist_due_s = loop.time() + (_RECONNECTED_S if self._reconnected else _RESYNC_S)
+                self._reconnected = False
                 await asyncio.to_thread(self._relist)
-            if not await asyncio.to_thread(self._reconciler.run_cycle):
-                await asyncio.sleep(_RETRY_S)
-                self._changed.set()
+            if await asyncio.to_thread(self._reconciler.run_cycle):
+                failures = 0
+                continue
+            await asyncio.sleep(_RETRIES_S[min(failures, len(_RETRIES_S) - 1)])
+            failures += 1
+            self._changed.set()
 
     async def _wait(self, seconds: float) -> None:
         try:
@@ -90,6 +103,8 @@ def register_handlers(
         )
 
     def take_in(kind: str, event: Any) -> None:
+        if event.get("type") is None:  # from the list that a watch begins with
+            triggers[0].reconnected()
         deleted = event.get("type") == "DELETED"
         if cache.put(kind, event["object"], deleted=deleted, now_s=time.monotonic()):
             triggers[0].set()

@@ -51,6 +51,8 @@ class Reconciler:
                 self.relist()
             self._cycle(begun_s)
         except ApiUnavailableError as error:
+            # A watch that breaks off never tells what was deleted meanwhile: look for oneself.
+            self._listed = False
             self._metrics.reconcile_errors.inc()
             _log.warning("reconcile failed", extra={"error": str(error)})
             return False

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.unit.operator.cluster import virtual_ip
-from vrrp_operator.apply import ApiUnavailableError, Writer
+from vrrp_operator.apply import ApiUnavailableError, ObjectGoneError, Writer
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.reconcile import Reconciler
@@ -20,6 +20,7 @@ class FakeServer(Writer):
         self._objects = objects
         self.requests: list[str] = []
         self.available = True
+        self.deleted: set[str] = set()
 
     def _call(
         self,
@@ -33,7 +34,10 @@ class FakeServer(Writer):
             raise ApiUnavailableError(f"{method} {path}: refused")
         kind, _, name = path.removeprefix("/apis/kube-vrrp.io/v1alpha1/").partition("/")
         if method == "GET":
-            return {"items": self._objects.get(path.rpartition("/")[2], [])}
+            found = self._objects.get(path.rpartition("/")[2], [])
+            return {"items": [o for o in found if o["metadata"]["name"] not in self.deleted]}
+        if name.partition("/")[0] in self.deleted:
+            raise ObjectGoneError(f"{method} {path}: not found")
         self.requests.append(f"{method} {kind}/{name}")
         if method == "PATCH" and body is not None:
             name, _, sub = name.partition("/")
@@ -110,3 +114,17 @@ def test_an_api_server_that_is_away_fails_the_cycle_and_not_the_operator() -> No
     server.available = True
     assert reconciler.run_cycle()
     assert reconciler.ready() == (True, "ok")
+
+
+def test_an_object_deleted_behind_our_back_leaves_the_nodes_in_the_next_cycle() -> None:
+    server, cache, reconciler = cluster()
+    reconciler.run_cycle()
+    server.deleted.add("a")
+    cache.put("virtualips", virtual_ip("a"), deleted=False, now_s=0.0)  # as the cache still has it
+    assert not reconciler.run_cycle()
+    assert cache.get("virtualips", "a") is None
+    assert reconciler.run_cycle()
+    for name in ("node-1", "node-2"):
+        config = cache.get("nodeconfigs", name)
+        assert config is not None
+        assert config["spec"]["virtualRouters"] == []

@@ -77,18 +77,33 @@ class Trigger:
             _log.warning("relist failed", extra={"error": str(error)})
 
 
+class Feed:
+    """Takes watch events into the cache and asks for a reconcile when they are news."""
+
+    def __init__(self, cache: ObjectCache, trigger: Trigger) -> None:
+        self._cache = cache
+        self._trigger = trigger
+
+    def take_in(self, kind: str, event: Any) -> None:
+        """Take in one of kopf's events; those without a type come from a watch's first list."""
+        if event.get("type") is None:
+            self._trigger.reconnected()
+        deleted = event.get("type") == "DELETED"
+        if self._cache.put(kind, event["object"], deleted=deleted, now_s=time.monotonic()):
+            self._trigger.set()
+
+
 def register_handlers(
     registry: kopf.OperatorRegistry, cache: ObjectCache, reconciler: Reconciler
 ) -> None:
     """Attach everything to ``registry``; importing this module does nothing."""
-    triggers: list[Trigger] = []
+    trigger = Trigger(reconciler)
+    feed = Feed(cache, trigger)
     tasks: list[asyncio.Task[None]] = []
 
     @kopf.on.startup(registry=registry)
     async def on_startup(settings: kopf.OperatorSettings, **_: Any) -> None:
         configure(settings)
-        trigger = Trigger(reconciler)
-        triggers.append(trigger)
         tasks.append(asyncio.create_task(trigger.run(), name="reconcile"))
 
     @kopf.on.cleanup(registry=registry)
@@ -102,22 +117,15 @@ def register_handlers(
             **arguments
         )
 
-    def take_in(kind: str, event: Any) -> None:
-        if event.get("type") is None:  # from the list that a watch begins with
-            triggers[0].reconnected()
-        deleted = event.get("type") == "DELETED"
-        if cache.put(kind, event["object"], deleted=deleted, now_s=time.monotonic()):
-            triggers[0].set()
-
     for kind in ("virtualips", "healthchecks", "nodeconfigs"):
 
         @kopf.on.event(GROUP, VERSION, kind, registry=registry, id=f"{kind}-changed", param=kind)
         async def on_ours_changed(*, event: Any, param: Any = None, **_: Any) -> None:
-            take_in(param, event)
+            feed.take_in(param, event)
 
     @kopf.on.event("", "v1", "nodes", registry=registry, id="node-changed")
     async def on_node_changed(*, event: Any, **_: Any) -> None:
-        take_in("nodes", event)
+        feed.take_in("nodes", event)
 
 
 def configure(settings: kopf.OperatorSettings) -> None:

@@ -70,5 +70,7 @@ class Stop:
     """End the agent."""
 
 
-Message = ConfigArrived | ConfigRefused | Compiled | EngineConnected | EngineMessage | CheckEnded | Stop
+Message = (
+    ConfigArrived | ConfigRefused | Compiled | EngineConnected | EngineMessage | CheckEnded | Stop
+)
 Inbox = SimpleQueue[Message]

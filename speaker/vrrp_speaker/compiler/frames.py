@@ -29,7 +29,7 @@ def gratuitous_arp(address: str, mac: bytes, *, reply: bool) -> bytes:
         op=2 if reply else 1,
         hwsrc=text,
         psrc=address,
-        hwdst=_BROADCAST if reply else "00:00:00:00:00:00",
+        hwdst=_BROADCAST,
         pdst=address,
     )
     return bytes(frame)

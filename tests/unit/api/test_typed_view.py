@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from tests.manifests import EXAMPLES, WrongManifest, wrong_manifests
+
 from vrrp_api.duration import format_duration, parse_duration
 from vrrp_api.errors import FieldError
 from vrrp_api.health_check import HttpCheck, TcpCheck, check_spec, parse_health_check

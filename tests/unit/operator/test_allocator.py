@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.operator.cluster import snapshot, virtual_ip
+
 from vrrp_api.conditions import Reason
 from vrrp_operator.allocator import allocate_vrids
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.unit.operator.cluster import applied, nodes, snapshot, tcp_check, virtual_ip
+
 from vrrp_api.conditions import Reason
 from vrrp_operator.planner import Plan, plan, priority_for_rank
 from vrrp_operator.snapshot import Node

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.unit.operator.cluster import virtual_ip
+
 from vrrp_operator.apply import ApiUnavailableError, ObjectGoneError, Writer
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.metrics import Metrics

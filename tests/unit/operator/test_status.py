@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
 from tests.unit.operator.cluster import (
     nodes,
     report,
@@ -15,6 +14,7 @@ from tests.unit.operator.cluster import (
     tcp_check,
     virtual_ip,
 )
+
 from vrrp_api.node_config import CheckStatus, RouterStatus, Transition
 from vrrp_operator.planner import plan
 from vrrp_operator.snapshot import ClusterSnapshot

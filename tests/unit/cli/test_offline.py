@@ -1,0 +1,118 @@
+"""kubectl-vrrp validate and render: what an administrator reads before anything runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.manifests import EXAMPLES
+
+from vrrp_api.node_config import parse_node_config
+
+NODES = """
+apiVersion: v1
+kind: NodeList
+items:
+- {kind: Node, metadata: {name: a}, status: {addresses: [{type: InternalIP, address: 192.0.2.11}]}}
+- {kind: Node, metadata: {name: b}, status: {addresses: [{type: InternalIP, address: 192.0.2.12}]}}
+"""
+
+
+def vip(name: str, address: str, **spec: object) -> str:
+    return yaml.safe_dump(
+        {
+            "apiVersion": "kube-vrrp.io/v1alpha1",
+            "kind": "VirtualIP",
+            "metadata": {"name": name},
+            "spec": {"addresses": [{"address": address}], **spec},
+        }
+    )
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vrrp_cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_examples_are_valid(example: Path) -> None:
+    ended = run("validate", example)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_validate_lists_every_problem_with_object_field_and_value(tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    path.write_text(
+        "---\n".join(
+            [
+                vip("first", "192.0.2.50"),
+                vip("second", "192.0.2.50"),
+                vip("third", "192.0.2.51", virtualRouterID=0),
+                vip("fourth", "192.0.2.52", healthChecks=[{"name": "web"}]),
+            ]
+        )
+    )
+    ended = run("validate", path)
+    assert ended.returncode == 1
+    lines = sorted(ended.stderr.splitlines())
+    assert len(lines) == 3
+    assert lines[0].startswith("VirtualIP fourth: spec.healthChecks[0].name: HealthCheck web")
+    assert "belongs to VirtualIP first" in lines[1]
+    assert lines[2].startswith("VirtualIP third: spec.virtualRouterID: 0 must be an integer")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("a: [", "wrong.yaml"), ("- 1", "not a Kubernetes object"), ("kind: VirtualIP", "without")],
+)
+def test_unusable_file_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    ended = run("validate", path)
+    assert ended.returncode == 1
+    assert complaint in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    ended = run("validate", tmp_path / "absent.yaml")
+    assert ended.returncode == 1
+    assert "absent.yaml" in ended.stderr
+
+
+def test_render_writes_a_node_config_for_each_node(tmp_path: Path) -> None:
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    (tmp_path / "vip.yaml").write_text(vip("ingress", "192.0.2.50/24"))
+    ended = run("render", "--nodes", tmp_path / "nodes.yaml", "--output", tmp_path / "out",
+                tmp_path / "vip.yaml")  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    priorities = {}
+    for name in ("a", "b"):
+        config = parse_node_config(yaml.safe_load((tmp_path / "out" / f"{name}.yaml").read_text()))
+        assert config.node == name
+        priorities[name] = config.virtual_routers[0].base_priority
+    assert sorted(priorities.values()) == [180, 200]
+
+
+def test_render_of_a_wrong_manifest_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    (tmp_path / "vip.yaml").write_text(vip("ingress", "192.0.2.11"))
+    ended = run("render", "--nodes", tmp_path / "nodes.yaml", "--output", tmp_path / "out",
+                tmp_path / "vip.yaml")  # fmt: skip
+    assert ended.returncode == 1
+    assert "192.0.2.11 is the address of node a" in ended.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_status_without_a_cluster_says_so(tmp_path: Path) -> None:
+    ended = run("status", "--kubeconfig", tmp_path / "absent")
+    assert ended.returncode == 4
+    assert ended.stderr.startswith("kubectl-vrrp: ")
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,86 @@
+"""Which interface a Virtual Router belongs on; never a guess."""
+
+from __future__ import annotations
+
+import pytest
+
+from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
+from vrrp_api.virtual_ip import VipAddress
+from vrrp_speaker.compiler.links import (
+    ADDRESS_PROTOCOL,
+    Link,
+    LinkAddress,
+    LinkTable,
+    PlacementError,
+    address_link,
+    router_link,
+    source_address,
+)
+
+MAC = bytes.fromhex("02005e005311")
+ETH0 = Link(2, "eth0", MAC, (LinkAddress("192.0.2.11", 24, 0),))
+ETH1 = Link(3, "eth1", MAC, (LinkAddress("198.51.100.11", 24, 0), LinkAddress("10.0.0.1", 8, 0)))
+
+
+def table(*links: Link) -> LinkTable:
+    return LinkTable(links or (ETH0, ETH1))
+
+
+def router(address: str, interface: str | None = None) -> VirtualRouterConfig:
+    host, _, prefix = address.partition("/")
+    addresses = (VipAddress(host, int(prefix or 32)),)
+    return VirtualRouterConfig("a", 1, 51, interface, addresses, 200, 200_000_000, True, (), ())
+
+
+@pytest.mark.parametrize(
+    ("address", "interface", "expected"),
+    [
+        ("192.0.2.50", None, "eth0"),
+        ("198.51.100.50", None, "eth1"),
+        ("10.9.9.9", None, "eth1"),
+        ("203.0.113.5", None, "eth0"),  # in no subnet: where the node's own address is
+        ("192.0.2.50", "eth1", "eth1"),
+    ],
+)
+def test_interface_is_named_or_of_the_subnet_or_of_the_node_address(
+    address: str, interface: str | None, expected: str
+) -> None:
+    assert router_link(router(address, interface), "192.0.2.11", table()).name == expected
+
+
+def test_unknown_interface_is_named() -> None:
+    with pytest.raises(PlacementError, match=r"^InterfaceNotFound: eth9$"):
+        router_link(router("192.0.2.50", "eth9"), "192.0.2.11", table())
+
+
+def test_two_interfaces_in_one_subnet_are_ambiguous() -> None:
+    twin = Link(4, "eth2", MAC, (LinkAddress("192.0.2.12", 24, 0),))
+    with pytest.raises(PlacementError, match=r"^InterfaceAmbiguous: eth0, eth2$"):
+        router_link(router("192.0.2.50"), "192.0.2.11", table(ETH0, twin))
+
+
+def test_our_own_address_is_no_reason_for_an_interface() -> None:
+    carrying = Link(4, "eth2", MAC, (LinkAddress("192.0.2.50", 24, ADDRESS_PROTOCOL),))
+    assert router_link(router("192.0.2.50"), "192.0.2.11", table(ETH0, carrying)).name == "eth0"
+
+
+def test_node_address_that_is_nowhere_is_a_fault() -> None:
+    with pytest.raises(PlacementError, match=r"^SourceAddressMissing: 192\.0\.2\.99$"):
+        router_link(router("203.0.113.5"), "192.0.2.99", table())
+
+
+def test_address_that_the_host_has_itself_is_refused() -> None:
+    with pytest.raises(PlacementError, match=r"^AddressInUse: 192\.0\.2\.11 on eth0$"):
+        address_link(VipAddress("192.0.2.11", 24), ETH0, table())
+
+
+def test_address_that_we_put_there_is_ours_to_use() -> None:
+    carrying = Link(2, "eth0", MAC, (LinkAddress("192.0.2.50", 24, ADDRESS_PROTOCOL),))
+    assert address_link(VipAddress("192.0.2.50", 24), ETH0, table(carrying)) == ETH0
+
+
+def test_source_is_the_first_ipv4_address() -> None:
+    node = NodeConfig("n", 1, ("2001:db8::1", "192.0.2.11", "10.0.0.1"), (), ())
+    assert source_address(node) == "192.0.2.11"
+    with pytest.raises(PlacementError, match="SourceAddressMissing"):
+        source_address(NodeConfig("n", 1, ("2001:db8::1",), (), ()))

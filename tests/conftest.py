@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import pytest
 
-from vrrp_lab.lab import Lab
+from vrrp_lab.lab import Lab, LabOptions
 from vrrp_lab.lan import Lan
 from vrrp_lab.namespaces import LabError
 
@@ -27,6 +27,21 @@ def lan() -> Iterator[Lan]:
     """A LAN of three hosts and a client, nothing running on them."""
     try:
         made = Lan(3)
+    except LabError as error:
+        _cannot_run(error)
+    with made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def standalone(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    """Nodes with speakers and no control plane; they run the module's ``MANIFEST``."""
+    manifest = tmp_path_factory.mktemp("manifest") / "manifest.yaml"
+    manifest.write_text(request.module.MANIFEST)
+    try:
+        made = Lab(LabOptions(standalone=(manifest,)))
     except LabError as error:
         _cannot_run(error)
     with made:

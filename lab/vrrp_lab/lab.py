@@ -93,7 +93,8 @@ class Lab:
         self.client = self.lan.client
         try:
             if assets is None:
-                sources = self._render(self.options.standalone)
+                self.render(self.options.standalone)
+                sources = [["--config", str(self.config_file(h.name))] for h in self.lan.hosts]
             else:
                 self.control_plane = ControlPlane(self.lan, assets, self.work_dir)
                 sources = self._register()
@@ -141,6 +142,21 @@ class Lab:
         """Run kubectl and return the objects it printed."""
         return self.control_plane.kubectl_json(*arguments)
 
+    def render(self, manifests: Sequence[Path]) -> None:
+        """Let the planner write the NodeConfig files of standalone nodes, again and again."""
+        nodes = self.work_dir / "nodes.yaml"
+        items = [node_manifest(host) for host in self.lan.hosts]
+        nodes.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+        command = [
+            *(sys.executable, "-m", "vrrp_cli", "render", "--nodes", str(nodes)),
+            *(*map(str, manifests), "--output", str(self.config_file("any").parent)),
+        ]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    def config_file(self, node: str) -> Path:
+        """Return where a standalone node's NodeConfig lies."""
+        return self.work_dir / "node-configs" / f"{node}.yaml"
+
     def holders(self, address: str) -> list[Node]:
         """Return the nodes that have the address on an interface."""
         return [node for node in self.nodes if node.holds(address)]
@@ -171,22 +187,6 @@ class Lab:
             *("patch", "node", host.name, "--subresource=status", "--type=merge", "-p", patch),
             check=True,
         )
-
-    def _render(self, manifests: Sequence[Path]) -> list[list[str]]:
-        """Let the planner write NodeConfig files; return each speaker's flags."""
-        nodes = self.work_dir / "nodes.yaml"
-        items = [node_manifest(host) for host in self.lan.hosts]
-        nodes.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-        output = self.work_dir / "node-configs"
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "vrrp_cli", "render", "--nodes", str(nodes)),
-                *(*map(str, manifests), "--output", str(output)),
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        return [["--config", str(output / f"{host.name}.yaml")] for host in self.lan.hosts]
 
 
 def node_manifest(host: Host) -> dict[str, Any]:

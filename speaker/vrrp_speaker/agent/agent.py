@@ -155,8 +155,13 @@ class Agent:
     # Engine ----------------------------------------------------------------------------
 
     def _greet_engine(self) -> None:
-        if self._program is not None:
-            self._load()
+        if self._program is None:
+            return
+        try:
+            self._compiler.ensure_stored(self._program)
+        except OSError as error:
+            _log.error("program not stored", extra={"error": str(error)})
+        self._load()
 
     def _hear_engine(self, news: Mapping[str, Any]) -> None:
         match news.get("type"):

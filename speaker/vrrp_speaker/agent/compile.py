@@ -49,6 +49,15 @@ class Compiler:
             return None
         return document if isinstance(document, dict) else None
 
+    def ensure_stored(self, document: Mapping[str, Any]) -> None:
+        """Write the program again when the file does not hold it: damaged, or lost.
+
+        Raises:
+            OSError: the disk refuses; the engine will say that it cannot read the program.
+        """
+        if self.stored() != document:
+            self._store(document)
+
     def _run(self, config: NodeConfig) -> None:
         try:
             document = self._compile(config)

@@ -10,9 +10,9 @@ from tests.manifests import EXAMPLES, WrongManifest, wrong_manifests
 
 from vrrp_api.duration import format_duration, parse_duration
 from vrrp_api.errors import FieldError
-from vrrp_api.health_check import HttpCheck, TcpCheck, check_spec, parse_health_check
+from vrrp_api.health_check import HealthCheck, HttpCheck, TcpCheck, check_spec, parse_health_check
 from vrrp_api.node_config import NodeConfig, parse_node_config
-from vrrp_api.virtual_ip import VipAddress, parse_virtual_ip
+from vrrp_api.virtual_ip import VipAddress, VirtualIP, parse_virtual_ip
 
 MS = 1_000_000
 
@@ -47,8 +47,9 @@ def test_wrong_manifest_is_refused_at_its_path(wrong: WrongManifest) -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_examples_are_accepted(path: Any) -> None:
     for obj in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-        parse = {"VirtualIP": parse_virtual_ip, "HealthCheck": parse_health_check}[obj["kind"]]
-        assert parse(obj).name == obj["metadata"]["name"]
+        parsed: VirtualIP | HealthCheck
+        parsed = parse_virtual_ip(obj) if obj["kind"] == "VirtualIP" else parse_health_check(obj)
+        assert parsed.name == obj["metadata"]["name"]
 
 
 def test_virtual_ip_has_the_documented_defaults() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from vrrp_operator.planner import Plan, plan, priority_for_rank
 from vrrp_operator.snapshot import Node
 
 
-def fifty() -> list[dict[str, object]]:
+def fifty() -> list[dict[str, Any]]:
     return [virtual_ip(f"vip-{n}", f"192.0.2.{50 + n}") for n in range(50)]
 
 
@@ -63,7 +64,7 @@ def test_input_order_changes_nothing() -> None:
 def test_a_plan_that_is_applied_is_planned_again() -> None:
     first = plan(snapshot(fifty(), nodes(4)))
     remembered = [
-        {**obj, "status": {"virtualRouterID": first.vrids[obj["metadata"]["name"]]}}  # type: ignore[index]
+        {**obj, "status": {"virtualRouterID": first.vrids[obj["metadata"]["name"]]}}
         for obj in fifty()
     ]
     again = plan(snapshot(remembered, nodes(4), reports=applied(first)))
@@ -128,8 +129,10 @@ def test_node_selector_and_missing_speakers_leave_nodes_out() -> None:
         Node("silent", {"role": "edge"}, ("192.0.2.2",), has_speaker=False),
         Node("core", {"role": "core"}, ("192.0.2.3",)),
     ]
-    spec = {"nodeSelector": {"matchLabels": {"role": "edge"}}}
-    assert plan(snapshot([virtual_ip("a", **spec)], mixed)).candidates["a"] == ("edge",)
+    selector = {"matchLabels": {"role": "edge"}}
+    assert plan(snapshot([virtual_ip("a", nodeSelector=selector)], mixed)).candidates["a"] == (
+        "edge",
+    )
 
 
 def test_node_without_ipv4_address_is_named_and_left_out() -> None:

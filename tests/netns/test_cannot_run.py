@@ -1,0 +1,117 @@
+"""A speaker that cannot run says why in one line and ends with status 4."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.eventually import eventually
+from vrrp_lab.lan import Host, Lan
+
+pytestmark = pytest.mark.netns
+CONFIG = """
+apiVersion: kube-vrrp.io/v1alpha1
+kind: NodeConfig
+metadata: {name: node-1}
+spec: {node: node-1, addresses: [192.0.2.11], virtualRouters: [], healthChecks: []}
+"""
+
+
+def command(folder: Path, *flags: str) -> list[str]:
+    return [
+        *(sys.executable, "-m", "vrrp_speaker", "--node", "node-1"),
+        *("--state-dir", str(folder / "state"), "--run-dir", str(folder / "run"), *flags),
+    ]
+
+
+def start(host: Host, folder: Path, *flags: str) -> subprocess.Popen[bytes]:
+    return host.namespace.start(command(folder, *flags), log=folder / "log")
+
+
+def run(host: Host, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    return host.exec(*command(folder, *flags))
+
+
+def config(folder: Path, text: str = CONFIG) -> tuple[str, str]:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return "--config", str(path)
+
+
+def healthy(host: Host) -> bool:
+    return host.exec("curl", "-s", "http://127.0.0.1:9105/healthz").stdout == "ok\n"
+
+
+def refusal(ended: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line of a refusal to run."""
+    assert ended.returncode == 4
+    assert "Traceback" not in ended.stderr
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("vrrp-speaker: ")]
+    assert len(lines) == 1, ended.stderr
+    return lines[0]
+
+
+def test_metrics_port_taken(lan: Lan, tmp_path: Path) -> None:
+    host = lan.hosts[0]
+    host.namespace.start([sys.executable, "-m", "http.server", "9105", "--bind", "127.0.0.1"])
+    eventually(lambda: host.exec("curl", "-s", "http://127.0.0.1:9105/").stdout, within_s=10)
+    ended = run(host, tmp_path, *config(tmp_path), "--metrics-bind-address", "127.0.0.1:9105")
+    assert "metrics address 127.0.0.1:9105 cannot be used: Address already in use" in refusal(ended)
+
+
+def test_metrics_address_without_a_port(lan: Lan, tmp_path: Path) -> None:
+    ended = run(lan.hosts[0], tmp_path, *config(tmp_path), "--metrics-bind-address", "localhost")
+    assert "'localhost' is not an address (accepted: 0.0.0.0:9105)" in refusal(ended)
+
+
+def test_second_speaker_in_one_run_directory(lan: Lan, tmp_path: Path) -> None:
+    host = lan.hosts[0]
+    start(host, tmp_path, *config(tmp_path))
+    eventually(lambda: healthy(host), within_s=10)
+    ended = run(host, tmp_path, *config(tmp_path))
+    assert "another speaker uses it" in refusal(ended)
+    assert healthy(host)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "config.yaml"),
+        ("[]", "not a NodeConfig object"),
+        (CONFIG.replace("node: node-1,", "node: node-2,"), "spec.node: 'node-2'"),
+        (CONFIG.replace("virtualRouters: []", "virtualRouters: 7"), "spec.virtualRouters: 7"),
+    ],
+)
+def test_wrong_configuration_file(lan: Lan, tmp_path: Path, text: str, complaint: str) -> None:
+    assert complaint in refusal(run(lan.hosts[0], tmp_path, *config(tmp_path, text)))
+
+
+def test_neither_kubeconfig_nor_file_nor_pod(lan: Lan, tmp_path: Path) -> None:
+    assert "not in a pod" in refusal(run(lan.hosts[0], tmp_path))
+
+
+def test_unreadable_kubeconfig_is_named(lan: Lan, tmp_path: Path) -> None:
+    ended = run(lan.hosts[0], tmp_path, "--kubeconfig", str(tmp_path / "absent"))
+    assert f"kubeconfig {tmp_path / 'absent'}" in refusal(ended)
+
+
+def test_damaged_cache_is_named_and_the_speaker_waits_for_news(lan: Lan, tmp_path: Path) -> None:
+    host = lan.hosts[0]
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "node-config.json").write_text('{"version": 1, "checksum": "sha256:0"')
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        '{"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "c",'
+        ' "user": "u"}}], "users": [{"name": "u", "user": {"token": "t"}}], "clusters":'
+        ' [{"name": "c", "cluster": {"server": "https://192.0.2.250:6443"}}]}'
+    )
+    start(host, tmp_path, "--kubeconfig", str(kubeconfig))
+    ready = "http://127.0.0.1:9105/readyz"
+    eventually(lambda: "none yet" in host.exec("curl", "-s", ready).stdout, within_s=10)
+    assert healthy(host)
+    log = (tmp_path / "log").read_text()
+    assert "cache not used" in log
+    assert "node-config.json" in log

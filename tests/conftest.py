@@ -16,6 +16,16 @@ from vrrp_lab.lan import Lan
 from vrrp_lab.namespaces import LabError
 
 
+def lab_or_skip(options: LabOptions) -> Iterator[Lab]:
+    """Yield a running lab, or end the test as this machine deserves."""
+    try:
+        made = Lab(options)
+    except LabError as error:
+        _cannot_run(error)
+    with made:
+        yield made
+
+
 def _cannot_run(error: LabError) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"this layer cannot run: {error}")
@@ -40,20 +50,10 @@ def standalone(
     """Nodes with speakers and no control plane; they run the module's ``MANIFEST``."""
     manifest = tmp_path_factory.mktemp("manifest") / "manifest.yaml"
     manifest.write_text(request.module.MANIFEST)
-    try:
-        made = Lab(LabOptions(standalone=(manifest,)))
-    except LabError as error:
-        _cannot_run(error)
-    with made:
-        yield made
+    yield from lab_or_skip(LabOptions(standalone=(manifest,)))
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """A whole cluster for the tests of one module; each test leaves it as it found it."""
-    try:
-        made = Lab()
-    except LabError as error:
-        _cannot_run(error)
-    with made:
-        yield made
+    yield from lab_or_skip(LabOptions())

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from prometheus_client.parser import text_string_to_metric_families
-
 from tests.eventually import eventually
+
 from vrrp_lab.lab import Lab
 from vrrp_lab.lan import Host
 from vrrp_lab.node import Node

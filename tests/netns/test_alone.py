@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-
 from tests.eventually import eventually
 from tests.netns.observe import Capture, metric, state
 from tests.netns.test_configuration import virtual_ip
+
 from vrrp_lab.lab import Lab, LabOptions
 
 pytestmark = pytest.mark.netns

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.eventually import eventually
+
 from vrrp_lab.lan import Host, Lan
 
 pytestmark = pytest.mark.netns

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
-
 from tests.eventually import eventually
 from tests.netns.observe import metric, settled, state
+
 from vrrp_lab.lab import Lab
 from vrrp_lab.node import Node
 
@@ -51,7 +52,19 @@ class Configuration:
         for node in self._lab.nodes:
             if self._lab.config_file(node.name).read_text() != before[node.name]:
                 old = generations[node.name]
-                eventually(lambda n=node, g=old: applied_generation(n) > g, within_s=15)
+                eventually(partial(has_applied, node, old), within_s=15)
+
+
+def has_applied(node: Node, old: float) -> bool:
+    return applied_generation(node) > old
+
+
+def in_fault(node: Node) -> bool:
+    return state(node, "bad") == "Fault"
+
+
+def has_sent(node: Node, count: float) -> bool:
+    return metric(node, "kube_vrrp_advertisements_sent_total", virtual_ip=VIP) >= count
 
 
 def applied_generation(node: Node) -> float:
@@ -99,10 +112,7 @@ def test_interval_changes_without_a_transition(
         configuration.apply(virtual_ip(VIP, ADDRESS, advertisementInterval=interval, **RANKED))
         home = standalone.node("node-1")
         sent = metric(home, "kube_vrrp_advertisements_sent_total", virtual_ip=VIP)
-        eventually(
-            lambda s=sent, h=home: metric(h, "kube_vrrp_advertisements_sent_total") > s + 4,
-            within_s=10,
-        )
+        eventually(partial(has_sent, home, sent + 5), within_s=10)
     assert transitions(standalone) == before
     assert standalone.holders(ADDRESS) == [standalone.node("node-1")]
 
@@ -152,7 +162,7 @@ def test_unknown_interface_costs_one_virtual_ip(
     before = transitions(standalone)
     configuration.apply(MANIFEST, virtual_ip("bad", "192.0.2.53", interface="eth9"))
     for node in standalone.nodes:
-        eventually(lambda n=node: state(n, "bad") == "Fault", within_s=5)
+        eventually(partial(in_fault, node), within_s=5)
         assert "InterfaceNotFound: eth9" in (node.run_dir / "program.json").read_text()
     assert transitions(standalone) == before
 
@@ -166,7 +176,7 @@ def test_address_of_the_host_itself_is_left_alone_and_used_once_it_is_free(
         node.host.exec("ip", "addr", "add", "192.0.2.54/24", "dev", "eth0")
     configuration.apply(MANIFEST, virtual_ip("bad", "192.0.2.54"))
     for node in taken:
-        eventually(lambda n=node: state(n, "bad") == "Fault", within_s=5)
+        eventually(partial(in_fault, node), within_s=5)
         assert node.holds("192.0.2.54")
     for node in taken:
         node.host.exec("ip", "addr", "del", "192.0.2.54/24", "dev", "eth0")

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-
 from tests.eventually import eventually
 from tests.netns.observe import Capture, Frame, metric, settled, state
+
 from vrrp_lab.lab import Lab
 from vrrp_lab.node import Node
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
-from vrrp_speaker.engine import announcer as announcer_module
 from vrrp_speaker.engine.announcer import BATCH, BURST_NS, REFRESH_NS, Announcer
 from vrrp_speaker.engine.program import Announcement
 from vrrp_speaker.shared_state import AnnouncementKind, SharedState
@@ -30,8 +30,8 @@ class Wire:
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     wire = Wire()
-    monkeypatch.setattr(announcer_module.socket, "socket", lambda *_: wire)
-    monkeypatch.setattr(announcer_module.socket, "if_indextoname", lambda _: "eth0")
+    monkeypatch.setattr(socket, "socket", lambda *_: wire)
+    monkeypatch.setattr(socket, "if_indextoname", lambda _: "eth0")
     return wire
 
 

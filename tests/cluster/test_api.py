@@ -1,0 +1,189 @@
+"""The schemas and the rights, on a real API server; no operator, no speakers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import lab_or_skip
+from tests.manifests import EXAMPLES, WrongManifest, wrong_manifests
+
+from vrrp_lab.lab import Lab, LabOptions
+
+pytestmark = pytest.mark.cluster
+NODE_CONFIG = {
+    "apiVersion": "kube-vrrp.io/v1alpha1",
+    "kind": "NodeConfig",
+    "spec": {"node": "any", "addresses": [], "virtualRouters": [], "healthChecks": []},
+}
+OPERATOR = "system:serviceaccount:kube-vrrp:kube-vrrp-operator"
+SPEAKER = "system:serviceaccount:kube-vrrp:kube-vrrp-speaker"
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Lab]:
+    """An API server with our kinds and service accounts."""
+    yield from lab_or_skip(LabOptions(start_operator=False, start_speakers=False))
+
+
+def virtual_ip(name: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "VirtualIP",
+        "metadata": {"name": name},
+        "spec": {"addresses": [{"address": "192.0.2.10/24"}], **spec},
+    }
+
+
+def apply(
+    lab: Lab, obj: dict[str, Any], *flags: str, kubeconfig: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    credentials = [f"--kubeconfig={kubeconfig}"] if kubeconfig else []
+    return lab.kubectl(
+        "apply", "--server-side", *flags, *credentials, "-f", "-",
+        stdin=json.dumps(obj), check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_of_the_documentation_applies(api: Lab, example: Path) -> None:
+    ended = api.kubectl("apply", "--dry-run=server", "-f", str(example), check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_table_of_wrong_manifests_is_long_enough() -> None:
+    assert len(wrong_manifests()) >= 40
+
+
+@pytest.mark.parametrize("wrong", wrong_manifests(), ids=lambda wrong: wrong.name)
+def test_wrong_manifest_is_refused_with_words_that_help(api: Lab, wrong: WrongManifest) -> None:
+    ended = api.kubectl(
+        "create", "--dry-run=server", "--validate=strict", "-f", "-",
+        stdin=json.dumps(wrong.to_object()), check=False,
+    )  # fmt: skip
+    assert ended.returncode != 0
+    assert wrong.server in ended.stderr
+
+
+def test_defaults_are_in_the_schema(api: Lab) -> None:
+    apply(api, virtual_ip("defaults"))
+    spec = api.kubectl_json("get", "vip", "defaults")["spec"]
+    assert spec["candidates"] == 5
+    assert spec["advertisementInterval"] == "200ms"
+    assert spec["preemption"] == {"mode": "Always"}
+    api.kubectl("delete", "vip", "defaults")
+
+
+def test_virtual_router_id_stays_once_set(api: Lab) -> None:
+    assert apply(api, virtual_ip("fixed", virtualRouterID=5)).returncode == 0
+    changed = apply(api, virtual_ip("fixed", virtualRouterID=6))
+    assert "spec.virtualRouterID cannot be changed or removed once it is set" in changed.stderr
+    removed = apply(api, virtual_ip("fixed"))
+    assert "spec.virtualRouterID cannot be changed or removed once it is set" in removed.stderr
+    api.kubectl("delete", "vip", "fixed")
+
+
+def test_allocated_virtual_router_id_may_be_pinned_and_no_other(api: Lab) -> None:
+    apply(api, virtual_ip("late"))
+    patch = json.dumps({"status": {"virtualRouterID": 9}})
+    api.kubectl(
+        *("patch", "vip", "late", "--subresource=status", "--type=merge", "-p", patch), check=True
+    )
+    other = apply(api, virtual_ip("late", virtualRouterID=10))
+    assert "spec.virtualRouterID must be the allocated one" in other.stderr
+    assert apply(api, virtual_ip("late", virtualRouterID=9)).returncode == 0
+    api.kubectl("delete", "vip", "late")
+
+
+def test_two_appliers_share_the_address_list(api: Lab) -> None:
+    first = virtual_ip("shared")
+    second = {**first, "spec": {"addresses": [{"address": "192.0.2.11/24"}]}}
+    apply(api, first, "--field-manager=one")
+    apply(api, second, "--field-manager=two")
+    spec = api.kubectl_json("get", "vip", "shared")["spec"]
+    assert [a["address"] for a in spec["addresses"]] == ["192.0.2.10/24", "192.0.2.11/24"]
+    api.kubectl("delete", "vip", "shared")
+
+
+def test_names_columns_and_category(api: Lab) -> None:
+    apply(api, virtual_ip("shown"))
+    header = api.kubectl("get", "vip", "-o", "wide").stdout.splitlines()[0].split()
+    assert header[:6] == ["NAME", "ADDRESS", "NODE", "READY", "SINCE", "AGE"]
+    assert header[6:] == ["VRID", "PRIORITY", "STANDBYS", "TRANSITIONS", "REASON"]
+    assert "virtualip.kube-vrrp.io/shown" in api.kubectl("get", "vrrp", "-o", "name").stdout
+    assert api.kubectl("get", "vhc").returncode == 0
+    api.kubectl("delete", "vip", "shown")
+
+
+def test_fields_explain_themselves(api: Lab) -> None:
+    for path in ("vip.spec.addresses", "vip.spec.preemption.mode", "vhc.spec.weight"):
+        explained = api.kubectl("explain", path, check=True).stdout
+        assert "DESCRIPTION:" in explained
+        assert "<empty>" not in explained
+
+
+# Rights -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("account", "verb", "resource", "allowed"),
+    [
+        (OPERATOR, "watch", "virtualips.kube-vrrp.io", True),
+        (OPERATOR, "patch", "virtualips.kube-vrrp.io/status", True),
+        (OPERATOR, "patch", "nodeconfigs.kube-vrrp.io", True),
+        (OPERATOR, "watch", "nodes", True),
+        (OPERATOR, "patch", "virtualips.kube-vrrp.io", False),
+        (OPERATOR, "delete", "virtualips.kube-vrrp.io", False),
+        (OPERATOR, "patch", "nodeconfigs.kube-vrrp.io/status", False),
+        (OPERATOR, "get", "secrets", False),
+        (OPERATOR, "patch", "nodes", False),
+        (OPERATOR, "create", "pods", False),
+        (SPEAKER, "watch", "nodeconfigs.kube-vrrp.io", True),
+        (SPEAKER, "patch", "nodeconfigs.kube-vrrp.io/status", True),
+        (SPEAKER, "patch", "nodeconfigs.kube-vrrp.io", False),
+        (SPEAKER, "get", "virtualips.kube-vrrp.io", False),
+        (SPEAKER, "get", "secrets", False),
+        (SPEAKER, "get", "nodes", False),
+    ],
+)
+def test_an_account_has_what_it_needs_and_nothing_else(
+    api: Lab, account: str, verb: str, resource: str, allowed: bool
+) -> None:
+    name, _, sub = resource.partition("/")
+    flags = [f"--subresource={sub}"] if sub else []
+    ended = api.kubectl("auth", "can-i", verb, name, *flags, f"--as={account}", check=False)
+    assert (ended.stdout.strip() == "yes") is allowed
+
+
+def test_a_speaker_writes_the_status_of_its_own_node_only(api: Lab, tmp_path: Path) -> None:
+    uid = api.kubectl_json("get", "node", "node-1")["metadata"]["uid"]
+    own = api.control_plane.service_account_kubeconfig("speaker", ("node-1", uid))
+    user = json.loads(own.read_text())["users"][0]["user"]
+
+    def write(name: str) -> str:
+        """Patch a status as the speaker of node-1 does; return the status code and the answer."""
+        assert apply(api, {**NODE_CONFIG, "metadata": {"name": name}}).returncode == 0
+        body = tmp_path / "body.json"
+        status = {"heartbeatTime": "2026-01-01T00:00:00Z"}
+        obj = {**NODE_CONFIG, "metadata": {"name": name}, "status": status}
+        body.write_text(json.dumps({k: v for k, v in obj.items() if k != "spec"}))
+        path = f"/apis/kube-vrrp.io/v1alpha1/nodeconfigs/{name}/status?fieldManager=s&force=true"
+        return (
+            api.nodes[0]
+            .host.exec(
+                *("curl", "-sk", "-w", "%{http_code}", "-X", "PATCH", "--data-binary", f"@{body}"),
+                *("-H", f"Authorization: Bearer {user['token']}"),
+                *("-H", "Content-Type: application/apply-patch+yaml"),
+                api.control_plane.server + path,
+            )
+            .stdout
+        )
+
+    assert write("node-1").endswith("200")
+    refused = write("node-2")
+    assert refused.endswith(("403", "422"))
+    assert "belongs to node node-1, the object is node-2" in refused

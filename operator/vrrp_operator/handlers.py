@@ -141,7 +141,10 @@ def configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.connect_timeout = 5
     settings.networking.request_timeout = 15
     settings.networking.error_backoffs = _Backoffs()
-    settings.queueing.worker_limit = 16
+    # One worker serves one object and lingers for the idle timeout; a limit would let no more
+    # objects than that in at a time. Handlers only touch the cache, so workers are cheap.
+    settings.queueing.worker_limit = None
+    settings.queueing.idle_timeout = 1.0
 
 
 class _Backoffs:

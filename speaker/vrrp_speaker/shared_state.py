@@ -14,6 +14,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -251,6 +252,20 @@ class SharedStateReader:
     def snapshot(self) -> EngineState:
         """Return one copy of everything."""
         return _decode(bytes(self._memory))
+
+    def digest(self, slots: Iterable[int]) -> tuple[int, ...]:
+        """Return what differs whenever a status would: generation, and each slot's state.
+
+        A snapshot copies half a megabyte; this is cheap enough to be compared all the time.
+        """
+        found = [_U64.unpack_from(self._memory, H_GENERATION)[0]]
+        for slot in slots:
+            start = slot_offset(slot)
+            found += (
+                _U64.unpack_from(self._memory, start + field)[0]
+                for field in (S_VRID, S_STATE, S_SINCE, S_EFFECTIVE_PRIORITY, S_FAULTS)
+            )
+        return tuple(found)
 
     def heartbeat_ns(self) -> int:
         """Return when the engine's loop last turned, without copying the rest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -217,11 +218,11 @@ class Agent:
 
     def _notice_changes(self) -> None:
         """Report what the engine changed without news, such as a fault of its own."""
-        view = self.view()
-        seen = (
-            view.engine.generation if view.engine else None,
-            tuple((r["name"], s.state, view.faults(r, s)) for r, s in view.routers()),
-        )
+        reader = self._open_reader()
+        if reader is None:
+            return
+        slots = [router["slot"] for router in self._program["routers"]] if self._program else []
+        seen = (reader.digest(slots), tuple(inputs.faults for inputs in self._inputs.values()))
         if seen != self._reported:
             self._reported = seen
             self._on_change()
@@ -230,12 +231,14 @@ class Agent:
 
     def engine_state(self) -> EngineState | None:
         """Return a copy of the shared state, or None while no engine ever ran."""
-        try:
-            if self._reader is None:
+        reader = self._open_reader()
+        return reader.snapshot() if reader is not None else None
+
+    def _open_reader(self) -> SharedStateReader | None:
+        if self._reader is None:
+            with contextlib.suppress(OSError, ValueError):
                 self._reader = SharedStateReader(self._shared_state_path)
-            return self._reader.snapshot()
-        except (OSError, ValueError):
-            return None
+        return self._reader
 
     def view(self) -> NodeView:
         """Return one consistent look at the node."""

@@ -197,7 +197,7 @@ def _engine(engine: EngineState) -> Iterator[Metric]:
 
 def _lateness(engine: EngineState) -> Metric:
     buckets, total = [], 0
-    bounds = [*(f"{bound / 1e9:g}" for bound in engine.lateness_bounds_ns), "+Inf"]
+    bounds = [*(str(bound / 1e9) for bound in engine.lateness_bounds_ns), "+Inf"]
     for bound, count in zip(bounds, engine.lateness_counts, strict=True):
         total += count
         buckets.append((bound, total))

@@ -111,11 +111,11 @@ class FileConfigSource:
         Raises:
             ConfigFileError: the first reading fails; nothing was started.
         """
-        self._read()
-        threading.Thread(target=self._run, name="node-config", daemon=True).start()
-
-    def _run(self) -> None:
         seen = self._stamp()
+        self._read()
+        threading.Thread(target=self._run, args=(seen,), name="node-config", daemon=True).start()
+
+    def _run(self, seen: tuple[int, int, int]) -> None:
         while True:
             time.sleep(_FILE_POLL_S)
             stamp = self._stamp()

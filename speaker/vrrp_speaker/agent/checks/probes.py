@@ -58,7 +58,9 @@ def _http(kind: HttpCheck, timeout_s: float) -> tuple[bool, str]:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
+    # To urllib3 a refused connection is one more kind of timeout.
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+    if not refused and isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
         return "timed out"
     cause = error
     while cause.__cause__ is not None and isinstance(cause.__cause__, Exception):

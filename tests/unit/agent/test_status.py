@@ -1,0 +1,90 @@
+"""The NodeConfig status: what it says, and that equal states give equal texts."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.eventually import eventually
+from tests.unit.agent.node import engine, view
+
+from vrrp.constants import State
+from vrrp_api.node_config import NodeConfigStatus, Transition
+from vrrp_speaker.agent.api_client import ApiClient, ApiError
+from vrrp_speaker.agent.status import StatusBuilder, StatusWriter, rfc3339
+from vrrp_speaker.agent.view import CheckView
+
+TAKEOVER = Transition("2026-01-01T00:00:05Z", "Backup", "Active", "ActiveDownTimerExpired")
+
+
+def test_status_says_what_the_engine_and_the_checks_say(tmp_path: Path) -> None:
+    check = CheckView("web", True, False, 1000.0, "timed out", 0.0, 1)
+    pending = CheckView("dns", False, False, 0.0, "", 0.0, 0)
+    seen = view(engine(tmp_path, State.ACTIVE, State.FAULT), ("a", "b"), check, pending)
+    status = StatusBuilder().build(seen, {"a": TAKEOVER}, 1010.0, 7_000_000_000)
+    first, second = status.virtual_routers
+    assert (first.name, first.state, first.effective_priority) == ("a", "Active", 180)
+    assert first.since == "1970-01-01T00:16:48.000000Z"  # 2 s before second 1010
+    assert (first.last_transition, first.virtual_ip_generation) == (TAKEOVER, 4)
+    assert (second.state, second.faults) == ("Fault", ("CheckFailed: web",))
+    assert [c.name for c in status.checks] == ["web"]
+    assert (status.observed_generation, status.engine_restarts) == (9, 2)
+
+
+def test_equal_state_gives_equal_text_though_clocks_drift(tmp_path: Path) -> None:
+    seen = view(engine(tmp_path, State.ACTIVE), ("a",))
+    builder = StatusBuilder()
+    first = builder.build(seen, {}, 1010.0, 7_000_000_000)
+    later = builder.build(seen, {}, 1020.37, 17_000_000_000)
+    assert replace(later, heartbeat_time=first.heartbeat_time) == first
+
+
+def test_times_are_rfc3339_in_utc() -> None:
+    assert rfc3339(0.25) == "1970-01-01T00:00:00.250000Z"
+
+
+class FakeClient(ApiClient):
+    """Takes statuses, or refuses them."""
+
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+        self.refusals = 0
+
+    def apply_status(self, node: str, status: Any) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise ApiError("away")
+        self.written.append((node, status["configSource"]))
+
+
+def writer(client: FakeClient) -> StatusWriter:
+    class Status(NodeConfigStatus):
+        def to_object(self) -> dict[str, Any]:
+            return {"configSource": self.config_source}
+
+    return StatusWriter(client, "node-1", lambda: Status(1, "", "", 0, "API", (), ()))
+
+
+def test_change_is_written_soon_and_outages_are_outlasted() -> None:
+    client = FakeClient()
+    client.refusals = 3
+    made = writer(client)
+    made.start()
+    eventually(lambda: client.written == [("node-1", "API")], within_s=5)
+    made.changed()
+    eventually(lambda: len(client.written) == 2, within_s=5)
+    made.stop(5)
+    assert len(client.written) == 3  # the last word
+
+
+def test_stop_does_not_wait_for_an_api_server_that_is_away() -> None:
+    client = FakeClient()
+    client.refusals = 10**9
+    made = writer(client)
+    made.start()
+    stopping = threading.Thread(target=made.stop, args=(0.2,), daemon=True)
+    stopping.start()
+    stopping.join(5)
+    assert not stopping.is_alive()

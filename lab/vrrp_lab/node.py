@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vrrp_lab.lan import Host
 from vrrp_lab.namespaces import LabError
-from vrrp_lab.processes import session_members, signal_session
+from vrrp_lab.processes import kill_session, session_members, signal_session
 
 METRICS_PORT = 9105
 
@@ -64,7 +64,7 @@ class Node:
     def kill_speaker(self) -> None:
         """Kill every process of the speaker at once."""
         speaker = self._running()
-        self._signal(signal.SIGKILL)
+        kill_session(speaker.pid)
         speaker.wait(5)
         self._speaker = None
 

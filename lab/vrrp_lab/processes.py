@@ -144,3 +144,9 @@ def signal_session(leader: int, number: int) -> None:
     for pid in session_members(leader):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def kill_session(leader: int) -> None:
+    """Kill every process of a session as if at one moment: none sees another one's death."""
+    signal_session(leader, signal.SIGSTOP)
+    signal_session(leader, signal.SIGKILL)

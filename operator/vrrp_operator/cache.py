@@ -29,6 +29,8 @@ class ObjectCache:
         self._lock = threading.Lock()
         self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
         self._heartbeats: dict[str, tuple[str, float]] = {}
+        self._active_seen_s: dict[str, dict[str, tuple[str, float]]] = {}
+        """Node to router to (since, when that was first seen), for routers that are Active."""
         self._last_heartbeat_s = 0.0
         self._unbroken_since_s = 0.0
 
@@ -47,12 +49,16 @@ class ObjectCache:
             before = self._objects[kind].get(name)
             if deleted:
                 self._objects[kind].pop(name, None)
+                if kind == "nodeconfigs":
+                    self._active_seen_s.pop(name, None)
                 return before is not None
             if before is not None and _version(obj) < _version(before):
                 return False
             self._objects[kind][name] = obj
             if kind == "nodeconfigs":
                 self._note_heartbeat(obj, now_s)
+                if self._is_contested(name):
+                    return True  # a heartbeat tells that both Active nodes are alive
         return before is None or _relevant(kind, before) != _relevant(kind, obj)
 
     def get(self, kind: str, name: str) -> Object | None:
@@ -69,10 +75,20 @@ class ObjectCache:
         """Return everything as values; ``now_s`` is monotonic, ``wall`` the time of day in UTC."""
         with self._lock:
             objects = {kind: dict(items) for kind, items in self._objects.items()}
-            ages = {n: now_s - seen_s for n, (_, seen_s) in self._heartbeats.items()}
+            heard_s = {name: seen_s for name, (_, seen_s) in self._heartbeats.items()}
+            active_seen_s = {
+                node: {router: seen_s for router, (_, seen_s) in routers.items()}
+                for node, routers in self._active_seen_s.items()
+            }
             unbroken_s = now_s - self._unbroken_since_s
+        ages = {name: now_s - seen_s for name, seen_s in heard_s.items()}
         reports = {
-            name: node_report(obj, fresh=ages.get(name, FRESH_S) < FRESH_S)
+            name: node_report(
+                obj,
+                fresh=ages.get(name, FRESH_S) < FRESH_S,
+                heard_s=heard_s.get(name, 0.0),
+                active_seen_s=active_seen_s.get(name),
+            )
             for name, obj in objects["nodeconfigs"].items()
         }
         nodes: list[Node] = []
@@ -89,8 +105,19 @@ class ObjectCache:
             objects["virtualips"].values(), objects["healthchecks"].values(), nodes, reports
         )
 
+    def _is_contested(self, node: str) -> bool:
+        own = self._active_seen_s.get(node, {}).keys()
+        return any(
+            own & routers.keys() for name, routers in self._active_seen_s.items() if name != node
+        )
+
     def _note_heartbeat(self, obj: Object, now_s: float) -> None:
         name = obj["metadata"]["name"]
+        before = self._active_seen_s.get(name, {})
+        self._active_seen_s[name] = {
+            router: before[router] if before.get(router, ("",))[0] == since else (since, now_s)
+            for router, since in _active_routers(obj)
+        }
         text = (obj.get("status") or {}).get("heartbeatTime", "")
         if not text or self._heartbeats.get(name, ("", 0.0))[0] == text:
             return
@@ -98,6 +125,12 @@ class ObjectCache:
             self._unbroken_since_s = now_s
         self._heartbeats[name] = (text, now_s)
         self._last_heartbeat_s = now_s
+
+
+def _active_routers(obj: Object) -> list[tuple[str, str]]:
+    """Return (name, since) of the routers that a NodeConfig reports as Active."""
+    routers = (obj.get("status") or {}).get("virtualRouters") or ()
+    return [(r["name"], r.get("since", "")) for r in routers if r.get("state") == "Active"]
 
 
 def _version(obj: Object) -> int:

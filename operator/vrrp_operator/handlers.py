@@ -21,6 +21,8 @@ from vrrp_operator.reconcile import Reconciler
 _log = logging.getLogger(__name__)
 _DEBOUNCE_S = 0.05
 _RESYNC_S = 60.0
+_TICK_S = 10.0
+"""Heartbeats grow stale without any event."""
 _RECONNECTED_S = 5.0
 """Watches of different kinds come back at different times; all have by then."""
 _RETRIES_S = (0.1, 0.5, 2.0)
@@ -44,13 +46,13 @@ class Trigger:
         self._changed.set()
 
     async def run(self) -> None:
-        """Reconcile whenever asked, and every minute from complete lists; for ever."""
+        """Reconcile when asked and every few seconds, every minute from complete lists."""
         loop = asyncio.get_running_loop()
         self._changed.set()
         relist_due_s = loop.time() + _RESYNC_S
         failures = 0
         while True:
-            await self._wait(relist_due_s - loop.time())
+            await self._wait(min(_TICK_S, relist_due_s - loop.time()))
             if self._reconnected or loop.time() >= relist_due_s:
                 relist_due_s = loop.time() + (_RECONNECTED_S if self._reconnected else _RESYNC_S)
                 self._reconnected = False

@@ -76,12 +76,16 @@ class HealthCheckRecord:
 class NodeReport:
     """What a node's NodeConfig asks now, and what its speaker reported.
 
-    ``fresh``: the heartbeat moved within the last 30 s of the operator's own clock.
+    Times are seconds of the operator's own monotonic clock, so that the nodes' clocks do not
+    matter. ``fresh``: the heartbeat moved within the last 30 s. ``heard_s``: when it last moved.
+    ``active_seen_s``: when each router that is Active was first seen so.
     """
 
     config: NodeConfig | None
     status: NodeConfigStatus | None
     fresh: bool
+    heard_s: float = 0.0
+    active_seen_s: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +157,19 @@ def node_value(obj: Object, *, has_speaker: bool = True, gone: bool = False) -> 
     )
 
 
-def node_report(obj: Object, *, fresh: bool) -> NodeReport:
+def node_report(
+    obj: Object,
+    *,
+    fresh: bool,
+    heard_s: float = 0.0,
+    active_seen_s: Mapping[str, float] | None = None,
+) -> NodeReport:
     """Read a NodeConfig object; one that another version wrote counts as not there."""
     try:
         config = parse_node_config(obj)
     except FieldError:
         config = None
-    return NodeReport(config, parse_node_config_status(obj), fresh)
+    return NodeReport(config, parse_node_config_status(obj), fresh, heard_s, active_seen_s or {})
 
 
 def take_snapshot(

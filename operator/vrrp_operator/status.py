@@ -9,13 +9,15 @@ from vrrp_api.conditions import Condition, ConditionType, Reason, merge_conditio
 from vrrp_api.health_check import kind_name, target
 from vrrp_api.node_config import RouterStatus
 from vrrp_operator.planner import Plan
-from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, VirtualIPRecord
+from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, NodeReport, VirtualIPRecord
 
 MAX_HISTORY = 5
 _FAULT_REASONS = {str(reason) for reason in Reason}
 
 NodeRouter = tuple[str, RouterStatus, bool]
-"""(node, what it reports of the router, whether its heartbeat is fresh)."""
+"""(node, what it reports of the router, whether that can still be believed)."""
+UNKNOWN = "Unknown"
+"""Stands for the state of a node whose report cannot be believed any more."""
 
 
 def virtual_ip_status(
@@ -33,7 +35,7 @@ def virtual_ip_status(
         "addresses": [str(a) for a in record.spec.addresses] if record.spec else [],
         "transitions": sum(router.transitions for _, router, _ in reported),
         "standbys": sum(1 for _, router, fresh in reported if fresh and router.state == "Backup"),
-        "nodes": [_node_entry(node, router) for node, router, _ in reported],
+        "nodes": [_node_entry(node, router, known) for node, router, known in reported],
         "history": _history(record, reported),
         "conditions": [c.to_object() for c in merge_conditions(record.conditions, conditions, now)],
     }
@@ -81,8 +83,9 @@ def health_check_status(
 
 
 def _reported(name: str, snapshot: ClusterSnapshot) -> list[NodeRouter]:
+    superseded = _superseded(name, snapshot)
     return [
-        (node, router, report.fresh)
+        (node, router, report.fresh and node not in superseded)
         for node, report in sorted(snapshot.reports.items())
         if report.status is not None
         for router in report.status.virtual_routers
@@ -90,11 +93,34 @@ def _reported(name: str, snapshot: ClusterSnapshot) -> list[NodeRouter]:
     ]
 
 
-def _node_entry(node: str, router: RouterStatus) -> dict[str, Any]:
+def _superseded(name: str, snapshot: ClusterSnapshot) -> set[str]:
+    """Return nodes that said they were Active and were not heard since another one became it.
+
+    A node that died said so until the end; one that lives and is Active too will say it again.
+    """
+    seen = {
+        node: (report.active_seen_s[name], _since(name, report), node)
+        for node, report in snapshot.reports.items()
+        if name in report.active_seen_s
+    }
+    if len(seen) < 2:
+        return set()
+    latest = max(seen.values())
+    return {
+        node for node in seen if node != latest[2] and snapshot.reports[node].heard_s <= latest[0]
+    }
+
+
+def _since(name: str, report: NodeReport) -> str:
+    routers = report.status.virtual_routers if report.status is not None else ()
+    return next((router.since for router in routers if router.name == name), "")
+
+
+def _node_entry(node: str, router: RouterStatus, known: bool) -> dict[str, Any]:
     failing = [f.partition(": ")[2] for f in router.faults if f.startswith("CheckFailed: ")]
     return {
         "node": node,
-        "state": router.state,
+        "state": router.state if known else UNKNOWN,
         "effectivePriority": router.effective_priority,
         "faults": list(router.faults),
         "failingChecks": failing,

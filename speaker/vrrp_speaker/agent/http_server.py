@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import BaseServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -19,7 +18,7 @@ class MetricsAddressError(Exception):
 
 def serve(
     bind_address: str, registry: CollectorRegistry, healthy: Verdict, ready: Verdict
-) -> BaseServer:
+) -> HTTPServer:
     """Serve in threads of its own; return the server.
 
     Raises:

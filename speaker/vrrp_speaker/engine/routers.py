@@ -85,6 +85,16 @@ class RunningRouter:
         seconds = lease_seconds(self.program.base_priority, self.program.adver_interval_ns)
         return seconds * 1_000_000_000
 
+    def renewal_ns(self) -> int:
+        """Return how long after one renewal the next is due, which goes with an advertisement.
+
+        Whenever this process dies, the lease should outlive the successor's longest wait: four
+        intervals, three and a skew of less than one. The fifth is what the advertisement may be
+        away. Then the address is always somewhere.
+        """
+        lease_ns = self.lease_ns()
+        return max(0, min(lease_ns // 3, lease_ns - 5 * self.program.adver_interval_ns))
+
 
 def new_router(program: RouterProgram, *, input_faults: bool, priority: int) -> RunningRouter:
     """Return a router in Initialize for a program."""
@@ -159,7 +169,7 @@ class Executor:
             if self._requests.request(address.add) != 0:
                 present = False
                 router.install_retry_ns = now_ns + INSTALL_RETRY_NS
-        router.renew_at_ns = now_ns + router.lease_ns() // 3
+        router.renew_at_ns = now_ns + router.renewal_ns()
         self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, int(present))
 
     def unbind(self, router: RunningRouter, addresses: tuple[AddressProgram, ...]) -> None:

@@ -19,8 +19,7 @@ def url() -> Iterator[str]:
     server = serve(
         "127.0.0.1:0", registry, lambda: (True, "ok"), lambda: (False, "configuration: none yet")
     )
-    host, port = server.server_address[:2]
-    yield f"http://{host!s}:{port!s}"
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
 

@@ -100,3 +100,24 @@ def test_a_node_not_ready_for_long_is_gone() -> None:
         away = node(name, status="Unknown", lastTransitionTime=since)
         cache.put("nodes", away, deleted=False, now_s=0)
     assert gone(cache.snapshot(0, WALL)) == {"long"}
+
+
+def active(name: str, heartbeat: str, version: int) -> dict[str, Any]:
+    router = {"name": "vip", "state": "Active", "since": "2026-01-01T00:00:00Z"}
+    return node_config(name, heartbeat, version, virtualRouters=[router])
+
+
+def test_first_sight_of_an_active_router_is_remembered_over_heartbeats() -> None:
+    cache = ObjectCache()
+    put(cache, active("a", "1", 1), 10)
+    put(cache, active("a", "2", 2), 20)
+    report = cache.snapshot(21, WALL).reports["a"]
+    assert (report.active_seen_s, report.heard_s) == ({"vip": 10}, 20)
+
+
+def test_heartbeat_is_news_while_two_nodes_say_they_are_active() -> None:
+    cache = ObjectCache()
+    put(cache, active("a", "1", 1), 10)
+    assert not put(cache, active("a", "2", 2), 20)
+    put(cache, active("b", "1", 3), 21)
+    assert put(cache, active("a", "3", 4), 30)

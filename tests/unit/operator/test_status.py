@@ -17,7 +17,7 @@ from tests.unit.operator.cluster import (
 
 from vrrp_api.node_config import CheckStatus, RouterStatus, Transition
 from vrrp_operator.planner import plan
-from vrrp_operator.snapshot import ClusterSnapshot
+from vrrp_operator.snapshot import ClusterSnapshot, NodeReport
 from vrrp_operator.status import health_check_status, virtual_ip_status
 
 NOW = "2026-03-01T00:00:00Z"
@@ -194,3 +194,28 @@ def test_wrong_health_check_says_what_is_wrong() -> None:
     status = health_check_status(cluster.health_checks[0], cluster, NOW)
     assert condition(status, "Accepted") == ("False", "InvalidSpec")
     assert "spec.rise: 0" in status["conditions"][0]["message"]
+
+
+def heard(router: RouterStatus, *, active_s: float | None, heard_s: float) -> NodeReport:
+    """Return a fresh report; the router was first seen Active at ``active_s``."""
+    seen = {} if active_s is None else {"a": active_s}
+    return replace(report(None, router), heard_s=heard_s, active_seen_s=seen)
+
+
+def two_active(first_heard_s: float) -> dict[str, Any]:
+    """node-1 was seen Active at second 10, node-2 at second 20."""
+    reports = {
+        "node-1": heard(active(), active_s=10.0, heard_s=first_heard_s),
+        "node-2": heard(active(priority=180), active_s=20.0, heard_s=20.0),
+    }
+    return status_of(snapshot([virtual_ip("a", vrid=1)], nodes(2), reports=reports))
+
+
+def test_a_node_not_heard_since_another_took_over_is_not_believed() -> None:
+    status = two_active(first_heard_s=19.0)
+    assert (status["activeNode"], condition(status, "Ready")) == ("node-2", ("True", "Active"))
+    assert [n["state"] for n in status["nodes"]] == ["Unknown", "Active"]
+
+
+def test_a_node_heard_after_another_took_over_is_a_split_brain() -> None:
+    assert condition(two_active(first_heard_s=21.0), "Ready") == ("False", "SplitBrain")

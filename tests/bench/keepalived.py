@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vrrp_lab.lan import Host, Lan
 from vrrp_lab.namespaces import LabError
-from vrrp_lab.processes import kill_session, session_members
+from vrrp_lab.processes import kill_session
 
 _CONFIG = """
 global_defs {{
@@ -71,7 +71,3 @@ class Keepalived:
             kill_session(self._process.pid)
             self._lan.processes.stop(self._process, 9)
             self._process = None
-
-    def pids(self) -> list[int]:
-        """Return its processes."""
-        return session_members(self._process.pid) if self._process is not None else []

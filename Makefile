@@ -3,7 +3,7 @@ VENV := .venv/bin
 PYTHON := $(VENV)/python
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help bootstrap demo check test bench lock clean
+.PHONY: help bootstrap demo check test bench lock diagram clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -36,6 +36,9 @@ lock: bootstrap ## Renew requirements/*.txt from pyproject.toml
 
 LOCK := --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+diagram: ## Redraw docs/images/architecture.svg (needs Graphviz)
+	dot -Tsvg docs/images/architecture.dot > docs/images/architecture.svg
 
 clean: ## End what crashed labs left behind; remove .venv and caches
 	@[ ! -x $(PYTHON) ] || $(PYTHON) -m vrrp_lab clean

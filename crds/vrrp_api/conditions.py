@@ -26,7 +26,6 @@ class Reason(StrEnum):
     VIRTUAL_ROUTER_ID_CONFLICT = "VirtualRouterIDConflict"
     VIRTUAL_ROUTER_IDS_EXHAUSTED = "VirtualRouterIDsExhausted"
     HEALTH_CHECK_NOT_FOUND = "HealthCheckNotFound"
-    DUPLICATE_PRIORITY = "DuplicatePriority"
     PROGRAMMED = "Programmed"
     PENDING = "Pending"
     NODE_WITHOUT_ADDRESS = "NodeWithoutAddress"

@@ -1,11 +1,12 @@
-"""Numbers and names of the protocol (RFC 9568 §5, §6)."""
+"""Numbers and names of the protocol (RFC 9568 §5, §6; RFC 3768 §5)."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 IP_PROTOCOL = 112
-VERSION = 3
+VERSION_2 = 2
+VERSION_3 = 3
 TYPE_ADVERTISEMENT = 1
 TTL = 255
 
@@ -17,10 +18,36 @@ PRIORITY_OWNER = 255
 """Reserved for address owners; a floating VIP has none, so we never send it."""
 
 DOWN_ADVERTISEMENTS = 3
-"""Advertisements missed before a Backup takes over (RFC 9568 §6.1: three)."""
+"""Advertisements missed before a Backup takes over, unless configured (RFC 9568 §6.1: three)."""
 
+NS_PER_SECOND = 1_000_000_000
 NS_PER_CENTISECOND = 10_000_000
 MAX_INTERVAL_CENTISECONDS = 4095
+MAX_INTERVAL_SECONDS_V2 = 255
+
+AUTH_TYPE_NONE = 0
+AUTH_TYPE_SIMPLE = 1
+AUTH_DATA_LENGTH = 8
+"""Bytes of authentication data that end every VRRPv2 message (RFC 3768 §5.3.10)."""
+
+
+class Family(IntEnum):
+    """The address family an election runs over."""
+
+    IPV4 = 4
+    IPV6 = 6
+
+    @property
+    def address_length(self) -> int:
+        """Bytes of one packed address."""
+        return 4 if self is Family.IPV4 else 16
+
+    @property
+    def group(self) -> bytes:
+        """The packed multicast group of VRRP: 224.0.0.18, ff02::12 (RFC 9568 §5.1)."""
+        if self is Family.IPV4:
+            return bytes((224, 0, 0, 18))
+        return bytes((0xFF, 0x02)) + bytes(13) + bytes((0x12,))
 
 
 class State(StrEnum):
@@ -61,3 +88,26 @@ class RejectReason(StrEnum):
     CHECKSUM = "checksum"
     ADDRESS_COUNT = "address_count"
     INTERVAL = "interval"
+    INTERVAL_MISMATCH = "interval_mismatch"
+    AUTH_TYPE = "auth_type"
+    AUTH_PASSWORD = "auth_password"  # noqa: S105 - the name of a reason
+    AUTH_MISSING = "auth_missing"
+    AUTH_MALFORMED = "auth_malformed"
+    AUTH_UNKNOWN_KEY = "auth_unknown_key"
+    AUTH_INVALID = "auth_invalid"
+    AUTH_STALE = "auth_stale"
+    AUTH_REPLAYED = "auth_replayed"
+
+
+class Observation(StrEnum):
+    """What is odd about an accepted advertisement: counted, never a reason to discard it."""
+
+    INTERVAL_DIFFERS = "interval_differs"
+    ADDRESSES_DIFFER = "addresses_differ"
+    EQUAL_PRIORITY = "equal_priority"
+    FOREIGN_OWNER = "foreign_owner"
+    FIRST_ADDRESS_NOT_LINK_LOCAL = "first_address_not_link_local"
+    UNSIGNED = "unsigned"
+    CHECKSUM_MESSAGE_ONLY = "checksum_message_only"
+    CHECKSUM_PSEUDO_HEADER = "checksum_pseudo_header"
+    CHECKSUM_GROUP_PSEUDO_HEADER = "checksum_group_pseudo_header"

@@ -49,11 +49,14 @@ class PriorityChanged:
 class ConfigurationChanged:
     """The configuration moved under the running router (architecture §4.12).
 
-    ``adver_interval_ns`` is a multiple of ten milliseconds up to 40.95 s.
+    ``adver_interval_ns`` is a multiple of ten milliseconds up to 40.95 s, in version 2 of a second.
+    The version does not change under a running router: its timers mean something else.
     """
 
     adver_interval_ns: int
+    down_advertisements: int
     preempt_mode: bool
+    preempt_delay_ns: int
     source: bytes
 
 

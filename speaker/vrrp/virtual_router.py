@@ -16,11 +16,17 @@ time jumped past the moment at which others may have acted takes its addresses o
 listens for one interval and Skew_Time; a living Active Router would be heard by then. A *fault*
 (health check, link) is a fourth state that holds nothing and sends nothing. An Active Router that
 hears a loser answers at once, as RFC 9568 asks, but at most once in an interval.
+
+Version 2 (RFC 3768) differs in three places: Skew_Time is not scaled by the interval (``timers``),
+a Backup does not learn the Active Router's interval, and a loser is not answered.
+
+A preemption delay (keepalived's ``preempt_delay``) runs from the first losing advertisement a
+Backup hears. Until it ends the Backup defers to the loser as if it did not preempt.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
 from vrrp.actions import (
@@ -31,15 +37,7 @@ from vrrp.actions import (
     StateChanged,
     UnbindAddresses,
 )
-from vrrp.constants import (
-    DOWN_ADVERTISEMENTS,
-    NS_PER_CENTISECOND,
-    PRIORITY_MAXIMUM,
-    PRIORITY_MINIMUM,
-    PRIORITY_RELEASE,
-    State,
-    TransitionReason,
-)
+from vrrp.constants import PRIORITY_RELEASE, VERSION_3, State, TransitionReason
 from vrrp.events import (
     AdvertisementReceived,
     ConfigurationChanged,
@@ -51,78 +49,52 @@ from vrrp.events import (
     Shutdown,
     Startup,
 )
-from vrrp.timers import active_down_interval_ns, skew_time_ns
+from vrrp.states import (
+    INITIALIZE,
+    NAMES,
+    Active,
+    Backup,
+    Fault,
+    Initialize,
+    Parameters,
+    RouterState,
+)
 
 Actions = tuple[Action, ...]
 NOTHING: Actions = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """What the protocol knows of this node in this election.
-
-    ``priority`` is the effective one, 1 to 254; ``source`` is the packed address that our
-    advertisements come from.
-    """
-
-    priority: int
-    adver_interval_ns: int
-    preempt_mode: bool
-    source: bytes
-
-    def __post_init__(self) -> None:
-        assert PRIORITY_MINIMUM <= self.priority <= PRIORITY_MAXIMUM
-        assert self.adver_interval_ns >= NS_PER_CENTISECOND
-
-
-@dataclass(frozen=True, slots=True)
-class Initialize:
-    """Not taking part yet, or no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """Watching the Active Router; takes over at ``active_down_deadline_ns``."""
-
-    active_adver_interval_ns: int
-    active_down_deadline_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Active:
-    """Holding the addresses; advertises at ``adver_deadline_ns``."""
-
-    adver_deadline_ns: int
-    answered_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Not able to hold the addresses."""
-
-
-RouterState = Initialize | Backup | Active | Fault
-
-_NAMES = {
-    Initialize: State.INITIALIZE,
-    Backup: State.BACKUP,
-    Active: State.ACTIVE,
-    Fault: State.FAULT,
-}
+_RELEASE_ANSWERS_PER_INTERVAL = 100
+"""Bounds the answers to releases, in less time than the shortest Skew_Time of another Backup."""
 
 
 class VirtualRouter:
     """One election as seen by one node; see the module's theory of operation."""
 
-    def __init__(self, parameters: Parameters, *, faulty: bool = False) -> None:
+    def __init__(
+        self,
+        parameters: Parameters,
+        *,
+        faulty: bool = False,
+        detail: RouterState = INITIALIZE,
+    ) -> None:
         self._parameters = parameters
         self._faulty = faulty
-        self._state: RouterState = Initialize()
+        self._state = detail
 
     @property
     def state(self) -> State:
         """The name of the current state."""
-        return _NAMES[type(self._state)]
+        return NAMES[type(self._state)]
+
+    @property
+    def detail(self) -> RouterState:
+        """The current state with its timers."""
+        return self._state
+
+    @property
+    def faulty(self) -> bool:
+        """Whether something keeps this node from holding the addresses."""
+        return self._faulty
 
     @property
     def parameters(self) -> Parameters:
@@ -215,10 +187,9 @@ class VirtualRouter:
         )
 
     def _advertise(self, state: Active, now_ns: int) -> Actions:
-        interval_ns = self._parameters.adver_interval_ns
-        # Our last advertisement left one interval before this deadline. The best Backup waits
-        # three intervals from there, so from two intervals of lateness on it may be Active.
-        if now_ns - state.adver_deadline_ns >= (DOWN_ADVERTISEMENTS - 1) * interval_ns:
+        mine = self._parameters
+        interval_ns = mine.adver_interval_ns
+        if now_ns - state.adver_deadline_ns >= mine.late_wake_ns():
             return (
                 UnbindAddresses(),
                 *self._enter(self._listening(interval_ns, now_ns), TransitionReason.LATE_WAKE),
@@ -226,7 +197,7 @@ class VirtualRouter:
         # Keep the rhythm: the next deadline counts from this one, unless that is past already.
         deadline_ns = max(state.adver_deadline_ns + interval_ns, now_ns + interval_ns // 2)
         self._state = replace(state, adver_deadline_ns=deadline_ns)
-        return (SendAdvertisement(self._parameters.priority),)
+        return (SendAdvertisement(mine.priority),)
 
     # Hearing others --------------------------------------------------------------------
 
@@ -246,64 +217,87 @@ class VirtualRouter:
         """Return the Backup state that follows one advertisement (RFC 9568 §6.4.2)."""
         mine = self._parameters
         if heard.priority == PRIORITY_RELEASE:
-            skew_ns = skew_time_ns(mine.priority, state.active_adver_interval_ns)
+            skew_ns = mine.skew_ns(state.active_adver_interval_ns)
             return replace(state, active_down_deadline_ns=now_ns + skew_ns)
+        preempt_at_ns = None
         if mine.preempt_mode and heard.priority < mine.priority:
-            return state  # Discard it: our own Active_Down_Timer will preempt the sender.
-        interval_ns = heard.max_advertise_interval_cs * NS_PER_CENTISECOND
-        down_ns = active_down_interval_ns(mine.priority, interval_ns)
-        return Backup(interval_ns, now_ns + down_ns)
+            preempt_at_ns = state.preempt_at_ns
+            if preempt_at_ns is None:
+                preempt_at_ns = now_ns + mine.preempt_delay_ns
+            if now_ns >= preempt_at_ns:
+                # Discard it: our own Active_Down_Timer will preempt the sender.
+                return replace(state, preempt_at_ns=preempt_at_ns)
+        interval_ns = mine.heard_interval_ns(heard)
+        return Backup(interval_ns, now_ns + mine.down_ns(interval_ns), preempt_at_ns)
 
     def _hear_as_active(self, state: Active, heard: AdvertisementReceived, now_ns: int) -> Actions:
         """Yield, answer or ignore (RFC 9568 §6.4.3)."""
         mine = self._parameters
         if heard.priority == PRIORITY_RELEASE:
-            self._state = replace(state, adver_deadline_ns=now_ns + mine.adver_interval_ns)
-            return (SendAdvertisement(mine.priority),)
+            return self._answer_release(state, now_ns)
         if heard.priority > mine.priority:
             return self._yield_to(heard, TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT, now_ns)
         if heard.priority == mine.priority and heard.source > mine.source:
             return self._yield_to(heard, TransitionReason.EQUAL_PRIORITY_GREATER_ADDRESS, now_ns)
         if now_ns - state.answered_ns < mine.adver_interval_ns:
             return NOTHING
-        # Two are Active: tell the loser at once, and repair the neighbours' caches.
+        # Two are Active: repair the neighbours' caches, and tell the loser at once where the
+        # version has it so (RFC 9568 §6.4.3; RFC 3768 §6.4.3 discards).
         self._state = replace(state, answered_ns=now_ns)
-        return (SendAdvertisement(mine.priority), AnnounceAddresses())
+        if mine.version == VERSION_3:
+            return (SendAdvertisement(mine.priority), AnnounceAddresses())
+        return (AnnounceAddresses(),)
+
+    def _answer_release(self, state: Active, now_ns: int) -> Actions:
+        """Advertise at once, so that no Backup that heard the release takes over."""
+        mine = self._parameters
+        if now_ns - state.answered_ns < mine.adver_interval_ns // _RELEASE_ANSWERS_PER_INTERVAL:
+            return NOTHING
+        self._state = Active(now_ns + mine.adver_interval_ns, answered_ns=now_ns)
+        return (SendAdvertisement(mine.priority),)
 
     def _yield_to(
         self, heard: AdvertisementReceived, reason: TransitionReason, now_ns: int
     ) -> Actions:
-        interval_ns = heard.max_advertise_interval_cs * NS_PER_CENTISECOND
-        down_ns = active_down_interval_ns(self._parameters.priority, interval_ns)
-        return (UnbindAddresses(), *self._enter(Backup(interval_ns, now_ns + down_ns), reason))
+        interval_ns = self._parameters.heard_interval_ns(heard)
+        backup = Backup(interval_ns, now_ns + self._parameters.down_ns(interval_ns))
+        return (UnbindAddresses(), *self._enter(backup, reason))
 
     # Changes from outside --------------------------------------------------------------
 
     def _change_priority(self, priority: int) -> Actions:
-        """Move the running Active_Down_Timer by the difference, as keepalived does."""
-        before = self._parameters
-        self._parameters = replace(before, priority=priority)
-        if isinstance(self._state, Backup):
-            interval_ns = self._state.active_adver_interval_ns
-            shift_ns = active_down_interval_ns(priority, interval_ns) - active_down_interval_ns(
-                before.priority, interval_ns
-            )
-            deadline_ns = self._state.active_down_deadline_ns + shift_ns
-            self._state = replace(self._state, active_down_deadline_ns=deadline_ns)
+        self._change_parameters(replace(self._parameters, priority=priority))
         return NOTHING
 
     def _change_configuration(self, changed: ConfigurationChanged, now_ns: int) -> Actions:
-        self._parameters = replace(
-            self._parameters,
-            adver_interval_ns=changed.adver_interval_ns,
-            preempt_mode=changed.preempt_mode,
-            source=changed.source,
+        self._change_parameters(
+            replace(
+                self._parameters,
+                adver_interval_ns=changed.adver_interval_ns,
+                down_advertisements=changed.down_advertisements,
+                preempt_mode=changed.preempt_mode,
+                preempt_delay_ns=changed.preempt_delay_ns,
+                source=changed.source,
+            )
         )
         if isinstance(self._state, Active):
             # A shorter interval counts from now; a longer one is told before it is used.
             deadline_ns = min(self._state.adver_deadline_ns, now_ns + changed.adver_interval_ns)
             self._state = replace(self._state, adver_deadline_ns=deadline_ns)
         return NOTHING
+
+    def _change_parameters(self, after: Parameters) -> None:
+        """Move the running Active_Down_Timer by the difference it makes, as keepalived does."""
+        before, self._parameters = self._parameters, after
+        if isinstance(self._state, Backup):
+            interval_ns = self._state.active_adver_interval_ns
+            shift_ns = after.down_ns(interval_ns) - before.down_ns(interval_ns)
+            deadline_ns = self._state.active_down_deadline_ns + shift_ns
+            waits_otherwise = before.preempt_delay_ns != after.preempt_delay_ns
+            preempt_at_ns = None if waits_otherwise else self._state.preempt_at_ns
+            self._state = replace(
+                self._state, active_down_deadline_ns=deadline_ns, preempt_at_ns=preempt_at_ns
+            )
 
     def _change_fault(self, faulty: bool, now_ns: int) -> Actions:
         self._faulty = faulty
@@ -323,13 +317,11 @@ class VirtualRouter:
 
     def _own_backup(self, now_ns: int) -> Backup:
         """Backup that has heard nobody: its own interval, a full Active_Down_Interval."""
-        mine = self._parameters
-        down_ns = active_down_interval_ns(mine.priority, mine.adver_interval_ns)
-        return Backup(mine.adver_interval_ns, now_ns + down_ns)
+        interval_ns = self._parameters.adver_interval_ns
+        return Backup(interval_ns, now_ns + self._parameters.down_ns(interval_ns))
 
     def _listening(self, interval_ns: int, now_ns: int) -> Backup:
-        skew_ns = skew_time_ns(self._parameters.priority, interval_ns)
-        return Backup(interval_ns, now_ns + interval_ns + skew_ns)
+        return Backup(interval_ns, now_ns + interval_ns + self._parameters.skew_ns(interval_ns))
 
     def _enter(self, state: RouterState, reason: TransitionReason) -> Actions:
         before = self.state

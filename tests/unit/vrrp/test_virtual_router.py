@@ -1,214 +1,199 @@
-"""The state machine, a row of RFC 9568 §6.4 at a time: ordered actions, state, next deadline."""
+"""Beginning, end and fault of a Virtual Router: ordered actions, next state, next deadline.
+
+A row for each state and event of RFC 9568 §6.4 and RFC 3768 §6.4; time, advertisements and changes
+have files of their own beside this one.
+"""
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
 
-from vrrp.actions import (
-    Action,
-    AnnounceAddresses,
-    BindAddresses,
-    SendAdvertisement,
-    StateChanged,
-    UnbindAddresses,
+import pytest
+from tests.unit.vrrp.routers import (
+    BOTH,
+    MS,
+    SECOND,
+    START,
+    V2,
+    V3,
+    Timing,
+    active,
+    backup,
+    changed,
+    fault,
+    heard,
+    parameters,
+    takeover,
 )
+
+from vrrp.actions import BindAddresses, SendAdvertisement, UnbindAddresses
 from vrrp.constants import State, TransitionReason
 from vrrp.events import (
     AdvertisementReceived,
     ConfigurationChanged,
     DeadlineReached,
+    Event,
     FaultChanged,
     PriorityChanged,
     Resume,
     Shutdown,
     Startup,
 )
-from vrrp.virtual_router import Parameters, VirtualRouter
+from vrrp.virtual_router import VirtualRouter
 
-MS = 1_000_000
-INTERVAL = 200 * MS
-SKEW_200 = 43_750_000  # (256 − 200) · 200 ms / 256
-DOWN_200 = 3 * INTERVAL + SKEW_200
-START = 1_000 * MS
-ME, LESSER, GREATER = b"\xc0\0\2\x0b", b"\xc0\0\2\x0a", b"\xc0\0\2\x0c"
+# Initialize ------------------------------------------------------------------------------
 
 
-def parameters(priority: int = 200, *, preempt: bool = True) -> Parameters:
-    return Parameters(priority, INTERVAL, preempt, ME)
-
-
-def heard(
-    priority: int, *, source: bytes = GREATER, interval_cs: int = 20
-) -> AdvertisementReceived:
-    return AdvertisementReceived(source, priority, interval_cs)
-
-
-def backup(*, preempt: bool = True) -> VirtualRouter:
-    """Return a router that started at START and is Backup with priority 200."""
-    router = VirtualRouter(parameters(preempt=preempt))
-    router.handle(Startup(), START)
-    return router
-
-
-def active() -> tuple[VirtualRouter, int]:
-    """Return a router that became Active, and when it did."""
-    router = backup()
-    now = START + DOWN_200
-    router.handle(DeadlineReached(), now)
-    assert router.state is State.ACTIVE
-    return router, now
-
-
-def changed(before: State, after: State, reason: TransitionReason) -> StateChanged:
-    return StateChanged(before, after, reason)
-
-
-def test_startup_waits_one_down_interval_as_backup() -> None:
+def test_new_router_is_in_initialize_without_a_timer() -> None:
     router = VirtualRouter(parameters())
+    assert router.state is State.INITIALIZE
+    assert router.next_deadline_ns() is None
+    assert router.parameters == parameters()
+
+
+def test_router_made_from_the_state_of_another_goes_on_where_that_one_was() -> None:
+    before, _ = active()
+    after = VirtualRouter(before.parameters, faulty=before.faulty, detail=before.detail)
+    assert (after.state, after.faulty) == (State.ACTIVE, False)
+    assert after.next_deadline_ns() == before.next_deadline_ns()
+    assert VirtualRouter(parameters(), faulty=True).faulty
+    assert fault().faulty
+
+
+def test_event_of_no_known_kind_is_a_mistake_of_its_caller() -> None:
+    with pytest.raises(AssertionError, match="Begin"):
+        backup().handle(cast(Event, "Begin"), START)
+
+
+@BOTH
+def test_startup_waits_one_down_interval_as_backup(timing: Timing) -> None:
+    router = VirtualRouter(parameters(timing))
     actions = router.handle(Startup(), START)
     assert actions == (changed(State.INITIALIZE, State.BACKUP, TransitionReason.STARTUP),)
-    assert router.next_deadline_ns() == START + DOWN_200
-
-
-def test_backup_deadline_advertises_binds_announces_in_this_order() -> None:
-    router = backup()
-    now = START + DOWN_200
-    reason = TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED
-    assert router.handle(DeadlineReached(), now) == (
-        SendAdvertisement(200),
-        BindAddresses(),
-        AnnounceAddresses(),
-        changed(State.BACKUP, State.ACTIVE, reason),
-    )
-    assert router.next_deadline_ns() == now + INTERVAL
-
-
-def test_backup_deadline_not_reached_does_nothing() -> None:
-    router = backup()
-    assert router.handle(DeadlineReached(), START + DOWN_200 - 1) == ()
-    assert router.state is State.BACKUP
-
-
-def test_backup_hearing_a_greater_priority_restarts_its_timer() -> None:
-    router = backup()
-    assert router.handle(heard(201), START + 50) == ()
-    assert router.next_deadline_ns() == START + 50 + DOWN_200
-
-
-def test_backup_hearing_its_own_priority_restarts_its_timer_whatever_the_source() -> None:
-    router = backup()
-    router.handle(heard(200, source=LESSER), START + 50)
-    assert router.next_deadline_ns() == START + 50 + DOWN_200
-
-
-def test_backup_hearing_a_lesser_priority_keeps_its_timer() -> None:
-    router = backup()
-    router.handle(heard(199), START + 50)
-    assert router.next_deadline_ns() == START + DOWN_200
-
-
-def test_backup_that_never_preempts_accepts_a_lesser_priority() -> None:
-    router = backup(preempt=False)
-    router.handle(heard(1), START + 50)
-    assert router.next_deadline_ns() == START + 50 + DOWN_200
-
-
-def test_backup_hearing_a_release_waits_skew_only() -> None:
-    router = backup()
-    router.handle(heard(0), START + 50)
-    assert router.next_deadline_ns() == START + 50 + SKEW_200
-
-
-def test_backup_learns_the_interval_of_the_active_router() -> None:
-    router = backup()
-    router.handle(heard(254, interval_cs=100), START)
-    assert router.next_deadline_ns() == START + 3000 * MS + 218_750_000
-
-
-def test_backup_late_by_more_than_an_interval_listens_before_it_takes_over() -> None:
-    router = backup()
-    now = START + DOWN_200 + INTERVAL + 1
-    assert router.handle(DeadlineReached(), now) == ()
-    assert router.state is State.BACKUP
-    assert router.next_deadline_ns() == now + INTERVAL + SKEW_200
-    router.handle(heard(201), now + 1)
-    assert router.next_deadline_ns() == now + 1 + DOWN_200
-
-
-def test_active_deadline_advertises_and_keeps_the_rhythm() -> None:
-    router, since = active()
-    assert router.handle(DeadlineReached(), since + INTERVAL + 3 * MS) == (SendAdvertisement(200),)
-    assert router.next_deadline_ns() == since + 2 * INTERVAL
-
-
-def test_active_late_past_a_possible_takeover_unbinds_first() -> None:
-    router, since = active()
-    now = since + 3 * INTERVAL
-    assert router.handle(DeadlineReached(), now) == (
-        UnbindAddresses(),
-        changed(State.ACTIVE, State.BACKUP, TransitionReason.LATE_WAKE),
-    )
-    assert router.next_deadline_ns() == now + INTERVAL + SKEW_200
-
-
-def test_active_late_by_less_than_that_stays_active() -> None:
-    router, since = active()
-    now = since + 3 * INTERVAL - 1
-    assert router.handle(DeadlineReached(), now) == (SendAdvertisement(200),)
-    assert router.state is State.ACTIVE
-
-
-def test_active_hearing_a_release_advertises_at_once() -> None:
-    router, since = active()
-    assert router.handle(heard(0), since + 5) == (SendAdvertisement(200),)
-    assert router.next_deadline_ns() == since + 5 + INTERVAL
+    assert router.next_deadline_ns() == START + timing.down_ns
 
 
 @pytest.mark.parametrize(
-    ("event", "reason"),
+    ("timing", "down_advertisements", "down_ns"),
     [
-        (heard(201, source=LESSER), TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT),
-        (heard(200, source=GREATER), TransitionReason.EQUAL_PRIORITY_GREATER_ADDRESS),
+        (V3, 1, 243_750_000),
+        (V3, 10, 2_043_750_000),
+        (V2, 1, 1_218_750_000),
+        (V2, 10, 10_218_750_000),
     ],
 )
-def test_active_hearing_a_winner_yields(
-    event: AdvertisementReceived, reason: TransitionReason
+def test_startup_waits_as_many_intervals_as_configured(
+    timing: Timing, down_advertisements: int, down_ns: int
 ) -> None:
-    router, since = active()
-    assert router.handle(event, since + 5) == (
+    router = backup(parameters(timing, down_advertisements=down_advertisements))
+    assert router.next_deadline_ns() == START + down_ns
+
+
+@pytest.mark.parametrize("priority", [1, 254])
+def test_startup_waits_longer_with_a_lower_priority(priority: int) -> None:
+    # (256 − p) · 200 ms / 256: 199.21875 ms at 1, 1.5625 ms at 254.
+    skew_ns = {1: 199_218_750, 254: 1_562_500}[priority]
+    assert backup(parameters(priority=priority)).next_deadline_ns() == START + 600 * MS + skew_ns
+
+
+def test_startup_with_a_fault_waits_in_fault() -> None:
+    router = VirtualRouter(parameters(), faulty=True)
+    actions = router.handle(Startup(), START)
+    assert actions == (changed(State.INITIALIZE, State.FAULT, TransitionReason.FAULT),)
+    assert router.next_deadline_ns() is None
+
+
+@BOTH
+def test_resume_goes_on_as_active_without_a_transition(timing: Timing) -> None:
+    router = VirtualRouter(parameters(timing))
+    assert router.handle(Resume(), START) == (SendAdvertisement(200), BindAddresses())
+    assert router.state is State.ACTIVE
+    assert router.next_deadline_ns() == START + timing.interval_ns
+
+
+def test_resume_that_hears_a_loser_answers_the_first_one() -> None:
+    router = VirtualRouter(parameters())
+    router.handle(Resume(), START)
+    assert router.handle(heard(100), START)[0] == SendAdvertisement(200)
+
+
+def test_resume_with_a_fault_unbinds() -> None:
+    router = VirtualRouter(parameters(), faulty=True)
+    assert router.handle(Resume(), START) == (
         UnbindAddresses(),
-        changed(State.ACTIVE, State.BACKUP, reason),
+        changed(State.INITIALIZE, State.FAULT, TransitionReason.FAULT),
     )
-    assert router.next_deadline_ns() == since + 5 + DOWN_200
+    assert router.state is State.FAULT
+    assert router.next_deadline_ns() is None
 
 
-def test_active_that_never_preempts_yields_all_the_same() -> None:
-    router = backup(preempt=False)
-    router.handle(DeadlineReached(), START + DOWN_200)
-    router.handle(heard(201), START + DOWN_200 + 1)
-    assert router.state is State.BACKUP
-
-
-@pytest.mark.parametrize("event", [heard(199), heard(200, source=LESSER), heard(200, source=ME)])
-def test_active_hearing_a_loser_answers_at_once_but_once_an_interval(
-    event: AdvertisementReceived,
+@pytest.mark.parametrize("event", [Startup(), Resume()])
+@pytest.mark.parametrize("made", [backup, fault, lambda: active()[0]])
+def test_begin_of_a_running_router_is_a_mistake_of_its_caller(
+    made: Callable[[], VirtualRouter], event: Event
 ) -> None:
-    router, since = active()
-    answer: tuple[Action, ...] = (SendAdvertisement(200), AnnounceAddresses())
-    assert router.handle(event, since + 5) == answer
-    assert router.handle(event, since + 6) == ()
-    assert router.handle(event, since + 5 + INTERVAL) == answer
-    assert router.next_deadline_ns() == since + INTERVAL
+    router = made()
+    with pytest.raises(AssertionError):
+        router.handle(event, START)
 
 
-def test_shutdown_of_the_active_router_releases_then_unbinds() -> None:
+# States without a timer ------------------------------------------------------------------
+
+CONFIGURATION = ConfigurationChanged(100 * MS, 5, False, SECOND, b"\xc0\0\2\x63")
+UNHEEDED = [
+    DeadlineReached(),
+    heard(255),
+    heard(100),
+    heard(0),
+    PriorityChanged(254),
+    CONFIGURATION,
+]
+
+
+@pytest.mark.parametrize("event", UNHEEDED)
+@pytest.mark.parametrize("made", [lambda: VirtualRouter(parameters()), fault])
+def test_event_in_a_state_without_a_timer_asks_for_nothing(
+    made: Callable[[], VirtualRouter], event: Event
+) -> None:
+    router = made()
+    before = router.state
+    assert router.handle(event, START + 5) == ()
+    assert router.state is before
+    assert router.next_deadline_ns() is None
+
+
+@pytest.mark.parametrize("made", [lambda: VirtualRouter(parameters()), fault])
+def test_change_in_a_state_without_a_timer_shows_when_one_runs(
+    made: Callable[[], VirtualRouter],
+) -> None:
+    router = made()
+    router.handle(CONFIGURATION, START)
+    router.handle(PriorityChanged(192), START)
+    event = Startup() if router.state is State.INITIALIZE else FaultChanged(False)
+    router.handle(event, START + 1)
+    # Five intervals of 100 ms, and (256 − 192) · 100 ms / 256.
+    assert router.next_deadline_ns() == START + 1 + 525 * MS
+    assert router.handle(DeadlineReached(), START + 1 + 525 * MS) == takeover(192)
+
+
+# Shutdown --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", [TransitionReason.SHUTDOWN, TransitionReason.REMOVED])
+def test_shutdown_of_the_active_router_releases_then_unbinds(reason: TransitionReason) -> None:
     router, since = active()
-    assert router.handle(Shutdown(), since + 1) == (
+    assert router.handle(Shutdown(reason), since + 1) == (
         SendAdvertisement(0),
         UnbindAddresses(),
-        changed(State.ACTIVE, State.INITIALIZE, TransitionReason.SHUTDOWN),
+        changed(State.ACTIVE, State.INITIALIZE, reason),
     )
     assert router.next_deadline_ns() is None
+
+
+def test_shutdown_without_a_reason_is_a_shutdown() -> None:
+    assert Shutdown().reason is TransitionReason.SHUTDOWN
 
 
 def test_shutdown_of_a_backup_sends_nothing() -> None:
@@ -217,6 +202,31 @@ def test_shutdown_of_a_backup_sends_nothing() -> None:
         changed(State.BACKUP, State.INITIALIZE, TransitionReason.REMOVED),
     )
     assert router.next_deadline_ns() is None
+
+
+def test_shutdown_in_fault_sends_nothing() -> None:
+    router = fault()
+    assert router.handle(Shutdown(), START + 1) == (
+        changed(State.FAULT, State.INITIALIZE, TransitionReason.SHUTDOWN),
+    )
+    assert router.next_deadline_ns() is None
+
+
+def test_shutdown_before_the_beginning_does_nothing() -> None:
+    router = VirtualRouter(parameters())
+    assert router.handle(Shutdown(), START) == ()
+    assert router.state is State.INITIALIZE
+
+
+def test_startup_after_a_shutdown_begins_anew() -> None:
+    router, since = active()
+    router.handle(Shutdown(), since + 1)
+    router.handle(Startup(), since + 2)
+    assert router.state is State.BACKUP
+    assert router.next_deadline_ns() == since + 2 + V3.down_ns
+
+
+# Fault -----------------------------------------------------------------------------------
 
 
 def test_fault_of_the_active_router_releases_and_recovery_waits_a_down_interval() -> None:
@@ -231,44 +241,84 @@ def test_fault_of_the_active_router_releases_and_recovery_waits_a_down_interval(
     assert router.handle(FaultChanged(False), since + 3) == (
         changed(State.FAULT, State.BACKUP, TransitionReason.FAULT_CLEARED),
     )
-    assert router.next_deadline_ns() == since + 3 + DOWN_200
+    assert router.next_deadline_ns() == since + 3 + V3.down_ns
 
 
-def test_startup_with_a_fault_waits_in_fault() -> None:
-    router = VirtualRouter(parameters(), faulty=True)
-    router.handle(Startup(), START)
-    assert router.state is State.FAULT
+def test_fault_of_a_backup_sends_nothing() -> None:
+    router = backup()
+    assert router.handle(FaultChanged(True), START + 1) == (
+        changed(State.BACKUP, State.FAULT, TransitionReason.FAULT),
+    )
     assert router.next_deadline_ns() is None
 
 
-def test_priority_change_moves_the_running_timer_by_the_difference() -> None:
-    router = backup()
-    router.handle(PriorityChanged(100), START + 100)
-    # Skew at 100 is 121.875 ms, 78.125 ms more than at 200; the timer is not restarted.
-    assert router.next_deadline_ns() == START + DOWN_200 + 78_125_000
-
-
-def test_priority_change_of_the_active_router_shows_in_the_next_advertisement() -> None:
-    router, since = active()
-    assert router.handle(PriorityChanged(50), since + 1) == ()
-    assert router.handle(DeadlineReached(), since + INTERVAL) == (SendAdvertisement(50),)
-
-
-def test_configuration_change_of_the_active_router_keeps_it_active() -> None:
-    router, since = active()
-    assert router.handle(ConfigurationChanged(100 * MS, True, ME), since + 1) == ()
-    assert router.state is State.ACTIVE
-    assert router.next_deadline_ns() == since + 1 + 100 * MS
-
-
-def test_resume_goes_on_as_active_without_a_transition() -> None:
+@pytest.mark.parametrize("cleared", [True, False])
+def test_fault_before_the_beginning_is_remembered(cleared: bool) -> None:
     router = VirtualRouter(parameters())
-    assert router.handle(Resume(), START) == (SendAdvertisement(200), BindAddresses())
-    assert router.state is State.ACTIVE
-    assert router.next_deadline_ns() == START + INTERVAL
+    assert router.handle(FaultChanged(True), START) == ()
+    assert router.state is State.INITIALIZE
+    if cleared:
+        assert router.handle(FaultChanged(False), START) == ()
+    router.handle(Startup(), START)
+    assert router.state is (State.BACKUP if cleared else State.FAULT)
 
 
-def test_resume_with_a_fault_unbinds() -> None:
-    router = VirtualRouter(parameters(), faulty=True)
-    assert UnbindAddresses() in router.handle(Resume(), START)
+@BOTH
+def test_fault_cleared_forgets_the_interval_that_was_learned(timing: Timing) -> None:
+    router = backup(parameters(timing))
+    router.handle(heard(254, interval_cs=4000), START)
+    router.handle(FaultChanged(True), START + 1)
+    router.handle(FaultChanged(False), START + 2)
+    assert router.next_deadline_ns() == START + 2 + timing.down_ns
+
+
+@pytest.mark.parametrize("faulty", [True, False])
+def test_fault_said_again_changes_nothing(faulty: bool) -> None:
+    for router in [fault()] if faulty else [backup(), active()[0]]:
+        before, deadline = router.state, router.next_deadline_ns()
+        assert router.handle(FaultChanged(faulty), START + 1) == ()
+        assert (router.state, router.next_deadline_ns()) == (before, deadline)
+
+
+def test_fault_outlives_a_shutdown() -> None:
+    router = fault()
+    router.handle(Shutdown(), START + 1)
+    router.handle(Startup(), START + 2)
     assert router.state is State.FAULT
+
+
+# Parameters ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("priority", 0),
+        ("priority", 255),
+        ("adver_interval_ns", 10 * MS - 1),
+        ("down_advertisements", 0),
+    ],
+)
+def test_parameters_outside_the_protocol_are_a_mistake_of_their_maker(
+    field: str, value: int
+) -> None:
+    with pytest.raises(AssertionError):
+        replace(parameters(), **{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("priority", 1),
+        ("priority", 254),
+        ("adver_interval_ns", 10 * MS),
+        ("down_advertisements", 1),
+    ],
+)
+def test_parameters_at_the_bounds_of_the_protocol_are_taken(field: str, value: int) -> None:
+    assert getattr(replace(parameters(), **{field: value}), field) == value  # type: ignore[arg-type]
+
+
+def test_heard_is_what_an_event_says() -> None:
+    assert heard(7) == AdvertisementReceived(b"\xc0\0\2\x0c", 7, 20)
+    assert V2.down_ns - V2.skew_ns == 3 * V2.interval_ns

@@ -1,0 +1,179 @@
+"""Authentication of advertisements: VRRPv2's password, and keepalived's HMAC trailer.
+
+The trailer follows the VRRP message: scheme, key id, two reserved bytes, a 64-bit sequence made of
+the sender's wall clock, and the first 16 bytes of an HMAC-SHA-256 (keepalived 2.4.2 and newer;
+reference ``hmac-wire``). One tag serves every peer, because the destination is not in it.
+
+Clock steps. keepalived compares every stamp with its own clock, so a node whose clock steps by more
+than the window is no longer heard, and two routers are Active. Here a clock is trusted only where
+there is nothing better. A *sender* counts on from the wall time at which it began, on the monotonic
+clock; it follows its wall clock forwards and never back. A *receiver* remembers the last sequence
+of each sender (its *mark*) and takes whatever is later; only a sender without a mark has to be
+within the window of our own clock.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vrrp.constants import NS_PER_SECOND, Family, RejectReason
+
+TRAILER_LENGTH = 28
+WINDOW_S = 30
+"""How far the clock of a sender may be from ours when we first hear it, in seconds.
+
+keepalived's default is 5. Wider, because nodes without a time server must still agree on one Active
+Router; a captured advertisement can be played once to a node that never heard its sender since.
+"""
+MAX_MARKS = 64
+PASSWORD_LENGTH = 8
+KEY_LENGTHS = range(32, 65)
+"""Bytes of an HMAC key (keepalived's bounds)."""
+
+_SCHEME_HMAC_SHA256 = 1
+_TAG_LENGTH = 16
+_NO_TAG = bytes(_TAG_LENGTH)
+_SEQUENCE_MASK = 2**64 - 1
+
+
+class Mode(StrEnum):
+    """How strictly a missing trailer is taken; a wrong one is refused in every mode."""
+
+    RECEIVE_ONLY = "ReceiveOnly"
+    """Do not sign; accept unsigned."""
+    PERMISSIVE = "Permissive"
+    """Sign; accept unsigned."""
+    ENFORCE = "Enforce"
+    """Sign; refuse unsigned."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimplePassword:
+    """VRRPv2 authentication type 1: up to 8 bytes in clear text, a guard against mistakes only."""
+
+    password: bytes
+
+    @property
+    def data(self) -> bytes:
+        """The authentication data of a message: the password, padded with zeros."""
+        return self.password.ljust(PASSWORD_LENGTH, b"\0")
+
+
+@dataclass(frozen=True, slots=True)
+class HmacKeys:
+    """The keys of one election: ``keys`` by id (1 to 255), of which ``active`` signs."""
+
+    keys: Mapping[int, bytes]
+    active: int
+    mode: Mode
+    window_s: int = WINDOW_S
+
+
+Authentication = SimplePassword | HmacKeys | None
+
+
+@dataclass(slots=True)
+class SequenceClock:
+    """The sender's sequence: wall time carried on by the monotonic clock, never going back.
+
+    One for the whole node: marks are kept for each sender and election, so any growing number does.
+    ``offset_ns`` is wall time minus monotonic time; a replaced engine is given its predecessor's.
+    """
+
+    offset_ns: int = 0
+    _last: int = 0
+
+    def next(self, now_ns: int, wall_ns: int) -> int:
+        """Return the 64-bit sequence of the next advertisement: seconds, 1/65536 s, counter."""
+        self.offset_ns = max(self.offset_ns, wall_ns - now_ns)
+        seconds, rest_ns = divmod(now_ns + self.offset_ns, NS_PER_SECOND)
+        stamp = (seconds & 0xFFFFFFFF) << 32 | (rest_ns * 65536 // NS_PER_SECOND) << 16
+        later = _difference(stamp, self._last) > 0 or not self._last
+        self._last = stamp if later else (self._last + 1) & _SEQUENCE_MASK
+        return self._last
+
+
+def sign(keys: HmacKeys, message: bytes, source: bytes, sequence: int) -> bytes:
+    """Return the trailer for a message (its checksum is left out of the tag)."""
+    head = bytes((_SCHEME_HMAC_SHA256, keys.active, 0, 0)) + sequence.to_bytes(8, "big")
+    return head + _tag(keys.keys[keys.active], message, source, head)
+
+
+def verify(
+    keys: HmacKeys, message: bytes, source: bytes, trailer: bytes
+) -> tuple[int, RejectReason | None]:
+    """Return the sequence of a trailer, and why it cannot be believed or None.
+
+    Freshness is not looked at: ``ReplayMarks`` knows what was heard before.
+    """
+    sequence = int.from_bytes(trailer[4:12], "big")
+    if trailer[0] != _SCHEME_HMAC_SHA256 or trailer[2:4] != b"\0\0":
+        return sequence, RejectReason.AUTH_MALFORMED
+    key = keys.keys.get(trailer[1])
+    if key is None:
+        return sequence, RejectReason.AUTH_UNKNOWN_KEY
+    expected = _tag(key, message, source, trailer[:12])
+    if not hmac.compare_digest(expected, trailer[12:]):
+        return sequence, RejectReason.AUTH_INVALID
+    return sequence, None
+
+
+@dataclass(slots=True)
+class ReplayMarks:
+    """The last sequence accepted from each of at most ``MAX_MARKS`` senders of one election."""
+
+    marks: dict[bytes, int] = field(default_factory=dict)
+
+    def check(
+        self, source: bytes, sequence: int, wall_ns: int, window_s: int
+    ) -> RejectReason | None:
+        """Return why a verified sequence is not fresh, or None. Nothing is remembered yet."""
+        now_s = wall_ns // NS_PER_SECOND
+        near = abs(_seconds_between(now_s, sequence >> 32)) <= window_s
+        mark = self.marks.get(source)
+        if mark is None:
+            return None if near else RejectReason.AUTH_STALE
+        if _difference(sequence, mark) > 0:
+            return None
+        # A sender whose clock was ahead and that began anew with a right one: its mark lies where
+        # our clock is not, so nothing that we would have believed is played back.
+        if near and abs(_seconds_between(now_s, mark >> 32)) > window_s:
+            return None
+        return RejectReason.AUTH_REPLAYED
+
+    def remember(self, source: bytes, sequence: int) -> None:
+        """Move the mark of a sender whose advertisement was accepted."""
+        self.marks.pop(source, None)
+        self.marks[source] = sequence
+        if len(self.marks) > MAX_MARKS:
+            del self.marks[next(iter(self.marks))]
+
+
+def _tag(key: bytes, message: bytes, source: bytes, head: bytes) -> bytes:
+    """Return the truncated HMAC over pseudo-header, message without checksum, head, empty tag."""
+    family = Family.IPV4 if len(source) == Family.IPV4.address_length else Family.IPV6
+    signed = b"".join(
+        (
+            bytes((family, message[0] >> 4, message[1], 0)),
+            source.ljust(16, b"\0"),
+            message[:6],
+            b"\0\0",
+            message[8:],
+            head,
+            _NO_TAG,
+        )
+    )
+    return hmac.digest(key, signed, "sha256")[:_TAG_LENGTH]
+
+
+def _difference(left: int, right: int) -> int:
+    """Return left − right as a signed 64-bit number (RFC 1982 order)."""
+    return ((left - right + 2**63) & _SEQUENCE_MASK) - 2**63
+
+
+def _seconds_between(left: int, right: int) -> int:
+    """Return left − right as a signed 32-bit number of seconds."""
+    return ((left - right + 2**31) & 0xFFFFFFFF) - 2**31

@@ -1,0 +1,314 @@
+"""One Virtual Router against a naive model of the state tables, over any sequence of events.
+
+The model is written from RFC 9568 §6.4 and RFC 3768 §6.4 with fractions and plain variables, and
+from the house rules in ``virtual_router``'s theory of operation: late wake, Fault, limits of
+answers, preemption delay, a running timer that moves with what it is made of.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.unit.vrrp.routers import MS, SECOND, START
+
+from vrrp.actions import (
+    AnnounceAddresses,
+    BindAddresses,
+    SendAdvertisement,
+    StateChanged,
+    UnbindAddresses,
+)
+from vrrp.events import (
+    AdvertisementReceived,
+    ConfigurationChanged,
+    DeadlineReached,
+    Event,
+    FaultChanged,
+    PriorityChanged,
+    Resume,
+    Shutdown,
+    Startup,
+)
+from vrrp.states import Parameters
+from vrrp.virtual_router import Actions, VirtualRouter
+
+Names = list[tuple[Any, ...]]
+NEVER = None
+
+
+def names(actions: Actions) -> Names:
+    """Return actions as plain words."""
+    found: Names = []
+    for action in actions:
+        match action:
+            case SendAdvertisement(priority=priority):
+                found.append(("advertise", priority))
+            case BindAddresses():
+                found.append(("bind",))
+            case UnbindAddresses():
+                found.append(("unbind",))
+            case AnnounceAddresses():
+                found.append(("announce",))
+            case StateChanged(before=before, after=after, reason=reason):
+                found.append((str(before), str(after), str(reason)))
+    return found
+
+
+@dataclass
+class Model:
+    """Plain variables, as the RFC names them; times in nanoseconds."""
+
+    version: int
+    priority: int
+    interval: int
+    missed: int
+    preempt: bool
+    delay: int
+    address: bytes
+    state: str = "Initialize"
+    fault: bool = False
+    learned: int = 0
+    timer: int | None = NEVER
+    delay_end: int | None = NEVER
+    last_answer: int = 0
+
+    def skew(self, interval: int) -> int:
+        scale = SECOND if self.version == 2 else interval
+        return math.floor(Fraction(256 - self.priority, 256) * scale)
+
+    def down(self, interval: int) -> int:
+        return self.missed * interval + self.skew(interval)
+
+    def to(self, state: str, reason: str) -> Names:
+        before, self.state = self.state, state
+        return [(before, state, reason)] if before != state else []
+
+    def to_backup(self, reason: str, interval: int, timer: int) -> Names:
+        self.learned, self.timer, self.delay_end = interval, timer, NEVER
+        return self.to("Backup", reason)
+
+    def to_active(self, now: int) -> None:
+        self.state, self.timer = "Active", now + self.interval
+        self.last_answer = now - self.interval
+
+    def startup(self, now: int) -> Names:
+        if self.fault:
+            return self.to("Fault", "Fault")
+        return self.to_backup("Startup", self.interval, now + self.down(self.interval))
+
+    def resume(self, now: int) -> Names:
+        if self.fault:
+            return [("unbind",), *self.to("Fault", "Fault")]
+        self.to_active(now)
+        return [("advertise", self.priority), ("bind",)]
+
+    def leave(self, state: str, reason: str) -> Names:
+        held = [("advertise", 0), ("unbind",)] if self.state == "Active" else []
+        self.timer = NEVER
+        return held + self.to(state, reason)
+
+    def set_fault(self, fault: bool, now: int) -> Names:
+        self.fault = fault
+        if self.state in ("Backup", "Active") and fault:
+            return self.leave("Fault", "Fault")
+        if self.state == "Fault" and not fault:
+            return self.to_backup("FaultCleared", self.interval, now + self.down(self.interval))
+        return []
+
+    def deadline(self, now: int) -> Names:
+        if self.timer is NEVER or now < self.timer:
+            return []
+        late = now - self.timer
+        if self.state == "Backup":
+            if late > self.interval:
+                listened = self.learned + self.skew(self.learned)
+                return self.to_backup("", self.learned, now + listened)
+            self.to_active(now)
+            taken = ("Backup", "Active", "ActiveDownTimerExpired")
+            return [("advertise", self.priority), ("bind",), ("announce",), taken]
+        room = (self.missed - 1) * self.interval if self.missed > 1 else self.skew(self.interval)
+        if late >= room:
+            listened = self.interval + self.skew(self.interval)
+            return [("unbind",), *self.to_backup("LateWake", self.interval, now + listened)]
+        self.timer = max(self.timer + self.interval, now + self.interval // 2)
+        return [("advertise", self.priority)]
+
+    def hear(self, priority: int, address: bytes, interval: int, now: int) -> Names:
+        if self.version == 2:
+            interval = self.interval
+        if self.state == "Backup":
+            self.hear_as_backup(priority, interval, now)
+        if self.state == "Active":
+            return self.hear_as_active(priority, address, interval, now)
+        return []
+
+    def hear_as_backup(self, priority: int, interval: int, now: int) -> None:
+        if priority == 0:
+            self.timer = now + self.skew(self.learned)
+            return
+        if priority < self.priority and self.preempt:
+            if self.delay_end is NEVER:
+                self.delay_end = now + self.delay
+            if now >= self.delay_end:
+                return
+        else:
+            self.delay_end = NEVER
+        self.learned, self.timer = interval, now + self.down(interval)
+
+    def hear_as_active(self, priority: int, address: bytes, interval: int, now: int) -> Names:
+        since = now - self.last_answer
+        if priority == 0:
+            if since < self.interval // 100:
+                return []
+            self.timer, self.last_answer = now + self.interval, now
+            return [("advertise", self.priority)]
+        reason = ""
+        if priority > self.priority:
+            reason = "HigherPriorityAdvertisement"
+        elif priority == self.priority and list(address) > list(self.address):
+            reason = "EqualPriorityGreaterAddress"
+        if reason:
+            return [("unbind",), *self.to_backup(reason, interval, now + self.down(interval))]
+        if since < self.interval:
+            return []
+        self.last_answer = now
+        return [("advertise", self.priority), ("announce",)][self.version == 2 :]
+
+    def change_priority(self, priority: int) -> None:
+        before = self.down(self.learned)
+        self.priority = priority
+        self.shift(before)
+
+    def change(self, new: ConfigurationChanged, now: int) -> None:
+        before = self.down(self.learned)
+        if new.preempt_delay_ns != self.delay:
+            self.delay_end = NEVER
+        self.interval, self.missed = new.adver_interval_ns, new.down_advertisements
+        self.preempt, self.delay = new.preempt_mode, new.preempt_delay_ns
+        self.address = new.source
+        self.shift(before)
+        if self.state == "Active" and self.timer is not NEVER:
+            self.timer = min(self.timer, now + self.interval)
+
+    def shift(self, before: int) -> None:
+        if self.state == "Backup" and self.timer is not NEVER:
+            self.timer += self.down(self.learned) - before
+
+
+ADDRESSES = st.sampled_from(
+    [bytes((10, 0, 0, last)) for last in (1, 2, 3)] + [bytes((200, 0, 0, 1))]
+)
+PRIORITIES = st.sampled_from([1, 99, 100, 101, 254])
+HEARD = st.sampled_from([0, 0, 1, 99, 100, 101, 254, 255])
+INTERVALS = st.sampled_from([10 * MS, 200 * MS, SECOND, 40_950 * MS])
+PASSED = st.sampled_from([0, 1, 99_999, 100_000, 2 * MS, 10 * MS, 100 * MS, 200 * MS, SECOND])
+LATE = st.sampled_from([0, 0, 0, 1, MS, 100 * MS, 200 * MS, 200 * MS + 1, SECOND, 100 * SECOND])
+MISSED = st.sampled_from([1, 2, 3, 10])
+DELAYS = st.sampled_from([0, 0, 150 * MS, 3 * SECOND])
+
+
+class Machine(RuleBasedStateMachine):
+    """Does the same to the router and the model, and compares what comes out."""
+
+    @initialize(
+        version=st.sampled_from([2, 3]),
+        priority=PRIORITIES,
+        interval=INTERVALS,
+        missed=MISSED,
+        preempt=st.booleans(),
+        delay=DELAYS,
+        source=ADDRESSES,
+        faulty=st.booleans(),
+    )
+    def made(self, version: int, faulty: bool, source: bytes, **fields: Any) -> None:
+        self.model = Model(version, address=source, fault=faulty, **fields)
+        mine = Parameters(
+            version=version,
+            priority=fields["priority"],
+            adver_interval_ns=fields["interval"],
+            down_advertisements=fields["missed"],
+            preempt_mode=fields["preempt"],
+            preempt_delay_ns=fields["delay"],
+            source=source,
+        )
+        self.router = VirtualRouter(mine, faulty=faulty)
+        self.now = START
+
+    def same(self, event: Event, expected: Names) -> None:
+        assert names(self.router.handle(event, self.now)) == expected
+
+    def stopped(self) -> bool:
+        return self.model.state == "Initialize"
+
+    def timed(self) -> bool:
+        return self.model.timer is not NEVER
+
+    @precondition(stopped)
+    @rule()
+    def startup(self) -> None:
+        self.same(Startup(), self.model.startup(self.now))
+
+    @precondition(stopped)
+    @rule()
+    def resume(self) -> None:
+        self.same(Resume(), self.model.resume(self.now))
+
+    @precondition(lambda self: not self.stopped() or self.now % 2)
+    @rule()
+    def shutdown(self) -> None:
+        self.same(Shutdown(), self.model.leave("Initialize", "Shutdown"))
+
+    @precondition(timed)
+    @rule(late=LATE)
+    def reach_deadline(self, late: int) -> None:
+        assert self.model.timer is not NEVER
+        self.now = max(self.now, self.model.timer + late)
+        self.same(DeadlineReached(), self.model.deadline(self.now))
+
+    @rule(passed=PASSED)
+    def wake_early(self, passed: int) -> None:
+        self.now += passed
+        self.same(DeadlineReached(), self.model.deadline(self.now))
+
+    @rule(passed=PASSED, priority=HEARD, source=ADDRESSES, interval=INTERVALS)
+    def hear(self, passed: int, priority: int, source: bytes, interval: int) -> None:
+        self.now += passed
+        event = AdvertisementReceived(source, priority, interval // (10 * MS))
+        self.same(event, self.model.hear(priority, source, interval, self.now))
+
+    @rule(passed=PASSED, priority=PRIORITIES)
+    def change_priority(self, passed: int, priority: int) -> None:
+        self.now += passed
+        self.model.change_priority(priority)
+        self.same(PriorityChanged(priority), [])
+
+    @rule(
+        passed=PASSED,
+        new=st.builds(
+            ConfigurationChanged, INTERVALS, MISSED, st.booleans(), DELAYS, source=ADDRESSES
+        ),
+    )
+    def change_configuration(self, passed: int, new: ConfigurationChanged) -> None:
+        self.now += passed
+        self.model.change(new, self.now)
+        self.same(new, [])
+
+    @rule(passed=PASSED, faulty=st.booleans())
+    def change_fault(self, passed: int, faulty: bool) -> None:
+        self.now += passed
+        self.same(FaultChanged(faulty), self.model.set_fault(faulty, self.now))
+
+    @invariant()
+    def state_and_deadline_are_the_same(self) -> None:
+        assert str(self.router.state) == self.model.state
+        assert self.router.next_deadline_ns() == self.model.timer
+
+
+TestVirtualRouterAgainstTheModel = Machine.TestCase
+TestVirtualRouterAgainstTheModel.settings = settings(max_examples=200, stateful_step_count=40)

@@ -118,6 +118,8 @@ class Fields:
             interface = ipaddress.ip_interface(value)
         except ValueError as error:
             raise self.error(key, f"is not an IP address ({accepted})") from error
+        if "%" in value:
+            raise self.error(key, f"has a zone; set interface instead ({accepted})")
         if "/" in value and not value.rpartition("/")[2].isdecimal():
             raise self.error(key, f"has a mask instead of a prefix length ({accepted})")
         return str(interface.ip), interface.network.prefixlen

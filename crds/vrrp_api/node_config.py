@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vrrp_api import API_VERSION
-from vrrp_api.duration import format_duration
+from vrrp_api.election import ElectionSpec, parse_election
 from vrrp_api.fields import Fields, object_fields
 from vrrp_api.health_check import HealthCheck, check_spec, parse_check_spec
 from vrrp_api.virtual_ip import VipAddress
@@ -40,15 +40,22 @@ class VirtualRouterConfig:
     interface: str | None
     addresses: tuple[VipAddress, ...]
     base_priority: int
-    advertisement_interval_ns: int
-    preempt: bool
+    election: ElectionSpec
     peers: tuple[Peer, ...]
     health_checks: tuple[RouterCheck, ...]
+
+    @property
+    def family(self) -> int:
+        """The family the election runs over, 4 or 6: that of the first address."""
+        return self.addresses[0].family
 
 
 @dataclass(frozen=True, slots=True)
 class NodeConfig:
-    """One node's configuration; ``addresses`` are its own, the first IPv4 one is the source."""
+    """One node's configuration; ``addresses`` are its own.
+
+    The first of an election's family is where its unicast advertisements come from.
+    """
 
     node: str
     generation: int
@@ -184,7 +191,6 @@ def _router(fields: Fields) -> VirtualRouterConfig:
     for item in fields.children("healthChecks", 0, 16):
         checks.append(RouterCheck(item.text("name"), item.integer("weight", -254, 254)))
         item.done()
-    preemption = fields.required_child("preemption")
     router = VirtualRouterConfig(
         name=fields.text("name"),
         virtual_ip_generation=fields.integer("virtualIPGeneration", 0, 2**63 - 1),
@@ -192,14 +198,20 @@ def _router(fields: Fields) -> VirtualRouterConfig:
         interface=fields.interface(),
         addresses=tuple(addresses),
         base_priority=fields.integer("basePriority", 1, 254),
-        advertisement_interval_ns=fields.duration("advertisementInterval", "10ms", "40.95s"),
-        preempt=preemption.choice("mode", ("Always", "Never")) == "Always",
+        election=parse_election(fields, addresses[0].family),
         peers=tuple(peers),
         health_checks=tuple(checks),
     )
-    preemption.done()
+    _check_peers(fields, router)
     fields.done()
     return router
+
+
+def _check_peers(fields: Fields, router: VirtualRouterConfig) -> None:
+    for peer in router.peers:
+        if (":" in peer.address) != (router.family == 6):
+            message = f"must all be IPv{router.family} as the first address; {peer.node} is not"
+            raise fields.error("peers", message)
 
 
 def _check_references(spec: Fields, config: NodeConfig) -> None:
@@ -221,8 +233,7 @@ def _router_object(router: VirtualRouterConfig) -> dict[str, Any]:
         "virtualRouterID": router.virtual_router_id,
         "addresses": [_address_object(address) for address in router.addresses],
         "basePriority": router.base_priority,
-        "advertisementInterval": format_duration(router.advertisement_interval_ns),
-        "preemption": {"mode": "Always" if router.preempt else "Never"},
+        **router.election.to_object(),
         "peers": [
             {"node": peer.node, "address": peer.address, "priority": peer.priority}
             for peer in router.peers

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vrrp_api.election import ElectionSpec, parse_election
 from vrrp_api.fields import Fields, object_fields
 from vrrp_api.labels import LabelSelector, parse_label_selector
 
-DEFAULT_INTERVAL = "200ms"
 DEFAULT_CANDIDATES = 5
-_CENTISECOND_NS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class CheckReference:
 
 @dataclass(frozen=True, slots=True)
 class VirtualIP:
-    """One VirtualIP, defaults filled in; the interval is 10 ms to 40.95 s in 10 ms steps."""
+    """One VirtualIP, defaults filled in."""
 
     name: str
     uid: str
@@ -54,9 +53,13 @@ class VirtualIP:
     node_priorities: Mapping[str, int]
     virtual_router_id: int | None
     candidates: int
-    advertisement_interval_ns: int
-    preempt: bool
+    election: ElectionSpec
     health_checks: tuple[CheckReference, ...]
+
+    @property
+    def family(self) -> int:
+        """The family the election runs over, 4 or 6: that of the first address."""
+        return self.addresses[0].family
 
 
 def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
@@ -69,9 +72,6 @@ def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
     addresses = tuple(_address(item) for item in spec.children("addresses", 1, 64))
     _check_addresses(spec, addresses)
     selector = spec.child("nodeSelector")
-    interval_ns = spec.duration("advertisementInterval", "10ms", "40.95s", DEFAULT_INTERVAL)
-    if interval_ns % _CENTISECOND_NS:
-        raise spec.error("advertisementInterval", "must be a multiple of 10ms")
     parsed = VirtualIP(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
@@ -83,8 +83,7 @@ def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
         node_priorities=_node_priorities(spec),
         virtual_router_id=spec.optional_integer("virtualRouterID", 1, 255),
         candidates=spec.integer("candidates", 1, 64, DEFAULT_CANDIDATES),
-        advertisement_interval_ns=interval_ns,
-        preempt=_preempt(spec),
+        election=parse_election(spec, addresses[0].family),
         health_checks=_health_checks(spec),
     )
     spec.done()
@@ -105,9 +104,6 @@ def _address(fields: Fields) -> VipAddress:
 def _check_addresses(spec: Fields, addresses: tuple[VipAddress, ...]) -> None:
     if len({a.address for a in addresses}) < len(addresses):
         raise spec.error("addresses", "must name each address once")
-    if not any(a.family == 4 for a in addresses):
-        # The election runs over VRRPv3/IPv4, whose advertisement lists at least one address.
-        raise spec.error("addresses", "must hold at least one IPv4 address")
 
 
 def _node_priorities(spec: Fields) -> Mapping[str, int]:
@@ -122,15 +118,6 @@ def _node_priorities(spec: Fields) -> Mapping[str, int]:
         priorities[node] = priority
         item.done()
     return priorities
-
-
-def _preempt(spec: Fields) -> bool:
-    preemption = spec.child("preemption")
-    if preemption is None:
-        return True
-    mode = preemption.choice("mode", ("Always", "Never"), "Always")
-    preemption.done()
-    return mode == "Always"
 
 
 def _health_checks(spec: Fields) -> tuple[CheckReference, ...]:

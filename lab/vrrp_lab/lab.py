@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from vrrp_lab.node import Node
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 OPERATOR_METRICS_PORT = 9106
+CLUSTER_KEY = "cluster"
+"""The key of every election that says nothing of authentication."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,12 @@ class LabOptions:
     """How big, and with what running from the start.
 
     ``standalone`` holds manifests: the planner renders them to files, no control plane runs.
+    ``default_key_ref`` None: elections are plain unless they say otherwise.
     """
 
     nodes: int = 3
     standalone: Sequence[Path] = ()
+    default_key_ref: str | None = CLUSTER_KEY
     start_operator: bool = True
     start_speakers: bool = True
 
@@ -39,9 +44,12 @@ class LabOptions:
 class Operator:
     """The operator's process, on the control plane's host."""
 
-    def __init__(self, control_plane: ControlPlane, lan: Lan, work_dir: Path) -> None:
+    def __init__(
+        self, control_plane: ControlPlane, lan: Lan, work_dir: Path, flags: list[str]
+    ) -> None:
         self._host = control_plane.host
         self._lan = lan
+        self._flags = flags
         self._kubeconfig = control_plane.service_account_kubeconfig("operator", None)
         self.log = work_dir / "operator.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,7 +70,7 @@ class Operator:
         command = [
             *(sys.executable, "-m", "vrrp_operator", "--kubeconfig", str(self._kubeconfig)),
             *("--metrics-bind-address", f"127.0.0.1:{OPERATOR_METRICS_PORT}"),
-            *("--log-format", "text"),
+            *("--log-format", "text", *self._flags),
         ]
         self._process = self._host.namespace.start(command, log=self.log)
 
@@ -98,13 +106,16 @@ class Lab:
             else:
                 self.control_plane = ControlPlane(self.lan, assets, self.work_dir)
                 sources = self._register()
-                self.operator = Operator(self.control_plane, self.lan, self.work_dir)
+                self.operator = Operator(
+                    self.control_plane, self.lan, self.work_dir, self._key_flags()
+                )
                 if self.options.start_operator:
                     self.operator.start()
             self.nodes = [
                 Node(host, self.work_dir, source)
                 for host, source in zip(self.lan.hosts, sources, strict=True)
             ]
+            self._write_keys()
             if self.options.start_speakers:
                 for node in self.nodes:
                     node.start_speaker()
@@ -150,6 +161,7 @@ class Lab:
         command = [
             *(sys.executable, "-m", "vrrp_cli", "render", "--nodes", str(nodes)),
             *(*map(str, manifests), "--output", str(self.config_file("any").parent)),
+            *self._key_flags(),
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
@@ -162,6 +174,17 @@ class Lab:
         return [node for node in self.nodes if node.holds(address)]
 
     # Preparing -------------------------------------------------------------------------
+
+    def _key_flags(self) -> list[str]:
+        name = self.options.default_key_ref
+        return ["--default-key-ref", name] if name is not None else []
+
+    def _write_keys(self) -> None:
+        """Give every node the cluster's key, a new one for each lab."""
+        key = new_key()
+        for node in self.nodes:
+            node.write_key(f"{CLUSTER_KEY}.1", key)
+            node.write_key(f"{CLUSTER_KEY}.active", "1")
 
     def _register(self) -> list[list[str]]:
         """Install the API and the nodes; return each speaker's flags."""
@@ -187,6 +210,11 @@ class Lab:
             *("patch", "node", host.name, "--subresource=status", "--type=merge", "-p", patch),
             check=True,
         )
+
+
+def new_key() -> str:
+    """Return the content of a key file: 32 random bytes."""
+    return "hex:" + secrets.token_hex(32)
 
 
 def node_manifest(host: Host) -> dict[str, Any]:

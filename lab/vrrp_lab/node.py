@@ -23,8 +23,8 @@ class Node:
         self.name = host.name
         self._source = source
         self._dir = work_dir / host.name
-        for folder in ("state", "run"):
-            (self._dir / folder).mkdir(parents=True)
+        for folder in (self.state_dir, self.run_dir, self.keys_dir):
+            folder.mkdir(mode=0o700, parents=True)
         self._speaker: subprocess.Popen[bytes] | None = None
 
     @property
@@ -42,6 +42,22 @@ class Node:
         """What a reboot empties."""
         return self._dir / "run"
 
+    @property
+    def keys_dir(self) -> Path:
+        """The keys of elections, as a mounted Secret would hold them."""
+        return self._dir / "keys"
+
+    def write_key(self, name: str, content: str) -> None:
+        """Write a file of the key folder, as ``cluster.1``; readers see the old or the new one."""
+        unfinished = self._dir / name
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(content)
+        unfinished.replace(self.keys_dir / name)
+
+    def remove_key(self, name: str) -> None:
+        """Remove a file of the key folder."""
+        (self.keys_dir / name).unlink()
+
     # The speaker -----------------------------------------------------------------------
 
     def start_speaker(self, *extra: str) -> None:
@@ -50,6 +66,7 @@ class Node:
             sys.executable,
             *("-m", "vrrp_speaker", "--node", self.name, *self._source),
             *("--state-dir", str(self.state_dir), "--run-dir", str(self.run_dir)),
+            *("--keys-dir", str(self.keys_dir)),
             *("--metrics-bind-address", f"0.0.0.0:{METRICS_PORT}", "--log-format", "text", *extra),
         ]
         self._speaker = self.host.namespace.start(command, log=self.log)

@@ -18,6 +18,7 @@ from vrrp_operator.cache import ObjectCache
 from vrrp_operator.handlers import configure, register_handlers
 from vrrp_operator.log import configure_logging
 from vrrp_operator.metrics import Metrics, MetricsAddressError, serve
+from vrrp_operator.options import add_default_key_ref
 from vrrp_operator.reconcile import Reconciler
 
 CANNOT_RUN = 4
@@ -32,7 +33,8 @@ def main() -> int:
     try:
         client = load_client(options.kubeconfig)
         metrics, cache = Metrics(), ObjectCache()
-        reconciler = Reconciler(cache, Writer(client, cache), metrics)
+        writer = Writer(client, cache)
+        reconciler = Reconciler(cache, writer, metrics, options.default_key_ref)
         serve(options.metrics_bind_address, metrics, reconciler.healthy, reconciler.ready)
     except (ConfigException, MetricsAddressError, OSError) as error:
         print(f"vrrp-operator: {error}", file=sys.stderr)
@@ -59,6 +61,7 @@ def _run(registry: kopf.OperatorRegistry) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vrrp-operator", description=__doc__)
     parser.add_argument("--kubeconfig", help="absent: the pod's service account")
+    add_default_key_ref(parser)
     parser.add_argument("--metrics-bind-address", default="0.0.0.0:9106")
     parser.add_argument(
         "--log-level", default="info", choices=["debug", "info", "warning", "error"]

@@ -9,6 +9,9 @@ spread 50 VirtualIPs over 3 nodes unevenly by chance (10 to 24 is usual), so fir
 balanced: in order of age each VirtualIP takes the best scored node that has room, and a node has
 room for its fair share and one in eight more. A VirtualIP keeps the first place it has in the
 current NodeConfigs for as long as there is room, so that balancing moves nothing needlessly.
+
+An election runs over the family of the VirtualIP's first address, so its candidates are nodes with
+an address of that family. How it is authenticated is decided here too, and written out for nodes.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from vrrp_api.election import PLAIN, Authentication, ElectionSpec
 from vrrp_api.node_config import NodeConfig, Peer, RouterCheck, VirtualRouterConfig
 from vrrp_api.virtual_ip import VirtualIP
 from vrrp_operator.allocator import allocate_vrids
@@ -35,7 +39,7 @@ class Plan:
     """What the cluster should run.
 
     ``configs`` has an entry for every node; ``candidates`` lists each accepted VirtualIP's nodes,
-    best first; ``without_address`` the nodes a VirtualIP selects that have no IPv4 address.
+    best first; ``without_address`` the nodes it selects that have no address of its family.
     """
 
     configs: Mapping[str, NodeConfig]
@@ -45,11 +49,15 @@ class Plan:
     without_address: Mapping[str, tuple[str, ...]]
 
 
-def plan(snapshot: ClusterSnapshot) -> Plan:
+def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
     """Return the plan for a snapshot.
 
     A VirtualIP that is not accepted keeps what the current NodeConfigs run for it: bad input costs
     nothing that works.
+
+    Args:
+        snapshot: the cluster.
+        default_key_ref: the key of elections that say nothing of authentication; None: plain.
     """
     problems = find_problems(snapshot)
     vrids, vrid_problems = allocate_vrids(snapshot, problems.keys())
@@ -61,10 +69,11 @@ def plan(snapshot: ClusterSnapshot) -> Plan:
     for record, ranked in _rank_all(accepted, snapshot):
         assert record.spec is not None
         candidates[record.name] = tuple(node.name for node, _ in ranked)
-        missing = tuple(n.name for n in _selected(record.spec, snapshot) if n.ipv4 is None)
+        missing = _without_address(record.spec, snapshot)
         if missing:
             without_address[record.name] = missing
-        for node, config in _routers(record, vrids[record.name], ranked, snapshot):
+        election = resolve_authentication(record.spec.election, default_key_ref)
+        for node, config in _routers(record, vrids[record.name], election, ranked, snapshot):
             routers[node].append(config)
     _carry_over(snapshot, problems, routers)
     configs = {node.name: _config(node, routers[node.name], snapshot) for node in snapshot.nodes}
@@ -79,6 +88,19 @@ def priority_for_rank(rank: int, candidates: int) -> int:
     """
     gap = max(1, min(LARGEST_GAP, (FIRST_PRIORITY - 1) // max(1, candidates)))
     return FIRST_PRIORITY - rank * gap
+
+
+def resolve_authentication(election: ElectionSpec, default_key_ref: str | None) -> ElectionSpec:
+    """Return the election with its authentication said: as given, else by the default key.
+
+    Routers outside the cluster do not know the default key, so elections with them are plain unless
+    they say otherwise.
+    """
+    if election.authentication is not None:
+        return election
+    if default_key_ref is None or election.transport.external_peers:
+        return election.authenticated(PLAIN)
+    return election.authenticated(Authentication("HMAC", default_key_ref))
 
 
 def score(virtual_ip: str, node: str) -> int:
@@ -96,9 +118,15 @@ def _selected(spec: VirtualIP, snapshot: ClusterSnapshot) -> list[Node]:
     ]
 
 
+def _without_address(spec: VirtualIP, snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    """Return the nodes that are selected and have no address of the election's family."""
+    selected = _selected(spec, snapshot)
+    return tuple(node.name for node in selected if node.address(spec.family) is None)
+
+
 def _eligible(spec: VirtualIP, snapshot: ClusterSnapshot) -> list[Node]:
     """Return the nodes that may take part; those that are gone only when all are."""
-    nodes = [node for node in _selected(spec, snapshot) if node.ipv4 is not None]
+    nodes = [n for n in _selected(spec, snapshot) if n.address(spec.family) is not None]
     present = [node for node in nodes if not node.gone]
     return present or nodes
 
@@ -189,8 +217,13 @@ def _current_first(snapshot: ClusterSnapshot) -> dict[str, str]:
 
 
 def _routers(
-    record: VirtualIPRecord, vrid: int, ranking: Ranking, snapshot: ClusterSnapshot
+    record: VirtualIPRecord,
+    vrid: int,
+    election: ElectionSpec,
+    ranking: Ranking,
+    snapshot: ClusterSnapshot,
 ) -> list[tuple[str, VirtualRouterConfig]]:
+    """Return one election as each of its nodes takes part in it, by node name."""
     spec, checks = record.spec, snapshot.checks()
     assert spec is not None
     references = tuple(
@@ -200,27 +233,34 @@ def _routers(
         )
         for reference in spec.health_checks
     )
-    routers = []
-    for node, priority in ranking:
-        peers = tuple(
-            Peer(other.name, other.ipv4, other_priority)
-            for other, other_priority in sorted(ranking, key=lambda item: item[0].name)
-            if other.name != node.name and other.ipv4 is not None
+    members = _members(ranking, spec.family)
+    return [
+        (
+            node.name,
+            VirtualRouterConfig(
+                name=record.name,
+                virtual_ip_generation=record.generation,
+                virtual_router_id=vrid,
+                interface=spec.interface,
+                addresses=spec.addresses,
+                base_priority=priority,
+                election=election,
+                peers=tuple(member for member in members if member.node != node.name),
+                health_checks=references,
+            ),
         )
-        config = VirtualRouterConfig(
-            name=record.name,
-            virtual_ip_generation=record.generation,
-            virtual_router_id=vrid,
-            interface=spec.interface,
-            addresses=spec.addresses,
-            base_priority=priority,
-            advertisement_interval_ns=spec.advertisement_interval_ns,
-            preempt=spec.preempt,
-            peers=peers,
-            health_checks=references,
-        )
-        routers.append((node.name, config))
-    return routers
+        for node, priority in ranking
+    ]
+
+
+def _members(ranking: Ranking, family: int) -> list[Peer]:
+    """Return the nodes of an election as others see them, by name."""
+    members = []
+    for node, priority in sorted(ranking, key=lambda item: item[0].name):
+        address = node.address(family)
+        assert address is not None
+        members.append(Peer(node.name, address, priority))
+    return members
 
 
 def _carry_over(

@@ -23,10 +23,17 @@ STALE_S = 180.0
 class Reconciler:
     """Runs cycles; knows when the last good one was."""
 
-    def __init__(self, cache: ObjectCache, writer: Writer, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        cache: ObjectCache,
+        writer: Writer,
+        metrics: Metrics,
+        default_key_ref: str | None = None,
+    ) -> None:
         self._cache = cache
         self._writer = writer
         self._metrics = metrics
+        self._default_key_ref = default_key_ref
         self._listed = False
         self.succeeded_s = 0.0
         """When the last cycle ended well, monotonic; 0 while none did."""
@@ -75,7 +82,7 @@ class Reconciler:
     def _cycle(self, now_s: float) -> None:
         wall = datetime.now(UTC)
         snapshot = self._cache.snapshot(now_s, wall)
-        planned = plan(snapshot)
+        planned = plan(snapshot, self._default_key_ref)
         # VRIDs first: a number is on record before a node uses it.
         statuses = self._write_statuses(snapshot, planned, wall)
         self._write_node_configs(snapshot, planned)

@@ -34,10 +34,10 @@ class Node:
     has_speaker: bool = True
     gone: bool = False
 
-    @property
-    def ipv4(self) -> str | None:
-        """The address elections run over, or None."""
-        return next((address for address in self.addresses if "." in address), None)
+    def address(self, family: int) -> str | None:
+        """Return the address that elections of a family, 4 or 6, run over; None without one."""
+        of_family = (a for a in self.addresses if (":" in a) == (family == 6))
+        return next(of_family, None)
 
 
 @dataclass(frozen=True, slots=True)

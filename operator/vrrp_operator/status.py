@@ -187,7 +187,7 @@ def _ready(
         running = f"; {active[0][0]} goes on with what was accepted before" if active else ""
         return ready(Reason.NOT_ACCEPTED, plan.problems[record.name].message + running)
     if not plan.candidates.get(record.name):
-        return ready(Reason.NO_CANDIDATES, "no node with a speaker matches the nodeSelector")
+        return ready(Reason.NO_CANDIDATES, _no_candidates(record, plan))
     if len(active) > 1:
         names = ", ".join(node for node, _, _ in active)
         return ready(Reason.SPLIT_BRAIN, f"{names} are Active at once")
@@ -195,7 +195,7 @@ def _ready(
         stale = [node for node, router, fresh in reported if router.state == "Active" and not fresh]
         if stale:
             return ready(Reason.HEARTBEAT_STALE, f"{stale[0]} was Active and reports no more")
-        return ready(Reason.NO_ACTIVE, "no candidate reports that it is Active")
+        return ready(Reason.NO_ACTIVE, _no_active(record))
     node, router, _ = active[0]
     if router.virtual_ip_generation != record.generation:
         return ready(
@@ -213,23 +213,47 @@ def _programmed(
     if record.name in plan.problems:
         return programmed(Reason.NOT_ACCEPTED, "not accepted, see the condition Accepted")
     candidates = plan.candidates.get(record.name, ())
-    if not candidates:
-        return programmed(Reason.NO_CANDIDATES, "no node with a speaker matches the nodeSelector")
+    missing = plan.without_address.get(record.name)
+    if not candidates and not missing:
+        return programmed(Reason.NO_CANDIDATES, _no_candidates(record, plan))
     by_node = {node: router for node, router, _ in reported}
     for node in candidates:
         fault = _placement_fault(by_node.get(node))
         if fault is not None:
             reason, text = fault
             return programmed(reason, f"{node}: {text}")
-    missing = plan.without_address.get(record.name)
     if missing:
-        message = f"{', '.join(missing)}: no IPv4 InternalIP in the node's status"
-        return programmed(Reason.NODE_WITHOUT_ADDRESS, message)
+        return programmed(Reason.NODE_WITHOUT_ADDRESS, _without_address(record, missing))
     pending = [node for node in candidates if not _is_current(record, by_node.get(node))]
     if pending:
         message = f"{', '.join(pending)} did not apply generation {record.generation} yet"
         return programmed(Reason.PENDING, message)
     return programmed(Reason.PROGRAMMED, f"applied by {', '.join(candidates)}")
+
+
+def _without_address(record: VirtualIPRecord, nodes: tuple[str, ...]) -> str:
+    """Return which nodes take no part, and what they lack."""
+    assert record.spec is not None
+    return (
+        f"{', '.join(nodes)}: no IPv{record.spec.family} InternalIP in the node's status, which the"
+        f" election over {record.spec.addresses[0].address} needs"
+    )
+
+
+def _no_candidates(record: VirtualIPRecord, plan: Plan) -> str:
+    missing = plan.without_address.get(record.name)
+    if missing:
+        return _without_address(record, missing)
+    return "no node with a speaker matches the nodeSelector"
+
+
+def _no_active(record: VirtualIPRecord) -> str:
+    """Return what is known of an address that no candidate holds."""
+    text = "no candidate reports that it is Active"
+    transport = record.spec.election.transport if record.spec is not None else None
+    if transport is not None and (transport.multicast or transport.external_peers):
+        return text + "; a router outside the cluster may be"
+    return text
 
 
 def _is_current(record: VirtualIPRecord, router: RouterStatus | None) -> bool:

@@ -44,9 +44,11 @@ def _problem(
 ) -> Problem | None:
     if record.spec is None:
         return Problem(Reason.INVALID_SPEC, str(record.error))
-    problem = _address_problem(record.spec, owners, node_addresses)
-    if problem is None:
-        problem = _check_problem(record.spec, snapshot)
+    problem = (
+        _address_problem(record.spec, owners, node_addresses)
+        or _external_peer_problem(record.spec, node_addresses)
+        or _check_problem(record.spec, snapshot)
+    )
     # An address stays taken by whoever asked first, also while that one has another problem:
     # what it runs goes on running.
     for address in record.spec.addresses:
@@ -67,6 +69,22 @@ def _address_problem(
         if node is not None:
             message = f"{path} is the address of node {node}; choose one that no host has"
             return Problem(Reason.ADDRESS_IS_NODE_ADDRESS, message)
+    return None
+
+
+def _external_peer_problem(spec: VirtualIP, node_addresses: dict[str, str]) -> Problem | None:
+    """Return what makes an external peer one of ours: such a router would hear itself."""
+    own = {address.address for address in spec.addresses}
+    for index, peer in enumerate(spec.election.transport.external_peers):
+        whose = "is one of the addresses themselves" if peer in own else ""
+        if peer in node_addresses:
+            whose = f"is the address of node {node_addresses[peer]}"
+        if whose:
+            message = (
+                f"spec.transport.externalPeers[{index}]: {peer} {whose};"
+                " name addresses of routers outside the cluster, nodes take part without it"
+            )
+            return Problem(Reason.EXTERNAL_PEER_CONFLICT, message)
     return None
 
 

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 from tests.conftest import lab_or_skip
-from tests.manifests import EXAMPLES, WrongManifest, wrong_manifests
+from tests.manifests import EXAMPLES, Manifest, right_virtual_ips, wrong_manifests
 
+from vrrp_api.election import PLAIN, Authentication
+from vrrp_api.node_config import NodeConfig, Peer, VirtualRouterConfig, parse_node_config
+from vrrp_api.virtual_ip import parse_virtual_ip
 from vrrp_lab.lab import Lab, LabOptions
 
 pytestmark = pytest.mark.cluster
@@ -60,22 +63,76 @@ def test_the_table_of_wrong_manifests_is_long_enough() -> None:
 
 
 @pytest.mark.parametrize("wrong", wrong_manifests(), ids=lambda wrong: wrong.name)
-def test_wrong_manifest_is_refused_with_words_that_help(api: Lab, wrong: WrongManifest) -> None:
+def test_wrong_manifest_is_refused_with_words_that_help(api: Lab, wrong: Manifest) -> None:
     ended = api.kubectl(
         "create", "--dry-run=server", "--validate=strict", "-f", "-",
         stdin=json.dumps(wrong.to_object()), check=False,
     )  # fmt: skip
     assert ended.returncode != 0
     assert wrong.server in ended.stderr
+    assert "evaluating rule" not in ended.stderr  # no rule stumbles over what another one refuses
+
+
+@pytest.mark.parametrize("right", right_virtual_ips(), ids=lambda right: right.name)
+def test_what_is_just_right_is_accepted(api: Lab, right: Manifest) -> None:
+    ended = api.kubectl(
+        "create", "--dry-run=server", "--validate=strict", "-f", "-",
+        stdin=json.dumps(right.to_object()), check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_defaults_are_in_the_schema(api: Lab) -> None:
     apply(api, virtual_ip("defaults"))
     spec = api.kubectl_json("get", "vip", "defaults")["spec"]
-    assert spec["candidates"] == 5
-    assert spec["advertisementInterval"] == "200ms"
-    assert spec["preemption"] == {"mode": "Always"}
+    del spec["addresses"]
+    assert spec == {
+        "candidates": 5,
+        "version": 3,
+        "advertisementInterval": "200ms",
+        "downAdvertisements": 3,
+        "transport": {
+            "mode": "Unicast",
+            "ttl": {"send": 255, "acceptMinimum": 255},
+            "checksum": "Auto",
+        },
+        "preemption": {"mode": "Always", "delay": "0s"},
+    }
     api.kubectl("delete", "vip", "defaults")
+
+
+def test_defaults_of_the_schema_are_those_of_the_typed_view(api: Lab) -> None:
+    apply(api, virtual_ip("defaults"))
+    defaulted = parse_virtual_ip(api.kubectl_json("get", "vip", "defaults"))
+    assert defaulted.election == parse_virtual_ip(virtual_ip("defaults")).election
+    assert defaulted.candidates == parse_virtual_ip(virtual_ip("defaults")).candidates
+    api.kubectl("delete", "vip", "defaults")
+
+
+def test_node_config_of_the_typed_view_fits_its_schema(api: Lab) -> None:
+    spec = virtual_ip("any", transport={"externalPeers": ["192.0.2.2"]})
+    for election in (
+        parse_virtual_ip(spec).election.authenticated(Authentication("HMAC", "cluster")),
+        parse_virtual_ip(virtual_ip("any")).election.authenticated(PLAIN),
+    ):
+        addresses = parse_virtual_ip(spec).addresses
+        peer = Peer("node-2", "192.0.2.12", 180)
+        router = VirtualRouterConfig("any", 1, 1, None, addresses, 200, election, (peer,), ())
+        config = NodeConfig("node-1", 0, ("192.0.2.11",), (router,), ())
+        ended = api.kubectl(
+            "create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-",
+            stdin=json.dumps(config.to_object()), check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0, ended.stderr
+        assert parse_node_config(json.loads(ended.stdout)).virtual_routers == (router,)
+
+
+def test_version_of_a_running_election_may_change(api: Lab) -> None:
+    assert apply(api, virtual_ip("aged")).returncode == 0
+    older = virtual_ip("aged", version=2, advertisementInterval="1s")
+    assert apply(api, older).returncode == 0
+    assert apply(api, virtual_ip("aged")).returncode == 0
+    api.kubectl("delete", "vip", "aged")
 
 
 def test_virtual_router_id_stays_once_set(api: Lab) -> None:
@@ -120,7 +177,16 @@ def test_names_columns_and_category(api: Lab) -> None:
 
 
 def test_fields_explain_themselves(api: Lab) -> None:
-    for path in ("vip.spec.addresses", "vip.spec.preemption.mode", "vhc.spec.weight"):
+    for path in (
+        "vip.spec.addresses",
+        "vip.spec.version",
+        "vip.spec.downAdvertisements",
+        "vip.spec.transport.externalPeers",
+        "vip.spec.transport.ttl.acceptMinimum",
+        "vip.spec.preemption.delay",
+        "vip.spec.authentication.mode",
+        "vhc.spec.weight",
+    ):
         explained = api.kubectl("explain", path, check=True).stdout
         assert "DESCRIPTION:" in explained
         assert "<empty>" not in explained

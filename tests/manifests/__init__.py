@@ -1,4 +1,4 @@
-"""Wrong manifests, shared by the tests of the typed view and those of the real API server."""
+"""Manifests, wrong and just right, shared by the tests of the typed view and of the real server."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "docs" / "examples").gl
 
 
 @dataclass(frozen=True)
-class WrongManifest:
-    """One manifest, what the server says of it, and the field the typed view names."""
+class Manifest:
+    """One manifest; if wrong, what the server says of it, and the field the typed view names."""
 
     name: str
     kind: str
     spec: Any
-    server: str
+    server: str = ""
     path: str | None = None
 
     def to_object(self) -> dict[str, Any]:
@@ -26,12 +26,18 @@ class WrongManifest:
         return {
             "apiVersion": "kube-vrrp.io/v1alpha1",
             "kind": self.kind,
-            "metadata": {"name": "wrong"},
+            "metadata": {"name": "manifest"},
             "spec": self.spec,
         }
 
 
-def wrong_manifests() -> list[WrongManifest]:
+def wrong_manifests() -> list[Manifest]:
     """Return the table."""
     text = Path(__file__).with_name("wrong.yaml").read_text(encoding="utf-8")
-    return [WrongManifest(**item) for item in yaml.safe_load(text)]
+    return [Manifest(**item) for item in yaml.safe_load(text)]
+
+
+def right_virtual_ips() -> list[Manifest]:
+    """Return VirtualIPs at the edge of what is accepted."""
+    text = Path(__file__).with_name("right.yaml").read_text(encoding="utf-8")
+    return [Manifest(kind="VirtualIP", **item) for item in yaml.safe_load(text)]

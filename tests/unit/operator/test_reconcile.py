@@ -64,7 +64,7 @@ def speaking(name: str) -> dict[str, Any]:
     }
 
 
-def cluster() -> tuple[FakeServer, ObjectCache, Reconciler]:
+def cluster(default_key_ref: str | None = None) -> tuple[FakeServer, ObjectCache, Reconciler]:
     cache = ObjectCache()
     server = FakeServer(
         cache,
@@ -74,7 +74,7 @@ def cluster() -> tuple[FakeServer, ObjectCache, Reconciler]:
             "nodeconfigs": [speaking("node-1"), speaking("node-2"), speaking("left")],
         },
     )
-    return server, cache, Reconciler(cache, server, Metrics())
+    return server, cache, Reconciler(cache, server, Metrics(), default_key_ref)
 
 
 def test_the_vrid_is_on_record_before_a_node_uses_it() -> None:
@@ -96,6 +96,25 @@ def test_a_second_cycle_writes_nothing() -> None:
     server.requests.clear()
     assert reconciler.run_cycle()
     assert server.requests == []
+
+
+def authentication(cache: ObjectCache, node: str) -> Any:
+    config = cache.get("nodeconfigs", node)
+    assert config is not None
+    return config["spec"]["virtualRouters"][0]["authentication"]
+
+
+def test_another_default_key_is_written_to_every_node() -> None:
+    server, cache, reconciler = cluster()
+    reconciler.run_cycle()
+    assert authentication(cache, "node-1") == {"type": "None"}
+    restarted = Reconciler(cache, server, Metrics(), "cluster")
+    restarted.run_cycle()
+    signed = {"type": "HMAC", "keyRef": "cluster", "mode": "Enforce"}
+    assert [authentication(cache, name) for name in ("node-1", "node-2")] == [signed, signed]
+    server.requests.clear()
+    restarted.run_cycle()
+    assert not [request for request in server.requests if request.startswith("PATCH nodeconfigs")]
 
 
 def test_an_empty_list_of_nodes_deletes_no_node_config() -> None:

@@ -17,7 +17,7 @@ from tests.unit.operator.cluster import (
 
 from vrrp_api.node_config import CheckStatus, RouterStatus, Transition
 from vrrp_operator.planner import plan
-from vrrp_operator.snapshot import ClusterSnapshot, NodeReport
+from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport
 from vrrp_operator.status import health_check_status, virtual_ip_status
 
 NOW = "2026-03-01T00:00:00Z"
@@ -44,6 +44,10 @@ def condition(status: dict[str, Any], kind: str) -> tuple[str, str]:
     found = next(c for c in status["conditions"] if c["type"] == kind)
     assert found["observedGeneration"] == status["observedGeneration"]
     return found["status"], found["reason"]
+
+
+def message(status: dict[str, Any], kind: str) -> str:
+    return next(str(c["message"]) for c in status["conditions"] if c["type"] == kind)
 
 
 def active(**fields: Any) -> RouterStatus:
@@ -91,6 +95,8 @@ def test_node_that_has_not_applied_the_generation_is_pending() -> None:
         ("InterfaceNotFound: eth9", ("False", "InterfaceNotFound")),
         ("AddressInUse: 192.0.2.50 on eth0", ("False", "AddressInUse")),
         ("InterfaceAmbiguous: eth0, eth1", ("False", "InterfaceAmbiguous")),
+        ("AuthenticationKeyMissing: cluster", ("False", "AuthenticationKeyMissing")),
+        ("AuthenticationKeyInvalid: cluster.1", ("False", "AuthenticationKeyInvalid")),
         ("CheckFailed: web", ("True", "Programmed")),
     ],
 )
@@ -114,20 +120,51 @@ def test_not_accepted_says_why_and_what_goes_on() -> None:
     status = status_of(cluster)
     assert condition(status, "Accepted") == ("False", "AddressIsNodeAddress")
     assert condition(status, "Ready") == ("False", "NotAccepted")
-    message = next(c["message"] for c in status["conditions"] if c["type"] == "Ready")
-    assert "node-1 goes on with what was accepted before" in message
+    assert "node-1 goes on with what was accepted before" in message(status, "Ready")
 
 
 def test_no_node_is_no_candidates() -> None:
     assert condition(status_of(snapshot([virtual_ip("a")])), "Ready") == ("False", "NoCandidates")
 
 
-def test_node_without_address_is_a_reason() -> None:
-    bare = replace(nodes(1)[0], name="bare", addresses=())
-    cluster = snapshot(
-        [virtual_ip("a")], [*nodes(1), bare], reports={"node-1": report(None, active())}
-    )
-    assert condition(status_of(cluster), "Programmed") == ("False", "NodeWithoutAddress")
+@pytest.mark.parametrize(
+    ("address", "of_bare", "family"),
+    [("192.0.2.50", "2001:db8::2", 4), ("2001:db8::50", "192.0.2.2", 6)],
+)
+def test_node_without_address_is_a_reason_that_says_which_family(
+    address: str, of_bare: str, family: int
+) -> None:
+    both = Node("node-1", {}, ("192.0.2.1", "2001:db8::1"))
+    bare = Node("bare", {}, (of_bare,))
+    reports = {"node-1": report(None, active())}
+    status = status_of(snapshot([virtual_ip("a", address)], [both, bare], reports=reports))
+    assert condition(status, "Programmed") == ("False", "NodeWithoutAddress")
+    assert message(status, "Programmed").startswith(f"bare: no IPv{family} InternalIP")
+
+
+def test_cluster_without_an_address_of_the_family_says_so() -> None:
+    status = status_of(snapshot([virtual_ip("a", "2001:db8::50")], nodes(2)))
+    assert condition(status, "Ready") == ("False", "NoCandidates")
+    assert condition(status, "Programmed") == ("False", "NodeWithoutAddress")
+    for kind in ("Ready", "Programmed"):
+        assert message(status, kind).startswith("node-1, node-2: no IPv6 InternalIP")
+
+
+def test_fault_of_a_key_names_node_and_key() -> None:
+    faulty = router_status("a", "Fault", faults=("AuthenticationKeyMissing: cluster",))
+    status = folded((active(), True), (faulty, True))
+    assert message(status, "Programmed") == "node-2: AuthenticationKeyMissing: cluster"
+
+
+@pytest.mark.parametrize(
+    ("transport", "said"),
+    [({}, False), ({"externalPeers": ["198.51.100.1"]}, True), ({"mode": "Multicast"}, True)],
+)
+def test_address_may_be_with_a_router_outside(transport: dict[str, Any], said: bool) -> None:
+    obj = virtual_ip("a", transport=transport)
+    status = status_of(snapshot([obj], nodes(1), reports={"node-1": report(None, backup())}))
+    assert condition(status, "Ready") == ("False", "NoActive")
+    assert ("outside the cluster" in message(status, "Ready")) is said
 
 
 def test_equal_reports_give_equal_statuses() -> None:

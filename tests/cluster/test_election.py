@@ -1,0 +1,181 @@
+"""How elections reach the nodes: versions, transports and keys in NodeConfigs; no speakers run.
+
+The nodes' reports are written here, so that what the operator makes of them can be told apart.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.conftest import lab_or_skip
+from tests.eventually import eventually
+
+from vrrp_lab.lab import CLUSTER_KEY, Lab, LabOptions, new_key
+
+pytestmark = pytest.mark.cluster
+SIGNED = {"type": "HMAC", "keyRef": CLUSTER_KEY, "mode": "Enforce"}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """An API server and an operator; every node seems to have a speaker."""
+    for made in lab_or_skip(LabOptions(start_speakers=False)):
+        _seem_to_speak(made)
+        yield made
+
+
+def _seem_to_speak(lab: Lab) -> None:
+    waiting = {node.name for node in lab.nodes}
+
+    def reported() -> bool:
+        waiting.difference_update([name for name in waiting if report(lab, name)])
+        return not waiting
+
+    eventually(reported, within_s=20)
+
+
+@pytest.fixture
+def cluster(lab: Lab) -> Iterator[Lab]:
+    """The cluster, without VirtualIPs afterwards."""
+    yield lab
+    lab.kubectl("delete", "vip", "--all", "--wait=true", check=True)
+    eventually(lambda: not any(routers(lab, node.name) for node in lab.nodes), within_s=20)
+
+
+def report(lab: Lab, node: str, *reported: dict[str, Any]) -> bool:
+    """Write what a speaker would report of its routers; return whether there was a NodeConfig."""
+    status = {"heartbeatTime": "2026-01-01T00:00:00Z", "virtualRouters": list(reported)}
+    patch = json.dumps({"status": status})
+    flags = ("--subresource=status", "--type=merge", "-p", patch)
+    return lab.kubectl("patch", "nodeconfig", node, *flags, check=False).returncode == 0
+
+
+def routers(lab: Lab, node: str) -> list[Any]:
+    return list(lab.kubectl_json("get", "nodeconfig", node)["spec"].get("virtualRouters", ()))
+
+
+def planned(lab: Lab, *addresses: str, **spec: Any) -> dict[str, Any]:
+    """Apply VirtualIP main; return what each node is asked to do for it, by node name."""
+    obj = {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "VirtualIP",
+        "metadata": {"name": "main"},
+        "spec": {"addresses": [{"address": a} for a in addresses or ("192.0.2.50",)], **spec},
+    }
+    lab.kubectl("apply", "-f", "-", stdin=json.dumps(obj), check=True)
+    generation = lab.kubectl_json("get", "vip", "main")["metadata"]["generation"]
+
+    def written() -> dict[str, Any] | None:
+        found = {n.name: r for n in lab.nodes for r in routers(lab, n.name)}
+        generations = {r["virtualIPGeneration"] for r in found.values()}
+        return found if len(found) == len(lab.nodes) and generations == {generation} else None
+
+    found = eventually(written, within_s=15)
+    assert found is not None
+    return found
+
+
+def condition(lab: Lab, kind: str) -> tuple[str, str]:
+    status = lab.kubectl_json("get", "vip", "main").get("status", {})
+    found = [c for c in status.get("conditions", ()) if c["type"] == kind]
+    return (found[0]["reason"], found[0]["message"]) if found else ("", "")
+
+
+def test_election_inside_the_cluster_is_signed_with_the_default_key(cluster: Lab) -> None:
+    for router in planned(cluster).values():
+        assert router["authentication"] == SIGNED
+
+
+def test_election_with_external_peers_is_plain(cluster: Lab) -> None:
+    for router in planned(cluster, transport={"externalPeers": ["192.0.2.2"]}).values():
+        assert router["authentication"] == {"type": "None"}
+        assert router["transport"]["externalPeers"] == ["192.0.2.2"]
+
+
+def test_an_election_turns_plain_when_a_router_outside_joins_and_back(cluster: Lab) -> None:
+    planned(cluster)
+    joined = planned(cluster, transport={"externalPeers": ["192.0.2.2"]})
+    assert {r["authentication"]["type"] for r in joined.values()} == {"None"}
+    left = planned(cluster)
+    assert {r["authentication"]["type"] for r in left.values()} == {"HMAC"}
+    assert not any("externalPeers" in r["transport"] for r in left.values())
+
+
+def test_every_field_of_the_election_reaches_the_nodes(cluster: Lab) -> None:
+    spec: dict[str, Any] = {
+        "version": 2,
+        "advertisementInterval": "2s",
+        "downAdvertisements": 5,
+        "transport": {
+            "mode": "Multicast",
+            "ttl": {"send": 254, "acceptMinimum": 250},
+            "checksum": "Auto",
+        },
+        "preemption": {"mode": "Always", "delay": "30s"},
+        "authentication": {"type": "Simple", "keyRef": "old"},
+    }
+    for router in planned(cluster, **spec).values():
+        assert {key: router[key] for key in spec} == spec
+
+
+def test_ipv6_election_has_ipv6_peers(cluster: Lab) -> None:
+    for node, router in planned(cluster, "2001:db8:0:1::50/64").items():
+        others = {n.host.address6 for n in cluster.nodes if n.name != node}
+        assert {peer["address"] for peer in router["peers"]} == others
+
+
+def test_external_peer_that_is_a_node_is_not_accepted(cluster: Lab) -> None:
+    planned(cluster)
+    patch = json.dumps({"spec": {"transport": {"externalPeers": [cluster.nodes[0].host.address]}}})
+    cluster.kubectl("patch", "vip", "main", "--type=merge", "-p", patch, check=True)
+    eventually(lambda: condition(cluster, "Accepted")[0] == "ExternalPeerConflict", within_s=15)
+    assert "is the address of node node-1" in condition(cluster, "Accepted")[1]
+    # What ran goes on, signed as it was.
+    for node in cluster.nodes:
+        assert [r["authentication"] for r in routers(cluster, node.name)] == [SIGNED]
+
+
+@pytest.mark.parametrize("reason", ["AuthenticationKeyMissing", "AuthenticationKeyInvalid"])
+def test_key_that_a_node_lacks_is_a_reason(cluster: Lab, reason: str) -> None:
+    generation = planned(cluster)["node-1"]["virtualIPGeneration"]
+    faulty = {
+        "name": "main",
+        "virtualIPGeneration": generation,
+        "state": "Fault",
+        "since": "2026-01-01T00:00:00Z",
+        "faults": [f"{reason}: cluster"],
+    }
+    assert report(cluster, "node-2", faulty)
+    eventually(lambda: condition(cluster, "Programmed")[0] == reason, within_s=15)
+    assert condition(cluster, "Programmed")[1] == f"node-2: {reason}: cluster"
+    assert report(cluster, "node-2")
+
+
+def test_every_node_of_the_lab_has_the_cluster_s_key(lab: Lab) -> None:
+    contents = {(node.keys_dir / f"{CLUSTER_KEY}.1").read_text() for node in lab.nodes}
+    (key,) = contents
+    assert key.startswith("hex:")
+    assert len(bytes.fromhex(key.removeprefix("hex:"))) == 32
+    for node in lab.nodes:
+        assert (node.keys_dir / f"{CLUSTER_KEY}.active").read_text() == "1"
+        for path in node.keys_dir.iterdir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_key_file_is_replaced_as_a_whole(lab: Lab) -> None:
+    node, name = lab.nodes[0], f"{CLUSTER_KEY}.2"
+    first, second = new_key(), new_key()
+    node.write_key(name, first)
+    with (node.keys_dir / name).open() as reader:
+        node.write_key(name, second)
+        assert reader.read() == first  # who has it open still reads the old one, complete
+    assert (node.keys_dir / name).read_text() == second
+    assert {p.name for p in node.keys_dir.iterdir()} == {
+        f"{CLUSTER_KEY}.{part}" for part in ("1", "2", "active")
+    }
+    node.remove_key(name)
+    assert not (node.keys_dir / name).exists()

@@ -1,0 +1,169 @@
+"""How an election is described: defaults, every field, and the way through a NodeConfig."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vrrp_api.election import (
+    PLAIN,
+    Authentication,
+    ElectionSpec,
+    Preemption,
+    Transport,
+    is_key_ref,
+)
+from vrrp_api.errors import FieldError
+from vrrp_api.node_config import NodeConfig, Peer, VirtualRouterConfig, parse_node_config
+from vrrp_api.virtual_ip import VipAddress, parse_virtual_ip
+
+SECOND = 1_000_000_000
+FOUR, SIX = "192.0.2.10/24", "2001:db8::10/64"
+
+
+def election(*addresses: str, **spec: Any) -> ElectionSpec:
+    """Return the election of a VirtualIP with these fields."""
+    return parse_virtual_ip(
+        {
+            "apiVersion": "kube-vrrp.io/v1alpha1",
+            "kind": "VirtualIP",
+            "metadata": {"name": "ingress"},
+            "spec": {"addresses": [{"address": a} for a in addresses or (FOUR,)], **spec},
+        }
+    ).election
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    assert election() == ElectionSpec(
+        version=3,
+        advertisement_interval_ns=SECOND // 5,
+        down_advertisements=3,
+        transport=Transport(
+            multicast=False,
+            external_peers=(),
+            ttl_send=255,
+            ttl_accept_minimum=255,
+            checksum="Auto",
+        ),
+        preemption=Preemption(preempt=True, delay_ns=0),
+        authentication=None,
+    )
+
+
+def test_every_field_is_read() -> None:
+    read = election(
+        version=2,
+        advertisementInterval="3s",
+        downAdvertisements=7,
+        transport={
+            "externalPeers": ["192.0.2.3", "192.0.2.2"],
+            "ttl": {"send": 64, "acceptMinimum": 254},
+        },
+        preemption={"delay": "2m"},
+        authentication={"type": "Simple", "keyRef": "old"},
+    )
+    assert read == ElectionSpec(
+        version=2,
+        advertisement_interval_ns=3 * SECOND,
+        down_advertisements=7,
+        transport=Transport(False, ("192.0.2.3", "192.0.2.2"), 64, 254),
+        preemption=Preemption(True, 120 * SECOND),
+        authentication=Authentication("Simple", "old"),
+    )
+    assert election(transport={"mode": "Multicast"}).transport.multicast
+    assert election(transport={"checksum": "PseudoHeader"}).transport.checksum == "PseudoHeader"
+    assert not election(preemption={"mode": "Never"}).preemption.preempt
+    signed = election(authentication={"type": "HMAC", "keyRef": "k", "mode": "ReceiveOnly"})
+    assert signed.authentication == Authentication("HMAC", "k", "ReceiveOnly")
+    assert election(authentication={"type": "None"}).authentication == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("addresses", "family"),
+    [((FOUR,), 4), ((SIX,), 6), ((FOUR, SIX), 4), ((SIX, FOUR), 6)],
+)
+def test_first_address_decides_the_family(addresses: tuple[str, ...], family: int) -> None:
+    peer = {4: "192.0.2.2", 6: "2001:db8::2"}
+    spec = {"externalPeers": [peer[family]]}
+    assert election(*addresses, transport=spec).transport.external_peers == (peer[family],)
+    with pytest.raises(FieldError, match=f"is not of the first address's family, IPv{family}"):
+        election(*addresses, transport={"externalPeers": [peer[10 - family]]})
+
+
+def test_external_peers_are_kept_in_canonical_form() -> None:
+    read = election(SIX, transport={"externalPeers": ["2001:DB8:0::2"]})
+    assert read.transport.external_peers == ("2001:db8::2",)
+
+
+ELECTIONS = [
+    ElectionSpec(),
+    ElectionSpec(authentication=PLAIN),
+    ElectionSpec(authentication=Authentication("HMAC", "cluster", "Permissive")),
+    ElectionSpec(
+        version=2,
+        advertisement_interval_ns=2 * SECOND,
+        down_advertisements=100,
+        authentication=Authentication("Simple", "old"),
+    ),
+    ElectionSpec(transport=Transport(multicast=True, ttl_send=1, ttl_accept_minimum=2)),
+    ElectionSpec(transport=Transport(external_peers=("192.0.2.2",), checksum="MessageOnly")),
+    ElectionSpec(preemption=Preemption(True, 1500_000_000)),
+    ElectionSpec(preemption=Preemption(False)),
+]
+
+
+def router(spec: ElectionSpec, *peers: Peer, address: str = "192.0.2.10") -> NodeConfig:
+    """Return the configuration of a node that takes part in one election."""
+    taking_part = VirtualRouterConfig(
+        "ingress", 1, 7, None, (VipAddress(address, 32),), 200, spec, peers, ()
+    )
+    return NodeConfig("node-1", 0, ("192.0.2.11", "2001:db8::11"), (taking_part,), ())
+
+
+@pytest.mark.parametrize("spec", ELECTIONS)
+def test_election_survives_the_way_through_a_node_config(spec: ElectionSpec) -> None:
+    sent = router(spec, Peer("node-2", "192.0.2.12", 180))
+    assert parse_node_config(sent.to_object()) == sent
+
+
+def test_node_config_writes_every_default_out() -> None:
+    sent = router(ElectionSpec(authentication=PLAIN)).to_object()["spec"]["virtualRouters"][0]
+    assert sent["version"] == 3
+    assert (sent["advertisementInterval"], sent["downAdvertisements"]) == ("200ms", 3)
+    assert sent["transport"] == {
+        "mode": "Unicast",
+        "ttl": {"send": 255, "acceptMinimum": 255},
+        "checksum": "Auto",
+    }
+    assert sent["preemption"] == {"mode": "Always", "delay": "0s"}
+    assert sent["authentication"] == {"type": "None"}
+
+
+def test_node_config_of_an_older_operator_has_the_defaults() -> None:
+    sent = router(ElectionSpec()).to_object()
+    older = sent["spec"]["virtualRouters"][0]
+    for key in ("version", "downAdvertisements", "transport"):
+        del older[key]
+    del older["preemption"]["delay"]
+    assert parse_node_config(sent).virtual_routers[0].election == ElectionSpec()
+
+
+@pytest.mark.parametrize(
+    ("address", "peer", "family"),
+    [("192.0.2.10", "2001:db8::12", 4), ("2001:db8::10", "192.0.2.12", 6)],
+)
+def test_peer_of_another_family_is_named(address: str, peer: str, family: int) -> None:
+    sent = router(ElectionSpec(), Peer("node-2", peer, 180), address=address)
+    with pytest.raises(FieldError, match=f"peers: .* must all be IPv{family} .*; node-2 is not"):
+        parse_node_config(sent.to_object())
+
+
+@pytest.mark.parametrize("text", ["a", "cluster", "key-2", "0", "k" * 63])
+def test_dns_label_may_name_a_key(text: str) -> None:
+    assert is_key_ref(text)
+
+
+@pytest.mark.parametrize("text", ["", "-a", "a-", "A", "a.b", "a/b", "..", "k" * 64, "a\n"])
+def test_nothing_else_names_a_key(text: str) -> None:
+    assert not is_key_ref(text)

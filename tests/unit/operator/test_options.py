@@ -1,0 +1,32 @@
+"""The operator's command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vrrp_operator", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["", "Cluster", "../cluster", "cluster.1", "k" * 64])
+def test_default_key_that_no_file_can_have_is_refused(name: str) -> None:
+    ended = run("--default-key-ref", name)
+    assert ended.returncode == 2
+    assert "--default-key-ref" in ended.stderr
+    assert f"{name!r} is not a DNS label (accepted: cluster)" in ended.stderr
+
+
+def test_key_s_name_is_taken_and_the_missing_kubeconfig_is_not(tmp_path: Path) -> None:
+    ended = run("--default-key-ref", "cluster", "--kubeconfig", tmp_path / "absent")
+    assert ended.returncode == 4
+    assert ended.stderr.startswith("vrrp-operator: Invalid kube-config file")

@@ -22,6 +22,8 @@ class Options:
     config: str | None
     state_dir: str
     run_dir: str
+    keys_dir: str
+    record: str | None
     metrics_bind_address: str
     log_level: str
     log_format: str
@@ -53,6 +55,12 @@ def parse_options(arguments: Sequence[str]) -> Options:
     source.add_argument("--config", help="standalone: a NodeConfig file, no API server")
     parser.add_argument("--state-dir", default="/var/lib/kube-vrrp", help="survives a reboot")
     parser.add_argument("--run-dir", default="/run/kube-vrrp", help="lost at a reboot")
+    parser.add_argument(
+        "--keys-dir", default="/etc/kube-vrrp/keys", help="keys that sign, from a mounted Secret"
+    )
+    parser.add_argument(
+        "--record", help="file for every election's events, see kubectl-vrrp replay"
+    )
     parser.add_argument("--metrics-bind-address", default="0.0.0.0:9105")
     parser.add_argument(
         "--log-level", default="info", choices=["debug", "info", "warning", "error"]

@@ -18,13 +18,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vrrp.constants import RejectReason, State, TransitionReason
+from vrrp.constants import Observation, RejectReason, State, TransitionReason
 
-MAGIC = 0x4B56525031000002
+MAGIC = 0x4B56525031000003
 SLOTS = 256
-MAX_PEERS = 63
+MAX_PEERS = 79
+"""63 other candidates and 16 routers outside the cluster."""
 HEADER_SIZE = 4096
-SLOT_SIZE = 2048
+SLOT_SIZE = 4096
 SIZE = HEADER_SIZE + SLOTS * SLOT_SIZE
 
 LATENESS_BOUNDS_NS = tuple(
@@ -61,6 +62,7 @@ FAULTS = tuple(EngineFault)
 STATES = tuple(State)
 REASONS = tuple(TransitionReason)
 REJECTIONS = tuple(RejectReason)
+OBSERVATIONS = tuple(Observation)
 KINDS = tuple(AnnouncementKind)
 FENCINGS = tuple(FencingReason)
 
@@ -77,8 +79,10 @@ H_EVENTS_DROPPED = 64
 H_SEND_ERRORS = 72
 H_SEQUENCE = 80
 H_LOADED = 88
+H_CLOCK_OFFSET = 96  # of the sender's sequence: wall time minus monotonic time
 H_LATENESS = 128  # len(LATENESS_BOUNDS_NS) + 1 counters
 H_REJECTED = 512  # by index in REJECTIONS
+H_OBSERVED = 768  # by index in OBSERVATIONS
 H_ANNOUNCED = 1024  # by index in KINDS
 H_FENCED = 1280  # by index in FENCINGS
 
@@ -96,8 +100,11 @@ S_RESTORED = 72
 S_DUAL_ACTIVE = 80
 S_VRID = 88
 S_FAULTS = 96  # bit set, by index in FAULTS
+S_UNLISTED = 104  # received, last heard: multicast routers that are no configured peers
 S_TRANSITION_COUNTS = 256  # unsigned 32-bit [from][to][reason]
-S_PEERS = 1024  # MAX_PEERS × (received, last heard)
+S_PEERS = 1024  # MAX_PEERS × (received, last heard, replay mark)
+PEER_SIZE = 24
+PEER_RECEIVED, PEER_LAST, PEER_MARK = 0, 8, 16
 
 _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
@@ -128,6 +135,7 @@ class RouterState:
     vrid: int
     faults: tuple[str, ...]
     peers: tuple[PeerState, ...]
+    unlisted: PeerState
     transition_counts: tuple[tuple[str, str, str, int], ...]
 
 
@@ -145,6 +153,7 @@ class EngineState:
     lateness_counts: tuple[int, ...]
     lateness_sum_ns: int
     rejected: dict[str, int]
+    observed: dict[str, int]
     unknown_vrid: int
     announcements_sent: dict[str, int]
     announcement_queue_length: int
@@ -165,6 +174,11 @@ def name_hash(name: str) -> int:
 def slot_offset(slot: int) -> int:
     """Return where a slot starts; ``slot`` is 0 to SLOTS − 1."""
     return HEADER_SIZE + slot * SLOT_SIZE
+
+
+def peer_offset(slot: int, index: int) -> int:
+    """Return where the counters of one peer start; ``index`` is its place in the program."""
+    return slot_offset(slot) + S_PEERS + PEER_SIZE * index
 
 
 def transition_offset(before: State, after: State, reason: TransitionReason) -> int:
@@ -291,6 +305,9 @@ def _decode(data: bytes) -> EngineState:
         lateness_counts=_counters(data, H_LATENESS, len(LATENESS_BOUNDS_NS) + 1),
         lateness_sum_ns=header[H_LATENESS_SUM // 8],
         rejected={str(reason): count for reason, count in rejected.items()},
+        observed=dict(
+            zip(map(str, OBSERVATIONS), _counters(data, H_OBSERVED, len(OBSERVATIONS)), strict=True)
+        ),
         unknown_vrid=rejected[RejectReason.UNKNOWN_VRID],
         announcements_sent=dict(
             zip(map(str, KINDS), _counters(data, H_ANNOUNCED, len(KINDS)), strict=True)
@@ -310,8 +327,8 @@ def _decode(data: bytes) -> EngineState:
 
 
 def _decode_router(data: bytes, start: int) -> RouterState:
-    fields = _counters(data, start, 13)
-    numbers = _counters(data, start + S_PEERS, 2 * MAX_PEERS)
+    fields = _counters(data, start, 15)
+    numbers = _counters(data, start + S_PEERS, MAX_PEERS * PEER_SIZE // 8)
     return RouterState(
         state=str(STATES[fields[S_STATE // 8]]),
         since_ns=fields[S_SINCE // 8],
@@ -325,7 +342,8 @@ def _decode_router(data: bytes, start: int) -> RouterState:
         dual_active_ns=fields[S_DUAL_ACTIVE // 8],
         vrid=fields[S_VRID // 8],
         faults=tuple(str(f) for bit, f in enumerate(FAULTS) if fields[S_FAULTS // 8] >> bit & 1),
-        peers=tuple(PeerState(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)),
+        peers=tuple(PeerState(*numbers[i : i + 2]) for i in range(0, len(numbers), PEER_SIZE // 8)),
+        unlisted=PeerState(*fields[S_UNLISTED // 8 : S_UNLISTED // 8 + 2]),
         transition_counts=_decode_transitions(data, start),
     )
 

@@ -27,10 +27,12 @@ from vrrp_speaker.agent.checks.probes import run_probe
 from vrrp_speaker.agent.checks.runner import CheckRunner
 from vrrp_speaker.agent.compile import Compiler
 from vrrp_speaker.agent.http_server import MetricsAddressError, serve
+from vrrp_speaker.agent.keys import KeyFolder, material_of_program
 from vrrp_speaker.agent.log import configure_logging
 from vrrp_speaker.agent.messages import ConfigArrived, ConfigSource, Inbox, Stop
 from vrrp_speaker.agent.metrics import NodeCollector
 from vrrp_speaker.agent.node_config import ApiConfigSource, ConfigFileError, FileConfigSource
+from vrrp_speaker.agent.recording import RecordingFile
 from vrrp_speaker.agent.status import StatusBuilder, StatusWriter
 from vrrp_speaker.options import CANNOT_RUN, Options, parse_options
 
@@ -44,7 +46,7 @@ def main() -> int:
     configure_logging(options.log_level, options.log_format)
     try:
         run(options)
-    except (KubeconfigError, MetricsAddressError, ConfigFileError) as error:
+    except (KubeconfigError, MetricsAddressError, ConfigFileError, RecordingError) as error:
         print(f"vrrp-speaker: {error}", file=sys.stderr, flush=True)
         return CANNOT_RUN
     return 0
@@ -54,7 +56,8 @@ def run(options: Options) -> None:
     """Run until SIGTERM or the supervisor's death.
 
     Raises:
-        KubeconfigError, MetricsAddressError, ConfigFileError: it cannot run as it was started.
+        KubeconfigError, MetricsAddressError, ConfigFileError, RecordingError: it cannot run as it
+            was started.
     """
     inbox: Inbox = SimpleQueue()
     signal.signal(signal.SIGTERM, lambda _number, _frame: inbox.put(Stop()))
@@ -68,13 +71,17 @@ def run(options: Options) -> None:
             writer.changed()
 
     channel = EngineChannel(options.socket_path, inbox)
+    compiler = Compiler(Path(options.program_path), inbox)
+    keys = KeyFolder(Path(options.keys_dir), inbox, material_of_program(compiler.stored()))
     agent = Agent(
         node=options.node,
         inbox=inbox,
         channel=channel,
-        compiler=Compiler(Path(options.program_path), inbox),
+        compiler=compiler,
+        keys=keys,
         checks=CheckRunner(inbox, run_probe),
         cache=cache,
+        recording=_recording(options),
         shared_state_path=options.shared_state_path,
         on_change=on_change,
     )
@@ -90,6 +97,7 @@ def run(options: Options) -> None:
     else:
         assert options.config is not None
         FileConfigSource(Path(options.config), options.node, inbox).start()
+    keys.start()
     channel.start()
     threading.Thread(target=_follow_supervisor, args=(inbox,), daemon=True).start()
     agent.run()
@@ -103,6 +111,19 @@ def _client(options: Options) -> ApiClient | None:
     if options.kubeconfig is not None:
         return ApiClient(load_kubeconfig(options.kubeconfig))
     return ApiClient(in_cluster_credentials())
+
+
+class RecordingError(Exception):
+    """The recording's file cannot be made."""
+
+
+def _recording(options: Options) -> RecordingFile | None:
+    if options.record is None:
+        return None
+    try:
+        return RecordingFile(Path(options.record))
+    except OSError as error:
+        raise RecordingError(f"recording {options.record}: {error.strerror}") from error
 
 
 def _use_cache(cache: ConfigCache, inbox: Inbox) -> None:

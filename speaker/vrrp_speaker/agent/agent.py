@@ -15,6 +15,7 @@ from vrrp_speaker.agent.channel import EngineChannel
 from vrrp_speaker.agent.checks.runner import CheckRunner
 from vrrp_speaker.agent.compile import Compiler
 from vrrp_speaker.agent.inputs import RouterInputs, router_inputs
+from vrrp_speaker.agent.keys import KeyFolder
 from vrrp_speaker.agent.messages import (
     CheckEnded,
     Compiled,
@@ -24,9 +25,11 @@ from vrrp_speaker.agent.messages import (
     EngineConnected,
     EngineMessage,
     Inbox,
+    KeysChanged,
     Message,
     Stop,
 )
+from vrrp_speaker.agent.recording import RecordingFile
 from vrrp_speaker.agent.status import rfc3339
 from vrrp_speaker.agent.view import CheckView, NodeView
 from vrrp_speaker.shared_state import EngineState, SharedStateReader
@@ -48,8 +51,10 @@ class Agent:
         inbox: Inbox,
         channel: EngineChannel,
         compiler: Compiler,
+        keys: KeyFolder,
         checks: CheckRunner,
         cache: ConfigCache | None,
+        recording: RecordingFile | None,
         shared_state_path: str,
         on_change: Callable[[], None],
     ) -> None:
@@ -57,8 +62,10 @@ class Agent:
         self._inbox = inbox
         self._channel = channel
         self._compiler = compiler
+        self._keys = keys
         self._checks = checks
         self._cache = cache
+        self._recording = recording
         self._shared_state_path = shared_state_path
         self._on_change = on_change
         self._reader: SharedStateReader | None = None
@@ -105,6 +112,9 @@ class Agent:
             case ConfigRefused(error=error):
                 self._refused = error
                 _log.error("configuration refused", extra={"error": error})
+            case KeysChanged():
+                _log.info("keys changed")
+                self._compile()
             case Compiled(document=document, error=error):
                 self._compiled(document, error)
             case EngineConnected():
@@ -136,7 +146,11 @@ class Agent:
             except OSError as error:
                 _log.error("NodeConfig not cached", extra={"error": str(error)})
         if fresh:
-            self._compiler.request(config)
+            self._compile()
+
+    def _compile(self) -> None:
+        if self._config is not None:
+            self._compiler.request(self._config, self._keys.material())
 
     def _compiled(self, document: Mapping[str, Any] | None, error: str) -> None:
         self._compiler.ended()
@@ -156,6 +170,7 @@ class Agent:
     # Engine ----------------------------------------------------------------------------
 
     def _greet_engine(self) -> None:
+        self._begin_recording()
         if self._program is None:
             return
         try:
@@ -163,6 +178,15 @@ class Agent:
         except OSError as error:
             _log.error("program not stored", extra={"error": str(error)})
         self._load()
+
+    def _begin_recording(self) -> None:
+        if self._recording is not None:
+            self._recording.begin()
+            self._channel.send({"type": "record"})
+
+    def _record_line(self, line: Mapping[str, Any]) -> None:
+        if self._recording is not None and self._recording.append(line):
+            self._begin_recording()
 
     def _hear_engine(self, news: Mapping[str, Any]) -> None:
         match news.get("type"):
@@ -173,8 +197,11 @@ class Agent:
             case "refused":
                 self.problem = str(news.get("error"))
                 _log.error("engine refused", extra={"error": self.problem})
-            case "links-changed" if self._config is not None:
-                self._compiler.request(self._config)
+            case "links-changed":
+                self._compile()
+            case "recorded":
+                self._record_line(news["line"])
+                return
         self._on_change()
 
     def _record(self, news: Mapping[str, Any]) -> None:
@@ -281,6 +308,8 @@ class Agent:
         problem = self._refused or self.problem
         if problem:
             return False, f"configuration: {problem}"
+        if self._keys.problem:
+            return False, f"keys: {self._keys.problem}"
         if self._config is None:
             return False, "configuration: none yet"
         engine = self.engine_state()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vrrp_api.node_config import NodeConfig
+from vrrp_speaker.agent.keys import KeyMaterial
 from vrrp_speaker.agent.messages import Compiled, Inbox
 
 _DEADLINE_S = 30.0
@@ -24,22 +25,24 @@ class Compiler:
         self._program_path = program_path
         self._inbox = inbox
         self._busy = False
-        self._waiting: NodeConfig | None = None
+        self._waiting: tuple[NodeConfig, Mapping[str, KeyMaterial]] | None = None
 
-    def request(self, config: NodeConfig) -> None:
-        """Compile this configuration; a ``Compiled`` message tells the end."""
+    def request(self, config: NodeConfig, keys: Mapping[str, KeyMaterial]) -> None:
+        """Compile this configuration with these keys; a ``Compiled`` message tells the end."""
         if self._busy:
-            self._waiting = config
+            self._waiting = config, keys
             return
         self._busy = True
-        threading.Thread(target=self._run, args=(config,), name="compiler", daemon=True).start()
+        threading.Thread(
+            target=self._run, args=(config, keys), name="compiler", daemon=True
+        ).start()
 
     def ended(self) -> None:
         """Note that ``Compiled`` was received; starts what was asked meanwhile."""
         self._busy = False
         if self._waiting is not None:
-            config, self._waiting = self._waiting, None
-            self.request(config)
+            waiting, self._waiting = self._waiting, None
+            self.request(*waiting)
 
     def stored(self) -> Mapping[str, Any] | None:
         """Return the program on disk as it is, or None; the engine checks it, not we."""
@@ -58,23 +61,23 @@ class Compiler:
         if self.stored() != document:
             self._store(document)
 
-    def _run(self, config: NodeConfig) -> None:
+    def _run(self, config: NodeConfig, keys: Mapping[str, KeyMaterial]) -> None:
         try:
-            document = self._compile(config)
+            document = self._compile(config, keys)
             self._store(document)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self._inbox.put(Compiled(None, str(error)))
             return
         self._inbox.put(Compiled(document, ""))
 
-    def _compile(self, config: NodeConfig) -> Mapping[str, Any]:
+    def _compile(self, config: NodeConfig, keys: Mapping[str, KeyMaterial]) -> Mapping[str, Any]:
         obj = config.to_object()
         obj["metadata"]["generation"] = config.generation
         stored = self.stored() or {}
         slots = {router["name"]: router["slot"] for router in stored.get("routers", ())}
         ended = subprocess.run(
             [sys.executable, "-m", "vrrp_speaker.compiler"],
-            input=json.dumps({"nodeConfig": obj, "slots": slots}),
+            input=json.dumps({"nodeConfig": obj, "slots": slots, "keys": dict(keys)}),
             capture_output=True,
             text=True,
             timeout=_DEADLINE_S,
@@ -89,7 +92,9 @@ class Compiler:
 
     def _store(self, document: Mapping[str, Any]) -> None:
         temporary = self._program_path.with_suffix(".tmp")
-        with temporary.open("w", encoding="utf-8") as file:
+        # The program holds keys: nobody else may read it.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
             json.dump(document, file, separators=(",", ":"))
             file.flush()
             os.fsync(file.fileno())

@@ -35,6 +35,11 @@ class ConfigRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysChanged:
+    """The key folder holds something else than before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """The compiler ended: a program document, or an error."""
 
@@ -71,6 +76,13 @@ class Stop:
 
 
 Message = (
-    ConfigArrived | ConfigRefused | Compiled | EngineConnected | EngineMessage | CheckEnded | Stop
+    ConfigArrived
+    | ConfigRefused
+    | KeysChanged
+    | Compiled
+    | EngineConnected
+    | EngineMessage
+    | CheckEnded
+    | Stop
 )
 Inbox = SimpleQueue[Message]

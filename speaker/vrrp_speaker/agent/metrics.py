@@ -27,6 +27,8 @@ from vrrp_speaker.shared_state import EngineState, RouterState
 
 _PREFIX = "kube_vrrp_"
 _ROUTER = ("virtual_ip", "node", "interface")
+UNLISTED = "unlisted"
+"""The peer label of multicast routers that no configuration names."""
 
 
 class NodeCollector(Collector):
@@ -101,8 +103,22 @@ def _routers(view: NodeView) -> Iterator[Metric]:
         "Time this node was Active while hearing another Active node.",
         lambda s: s.dual_active_ns / 1e9,
     )
+    yield _key_ids(view)
     yield _states(view)
     yield _transitions(view)
+
+
+def _key_ids(view: NodeView) -> Metric:
+    family = GaugeMetricFamily(
+        _PREFIX + "authentication_key_id",
+        "Id of the HMAC key that signs; 0 when advertisements are not signed.",
+        labels=_ROUTER,
+    )
+    for router, _ in view.routers():
+        authentication = router["authentication"]
+        signs = authentication.get("mode") in ("Enforce", "Permissive")
+        family.add_metric(_labels(view, router), authentication["active"] if signs else 0)
+    return family
 
 
 def _states(view: NodeView) -> Metric:
@@ -137,8 +153,11 @@ def _peers(view: NodeView) -> Iterator[Metric]:
     )
     offset_s = time.time() - time.monotonic()
     for router, state in view.routers():
-        for peer, heard in zip(router["peers"], state.peers, strict=False):
-            values = (*_labels(view, router), peer["node"])
+        heard_from = list(zip((p["node"] for p in router["peers"]), state.peers, strict=False))
+        if router["multicast"]:
+            heard_from.append((UNLISTED, state.unlisted))
+        for peer, heard in heard_from:
+            values = (*_labels(view, router), peer)
             received.add_metric(values, heard.received)
             if heard.last_ns:
                 last.add_metric(values, offset_s + heard.last_ns / 1e9)
@@ -171,6 +190,12 @@ def _engine(engine: EngineState) -> Iterator[Metric]:
         return family
 
     yield by("advertisements_rejected", "Datagrams discarded.", "reason", engine.rejected)
+    yield by(
+        "advertisements_observed",
+        "Accepted advertisements with a peculiarity.",
+        "observation",
+        engine.observed,
+    )
     yield by("announcements_sent", "Gratuitous ARP and NA.", "kind", engine.announcements_sent)
     yield by("fencing", "Addresses taken off outside the protocol.", "reason", engine.fencing)
     for name, text, value in (

@@ -1,6 +1,7 @@
 """``python -m vrrp_speaker.compiler``: JSON on stdin, an engine program on stdout.
 
-Input: ``{"nodeConfig": <object>, "slots": {<router>: <slot>}}``. On failure stdout holds
+Input: ``{"nodeConfig": <object>, "slots": {<router>: <slot>}, "keys": {<ref>: <material>}}``, on
+standard input because command lines are public. On failure stdout holds
 ``{"error": "..."}`` and the exit status is 1.
 """
 
@@ -20,7 +21,9 @@ def main() -> int:
     try:
         request = json.load(sys.stdin)
         config = parse_node_config(request["nodeConfig"])
-        document = compile_program(config, request.get("slots", {}), read_links())
+        document = compile_program(
+            config, request.get("slots", {}), read_links(), request.get("keys", {})
+        )
     except (ValueError, KeyError, FieldError, OSError) as error:
         json.dump({"error": str(error)}, sys.stdout)
         return 1

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vrrp.timers import lease_seconds
+from vrrp_api.election import Authentication
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.compiler.links import (
@@ -13,8 +14,9 @@ from vrrp_speaker.compiler.links import (
     LinkTable,
     PlacementError,
     address_link,
+    group_source,
+    node_address,
     router_link,
-    source_address,
 )
 from vrrp_speaker.compiler.netlink import add_request, delete_request
 from vrrp_speaker.engine.program import FORMAT, checksum
@@ -22,7 +24,10 @@ from vrrp_speaker.shared_state import SLOTS
 
 
 def compile_program(
-    config: NodeConfig, previous_slots: Mapping[str, int], table: LinkTable
+    config: NodeConfig,
+    previous_slots: Mapping[str, int],
+    table: LinkTable,
+    keys: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return the program document for one node, checksum included.
 
@@ -33,6 +38,7 @@ def compile_program(
         config: what the operator asks for.
         previous_slots: router name to slot of the program that runs; names that stay keep theirs.
         table: links and addresses of the node now.
+        keys: by ref, what the agent's key folder holds (``agent.keys``).
     """
     slots = assign_slots([router.name for router in config.virtual_routers], previous_slots)
     document: dict[str, Any] = {
@@ -40,7 +46,8 @@ def compile_program(
         "node": config.node,
         "generation": config.generation,
         "routers": [
-            _router(router, slots[router.name], config, table) for router in config.virtual_routers
+            _router(router, slots[router.name], config, table, keys)
+            for router in config.virtual_routers
         ],
     }
     document["checksum"] = checksum(document)
@@ -63,36 +70,26 @@ def assign_slots(names: list[str], previous: Mapping[str, int]) -> dict[str, int
 
 
 def _router(
-    router: VirtualRouterConfig, slot: int, config: NodeConfig, table: LinkTable
+    router: VirtualRouterConfig,
+    slot: int,
+    config: NodeConfig,
+    table: LinkTable,
+    keys: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    compiled: dict[str, Any] = {
-        "name": router.name,
-        "slot": slot,
-        "virtualIPGeneration": router.virtual_ip_generation,
-        "vrid": router.virtual_router_id,
-        "interface": router.interface or "",
-        "ifindex": 0,
-        "source": "",
-        "basePriority": router.base_priority,
-        "advertisementIntervalNs": router.advertisement_interval_ns,
-        "preempt": router.preempt,
-        "peers": [
-            {"node": peer.node, "address": peer.address, "priority": peer.priority}
-            for peer in router.peers
-        ],
-        "checks": [{"name": check.name, "weight": check.weight} for check in router.health_checks],
-        "addresses": [],
-        "announcements": [],
-        "faults": [],
-    }
+    compiled = _unplaced(router, slot)
     try:
-        source = source_address(config)
-        link = router_link(router, source, table)
+        link, source = _place(router, config, table)
         placed = [(address, address_link(address, link, table)) for address in router.addresses]
+        compiled["authentication"] = authentication(router.election.authentication, keys)
     except PlacementError as error:
         compiled["faults"] = [str(error)]
         return compiled
-    lease_s = lease_seconds(router.base_priority, router.advertisement_interval_ns)
+    lease_s = lease_seconds(
+        router.election.version,
+        router.base_priority,
+        router.election.advertisement_interval_ns,
+        router.election.down_advertisements,
+    )
     compiled["source"] = source
     compiled["interface"], compiled["ifindex"] = link.name, link.index
     compiled["addresses"] = [_address(address, on, lease_s) for address, on in placed]
@@ -100,6 +97,81 @@ def _router(
         frame for address, on in placed for frame in _announcements(address, on)
     ]
     return compiled
+
+
+def _unplaced(router: VirtualRouterConfig, slot: int) -> dict[str, Any]:
+    """Return what does not depend on the node's links and keys."""
+    election, transport = router.election, router.election.transport
+    return {
+        "name": router.name,
+        "slot": slot,
+        "virtualIPGeneration": router.virtual_ip_generation,
+        "vrid": router.virtual_router_id,
+        "version": election.version,
+        "family": router.family,
+        "interface": router.interface or "",
+        "ifindex": 0,
+        "source": "",
+        "basePriority": router.base_priority,
+        "advertisementIntervalNs": election.advertisement_interval_ns,
+        "downAdvertisements": election.down_advertisements,
+        "preempt": election.preemption.preempt,
+        "preemptDelayNs": election.preemption.delay_ns,
+        "multicast": transport.multicast,
+        "ttlSend": transport.ttl_send,
+        "ttlMinimum": transport.ttl_accept_minimum,
+        "checksum": transport.checksum,
+        "authentication": {"type": "None"},
+        "peers": [
+            *({"node": p.node, "address": p.address, "external": False} for p in router.peers),
+            *({"node": p, "address": p, "external": True} for p in transport.external_peers),
+        ],
+        "checks": [{"name": check.name, "weight": check.weight} for check in router.health_checks],
+        "addresses": [],
+        "announcements": [],
+        "faults": [],
+    }
+
+
+def _place(router: VirtualRouterConfig, config: NodeConfig, table: LinkTable) -> tuple[Link, str]:
+    """Return the interface and the source of the router's advertisements."""
+    family = router.family
+    if not router.election.transport.multicast:
+        source = node_address(config, family)
+        return router_link(router, source, table), source
+    node = next((a for a in config.addresses if (":" in a) == (family == 6)), None)
+    link = router_link(router, node, table)
+    return link, group_source(link, config, family)
+
+
+def authentication(
+    wanted: Authentication | None, keys: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the authentication with its secrets.
+
+    Raises:
+        PlacementError: a key is missing or wrong. Running plain instead would be silent.
+    """
+    if wanted is None or wanted.key_ref is None:
+        return {"type": "None"}
+    material = keys.get(wanted.key_ref)
+    part = "password" if wanted.type == "Simple" else "keys"
+    if material is None or (not material.get(part) and "error" not in material):
+        missing = f"{wanted.key_ref}.pass" if wanted.type == "Simple" else wanted.key_ref
+        raise PlacementError(f"AuthenticationKeyMissing: {missing}")
+    if "error" in material:
+        raise PlacementError(f"AuthenticationKeyInvalid: {material['error']}")
+    named = {"type": wanted.type, "keyRef": wanted.key_ref}
+    if wanted.type == "Simple":
+        return {**named, "password": material["password"]}
+    return {
+        **named,
+        "mode": wanted.mode,
+        "active": material["active"],
+        "keys": [
+            {"id": int(key_id), "secret": secret} for key_id, secret in material["keys"].items()
+        ],
+    }
 
 
 def _address(address: VipAddress, link: Link, lease_s: int) -> dict[str, Any]:

@@ -6,8 +6,9 @@ shared state and the kernel.
 
 from __future__ import annotations
 
-from time import monotonic_ns
+from time import monotonic_ns, time_ns
 
+from vrrp.authentication import SequenceClock
 from vrrp.constants import PRIORITY_RELEASE, State
 from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.netlink import (
@@ -17,7 +18,7 @@ from vrrp_speaker.engine.netlink import (
     delete_address_request,
 )
 from vrrp_speaker.engine.program import ProgramError, load_program
-from vrrp_speaker.engine.routers import new_router
+from vrrp_speaker.engine.routers import new_router, route
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 
@@ -45,6 +46,7 @@ def _release(shared: SharedState, program_path: str) -> None:
     except ProgramError:
         return  # nobody to tell by name; the addresses go all the same
     transport = Transport()
+    clock = SequenceClock(shared.get(shm.H_CLOCK_OFFSET))
     try:
         for router_program in program.routers:
             offset = shm.slot_offset(router_program.slot)
@@ -53,8 +55,8 @@ def _release(shared: SharedState, program_path: str) -> None:
             router = new_router(
                 router_program, input_faults=False, priority=router_program.base_priority
             )
-            message = router.message(PRIORITY_RELEASE)
-            transport.send(message, router_program.source, router.destinations)
+            copies = router.encoder.encode(PRIORITY_RELEASE, clock, monotonic_ns(), time_ns())
+            transport.send(route(router_program), copies)
             shared.set(offset + shm.S_STATE, shm.STATES.index(State.INITIALIZE))
             shared.set(offset + shm.S_SINCE, monotonic_ns())
             shared.set(offset + shm.S_ADDRESS_PRESENT, 0)

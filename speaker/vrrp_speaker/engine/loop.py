@@ -10,11 +10,10 @@ from __future__ import annotations
 import heapq
 import select
 from collections.abc import Callable
-from time import monotonic_ns
+from time import monotonic_ns, time_ns
 
 from vrrp.constants import RejectReason, State
 from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Shutdown
-from vrrp.validation import Accepted, validate_datagram
 from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
@@ -75,7 +74,7 @@ class Loop:
             parent: a descriptor that reads end-of-file when the supervisor died.
         """
         for descriptor in (
-            self._transport.fileno(),
+            *self._transport.filenos(),
             self._news.fileno(),
             self._agent.listener.fileno(),
             wakeup,
@@ -146,7 +145,7 @@ class Loop:
 
     def handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
         """Give one event to a router, do what it asks, and queue its next deadline."""
-        self._executor.perform(router, router.machine.handle(event, now_ns), now_ns)
+        self._executor.handle(router, event, now_ns)
         if router.install_retry_ns:
             self._table.refresh_faults(router, now_ns)
         self.schedule(router)
@@ -154,8 +153,9 @@ class Loop:
     # What came in ----------------------------------------------------------------------
 
     def _take_in(self, ready: set[int]) -> None:
-        if self._transport.fileno() in ready:
-            self._receive_advertisements()
+        for descriptor in self._transport.filenos():
+            if descriptor in ready:
+                self._receive_advertisements(descriptor)
         if self._news.fileno() in ready:
             self._receive_news()
         if self._agent.listener.fileno() in ready:
@@ -173,26 +173,21 @@ class Loop:
         for router in self._table.take_changed():
             self.schedule(router)
 
-    def _receive_advertisements(self) -> None:
+    def _receive_advertisements(self, descriptor: int) -> None:
         for _ in range(_BATCH):
-            datagram = self._transport.receive()
+            datagram = self._transport.receive(descriptor)
             if datagram is None:
                 return
             now_ns = monotonic_ns()
-            result = validate_datagram(datagram, self._table.elections, self._table.peers)
+            result = self._table.elections.validate(datagram, time_ns())
             if isinstance(result, RejectReason):
                 self._shared.add(_REJECTIONS[result])
-            else:
-                self._heard(result, now_ns)
-
-    def _heard(self, accepted: Accepted, now_ns: int) -> None:
-        advertisement = accepted.advertisement
-        router = self._table.by_vrid[advertisement.vrid]
-        self._table.count_heard(router, accepted, now_ns)
-        event = AdvertisementReceived(
-            accepted.source, advertisement.priority, advertisement.max_advertise_interval_cs
-        )
-        self.handle(router, event, now_ns)
+                continue
+            advertisement = result.advertisement
+            event = AdvertisementReceived(
+                result.source, advertisement.priority, advertisement.interval_cs
+            )
+            self.handle(self._table.heard(result, now_ns), event, now_ns)
 
     def _receive_news(self) -> None:
         concerns_programs = False
@@ -230,6 +225,6 @@ class Loop:
     def _shut_down(self, now_ns: int) -> None:
         """Release everything: priority 0 to the peers, addresses off."""
         for router in self._table.routers.values():
-            self._executor.perform(router, router.machine.handle(Shutdown(), now_ns), now_ns)
+            self._executor.handle(router, Shutdown(), now_ns)
             assert router.machine.state is State.INITIALIZE
         self._epoll.close()

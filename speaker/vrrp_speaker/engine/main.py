@@ -30,6 +30,7 @@ from vrrp_speaker.engine.netlink import (
 )
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.program import EngineProgram, ProgramError, load_program
+from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.router_table import RouterTable
 from vrrp_speaker.engine.routers import Executor
 from vrrp_speaker.engine.transport import Transport
@@ -59,11 +60,17 @@ class Engine:
         self._network = NodeNetwork()
         self._agent = AgentLink(files.listener)
         self._announcer = Announcer(self._shared)
+        self._recorder = Recorder(self._agent)
         transport, news = Transport(), NewsSocket()
         self._executor = Executor(
-            self._shared, transport, self._requests, self._announcer, self._report
+            shared=self._shared,
+            transport=transport,
+            requests=self._requests,
+            announcer=self._announcer,
+            recorder=self._recorder,
+            on_transition=self._report,
         )
-        self._table = RouterTable(self._shared, self._executor, self._network)
+        self._table = RouterTable(self._shared, self._executor, self._network, transport)
         self._loop = Loop(
             shared=self._shared,
             transport=transport,
@@ -133,6 +140,9 @@ class Engine:
                 self._load(now_ns)
             case "inputs":
                 self._apply_inputs(message.get("routers"), now_ns)
+            case "record":
+                routers = self._table.routers.items()
+                self._recorder.start((name, router.machine) for name, router in routers)
             case other:
                 self._agent.send({"type": "refused", "error": f"type: {other!r} is unknown"})
 

@@ -24,6 +24,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 _F_REQUEST, _F_ACK, _F_DUMP = 0x1, 0x4, 0x300
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_PROTO = 1, 2, 11
+_IFA_F_TENTATIVE = 0x40
 _IFLA_IFNAME = 3
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _BUFFER = 1 << 16
@@ -179,7 +180,9 @@ def _link_news(kind: int, body: bytes) -> LinkNews:
 
 
 def _address_news(kind: int, body: bytes) -> AddressNews | None:
-    _, prefix_length, _, _, ifindex = _IFADDR.unpack_from(body)
+    _, prefix_length, flags, _, ifindex = _IFADDR.unpack_from(body)
+    if kind == RTM_NEWADDR and flags & _IFA_F_TENTATIVE:
+        return None  # not usable before duplicate address detection ends, which is news again
     attributes = _attributes(body[_IFADDR.size :])
     # IFA_LOCAL is the address itself on IPv4 (IFA_ADDRESS may be a point-to-point peer).
     address = attributes.get(_IFA_LOCAL) or attributes.get(_IFA_ADDRESS)

@@ -11,12 +11,35 @@ import socket
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from vrrp.constants import MAX_INTERVAL_CENTISECONDS, NS_PER_CENTISECOND, PRIORITY_MAXIMUM
+from vrrp.authentication import (
+    KEY_LENGTHS,
+    PASSWORD_LENGTH,
+    Authentication,
+    HmacKeys,
+    Mode,
+    SimplePassword,
+)
+from vrrp.constants import (
+    MAX_INTERVAL_CENTISECONDS,
+    MAX_INTERVAL_SECONDS_V2,
+    NS_PER_CENTISECOND,
+    NS_PER_SECOND,
+    PRIORITY_MAXIMUM,
+    TTL,
+    VERSION_2,
+    VERSION_3,
+    Family,
+)
 from vrrp_speaker.shared_state import KINDS, MAX_PEERS, SLOTS, AnnouncementKind
 
-FORMAT = 1
+FORMAT = 2
+CHECKSUMS = ("Auto", "MessageOnly", "PseudoHeader")
+ADDRESS_FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
+_MAX_DOWN_ADVERTISEMENTS = 100
+_Choice = TypeVar("_Choice", str, int)
+_MAX_PREEMPT_DELAY_NS = 1000 * NS_PER_SECOND
 
 
 class ProgramError(Exception):
@@ -25,10 +48,11 @@ class ProgramError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Another node of the same election; ``address`` is packed."""
+    """Another router of the same election; ``address`` is packed, ``external`` not of ours."""
 
     node: str
     address: bytes
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +82,30 @@ class RouterProgram:
     name: str
     slot: int
     vrid: int
+    version: int
+    family: Family
     ifindex: int
     source: bytes
     base_priority: int
     adver_interval_ns: int
+    down_advertisements: int
     preempt: bool
+    preempt_delay_ns: int
+    multicast: bool
+    ttl_send: int
+    ttl_minimum: int
+    checksum: str
+    authentication: Authentication
     peers: tuple[Peer, ...]
     addresses: tuple[AddressProgram, ...]
     announcements: tuple[Announcement, ...]
     faults: tuple[str, ...]
     has_checks: bool
+
+    @property
+    def identity(self) -> tuple[int, int, Family]:
+        """What a running router keeps for life; where it differs, another router begins."""
+        return self.vrid, self.version, self.family
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +197,30 @@ class _Fields:
         try:
             return bytes.fromhex(self.text(key))
         except ValueError as error:
-            raise self.fail(key, "hexadecimal bytes") from error
+            raise self.hidden(key, "hexadecimal bytes") from error
 
-    def address(self, key: str, family: int = socket.AF_INET) -> bytes:
+    def address(self, key: str, family: Family) -> bytes:
         """Return a packed address of the family."""
         try:
-            return socket.inet_pton(family, self.text(key))
+            return socket.inet_pton(ADDRESS_FAMILIES[family], self.text(key))
         except OSError as error:
             raise self.fail(key, "an IP address") from error
+
+    def choice(self, key: str, choices: tuple[_Choice, ...]) -> _Choice:
+        """Return one of the choices."""
+        value = self.raw.get(key)
+        for choice in choices:
+            if value == choice and not isinstance(value, bool):
+                return choice
+        raise self.fail(key, ", ".join(map(str, choices)))
+
+    def hidden(self, key: str, accepted: str) -> ProgramError:
+        """Return the error for a secret, whose value nobody is to read in a log."""
+        return ProgramError(f"{self.path}.{key}: a secret (accepted: {accepted})")
+
+    def item(self, key: str) -> _Fields:
+        """Return one nested object."""
+        return _Fields(self.raw.get(key), f"{self.path}.{key}")
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Return a list of strings."""
@@ -188,25 +242,32 @@ def _router(fields: _Fields) -> RouterProgram:
     # A router the compiler could not place on an interface or a source is held in Fault; the
     # placeholders are never used.
     placed = not faults
-    interval_ns = fields.integer(
-        "advertisementIntervalNs",
-        NS_PER_CENTISECOND,
-        MAX_INTERVAL_CENTISECONDS * NS_PER_CENTISECOND,
+    version = fields.integer("version", VERSION_2, VERSION_3)
+    family = Family(fields.choice("family", (4, 6)))
+    peers = tuple(
+        Peer(p.text("node"), p.address("address", family), p.boolean("external"))
+        for p in fields.items("peers")
     )
-    if interval_ns % NS_PER_CENTISECOND:
-        raise fields.fail("advertisementIntervalNs", "a multiple of 10000000")
-    peers = tuple(Peer(p.text("node"), p.address("address")) for p in fields.items("peers"))
     if len(peers) > MAX_PEERS:
         raise ProgramError(f"{fields.path}.peers: {len(peers)} (accepted: up to {MAX_PEERS})")
     return RouterProgram(
         name=fields.text("name"),
         slot=fields.integer("slot", 0, SLOTS - 1),
         vrid=fields.integer("vrid", 1, 255),
+        version=version,
+        family=family,
         ifindex=fields.integer("ifindex", 1, 2**31 - 1) if placed else 0,
-        source=fields.address("source") if placed else bytes(4),
+        source=fields.address("source", family) if placed else bytes(family.address_length),
         base_priority=fields.integer("basePriority", 1, PRIORITY_MAXIMUM),
-        adver_interval_ns=interval_ns,
+        adver_interval_ns=_interval(fields, version),
+        down_advertisements=fields.integer("downAdvertisements", 1, _MAX_DOWN_ADVERTISEMENTS),
         preempt=fields.boolean("preempt"),
+        preempt_delay_ns=fields.integer("preemptDelayNs", 0, _MAX_PREEMPT_DELAY_NS),
+        multicast=fields.boolean("multicast"),
+        ttl_send=fields.integer("ttlSend", 1, TTL),
+        ttl_minimum=fields.integer("ttlMinimum", 1, TTL),
+        checksum=fields.choice("checksum", CHECKSUMS),
+        authentication=_authentication(fields.item("authentication")) if placed else None,
         peers=peers,
         addresses=tuple(_address(item) for item in fields.items("addresses")),
         announcements=tuple(_announcement(item) for item in fields.items("announcements")),
@@ -215,10 +276,41 @@ def _router(fields: _Fields) -> RouterProgram:
     )
 
 
+def _interval(fields: _Fields, version: int) -> int:
+    key = "advertisementIntervalNs"
+    step_ns, most = NS_PER_CENTISECOND, MAX_INTERVAL_CENTISECONDS
+    if version == VERSION_2:
+        step_ns, most = NS_PER_SECOND, MAX_INTERVAL_SECONDS_V2
+    interval_ns = fields.integer(key, step_ns, most * step_ns)
+    if interval_ns % step_ns:
+        raise fields.fail(key, f"a multiple of {step_ns}")
+    return interval_ns
+
+
+def _authentication(fields: _Fields) -> Authentication:
+    kind = fields.choice("type", ("None", "Simple", "HMAC"))
+    if kind == "None":
+        return None
+    if kind == "Simple":
+        password = fields.hexadecimal("password")
+        if len(password) > PASSWORD_LENGTH:
+            raise fields.hidden("password", f"1 to {PASSWORD_LENGTH} bytes")
+        return SimplePassword(password)
+    keys: dict[int, bytes] = {}
+    for item in fields.items("keys"):
+        secret = item.hexadecimal("secret")
+        if len(secret) not in KEY_LENGTHS:
+            raise item.hidden("secret", f"{KEY_LENGTHS[0]} to {KEY_LENGTHS[-1]} bytes")
+        keys[item.integer("id", 1, 255)] = secret
+    active = fields.integer("active", 1, 255)
+    if active not in keys:
+        raise fields.fail("active", "the id of one of the keys")
+    return HmacKeys(keys, active, Mode(fields.choice("mode", tuple(Mode))))
+
+
 def _address(fields: _Fields) -> AddressProgram:
-    family = socket.AF_INET6 if fields.integer("family", 4, 6) == 6 else socket.AF_INET
     return AddressProgram(
-        address=fields.address("address", family),
+        address=fields.address("address", Family(fields.choice("family", (4, 6)))),
         prefix_length=fields.integer("prefixLength", 0, 128),
         ifindex=fields.integer("ifindex", 1, 2**31 - 1),
         add=fields.hexadecimal("add"),
@@ -239,7 +331,7 @@ def _refuse_doubles(routers: tuple[RouterProgram, ...]) -> None:
     rules: tuple[tuple[str, Callable[[RouterProgram], object]], ...] = (
         ("name", lambda router: router.name),
         ("slot", lambda router: router.slot),
-        ("vrid", lambda router: router.vrid),
+        ("vrid", lambda router: (router.family, router.vrid)),
     )
     for field, key in rules:
         seen: set[object] = set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from vrrp.constants import DOWN_ADVERTISEMENTS, State, TransitionReason
+from vrrp.constants import NS_PER_CENTISECOND, Family, State, TransitionReason
 from vrrp.events import (
     ConfigurationChanged,
     Event,
@@ -19,8 +19,9 @@ from vrrp.events import (
     Shutdown,
     Startup,
 )
-from vrrp.validation import Accepted, Election
+from vrrp.validation import Accepted, Election, Elections, observe
 from vrrp_speaker import shared_state as shm
+from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
 from vrrp_speaker.engine.netlink import AddressNews
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterProgram
@@ -29,24 +30,32 @@ from vrrp_speaker.engine.routers import (
     Executor,
     RunningRouter,
     new_router,
-    peer_destinations,
 )
+from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import EngineFault, SharedState
+
+_OBSERVATIONS = {o: shm.H_OBSERVED + 8 * i for i, o in enumerate(shm.OBSERVATIONS)}
 
 
 class RouterTable:
     """Owns the running routers; the loop asks it, the agent's messages change it."""
 
-    def __init__(self, shared: SharedState, executor: Executor, network: NodeNetwork) -> None:
+    def __init__(
+        self,
+        shared: SharedState,
+        executor: Executor,
+        network: NodeNetwork,
+        transport: Transport,
+    ) -> None:
         self._shared = shared
+        self._transport = transport
         self._executor = executor
         self._network = network
         self._changed: set[str] = set()
         self.routers: dict[str, RunningRouter] = {}
-        self.by_vrid: dict[int, RunningRouter] = {}
-        self.elections: dict[int, Election] = {}
-        self.peers: frozenset[bytes] = frozenset()
-        self._peer_index: dict[tuple[int, bytes], int] = {}
+        self.elections = Elections()
+        self._by_id: dict[tuple[Family, int], RunningRouter] = {}
+        self._peer_offsets: dict[tuple[Family, int, bytes], int] = {}
 
     def take_changed(self) -> list[RunningRouter]:
         """Return the routers whose deadline may have moved since the last call."""
@@ -59,8 +68,8 @@ class RouterTable:
     def load(self, program: EngineProgram, now_ns: int) -> None:
         """Make the table equal the program; what is removed goes before what is added."""
         wanted = {router.name: router for router in program.routers}
-        for name in list(self.routers):
-            if name not in wanted or wanted[name].vrid != self.routers[name].program.vrid:
+        for name, router in list(self.routers.items()):
+            if name not in wanted or wanted[name].identity != router.program.identity:
                 self._remove(name, now_ns)
         moved = [
             (self.routers[name], after)
@@ -80,21 +89,22 @@ class RouterTable:
         self._shared.set(shm.H_LOADED, 1)
 
     def _index(self) -> None:
-        """Rebuild what the receive path looks things up in."""
-        routers = self.routers.values()
-        self.by_vrid = {router.program.vrid: router for router in routers}
-        self.elections = {
-            vrid: Election(
-                router.program.source, frozenset(peer.address for peer in router.program.peers)
+        """Rebuild what the receive path looks things up in, and join the groups it needs."""
+        routers = list(self.routers.values())
+        self._by_id = {(r.program.family, r.program.vrid): r for r in routers}
+        self.elections = Elections(_election(router) for router in routers)
+        self._peer_offsets = {
+            (router.program.family, router.program.vrid, peer.address): shm.peer_offset(
+                router.program.slot, index
             )
-            for vrid, router in self.by_vrid.items()
-        }
-        self.peers = frozenset().union(*(e.peers for e in self.elections.values()))
-        self._peer_index = {
-            (router.program.vrid, peer.address): index
             for router in routers
             for index, peer in enumerate(router.program.peers)
         }
+        self._transport.join_groups(
+            (router.program.family, router.program.ifindex)
+            for router in routers
+            if router.program.multicast and router.program.ifindex
+        )
 
     def _remove(self, name: str, now_ns: int) -> None:
         router = self.routers.pop(name)
@@ -115,6 +125,8 @@ class RouterTable:
         input_faults = program.has_checks and not resume
         router = new_router(program, input_faults=input_faults, priority=priority)
         self.routers[program.name] = router
+        self._recall_marks(router)
+        self._executor.begin(router)
         self._write_identity(router)
         if not resume:
             shared.set(offset + shm.S_STATE, shm.STATES.index(State.INITIALIZE))
@@ -126,7 +138,7 @@ class RouterTable:
     def left_active(self, program: RouterProgram, now_ns: int) -> bool:
         """Return whether an engine before us was Active so lately that nobody took over.
 
-        The best Backup waits three of our intervals from our last advertisement.
+        The best Backup waits so many of our intervals from our last advertisement.
         """
         offset = shm.slot_offset(program.slot)
         if self._shared.get(offset + shm.S_NAME_HASH) != shm.name_hash(program.name):
@@ -134,16 +146,29 @@ class RouterTable:
         if self._shared.get(offset + shm.S_STATE) != shm.STATES.index(State.ACTIVE):
             return False
         silent_ns = now_ns - self._shared.get(offset + shm.S_LAST_SENT)
-        return 0 <= silent_ns < DOWN_ADVERTISEMENTS * program.adver_interval_ns
+        return 0 <= silent_ns < program.down_advertisements * program.adver_interval_ns
+
+    def _recall_marks(self, router: RunningRouter) -> None:
+        """Take over what a predecessor heard, so that nothing can be played back to its heir."""
+        for index, peer in enumerate(router.program.peers):
+            mark = self._shared.get(shm.peer_offset(router.program.slot, index) + shm.PEER_MARK)
+            if mark:
+                router.marks.remember(peer.address, mark)
 
     def _change(self, router: RunningRouter, after: RouterProgram, now_ns: int) -> None:
         before = router.program
         if before.slot != after.slot:
             self._shared.clear_slot(before.slot)
         router.program = after
-        router.destinations = peer_destinations(after)
+        router.encoder = Encoder(after)
         self._forget_moved_peers(before, after)
-        changed = ConfigurationChanged(after.adver_interval_ns, after.preempt, after.source)
+        changed = ConfigurationChanged(
+            adver_interval_ns=after.adver_interval_ns,
+            down_advertisements=after.down_advertisements,
+            preempt_mode=after.preempt,
+            preempt_delay_ns=after.preempt_delay_ns,
+            source=after.source,
+        )
         self._perform(router, changed, now_ns)
         if before.base_priority != after.base_priority:
             self._perform(router, PriorityChanged(after.base_priority), now_ns)
@@ -168,18 +193,17 @@ class RouterTable:
         self._executor.unbind(router, gone)
 
     def _forget_moved_peers(self, before: RouterProgram, after: RouterProgram) -> None:
-        """Zero the counters of positions that now belong to another peer."""
-        start = shm.slot_offset(after.slot) + shm.S_PEERS
-        old = [peer.address for peer in before.peers]
-        new = [peer.address for peer in after.peers]
-        counts = {
-            address: (self._shared.get(start + 16 * i), self._shared.get(start + 16 * i + 8))
-            for i, address in enumerate(old)
+        """Move each peer's counters to its new place; places that are left or new become zero."""
+        slot, fields = after.slot, range(0, shm.PEER_SIZE, 8)
+        known = {
+            peer.address: [self._shared.get(shm.peer_offset(slot, i) + field) for field in fields]
+            for i, peer in enumerate(before.peers)
         }
-        for i in range(max(len(old), len(new))):
-            received, last_ns = counts.get(new[i], (0, 0)) if i < len(new) else (0, 0)
-            self._shared.set(start + 16 * i, received)
-            self._shared.set(start + 16 * i + 8, last_ns)
+        nothing = [0 for _ in fields]
+        for i in range(max(len(before.peers), len(after.peers))):
+            counts = known.get(after.peers[i].address, nothing) if i < len(after.peers) else nothing
+            for field, value in zip(fields, counts, strict=True):
+                self._shared.set(shm.peer_offset(slot, i) + field, value)
 
     def _write_identity(self, router: RunningRouter) -> None:
         offset, program = router.offset, router.program
@@ -265,23 +289,54 @@ class RouterTable:
         self._executor.announce(router, now_ns)
         self._shared.add(router.offset + shm.S_RESTORED)
 
-    # Counting --------------------------------------------------------------------------
+    # Hearing ---------------------------------------------------------------------------
 
-    def count_heard(self, router: RunningRouter, accepted: Accepted, now_ns: int) -> None:
-        """Count an accepted advertisement, and the time two nodes were Active."""
-        index = self._peer_index[router.program.vrid, accepted.source]
-        start = router.offset + shm.S_PEERS + 16 * index
+    def heard(self, accepted: Accepted, now_ns: int) -> RunningRouter:
+        """Take note of an accepted advertisement: counters, marks, checksum form; return whose."""
+        vrid, source = accepted.advertisement.vrid, accepted.source
+        router = self._by_id[accepted.family, vrid]
+        listed = self._peer_offsets.get((accepted.family, vrid, source))
+        start = router.offset + shm.S_UNLISTED if listed is None else listed
+        self._count_dual_active(router, accepted, start, now_ns)
+        self._shared.add(start + shm.PEER_RECEIVED)
+        self._shared.set(start + shm.PEER_LAST, now_ns)
+        if listed is not None and accepted.sequence is not None:
+            self._shared.set(listed + shm.PEER_MARK, accepted.sequence)
+        election = self.elections.by_id[accepted.family, vrid]
+        for observation in observe(accepted, election, router.machine.parameters.priority):
+            self._shared.add(_OBSERVATIONS[observation])
+        router.encoder.heard(source, accepted.checksum_form)
+        return router
+
+    def _count_dual_active(
+        self, router: RunningRouter, accepted: Accepted, start: int, now_ns: int
+    ) -> None:
         if router.machine.state is State.ACTIVE and accepted.advertisement.priority:
-            silent_ns = now_ns - self._shared.get(start + 8)
+            silent_ns = now_ns - self._shared.get(start + shm.PEER_LAST)
             both_ns = min(silent_ns, router.program.adver_interval_ns)
             self._shared.add(router.offset + shm.S_DUAL_ACTIVE, both_ns)
-        self._shared.add(start)
-        self._shared.set(start + 8, now_ns)
 
     def _perform(self, router: RunningRouter, event: Event, now_ns: int) -> None:
-        self._executor.perform(router, router.machine.handle(event, now_ns), now_ns)
+        self._executor.handle(router, event, now_ns)
         self._changed.add(router.program.name)
 
 
 def _identity(address: AddressProgram) -> tuple[int, bytes, int]:
     return address.ifindex, address.address, address.prefix_length
+
+
+def _election(router: RunningRouter) -> Election:
+    program = router.program
+    return Election(
+        version=program.version,
+        family=program.family,
+        vrid=program.vrid,
+        source=program.source,
+        peers=frozenset(peer.address for peer in program.peers),
+        interval_cs=program.adver_interval_ns // NS_PER_CENTISECOND,
+        addresses=frozenset(advertised_addresses(program)),
+        group_ifindex=program.ifindex if program.multicast else 0,
+        ttl_minimum=program.ttl_minimum,
+        authentication=program.authentication,
+        marks=router.marks,
+    )

@@ -6,8 +6,8 @@ advertisements, addresses and announcements, and writes the shared state.
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass, field
+from time import time_ns
 from typing import Protocol, assert_never
 
 from vrrp.actions import (
@@ -17,15 +17,19 @@ from vrrp.actions import (
     StateChanged,
     UnbindAddresses,
 )
-from vrrp.constants import NS_PER_CENTISECOND, PRIORITY_RELEASE, State, TransitionReason
-from vrrp.packet import Advertisement, encode_advertisement
+from vrrp.authentication import ReplayMarks, SequenceClock
+from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
+from vrrp.events import Event
+from vrrp.states import Parameters
 from vrrp.timers import lease_seconds
-from vrrp.virtual_router import Actions, Parameters, VirtualRouter
+from vrrp.virtual_router import Actions, VirtualRouter
 from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.announcer import Announcer
+from vrrp_speaker.engine.encoder import Encoder
 from vrrp_speaker.engine.netlink import RequestSocket
 from vrrp_speaker.engine.program import AddressProgram, RouterProgram
-from vrrp_speaker.engine.transport import Transport
+from vrrp_speaker.engine.recorder import Recorder
+from vrrp_speaker.engine.transport import Route, Transport
 from vrrp_speaker.shared_state import EngineFault, FencingReason, SharedState
 
 INSTALL_RETRY_NS = 5_000_000_000
@@ -38,14 +42,14 @@ class RunningRouter:
 
     program: RouterProgram
     machine: VirtualRouter
-    destinations: tuple[str, ...]
+    encoder: Encoder
     input_faults: bool
     """Whether the agent's checks, or their absence so far, hold the router in Fault."""
+    marks: ReplayMarks = field(default_factory=ReplayMarks)
     engine_faults: frozenset[EngineFault] = frozenset()
     renew_at_ns: int = 0
     install_retry_ns: int = 0
     queued_ns: int | None = None
-    messages: dict[int, bytes] = field(default_factory=dict)
 
     @property
     def faulty(self) -> bool:
@@ -57,66 +61,58 @@ class RunningRouter:
         """Where the router's slot of the shared state starts."""
         return shm.slot_offset(self.program.slot)
 
-    def message(self, priority: int) -> bytes:
-        """Return the advertisement with this priority; encoded once, then ready."""
-        message = self.messages.get(priority)
-        if message is None:
-            message = encode_advertisement(
-                Advertisement(
-                    vrid=self.program.vrid,
-                    priority=priority,
-                    max_advertise_interval_cs=self.program.adver_interval_ns // NS_PER_CENTISECOND,
-                    addresses=tuple(
-                        a.address for a in self.program.addresses if len(a.address) == 4
-                    ),
-                )
-            )
-            self.messages[priority] = message
-        return message
-
     def prepare(self) -> None:
         """Encode what a failover needs before it needs it."""
-        self.messages.clear()
-        self.message(self.machine.parameters.priority)
-        self.message(PRIORITY_RELEASE)
+        self.encoder.prepare(self.machine.parameters.priority, PRIORITY_RELEASE)
 
     def lease_ns(self) -> int:
         """Return the valid lifetime the compiler put into the address requests."""
-        seconds = lease_seconds(self.program.base_priority, self.program.adver_interval_ns)
+        program = self.program
+        seconds = lease_seconds(
+            program.version,
+            program.base_priority,
+            program.adver_interval_ns,
+            program.down_advertisements,
+        )
         return seconds * 1_000_000_000
 
     def renewal_ns(self) -> int:
         """Return how long after one renewal the next is due, which goes with an advertisement.
 
-        Whenever this process dies, the lease should outlive the successor's longest wait: four
-        intervals, three and a skew of less than one. The fifth is what the advertisement may be
-        away. Then the address is always somewhere.
+        Whenever this process dies, the lease should outlive the successor's longest wait: the
+        missed advertisements and a skew of less than one interval. One more is what the
+        advertisement may be away. Then the address is always somewhere.
         """
         lease_ns = self.lease_ns()
-        return max(0, min(lease_ns // 3, lease_ns - 5 * self.program.adver_interval_ns))
+        intervals = self.program.down_advertisements + 2
+        return max(0, min(lease_ns // 3, lease_ns - intervals * self.program.adver_interval_ns))
 
 
 def new_router(program: RouterProgram, *, input_faults: bool, priority: int) -> RunningRouter:
     """Return a router in Initialize for a program."""
     parameters = Parameters(
+        version=program.version,
         priority=priority,
         adver_interval_ns=program.adver_interval_ns,
+        down_advertisements=program.down_advertisements,
         preempt_mode=program.preempt,
+        preempt_delay_ns=program.preempt_delay_ns,
         source=program.source,
     )
     router = RunningRouter(
         program=program,
         machine=VirtualRouter(parameters, faulty=bool(program.faults or input_faults)),
-        destinations=peer_destinations(program),
+        encoder=Encoder(program),
         input_faults=input_faults,
     )
     router.prepare()
     return router
 
 
-def peer_destinations(program: RouterProgram) -> tuple[str, ...]:
-    """Return the peers as the socket wants them; no peers means alone, never multicast."""
-    return tuple(socket.inet_ntoa(peer.address) for peer in program.peers)
+def route(program: RouterProgram) -> Route:
+    """Return how the router's advertisements leave."""
+    ifindex = program.ifindex if program.multicast else 0
+    return Route(program.family, program.source, ifindex, program.ttl_send)
 
 
 class TransitionListener(Protocol):
@@ -130,20 +126,32 @@ class Executor:
 
     def __init__(
         self,
+        *,
         shared: SharedState,
         transport: Transport,
         requests: RequestSocket,
         announcer: Announcer,
+        recorder: Recorder,
         on_transition: TransitionListener,
     ) -> None:
         self._shared = shared
+        self._clock = SequenceClock(shared.get(shm.H_CLOCK_OFFSET))
         self._transport = transport
         self._requests = requests
         self._announcer = announcer
+        self._recorder = recorder
         self._on_transition = on_transition
 
-    def perform(self, router: RunningRouter, actions: Actions, now_ns: int) -> None:
-        """Do the actions of one event."""
+    def handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
+        """Give one event to a router's machine and do what it asks for."""
+        self._recorder.event(router.program.name, event, now_ns)
+        self._perform(router, router.machine.handle(event, now_ns), now_ns)
+
+    def begin(self, router: RunningRouter) -> None:
+        """Note a router that events are about to reach."""
+        self._recorder.began(router.program.name, router.machine)
+
+    def _perform(self, router: RunningRouter, actions: Actions, now_ns: int) -> None:
         for action in actions:
             match action:
                 case SendAdvertisement(priority=priority):
@@ -182,13 +190,13 @@ class Executor:
         self._announcer.announce(router.program.name, router.program.announcements, now_ns)
 
     def _send(self, router: RunningRouter, priority: int, now_ns: int) -> None:
-        failures = self._transport.send(
-            router.message(priority), router.program.source, router.destinations
-        )
         shared, offset = self._shared, router.offset
+        copies = router.encoder.encode(priority, self._clock, now_ns, time_ns())
+        shared.set(shm.H_CLOCK_OFFSET, self._clock.offset_ns)
+        failures = self._transport.send(route(router.program), copies)
         if failures:
             shared.add(shm.H_SEND_ERRORS, failures)
-        shared.add(offset + shm.S_SENT, len(router.destinations) - failures)
+        shared.add(offset + shm.S_SENT, len(copies) - failures)
         shared.set(offset + shm.S_LAST_SENT, now_ns)
         # The lease is renewed only here: by a loop that is on time, and while Active.
         if (

@@ -1,4 +1,4 @@
-"""Raw VRRP over IPv4 unicast: one socket for every Virtual Router of the node."""
+"""Raw VRRP over IPv4 and IPv6: one socket a family for every Virtual Router of the node."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import errno
 import socket
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from vrrp.constants import IP_PROTOCOL, TTL
+from vrrp.constants import IP_PROTOCOL, TTL, Family
+from vrrp.validation import Datagram, ipv4_datagram
+from vrrp_speaker.engine.program import ADDRESS_FAMILIES
 
 _DSCP_CS6 = 0xC0
 """Internetwork control, so that switches with queues prefer advertisements."""
 _RECEIVE_BUFFER = 1 << 20
 _MAX_DATAGRAM = 2048
-_PKTINFO = struct.Struct("=I4s4s")
-_IP_PKTINFO = 8  # Linux; named in the socket module from Python 3.13 on
+_ANCILLARY = 128
+_INT = struct.Struct("=i")
+_PKTINFO4 = struct.Struct("=i4s4s")
+_PKTINFO6 = struct.Struct("=16si")
+_MREQN = struct.Struct("=4s4si")
+# Linux; named in the socket module from Python 3.13 on, or not at all.
+_IP_PKTINFO, _IP_MULTICAST_ALL = 8, 49
 
 # Nothing to do about these but try again with the next advertisement: the link is down, the peer
 # does not resolve, the queue is full, a firewall refuses.
@@ -34,6 +42,19 @@ _TRANSIENT = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How one Virtual Router's advertisements leave.
+
+    ``ifindex`` is named for the multicast group only: unicast follows the routing table.
+    """
+
+    family: Family
+    source: bytes
+    ifindex: int
+    ttl: int
+
+
 class Transport:
     """Sends and receives VRRP messages.
 
@@ -42,45 +63,155 @@ class Transport:
     """
 
     def __init__(self) -> None:
-        self._socket = socket.socket(
-            socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, IP_PROTOCOL
-        )
-        self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, TTL)
-        self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_CS6)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 6)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._sockets = {Family.IPV4: _ipv4_socket()}
+        ipv6 = _ipv6_socket()
+        if ipv6 is not None:
+            self._sockets[Family.IPV6] = ipv6
+        self._by_descriptor = {s.fileno(): family for family, s in self._sockets.items()}
+        self._groups: set[tuple[Family, int]] = set()
 
-    def fileno(self) -> int:
-        """Return the descriptor to wait on."""
-        return self._socket.fileno()
+    def filenos(self) -> tuple[int, ...]:
+        """Return the descriptors to wait on."""
+        return tuple(self._by_descriptor)
 
-    def send(self, message: bytes, source: bytes, destinations: Iterable[str]) -> int:
-        """Send one copy to each destination; return how many could not be sent."""
-        # The source is named for each packet: a node may have several addresses, and its VIPs.
-        control = [
-            (socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO.pack(0, source, bytes(4))),
-        ]
+    def join_groups(self, wanted: Iterable[tuple[Family, int]]) -> None:
+        """Take part in the VRRP group of each (family, interface), and in no other.
+
+        An interface that does not exist is tried again at the next call.
+        """
+        wanted = set(wanted)
+        for group in self._groups - wanted:
+            self._change_group(*group, join=False)
+        self._groups = {g for g in wanted if g in self._groups or self._change_group(*g, join=True)}
+
+    def _change_group(self, family: Family, ifindex: int, *, join: bool) -> bool:
+        try:
+            if family is Family.IPV4:
+                option = socket.IP_ADD_MEMBERSHIP if join else socket.IP_DROP_MEMBERSHIP
+                request = _MREQN.pack(family.group, bytes(4), ifindex)
+                self._sockets[family].setsockopt(socket.IPPROTO_IP, option, request)
+            else:
+                option = socket.IPV6_JOIN_GROUP if join else socket.IPV6_LEAVE_GROUP
+                request = _PKTINFO6.pack(family.group, ifindex)
+                self._sockets[family].setsockopt(socket.IPPROTO_IPV6, option, request)
+        except (OSError, KeyError):
+            return False  # the interface is gone, and its membership with it
+        return True
+
+    def send(self, route: Route, copies: Iterable[tuple[str, bytes]]) -> int:
+        """Send each (destination, message); return how many could not be sent."""
+        out = self._sockets.get(route.family)
+        control = _control(route)
         failures = 0
-        for destination in destinations:
+        for destination, message in copies:
+            address: tuple[str, int] | tuple[str, int, int, int] = (destination, 0)
+            if route.family is Family.IPV6:
+                address = (destination, 0, 0, route.ifindex)
             try:
-                self._socket.sendmsg([message], control, socket.MSG_DONTWAIT, (destination, 0))
+                if out is None:
+                    raise OSError(errno.ENETUNREACH, "no IPv6 here")
+                out.sendmsg([message], control, socket.MSG_DONTWAIT, address)
             except OSError as error:
                 if error.errno not in _TRANSIENT:
                     raise
                 failures += 1
         return failures
 
-    def receive(self) -> bytes | None:
-        """Return one datagram, IPv4 header included, or None when there is none left."""
+    def receive(self, descriptor: int) -> Datagram | None:
+        """Return one datagram, or None when there is none left.
+
+        One that is too short to be IP is passed over by the kernel already.
+        """
+        family = self._by_descriptor[descriptor]
         try:
-            return self._socket.recv(_MAX_DATAGRAM)
+            data, ancillary, _, sender = self._sockets[family].recvmsg(_MAX_DATAGRAM, _ANCILLARY)
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
             if error.errno in _TRANSIENT:
                 return None
             raise
+        if family is Family.IPV6:
+            return _ipv6_datagram(data, ancillary, sender[0])
+        ifindex = 0
+        for level, kind, value in ancillary:
+            if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+                ifindex = _PKTINFO4.unpack_from(value)[0]
+        return ipv4_datagram(data, ifindex)
 
     def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
+        """Close the sockets."""
+        for open_socket in self._sockets.values():
+            open_socket.close()
+
+
+def _raw_socket(family: Family) -> socket.socket:
+    raw = socket.socket(
+        ADDRESS_FAMILIES[family], socket.SOCK_RAW | socket.SOCK_NONBLOCK, IP_PROTOCOL
+    )
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 6)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    return raw
+
+
+def _ipv4_socket() -> socket.socket:
+    raw = _raw_socket(Family.IPV4)
+    for option, value in (
+        (socket.IP_TTL, TTL),
+        (socket.IP_MULTICAST_TTL, TTL),
+        (socket.IP_MULTICAST_LOOP, 0),
+        (_IP_MULTICAST_ALL, 0),
+        (socket.IP_TOS, _DSCP_CS6),
+        (_IP_PKTINFO, 1),
+    ):
+        raw.setsockopt(socket.IPPROTO_IP, option, value)
+    return raw
+
+
+def _ipv6_socket() -> socket.socket | None:
+    """Return the socket, or None where the kernel has no IPv6."""
+    try:
+        raw = _raw_socket(Family.IPV6)
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:
+            return None
+        raise
+    for option, value in (
+        (socket.IPV6_UNICAST_HOPS, TTL),
+        (socket.IPV6_MULTICAST_HOPS, TTL),
+        (socket.IPV6_MULTICAST_LOOP, 0),
+        (socket.IPV6_TCLASS, _DSCP_CS6),
+        (socket.IPV6_RECVPKTINFO, 1),
+        (socket.IPV6_RECVHOPLIMIT, 1),
+    ):
+        raw.setsockopt(socket.IPPROTO_IPV6, option, value)
+    return raw
+
+
+def _control(route: Route) -> list[tuple[int, int, bytes]]:
+    """Return the source, named for each packet: a node may have several addresses, and its VIPs."""
+    if route.family is Family.IPV4:
+        info = _PKTINFO4.pack(route.ifindex, route.source, bytes(4))
+        control = [(socket.IPPROTO_IP, _IP_PKTINFO, info)]
+        if route.ttl != TTL:
+            control.append((socket.IPPROTO_IP, socket.IP_TTL, _INT.pack(route.ttl)))
+        return control
+    info = _PKTINFO6.pack(route.source, route.ifindex)
+    control = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, info)]
+    if route.ttl != TTL:
+        control.append((socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT, _INT.pack(route.ttl)))
+    return control
+
+
+def _ipv6_datagram(
+    data: bytes, ancillary: list[tuple[int, int, bytes]], sender: str
+) -> Datagram | None:
+    """Return what a raw IPv6 socket delivered; addresses and hop limit come beside the message."""
+    destination, ifindex, hop_limit = b"", 0, 0
+    for level, kind, value in ancillary:
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            destination, ifindex = _PKTINFO6.unpack_from(value)
+        elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT):
+            hop_limit = _INT.unpack_from(value)[0]
+    source = socket.inet_pton(socket.AF_INET6, sender.partition("%")[0])
+    return Datagram(Family.IPV6, source, destination, hop_limit, ifindex, data)

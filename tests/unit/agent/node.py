@@ -21,6 +21,8 @@ def program(*names: str) -> dict[str, Any]:
                 "vrid": slot + 1,
                 "interface": "eth0",
                 "virtualIPGeneration": 4,
+                "multicast": False,
+                "authentication": {"type": "None"},
                 "peers": [{"node": "node-2"}, {"node": "node-3"}],
                 "faults": [],
             }

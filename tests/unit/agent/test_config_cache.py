@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vrrp_api.election import ElectionSpec
 from vrrp_api.node_config import NodeConfig, Peer, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.agent.cache import CacheError, ConfigCache
@@ -17,7 +18,7 @@ CONFIG = NodeConfig(
     ("192.0.2.11",),
     (
         VirtualRouterConfig(
-            "a", 2, 51, None, (VipAddress("192.0.2.50", 24),), 200, 200_000_000, True,
+            "a", 2, 51, None, (VipAddress("192.0.2.50", 24),), 200, ElectionSpec(),
             (Peer("node-2", "192.0.2.12", 180),), (),
         ),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vrrp_api.election import ElectionSpec
 from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.agent.checks.state import CheckState, initial_state
@@ -16,7 +17,7 @@ PENDING = initial_state(1, 1)
 
 def inputs(base: int, **checks: tuple[int, CheckState]) -> RouterInputs:
     router = VirtualRouterConfig(
-        "a", 1, 1, None, (VipAddress("192.0.2.50", 32),), base, 200_000_000, True, (),
+        "a", 1, 1, None, (VipAddress("192.0.2.50", 32),), base, ElectionSpec(), (),
         tuple(RouterCheck(name, weight) for name, (weight, _) in checks.items()),
     )  # fmt: skip
     config = NodeConfig("n", 1, (), (router,), ())
@@ -49,7 +50,7 @@ def test_checks_become_priority_and_faults(
 
 def test_a_check_nobody_runs_is_pending() -> None:
     router = VirtualRouterConfig(
-        "a", 1, 1, None, (), 100, 200_000_000, True, (), (RouterCheck("absent", 0),)
+        "a", 1, 1, None, (), 100, ElectionSpec(), (), (RouterCheck("absent", 0),)
     )
     found = router_inputs(NodeConfig("n", 1, (), (router,), ()), {})
     assert found["a"].faults == ("CheckPending: absent",)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
+from typing import Any
 
+import pytest
+
+from vrrp.authentication import HmacKeys, Mode, SimplePassword
+from vrrp_api.election import Authentication, ElectionSpec, Transport
 from vrrp_api.node_config import NodeConfig, Peer, RouterCheck, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.compiler.links import Link, LinkAddress, LinkTable
 from vrrp_speaker.compiler.netlink import add_request, delete_request
 from vrrp_speaker.compiler.program import assign_slots, compile_program
-from vrrp_speaker.engine.program import parse_program
+from vrrp_speaker.engine.program import RouterProgram, parse_program
 
 ETH0 = Link(2, "eth0", bytes.fromhex("02005e005311"), (LinkAddress("192.0.2.11", 24, 0),))
 TABLE = LinkTable((ETH0,))
@@ -29,8 +35,7 @@ def router(
         interface=interface,
         addresses=tuple(VipAddress(a, 128 if ":" in a else 24) for a in addresses),
         base_priority=200,
-        advertisement_interval_ns=200_000_000,
-        preempt=True,
+        election=ElectionSpec(),
         peers=(Peer("node-2", "192.0.2.12", 180),),
         health_checks=(RouterCheck("web", 0),),
     )
@@ -52,7 +57,7 @@ def attributes(request: bytes) -> dict[int, bytes]:
 
 def test_the_engine_accepts_what_the_compiler_writes() -> None:
     config = node_config(router("a", 1, "192.0.2.50", "2001:db8::50"), router("b", 2, "192.0.2.51"))
-    program = parse_program(compile_program(config, {}, TABLE))
+    program = parse_program(compile_program(config, {}, TABLE, {}))
     assert (program.node, program.generation) == ("node-1", 9)
     first = program.routers[0]
     assert (first.name, first.vrid, first.ifindex, first.has_checks) == ("a", 1, 2, True)
@@ -68,7 +73,7 @@ def test_one_bad_interface_costs_one_router() -> None:
     config = node_config(
         router("bad", 1, "192.0.2.50", interface="eth9"), router("good", 2, "192.0.2.51")
     )
-    program = parse_program(compile_program(config, {}, TABLE))
+    program = parse_program(compile_program(config, {}, TABLE, {}))
     faults = {r.name: r.faults for r in program.routers}
     assert faults == {"bad": ("InterfaceNotFound: eth9",), "good": ()}
     assert program.routers[0].addresses == ()
@@ -113,7 +118,60 @@ def test_names_keep_their_slots_and_freed_ones_come_last() -> None:
 def test_link_without_hardware_address_gets_no_announcements() -> None:
     tunnel = Link(5, "wg0", b"", (LinkAddress("192.0.2.11", 24, 0),))
     program = parse_program(
-        compile_program(node_config(router("a", 1, "192.0.2.50")), {}, LinkTable((tunnel,)))
+        compile_program(node_config(router("a", 1, "192.0.2.50")), {}, LinkTable((tunnel,)), {})
     )
     assert program.routers[0].announcements == ()
     assert program.routers[0].faults == ()
+
+
+KEYS: dict[str, dict[str, Any]] = {
+    "cluster": {"keys": {"1": "11" * 32, "2": "22" * 32}, "active": 2, "password": None},
+    "old": {"keys": {}, "active": None, "password": "7365637265743132"},
+    "broken": {"error": "broken.1: 10 bytes (accepted: 32 to 64)"},
+}
+
+
+def compiled(authentication: Authentication, version: int = 3) -> RouterProgram:
+    interval_ns = 200_000_000 if version == 3 else 1_000_000_000
+    election = ElectionSpec(
+        version=version,
+        advertisement_interval_ns=interval_ns,
+        authentication=authentication,
+        transport=Transport(external_peers=("192.0.2.99",)),
+    )
+    config = node_config(replace(router("a", 1, "192.0.2.50"), election=election))
+    return parse_program(compile_program(config, {}, TABLE, KEYS)).routers[0]
+
+
+def test_keys_reach_the_engine_by_their_ref() -> None:
+    hmac = compiled(Authentication("HMAC", "cluster", "Permissive")).authentication
+    assert hmac == HmacKeys({1: b"\x11" * 32, 2: b"\x22" * 32}, 2, Mode.PERMISSIVE)
+    simple = compiled(Authentication("Simple", "old"), version=2).authentication
+    assert simple == SimplePassword(b"secret12")
+    assert compiled(Authentication("None")).authentication is None
+
+
+@pytest.mark.parametrize(
+    ("authentication", "fault"),
+    [
+        (Authentication("HMAC", "absent"), "AuthenticationKeyMissing: absent"),
+        (Authentication("HMAC", "old"), "AuthenticationKeyMissing: old"),
+        (Authentication("Simple", "cluster"), "AuthenticationKeyMissing: cluster.pass"),
+        (
+            Authentication("HMAC", "broken"),
+            "AuthenticationKeyInvalid: broken.1: 10 bytes (accepted: 32 to 64)",
+        ),
+    ],
+)
+def test_router_without_its_key_is_held_rather_than_run_plain(
+    authentication: Authentication, fault: str
+) -> None:
+    assert compiled(authentication, version=2).faults == (fault,)
+
+
+def test_external_peers_come_after_the_nodes() -> None:
+    peers = compiled(Authentication("None")).peers
+    assert [(peer.node, peer.external) for peer in peers] == [
+        ("node-2", False),
+        ("192.0.2.99", True),
+    ]

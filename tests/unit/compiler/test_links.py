@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vrrp_api.election import ElectionSpec
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.compiler.links import (
@@ -13,8 +14,9 @@ from vrrp_speaker.compiler.links import (
     LinkTable,
     PlacementError,
     address_link,
+    group_source,
+    node_address,
     router_link,
-    source_address,
 )
 
 MAC = bytes.fromhex("02005e005311")
@@ -29,7 +31,7 @@ def table(*links: Link) -> LinkTable:
 def router(address: str, interface: str | None = None) -> VirtualRouterConfig:
     host, _, prefix = address.partition("/")
     addresses = (VipAddress(host, int(prefix or 32)),)
-    return VirtualRouterConfig("a", 1, 51, interface, addresses, 200, 200_000_000, True, (), ())
+    return VirtualRouterConfig("a", 1, 51, interface, addresses, 200, ElectionSpec(), (), ())
 
 
 @pytest.mark.parametrize(
@@ -79,8 +81,44 @@ def test_address_that_we_put_there_is_ours_to_use() -> None:
     assert address_link(VipAddress("192.0.2.50", 24), ETH0, table(carrying)) == ETH0
 
 
-def test_source_is_the_first_ipv4_address() -> None:
+def test_source_is_the_first_node_address_of_the_family() -> None:
     node = NodeConfig("n", 1, ("2001:db8::1", "192.0.2.11", "10.0.0.1"), (), ())
-    assert source_address(node) == "192.0.2.11"
-    with pytest.raises(PlacementError, match="SourceAddressMissing"):
-        source_address(NodeConfig("n", 1, ("2001:db8::1",), (), ()))
+    assert node_address(node, 4) == "192.0.2.11"
+    assert node_address(node, 6) == "2001:db8::1"
+    with pytest.raises(PlacementError, match=r"^SourceAddressMissing: no IPv4 address"):
+        node_address(NodeConfig("n", 1, ("2001:db8::1",), (), ()), 4)
+
+
+GROUP = Link(
+    2,
+    "eth0",
+    MAC,
+    (
+        LinkAddress("192.0.2.50", 24, ADDRESS_PROTOCOL),
+        LinkAddress("192.0.2.7", 24, 0),
+        LinkAddress("192.0.2.11", 24, 0),
+        LinkAddress("2001:db8::11", 64, 0),
+        LinkAddress("fe80::11", 64, 0),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "family", "source"),
+    [
+        (("192.0.2.11",), 4, "192.0.2.11"),
+        (("198.51.100.1",), 4, "192.0.2.7"),  # the node's address is elsewhere: the primary one
+        (("2001:db8::11",), 6, "fe80::11"),
+    ],
+)
+def test_multicast_comes_from_an_own_address_of_the_link(
+    nodes: tuple[str, ...], family: int, source: str
+) -> None:
+    assert group_source(GROUP, NodeConfig("n", 1, nodes, (), ()), family) == source
+
+
+@pytest.mark.parametrize(("family", "kind"), [(4, "IPv4"), (6, "link-local IPv6")])
+def test_multicast_without_an_own_address_is_a_fault(family: int, kind: str) -> None:
+    bare = Link(2, "eth0", MAC, (LinkAddress("192.0.2.50", 24, ADDRESS_PROTOCOL),))
+    with pytest.raises(PlacementError, match=rf"^SourceAddressMissing: eth0 has no {kind} address"):
+        group_source(bare, NodeConfig("n", 1, (), (), ()), family)

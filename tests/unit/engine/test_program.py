@@ -13,6 +13,12 @@ from vrrp_speaker.engine.program import ProgramError, checksum, load_program, pa
 from vrrp_speaker.shared_state import AnnouncementKind
 
 
+def hmac(*, secret: str = "00" * 32, active: int = 1, mode: str = "Enforce") -> dict[str, Any]:
+    """Return an authentication with one HMAC key."""
+    keys = [{"id": 1, "secret": secret}]
+    return {"type": "HMAC", "mode": mode, "active": active, "keys": keys}
+
+
 def document(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dict[str, Any]:
     """Return a valid program document after ``change``, checksum right."""
     router = {
@@ -20,13 +26,22 @@ def document(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dic
         "slot": 3,
         "virtualIPGeneration": 1,
         "vrid": 51,
+        "version": 3,
+        "family": 4,
         "interface": "eth0",
         "ifindex": 2,
         "source": "192.0.2.11",
         "basePriority": 200,
         "advertisementIntervalNs": 200_000_000,
+        "downAdvertisements": 3,
         "preempt": True,
-        "peers": [{"node": "node-2", "address": "192.0.2.12", "priority": 180}],
+        "preemptDelayNs": 0,
+        "multicast": False,
+        "ttlSend": 255,
+        "ttlMinimum": 255,
+        "checksum": "Auto",
+        "authentication": {"type": "None"},
+        "peers": [{"node": "node-2", "address": "192.0.2.12", "external": False}],
         "checks": [],
         "addresses": [
             {
@@ -42,7 +57,7 @@ def document(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dic
         "announcements": [{"ifindex": 2, "kind": "GratuitousARPRequest", "frame": "ffff"}],
         "faults": [],
     }
-    program: dict[str, Any] = {"format": 1, "node": "node-1", "generation": 4, "routers": [router]}
+    program: dict[str, Any] = {"format": 2, "node": "node-1", "generation": 4, "routers": [router]}
     change(program)
     program["checksum"] = checksum(program)
     return program
@@ -62,6 +77,22 @@ def test_parse_program_valid_gives_its_values() -> None:
     [
         ("vrid", 0, "program.routers[0].vrid: 0 (accepted: an integer from 1 to 255)"),
         ("vrid", 256, "vrid: 256"),
+        ("version", 4, "version: 4 (accepted: an integer from 2 to 3)"),
+        ("version", 2, "advertisementIntervalNs: 200000000 (accepted: an integer from 1000000000"),
+        ("family", 5, "family: 5 (accepted: 4, 6)"),
+        ("family", True, "family: True"),
+        ("downAdvertisements", 0, "downAdvertisements: 0"),
+        ("preemptDelayNs", -1, "preemptDelayNs: -1"),
+        ("ttlSend", 256, "ttlSend: 256"),
+        ("ttlMinimum", 0, "ttlMinimum: 0"),
+        ("checksum", "None", "checksum: 'None' (accepted: Auto, MessageOnly, PseudoHeader)"),
+        ("authentication", "None", "authentication: 'None' is not an object"),
+        ("authentication", {"type": "AH"}, "type: 'AH' (accepted: None, Simple, HMAC)"),
+        ("authentication", {"type": "Simple", "password": "00" * 9}, "password: a secret (accep"),
+        ("authentication", hmac(secret="00" * 31), "keys[0].secret: a secret (accepted: 32 to 64"),
+        ("authentication", hmac(secret="x" * 64), "keys[0].secret: a secret (accepted: hexadec"),
+        ("authentication", hmac(active=9), "active: 9 (accepted: the id of one of the keys)"),
+        ("authentication", hmac(mode="Strict"), "mode: 'Strict' (accepted: ReceiveOnly, Permissi"),
         ("vrid", "51", "vrid: '51'"),
         ("slot", 256, "slot: 256"),
         ("basePriority", 255, "basePriority: 255"),

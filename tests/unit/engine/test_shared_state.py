@@ -19,7 +19,8 @@ def test_reader_sees_what_the_engine_wrote(tmp_path: Path) -> None:
     writer.set(offset + shm.S_STATE, shm.STATES.index(State.ACTIVE))
     writer.set(offset + shm.S_EFFECTIVE_PRIORITY, 200)
     writer.set(offset + shm.S_FAULTS, 0b101)
-    writer.set(offset + shm.S_PEERS + 16, 5)
+    writer.set(shm.peer_offset(7, 1) + shm.PEER_RECEIVED, 5)
+    writer.set(offset + shm.S_UNLISTED, 6)
     reason = TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED
     writer.add32(offset + shm.transition_offset(State.BACKUP, State.ACTIVE, reason))
     writer.add(shm.H_REJECTED + 8 * shm.REJECTIONS.index("unknown_vrid"), 3)
@@ -29,6 +30,7 @@ def test_reader_sees_what_the_engine_wrote(tmp_path: Path) -> None:
     assert (router.state, router.effective_priority) == ("Active", 200)
     assert router.faults == ("InterfaceDown", "AddressInstallFailed")
     assert (router.peers[0].received, router.peers[1].received) == (0, 5)
+    assert router.unlisted.received == 6
     assert router.transition_counts == (("Backup", "Active", "ActiveDownTimerExpired", 1),)
     assert state.unknown_vrid == 3
 
@@ -52,7 +54,8 @@ def test_reader_refuses_a_file_that_is_not_shared_state(content: bytes, tmp_path
 
 
 def test_slots_do_not_overlap_and_header_fields_fit() -> None:
-    assert shm.H_REJECTED + 8 * len(shm.REJECTIONS) <= shm.H_ANNOUNCED
+    assert shm.H_REJECTED + 8 * len(shm.REJECTIONS) <= shm.H_OBSERVED
+    assert shm.H_OBSERVED + 8 * len(shm.OBSERVATIONS) <= shm.H_ANNOUNCED
     assert shm.H_LATENESS + 8 * (len(shm.LATENESS_BOUNDS_NS) + 1) <= shm.H_REJECTED
     assert shm.H_ANNOUNCED + 8 * len(shm.KINDS) <= shm.H_FENCED
     assert shm.H_FENCED + 8 * len(shm.FENCINGS) <= shm.HEADER_SIZE

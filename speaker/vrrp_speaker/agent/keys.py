@@ -1,0 +1,175 @@
+"""The key folder: what signs advertisements, mounted from a Secret.
+
+One file for each key: ``<ref>.<id>`` holds an HMAC key (``hex:`` and digits, or the text itself,
+32 to 64 bytes), ``<ref>.active`` the id that signs, ``<ref>.pass`` a VRRPv2 password. The form of a
+key is that of keepalived's ``auth_hmac``. With one key, ``.active`` may be absent.
+
+A key that was good and is damaged or gone goes on being used: a typing error in a Secret must not
+cost an address. It is reported until it is mended.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vrrp.authentication import KEY_LENGTHS, PASSWORD_LENGTH
+from vrrp_speaker.agent.messages import Inbox, KeysChanged
+
+_log = logging.getLogger(__name__)
+_POLL_S = 1.0
+_MAX_FILE = 256
+
+KeyMaterial = dict[str, Any]
+"""What the compiler is given for one ref: ``keys`` (hexadecimal by id) and ``active``, and
+``password`` (hexadecimal); or ``error``."""
+
+
+class KeyFileError(ValueError):
+    """One ref's files cannot be used; the message names the file and what is accepted."""
+
+
+class KeyFolder:
+    """Reads the folder, and again whenever it changes."""
+
+    def __init__(self, path: Path, inbox: Inbox, known: Mapping[str, KeyMaterial]) -> None:
+        self._path = path
+        self._inbox = inbox
+        self._material: dict[str, KeyMaterial] = dict(known)
+        self.problem = ""
+        """Why a ref's newest files are not in use; empty when all are."""
+        self._seen = self._stamp()
+        self._read()
+
+    def start(self) -> None:
+        """Follow in a thread of its own."""
+        threading.Thread(target=self._run, name="keys", daemon=True).start()
+
+    def material(self) -> Mapping[str, KeyMaterial]:
+        """Return what is in use, by ref."""
+        return dict(self._material)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(_POLL_S)
+            stamp = self._stamp()
+            if stamp == self._seen:
+                continue
+            self._seen = stamp
+            before = self.material()
+            self._read()
+            if self.material() != before:
+                self._inbox.put(KeysChanged())
+
+    def _stamp(self) -> tuple[tuple[str, int, int], ...]:
+        found = []
+        for path in self._files():
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            found.append((path.name, status.st_mtime_ns, status.st_ino))
+        return tuple(found)
+
+    def _files(self) -> list[Path]:
+        try:
+            return sorted(path for path in self._path.iterdir() if "." in path.name.strip("."))
+        except OSError:
+            return []
+
+    def _read(self) -> None:
+        files: dict[str, dict[str, Path]] = {}
+        for path in self._files():
+            ref, _, part = path.name.partition(".")
+            files.setdefault(ref, {})[part] = path
+        problems = []
+        for ref in sorted(files.keys() | self._material.keys()):
+            try:
+                self._material[ref] = read_material(ref, files.get(ref, {}))
+            except KeyFileError as error:
+                problems.append(str(error))
+                if ref not in self._material or "error" in self._material[ref]:
+                    self._material[ref] = {"error": str(error)}
+        problem = "; ".join(problems)
+        if problem and problem != self.problem:
+            _log.error("keys not used", extra={"error": problem})
+        self.problem = problem
+
+
+def read_material(ref: str, files: Mapping[str, Path]) -> KeyMaterial:
+    """Return what one ref's files hold; ``files`` by the part of their names behind the dot.
+
+    Raises:
+        KeyFileError: a file is missing, unreadable or wrong.
+    """
+    if not files:
+        raise KeyFileError(f"{ref}: its files are gone")
+    material: KeyMaterial = {"keys": {}, "active": None, "password": None}
+    active = None
+    for part, path in sorted(files.items()):
+        if part == "pass":
+            material["password"] = _password(path).hex()
+        elif part == "active":
+            active = _key_id(path, _text(path))
+        else:
+            material["keys"][str(_key_id(path, part))] = _key(path).hex()
+    ids = [int(key_id) for key_id in material["keys"]]
+    if active is None and len(ids) == 1:
+        active = ids[0]
+    if ids and active not in ids:
+        named = f"names key {active}" if active is not None else "is absent"
+        raise KeyFileError(f"{ref}.active: {named} (accepted: one of {', '.join(map(str, ids))})")
+    material["active"] = active
+    return material
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(_MAX_FILE).rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyFileError(f"{path.name}: {error}") from error
+
+
+def _key_id(path: Path, text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 255:
+        raise KeyFileError(f"{path.name}: {text[:16]!r} is no key id (accepted: 1 to 255)")
+    return int(text)
+
+
+def _key(path: Path) -> bytes:
+    text = _text(path)
+    try:
+        key = bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode()
+    except ValueError as error:
+        raise KeyFileError(f"{path.name}: what follows hex: is not hexadecimal") from error
+    if len(key) not in KEY_LENGTHS:
+        accepted = f"{KEY_LENGTHS[0]} to {KEY_LENGTHS[-1]}"
+        raise KeyFileError(f"{path.name}: {len(key)} bytes (accepted: {accepted})")
+    return key
+
+
+def _password(path: Path) -> bytes:
+    password = _text(path).encode()
+    if not 1 <= len(password) <= PASSWORD_LENGTH:
+        raise KeyFileError(f"{path.name}: {len(password)} bytes (accepted: 1 to {PASSWORD_LENGTH})")
+    return password
+
+
+def material_of_program(program: Mapping[str, Any] | None) -> dict[str, KeyMaterial]:
+    """Return the keys a stored program was compiled with, so that an agent's restart loses none."""
+    found: dict[str, KeyMaterial] = {}
+    for router in (program or {}).get("routers", ()):
+        authentication = router.get("authentication") or {}
+        ref = authentication.get("keyRef")
+        if ref:
+            keys = {str(key["id"]): key["secret"] for key in authentication.get("keys", ())}
+            known = found.setdefault(ref, {"keys": {}, "active": None, "password": None})
+            known["keys"].update(keys)
+            known["active"] = authentication.get("active", known["active"])
+            known["password"] = authentication.get("password", known["password"])
+    return found

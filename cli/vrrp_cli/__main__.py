@@ -12,6 +12,8 @@ from pathlib import Path
 from vrrp_cli import __version__
 from vrrp_cli.manifests import ManifestError
 from vrrp_cli.offline import render, validate
+from vrrp_cli.replay import replay_file
+from vrrp_operator.options import add_default_key_ref
 
 CANNOT_RUN = 4
 
@@ -25,6 +27,8 @@ def main() -> int:
                 return _status(options)
             case "validate":
                 return _validate(options)
+            case "replay":
+                return _replay(options)
             case _:
                 return _render(options)
     except ManifestError as error:
@@ -54,8 +58,15 @@ def _validate(options: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
+def _replay(options: argparse.Namespace) -> int:
+    for line in replay_file(options.file, everything=options.all):
+        print(line)
+    return 0
+
+
 def _render(options: argparse.Namespace) -> int:
-    for path in render(options.nodes, options.files, options.output):
+    written = render(options.nodes, options.files, options.output, options.default_key_ref)
+    for path in written:
         print(path)
     return 0
 
@@ -72,7 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     draw = commands.add_parser("render", help="write the NodeConfigs of standalone nodes")
     draw.add_argument("--nodes", required=True, type=Path, help="file with v1 Node objects")
     draw.add_argument("--output", required=True, type=Path, help="folder to write to")
+    add_default_key_ref(draw)
     draw.add_argument("files", nargs="+", type=Path)
+    again = commands.add_parser("replay", help="run a speaker's recording through the protocol")
+    again.add_argument("--all", action="store_true", help="also events without a consequence")
+    again.add_argument("file", type=Path, help="from vrrp-speaker --record")
     return parser
 
 

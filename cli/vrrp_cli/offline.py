@@ -29,17 +29,20 @@ def validate(paths: Sequence[Path]) -> list[str]:
     ]
 
 
-def render(nodes: Path, paths: Sequence[Path], output: Path) -> list[Path]:
+def render(
+    nodes: Path, paths: Sequence[Path], output: Path, default_key_ref: str | None = None
+) -> list[Path]:
     """Write one NodeConfig file for each node and return their paths.
 
-    Every node counts as having a speaker: nobody can ask them.
+    Every node counts as having a speaker: nobody can ask them. ``default_key_ref`` is what the
+    operator would be started with.
 
     Raises:
         ManifestError: a file cannot be read, or a manifest is not accepted; nothing was written.
     """
     values = [_node(obj, path) for path, obj in read_manifests([nodes]) if obj["kind"] == "Node"]
     snapshot = _snapshot(paths, values)
-    planned = plan(snapshot)
+    planned = plan(snapshot, default_key_ref)
     _refuse(snapshot, planned)
     output.mkdir(parents=True, exist_ok=True)
     written = []

@@ -10,14 +10,25 @@ import pytest
 import yaml
 from tests.manifests import EXAMPLES
 
-from vrrp_api.node_config import parse_node_config
+from vrrp_api.election import PLAIN, Authentication, ElectionSpec, Preemption, Transport
+from vrrp_api.node_config import VirtualRouterConfig, parse_node_config
 
 NODES = """
 apiVersion: v1
 kind: NodeList
 items:
-- {kind: Node, metadata: {name: a}, status: {addresses: [{type: InternalIP, address: 192.0.2.11}]}}
-- {kind: Node, metadata: {name: b}, status: {addresses: [{type: InternalIP, address: 192.0.2.12}]}}
+- kind: Node
+  metadata: {name: a}
+  status:
+    addresses:
+    - {type: InternalIP, address: 192.0.2.11}
+    - {type: InternalIP, address: "2001:db8::a"}
+- kind: Node
+  metadata: {name: b}
+  status:
+    addresses:
+    - {type: InternalIP, address: 192.0.2.12}
+    - {type: InternalIP, address: "2001:db8::b"}
 """
 
 
@@ -99,6 +110,85 @@ def test_render_writes_a_node_config_for_each_node(tmp_path: Path) -> None:
         assert config.node == name
         priorities[name] = config.virtual_routers[0].base_priority
     assert sorted(priorities.values()) == [180, 200]
+
+
+def rendered(tmp_path: Path, manifest: str, *flags: str) -> dict[str, VirtualRouterConfig]:
+    """Render one VirtualIP for two nodes; return each node's election."""
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    (tmp_path / "vip.yaml").write_text(manifest)
+    ended = run("render", *flags, "--nodes", tmp_path / "nodes.yaml", "--output",
+                tmp_path / "out", tmp_path / "vip.yaml")  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    documents = {p.stem: yaml.safe_load(p.read_text()) for p in (tmp_path / "out").iterdir()}
+    return {
+        name: parse_node_config(document).virtual_routers[0] for name, document in documents.items()
+    }
+
+
+def test_render_honours_every_field_of_the_election(tmp_path: Path) -> None:
+    manifest = vip(
+        "ingress",
+        "2001:db8::50/64",
+        advertisementInterval="50ms",
+        downAdvertisements=9,
+        transport={"externalPeers": ["2001:db8::2"], "ttl": {"acceptMinimum": 64}},
+        preemption={"delay": "30s"},
+        authentication={"type": "HMAC", "keyRef": "own", "mode": "Permissive"},
+    )
+    expected = ElectionSpec(
+        advertisement_interval_ns=50_000_000,
+        down_advertisements=9,
+        transport=Transport(external_peers=("2001:db8::2",), ttl_accept_minimum=64),
+        preemption=Preemption(delay_ns=30_000_000_000),
+        authentication=Authentication("HMAC", "own", "Permissive"),
+    )
+    routers = rendered(tmp_path, manifest)
+    assert {name: router.election for name, router in routers.items()} == {
+        "a": expected,
+        "b": expected,
+    }
+    assert [peer.address for peer in routers["a"].peers] == ["2001:db8::b"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [((), PLAIN), (("--default-key-ref", "cluster"), Authentication("HMAC", "cluster"))],
+)
+def test_render_signs_with_the_default_key(
+    tmp_path: Path, flags: tuple[str, ...], expected: Authentication
+) -> None:
+    routers = rendered(tmp_path, vip("ingress", "192.0.2.50"), *flags)
+    assert {router.election.authentication for router in routers.values()} == {expected}
+
+
+def test_render_with_a_key_that_no_file_can_have_is_wrong_usage(tmp_path: Path) -> None:
+    ended = run(
+        "render", "--default-key-ref", "a/b", "--nodes", tmp_path, "--output", tmp_path, "x"
+    )
+    assert ended.returncode == 2
+    assert "'a/b' is not a DNS label (accepted: cluster)" in ended.stderr
+
+
+def test_validate_knows_the_rules_of_the_election(tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    manifests = [
+        vip("a", "192.0.2.50", version=2),
+        vip("b", "192.0.2.51", transport={"mode": "Multicast", "externalPeers": ["192.0.2.2"]}),
+        vip("c", "192.0.2.52", authentication={"type": "HMAC"}),
+        vip("d", "192.0.2.53", transport={"externalPeers": ["192.0.2.53"]}),
+        vip("e", "2001:db8::54"),
+    ]
+    path.write_text("---\n".join(manifests))
+    ended = run("validate", path)
+    assert ended.returncode == 1
+    lines = sorted(ended.stderr.splitlines())
+    assert len(lines) == 4
+    assert lines[0].startswith("VirtualIP a: spec.advertisementInterval: ")
+    assert "must be given in version 2, as 1s" in lines[0]
+    assert lines[1].startswith("VirtualIP b: spec.transport.externalPeers: ")
+    assert lines[2].startswith("VirtualIP c: spec.authentication.keyRef: ")
+    assert lines[3].startswith("VirtualIP d: spec.transport.externalPeers[0]: 192.0.2.53 is one")
+    assert lines[3].endswith("(ExternalPeerConflict)")
 
 
 def test_render_of_a_wrong_manifest_writes_nothing(tmp_path: Path) -> None:

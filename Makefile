@@ -3,7 +3,7 @@ VENV := .venv/bin
 PYTHON := $(VENV)/python
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help bootstrap demo check test bench lock diagram clean
+.PHONY: help bootstrap demo check test sim fuzz interop conformance bench lock diagram clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -22,10 +22,24 @@ check: bootstrap ## Format, lint, types, import rules, house rules
 	$(VENV)/pytest -q tests/tidy
 
 test: check ## Everything: checks, unit, netns, lab and cluster tests, then both demos
+	$(VENV)/coverage run -m pytest -q tests/unit/vrrp
+	$(VENV)/coverage report
 	$(PYTHON) -m vrrp_lab build
-	$(VENV)/pytest -q --ignore=tests/tidy tests
+	$(VENV)/pytest -q --ignore=tests/tidy --ignore=tests/unit/vrrp tests
 	$(PYTHON) -m vrrp_lab demo --standalone
 	$(PYTHON) -m vrrp_lab demo
+
+sim: bootstrap ## Simulated LANs beyond the default seeds (SEEDS=1000..5000 SECONDS=300)
+	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),1000..5000) --seconds $(or $(SECONDS),60)
+
+fuzz: bootstrap ## Fuzz decoder and validation (SECONDS=300)
+	@$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),300)
+
+interop: bootstrap ## Real keepalived and FRR against ours; writes the matrix into docs/interop.md
+	@$(PYTHON) -m tests.interop
+
+conformance: bootstrap ## Rewrite docs/conformance.md from the ledgers of tests/conformance
+	@$(PYTHON) -m tests.conformance
 
 bench: bootstrap ## Failover, memory and latency beside keepalived; writes docs/benchmarks.md
 	@$(PYTHON) -m tests.bench $(ARGS)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.bench.failover import measure_failovers
 from tests.bench.latency import measure_latencies
 from tests.bench.memory import measure_memory
+from tests.bench.protocol import measure_protocol
 from tests.bench.report import Report
 
 from vrrp_lab.lab import Lab
@@ -29,6 +30,7 @@ def main() -> int:
     options = parser.parse_args()
     report = Report(options.runs)
     try:
+        measure_protocol(report)
         measure_failovers(report, options.runs)
         with Lab() as lab:
             measure_memory(report, lab)

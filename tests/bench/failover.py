@@ -19,6 +19,8 @@ from vrrp_lab.probe import Probe
 
 _OURS, _THEIRS = "192.0.2.50", "192.0.2.70"
 _PRIORITIES = (200, 180, 160)
+_VRID = 99
+"""keepalived's, which is not ours: both run on the same hosts."""
 _SETTLED_S = 1.5
 _PATIENCE_S = 30.0
 _BOTH_S = 3.0
@@ -95,7 +97,7 @@ class KeepalivedContender(Contender):
     def __init__(self, lab: Lab, folder: Path) -> None:
         super().__init__("keepalived", _THEIRS, lab)
         self.daemons = [
-            Keepalived(host, lab.lan, priority, self.address, folder)
+            Keepalived(host, lab.lan, priority, {_VRID: self.address}, folder)
             for host, priority in zip(lab.lan.hosts, _PRIORITIES, strict=True)
         ]
         for daemon in self.daemons:

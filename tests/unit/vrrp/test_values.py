@@ -1,0 +1,73 @@
+"""What the core passes around are values: equal when their fields are, and never changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from tests.unit.vrrp.settings import SETTINGS
+
+from vrrp.actions import Action
+from vrrp.authentication import HmacKeys, ReplayMarks, SequenceClock, SimplePassword
+from vrrp.events import Event
+from vrrp.packet import Advertisement
+from vrrp.states import Parameters, RouterState
+from vrrp.validation import Accepted, Datagram, Election
+
+VALUES: tuple[type, ...] = (
+    *get_args(Action),
+    *get_args(Event),
+    *get_args(RouterState),
+    Accepted,
+    Advertisement,
+    Datagram,
+    Election,
+    HmacKeys,
+    Parameters,
+    SimplePassword,
+)
+MEMORIES: tuple[type, ...] = (ReplayMarks, SequenceClock)
+"""What changes: the sender's clock and the receiver's marks."""
+
+
+def frozen(kind: type) -> bool:
+    """Return whether setting any field of an instance is refused."""
+    instance: Any = object.__new__(kind)
+    try:
+        instance.anything = None
+    except (dataclasses.FrozenInstanceError, TypeError):
+        return True
+    except AttributeError:
+        return False
+    return False
+
+
+@pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
+def test_value_refuses_to_be_changed(kind: type) -> None:
+    assert dataclasses.is_dataclass(kind)
+    assert frozen(kind)
+
+
+@pytest.mark.parametrize("kind", VALUES + MEMORIES, ids=lambda kind: kind.__name__)
+def test_value_has_no_room_for_other_fields(kind: type) -> None:
+    assert not hasattr(object.__new__(kind), "__dict__")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in VALUES if not dataclasses.fields(kind)], ids=lambda k: k.__name__
+)
+def test_value_without_fields_equals_another_of_its_kind(kind: type) -> None:
+    assert kind() == kind()
+    assert kind() != object()
+
+
+def test_election_is_the_same_whatever_it_remembers() -> None:
+    election = SETTINGS["v3-signed"].fresh()
+    assert replace(election, marks=ReplayMarks({b"peer": 1})) == election
+    assert replace(election, vrid=52) != election
+
+
+def test_sequence_clock_begins_without_an_offset() -> None:
+    assert SequenceClock().offset_ns == 0

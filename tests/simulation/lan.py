@@ -1,0 +1,131 @@
+"""A LAN of simulated nodes in virtual time: one queue of events, one clock, one seed."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from tests.simulation.settings import Cluster, FaultRates, Settings
+from tests.simulation.timeline import OracleViolation, Timeline
+
+from vrrp.actions import StateChanged
+from vrrp.constants import State
+from vrrp.validation import Datagram
+
+if TYPE_CHECKING:
+    from tests.simulation.node import SimulatedNode
+
+STEPS_PER_SECOND = 4_000
+"""Events one virtual second may take; a storm ends the run instead of hanging it."""
+STEPS_TO_BEGIN = 10_000
+
+Deed = Callable[[int], None]
+
+
+class Wiretap(Protocol):
+    """Sees every copy just before it is delivered; an attacker is one."""
+
+    def about_to_arrive(
+        self, now_ns: int, arrival_ns: int, node: SimulatedNode, datagram: Datagram
+    ) -> None:
+        """Look at a copy sent now, which will arrive then."""
+
+
+class SimulatedLan:
+    """Virtual time, the nodes, and the wire between them.
+
+    Two queues' worth of order matter: events of one nanosecond happen in the order in which they
+    were queued, so a run is the same whenever its seed is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.cluster: Cluster = settings.cluster
+        self.timeline = Timeline()
+        self.nodes: list[SimulatedNode] = []
+        self.now_ns = 0
+        self.rates: FaultRates | None = None
+        """How bad the wire is; None while it is healthy."""
+        self.blocked: set[tuple[int, int]] = set()
+        """Pairs (from, to) between which nothing passes."""
+        self.wiretap: Wiretap | None = None
+        self.watchers: list[Callable[[int, int, StateChanged], None]] = []
+        """Told of every transition: virtual time, node, change."""
+        self._arrivals: dict[tuple[int, int], int] = {}
+        """When the last copy of each pair arrives; a healthy wire does not reorder."""
+        self._rng = random.Random(f"{settings.seed} wire")
+        self._queue: list[tuple[int, int, Deed]] = []
+        self._queued = 0
+        self._steps = 0
+
+    # Time ------------------------------------------------------------------------------
+
+    def at(self, due_ns: int, deed: Deed) -> None:
+        """Do something at a moment of virtual time."""
+        self._queued += 1
+        heapq.heappush(self._queue, (due_ns, self._queued, deed))
+
+    def after(self, delay_ns: int, deed: Deed) -> None:
+        """Do something in a while."""
+        self.at(self.now_ns + delay_ns, deed)
+
+    def run_until(self, end_ns: int) -> None:
+        """Let virtual time pass."""
+        queue = self._queue
+        allowed = STEPS_TO_BEGIN + STEPS_PER_SECOND * (1 + end_ns // 1_000_000_000)
+        while queue and queue[0][0] <= end_ns:
+            self.now_ns, _, deed = heapq.heappop(queue)
+            self._steps += 1
+            if self._steps > allowed:
+                raise OracleViolation(f"storm: more than {allowed} events")
+            deed(self.now_ns)
+        self.now_ns = end_ns
+
+    def run_for(self, duration_ns: int) -> None:
+        """Let a stretch of virtual time pass."""
+        self.run_until(self.now_ns + duration_ns)
+
+    # The wire --------------------------------------------------------------------------
+
+    def carry(self, sender: int, receiver: SimulatedNode, datagram: Datagram) -> None:
+        """Bring one copy to one node, or lose it, late, twice, out of order."""
+        if (sender, receiver.index) in self.blocked:
+            return
+        chance = self._rng.random
+        delay_ns = 1 + int(chance() * self.cluster.latency_ns)
+        rates = self.rates
+        if rates is not None:
+            if chance() < rates.loss:
+                self.timeline.note(self.now_ns, receiver.index, "lost, from", sender)
+                return
+            if chance() < rates.reorder:
+                delay_ns += int(chance() * rates.reorder_ns)
+            if chance() < rates.duplicate:
+                self._deliver(self.now_ns + 2 * delay_ns, receiver, datagram)
+            self._deliver(self.now_ns + delay_ns, receiver, datagram)
+            return
+        pair = (sender, receiver.index)
+        arrival_ns = max(self.now_ns + delay_ns, self._arrivals.get(pair, 0))
+        self._arrivals[pair] = arrival_ns
+        self._deliver(arrival_ns, receiver, datagram)
+
+    def _deliver(self, arrival_ns: int, receiver: SimulatedNode, datagram: Datagram) -> None:
+        if self.wiretap is not None:
+            self.wiretap.about_to_arrive(self.now_ns, arrival_ns, receiver, datagram)
+        self.at(arrival_ns, lambda now_ns: receiver.receive(now_ns, datagram))
+
+    # Looking ---------------------------------------------------------------------------
+
+    def active(self) -> list[int]:
+        """Return which living nodes are Active."""
+        return [node.index for node in self.nodes if node.state is State.ACTIVE]
+
+    def holders(self) -> list[int]:
+        """Return on which nodes the addresses are, living or not."""
+        return [node.index for node in self.nodes if node.holds_addresses(self.now_ns)]
+
+    def candidates(self) -> list[SimulatedNode]:
+        """Return the nodes that could be Active: alive, turning, without a fault, configured."""
+        return [node for node in self.nodes if node.may_be_active]

@@ -1,0 +1,75 @@
+"""Do the oracles see anything? Every planted fault is caught, and sound code passes.
+
+Each edit is made in a copy of the protocol, which a process of its own runs through all scenarios
+and some seeds. An edit whose text is no longer there fails the test: then the list has to be moved
+along with the code.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.simulation.planted import PLANTED, PlantedFault
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "speaker" / "vrrp"
+SEEDS = "0..99"
+LONGEST_S = 120
+
+
+def simulate(folder: Path, planted: PlantedFault | None = None) -> tuple[int, str]:
+    """Run the oracles on a copy of the protocol; return exit status and output."""
+    copy = folder / "vrrp"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    if planted is not None:
+        module = copy / f"{planted.module}.py"
+        text = module.read_text(encoding="utf-8")
+        count = text.count(planted.old)
+        if count != 1:
+            return -1, f"`{planted.old}` occurs {count} times"
+        module.write_text(text.replace(planted.old, planted.new), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--scenarios", "--seeds", SEEDS],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    if f"simulating {copy}" not in output:
+        return -1, f"the copy was not what ran: {output}"
+    return done.returncode, output
+
+
+def complaint(folder: Path, planted: PlantedFault) -> str:
+    """Return what is wrong with the oracles' verdict on a planted fault, or nothing."""
+    status, output = simulate(folder, planted)
+    if status == 1 and " failed, " in output:
+        return ""
+    return f"{planted.module}: {planted.why}: status {status}: {output[-600:]}"
+
+
+def test_simulation_of_an_untouched_copy_passes(tmp_path: Path) -> None:
+    status, output = simulate(tmp_path)
+    assert status == 0, output
+
+
+def test_simulation_of_every_planted_fault_fails(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(len(PLANTED))]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        complaints = [c for c in pool.map(complaint, folders, PLANTED) if c]
+    assert not complaints, "\n\n".join(complaints)
+
+
+def test_planted_faults_are_many_and_in_every_module_that_decides() -> None:
+    assert len(PLANTED) >= 20
+    modules = {planted.module for planted in PLANTED}
+    decide = {"virtual_router", "states", "timers", "validation", "packet", "authentication"}
+    assert modules == decide

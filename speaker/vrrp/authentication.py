@@ -6,10 +6,10 @@ reference ``hmac-wire``). One tag serves every peer, because the destination is 
 
 Clock steps. keepalived compares every stamp with its own clock, so a node whose clock steps by more
 than the window is no longer heard, and two routers are Active. Here a clock is trusted only where
-there is nothing better. A *sender* counts on from the wall time at which it began, on the monotonic
-clock; it follows its wall clock forwards and never back. A *receiver* remembers the last sequence
-of each sender (its *mark*) and takes whatever is later; only a sender without a mark has to be
-within the window of our own clock.
+there is nothing better. Every node reads its wall clock once and carries that time on by the
+monotonic clock (``SignatureClock``), for what it sends and for what it holds others against. A
+receiver remembers the last sequence of each sender (its *mark*) and takes whatever is later; only a
+sender without a mark has to be within the window.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ WINDOW_S = 30
 keepalived's default is 5. Wider, because nodes without a time server must still agree on one Active
 Router; a captured advertisement can be played once to a node that never heard its sender since.
 """
+SETTLING_NS = 600 * NS_PER_SECOND
+"""How long after boot a step of the wall clock is taken for its being put right."""
 MAX_MARKS = 64
 PASSWORD_LENGTH = 8
 KEY_LENGTHS = range(32, 65)
@@ -76,23 +78,41 @@ Authentication = SimplePassword | HmacKeys | None
 
 
 @dataclass(slots=True)
-class SequenceClock:
-    """The sender's sequence: wall time carried on by the monotonic clock, never going back.
+class SignatureClock:
+    """Wall time that no clock step moves: read once, carried on by the monotonic clock.
 
-    One for the whole node: marks are kept for each sender and election, so any growing number does.
-    ``offset_ns`` is wall time minus monotonic time; a replaced engine is given its predecessor's.
+    One for the whole node: marks are kept for each sender and election, so any growing sequence
+    does. ``offset_ns`` is wall time minus monotonic time, 0 while not read; a replaced engine is
+    given its predecessor's. A node without a good real-time clock boots with a wrong time and is
+    put right soon after: until ``SETTLING_NS`` of monotonic time the wall clock is followed.
     """
 
     offset_ns: int = 0
     _last: int = 0
 
+    def read(self, now_ns: int, wall_ns: int) -> int:
+        """Return the time to hold sequences against, in nanoseconds since 1970.
+
+        Args:
+            now_ns: monotonic clock, counted from boot.
+            wall_ns: what the wall clock says now.
+        """
+        if not self.offset_ns or now_ns < SETTLING_NS:
+            self.offset_ns = max(0, wall_ns - now_ns)
+        return now_ns + self.offset_ns
+
     def next(self, now_ns: int, wall_ns: int) -> int:
         """Return the 64-bit sequence of the next advertisement: seconds, 1/65536 s, counter."""
-        self.offset_ns = max(self.offset_ns, wall_ns - now_ns)
-        seconds, rest_ns = divmod(now_ns + self.offset_ns, NS_PER_SECOND)
+        seconds, rest_ns = divmod(self.read(now_ns, wall_ns), NS_PER_SECOND)
         stamp = (seconds & 0xFFFFFFFF) << 32 | (rest_ns * 65536 // NS_PER_SECOND) << 16
-        later = _difference(stamp, self._last) > 0 or not self._last
-        self._last = stamp if later else (self._last + 1) & _SEQUENCE_MASK
+        ahead = _difference(stamp, self._last)
+        # Receivers forget a mark that is further than the window from their clock. They compare
+        # whole seconds, by a clock that may be a little ahead of ours.
+        put_right = ahead < -((WINDOW_S + 2) << 32)
+        if ahead > 0 or put_right or not self._last:
+            self._last = stamp
+        else:
+            self._last = (self._last + 1) & _SEQUENCE_MASK
         return self._last
 
 

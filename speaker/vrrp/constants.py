@@ -72,6 +72,7 @@ class TransitionReason(StrEnum):
     RESUMED = "Resumed"
     REMOVED = "Removed"
     LATE_WAKE = "LateWake"
+    HANDOVER = "Handover"
 
 
 class RejectReason(StrEnum):

@@ -19,9 +19,13 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """The router ends; an Active Router releases with priority 0 (RFC 9568 §6.4.3)."""
+    """The router ends; an Active Router releases with priority 0 (RFC 9568 §6.4.3).
+
+    ``hand_over``: the addresses stay until a successor has them, for a bounded time.
+    """
 
     reason: TransitionReason = TransitionReason.SHUTDOWN
+    hand_over: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,18 @@ class ConfigurationChanged:
 
 @dataclass(frozen=True, slots=True)
 class FaultChanged:
-    """The node became unable to hold the addresses, or able again."""
+    """The node became unable to hold the addresses, or able again.
+
+    ``hand_over``: they work still, or may, and stay until a successor has them.
+    """
 
     faulty: bool
+    hand_over: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """This node was named the successor: it becomes Active without waiting, if it is Backup."""
 
 
 Event = (
@@ -76,4 +89,5 @@ Event = (
     | PriorityChanged
     | ConfigurationChanged
     | FaultChanged
+    | TakeOver
 )

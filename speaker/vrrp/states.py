@@ -5,12 +5,13 @@ A deadline is a field of the state that needs it, so a timer cannot outlive its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vrrp.constants import (
     NS_PER_CENTISECOND,
     PRIORITY_MAXIMUM,
     PRIORITY_MINIMUM,
+    VERSION_2,
     VERSION_3,
     State,
 )
@@ -65,10 +66,37 @@ class Parameters:
         spare_ns = (self.down_advertisements - 1) * self.adver_interval_ns
         return spare_ns or self.skew_ns(self.adver_interval_ns)
 
+    def release_answer_spacing_ns(self) -> int:
+        """Return the least time between two answers to releases.
+
+        Half of the shortest Skew_Time: an answer that has to wait comes before any Backup acts.
+        """
+        return skew_time_ns(self.version, PRIORITY_MAXIMUM, self.adver_interval_ns) // 2
+
+    def successor_ns(self) -> int:
+        """Return how long a successor may take to be heard after our release.
+
+        The worst candidate waits a skew of one interval (version 2: a second); one interval more is
+        for what is lost on the way.
+        """
+        return self.adver_interval_ns + skew_time_ns(
+            self.version, PRIORITY_MINIMUM, self.adver_interval_ns
+        )
+
+
+# ``held_until_ns`` in three of the states: addresses that are still bound although the router is no
+# longer Active, so that they are always somewhere (make before break, architecture §4.7).
+
 
 @dataclass(frozen=True, slots=True)
 class Initialize:
     """Not taking part yet, or no more."""
+
+    held_until_ns: int | None = None
+
+    def succeeded(self, until_ns: int) -> Initialize:
+        """Return the state in which addresses stay until then at the latest."""
+        return Initialize(_sooner(self.held_until_ns, until_ns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +109,32 @@ class Backup:
     active_adver_interval_ns: int
     active_down_deadline_ns: int
     preempt_at_ns: int | None = None
+    held_until_ns: int | None = None
+
+    def succeeded(self, until_ns: int) -> Backup:
+        """Return the state in which addresses stay until then at the latest."""
+        return replace(self, held_until_ns=_sooner(self.held_until_ns, until_ns))
+
+    def moved(self, before: Parameters, after: Parameters, now_ns: int) -> Backup:
+        """Return the state with its down timer moved by what new parameters make of it.
+
+        Source: keepalived does so for priorities. A deadline that would be past is now.
+        """
+        watched_ns = self.active_adver_interval_ns
+        # Where the interval watched is our own, nobody was heard or the others change theirs with
+        # us. A longer one counts at once, a shorter one when the Active Router tells it; version 2
+        # never tells.
+        ours = watched_ns == before.adver_interval_ns
+        if ours and (after.version == VERSION_2 or after.adver_interval_ns > watched_ns):
+            watched_ns = after.adver_interval_ns
+        shift_ns = after.down_ns(watched_ns) - before.down_ns(self.active_adver_interval_ns)
+        waits_otherwise = before.preempt_delay_ns != after.preempt_delay_ns
+        return replace(
+            self,
+            active_adver_interval_ns=watched_ns,
+            active_down_deadline_ns=max(now_ns, self.active_down_deadline_ns + shift_ns),
+            preempt_at_ns=None if waits_otherwise else self.preempt_at_ns,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +142,25 @@ class Active:
     """Holding the addresses; advertises at ``adver_deadline_ns``."""
 
     adver_deadline_ns: int
-    answered_ns: int
-    """When a loser or a release was last answered out of turn."""
+    loser_answered_ns: int | None = None
+    """When a losing advertisement was last answered; None: never."""
+    release_answered_ns: int | None = None
+    """When a release was last answered; None: never."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Not able to hold the addresses."""
+
+    held_until_ns: int | None = None
+
+    def succeeded(self, until_ns: int) -> Fault:
+        """Return the state in which addresses stay until then at the latest."""
+        return Fault(_sooner(self.held_until_ns, until_ns))
+
+
+def _sooner(held_until_ns: int | None, until_ns: int) -> int | None:
+    return None if held_until_ns is None else min(held_until_ns, until_ns)
 
 
 RouterState = Initialize | Backup | Active | Fault

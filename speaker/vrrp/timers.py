@@ -33,4 +33,4 @@ def lease_seconds(
     before the Active_Down_Interval does.
     """
     down_ns = active_down_interval_ns(version, priority, adver_interval_ns, down_advertisements)
-    return max(1, -(-down_ns // NS_PER_SECOND))
+    return -(-down_ns // NS_PER_SECOND)

@@ -20,6 +20,11 @@ hears a loser answers at once, as RFC 9568 asks, but at most once in an interval
 Version 2 (RFC 3768) differs in three places: Skew_Time is not scaled by the interval (``timers``),
 a Backup does not learn the Active Router's interval, and a loser is not answered.
 
+Handing over is *make before break* (rule 7). A router that stops being Active in good order keeps
+the addresses for a while: after a release until a successor is heard, and then, as after yielding
+to a better one, for ``HANDOVER_GRACE_NS``, in which the successor binds and announces. The state
+has changed by then; ``held_until_ns`` is all that is left.
+
 A preemption delay (keepalived's ``preempt_delay``) runs from the first losing advertisement a
 Backup hears. Until it ends the Backup defers to the loser as if it did not preempt.
 """
@@ -48,6 +53,7 @@ from vrrp.events import (
     Resume,
     Shutdown,
     Startup,
+    TakeOver,
 )
 from vrrp.states import (
     INITIALIZE,
@@ -63,8 +69,9 @@ from vrrp.states import (
 Actions = tuple[Action, ...]
 NOTHING: Actions = ()
 
-_RELEASE_ANSWERS_PER_INTERVAL = 100
-"""Bounds the answers to releases, in less time than the shortest Skew_Time of another Backup."""
+HANDOVER_GRACE_NS = 50_000_000
+"""How long addresses stay after a successor was heard: it binds and announces in a few of these
+milliseconds, and nobody minds two holders for that long."""
 
 
 class VirtualRouter:
@@ -92,6 +99,11 @@ class VirtualRouter:
         return self._state
 
     @property
+    def holding(self) -> bool:
+        """Whether the addresses are bound: while Active, and while they are handed over."""
+        return isinstance(self._state, Active) or self._state.held_until_ns is not None
+
+    @property
     def faulty(self) -> bool:
         """Whether something keeps this node from holding the addresses."""
         return self._faulty
@@ -104,12 +116,12 @@ class VirtualRouter:
     def next_deadline_ns(self) -> int | None:
         """Return when ``DeadlineReached`` is due, or None while no timer runs."""
         match self._state:
-            case Backup(active_down_deadline_ns=deadline_ns):
-                return deadline_ns
+            case Backup(active_down_deadline_ns=deadline_ns, held_until_ns=held_ns):
+                return deadline_ns if held_ns is None else min(deadline_ns, held_ns)
             case Active(adver_deadline_ns=deadline_ns):
                 return deadline_ns
-            case Initialize() | Fault():
-                return None
+            case Initialize(held_until_ns=held_ns) | Fault(held_until_ns=held_ns):
+                return held_ns
             case unreachable:
                 assert_never(unreachable)
 
@@ -124,14 +136,17 @@ class VirtualRouter:
                 return self._start(now_ns)
             case Resume():
                 return self._resume(now_ns)
-            case Shutdown(reason=reason):
-                return self._leave(Initialize(), reason)
+            case Shutdown():
+                return self._leave(Initialize(), event.reason, event.hand_over, now_ns)
+            case TakeOver():
+                return self._take_over_now(now_ns)
             case PriorityChanged(priority=priority):
-                return self._change_priority(priority)
+                after = replace(self._parameters, priority=priority)
+                return self._change_parameters(after, now_ns)
             case ConfigurationChanged():
                 return self._change_configuration(event, now_ns)
-            case FaultChanged(faulty=faulty):
-                return self._change_fault(faulty, now_ns)
+            case FaultChanged():
+                return self._change_fault(event, now_ns)
             case unreachable:
                 assert_never(unreachable)
 
@@ -139,27 +154,46 @@ class VirtualRouter:
 
     def _start(self, now_ns: int) -> Actions:
         assert isinstance(self._state, Initialize)
+        held_ns = self._state.held_until_ns
         if self._faulty:
-            return self._enter(Fault(), TransitionReason.FAULT)
-        return self._enter(self._own_backup(now_ns), TransitionReason.STARTUP)
+            return self._enter(Fault(held_ns), TransitionReason.FAULT)
+        backup = replace(self._own_backup(now_ns), held_until_ns=held_ns)
+        return self._enter(backup, TransitionReason.STARTUP)
 
     def _resume(self, now_ns: int) -> Actions:
         """Go on as Active (architecture §4.6): the address is still bound, nobody took over."""
         assert isinstance(self._state, Initialize)
         if self._faulty:
-            return (UnbindAddresses(), *self._enter(Fault(), TransitionReason.FAULT))
-        self._state = self._active(now_ns)
-        return (SendAdvertisement(self._parameters.priority), BindAddresses())
-
-    def _leave(self, state: Initialize | Fault, reason: TransitionReason) -> Actions:
-        """Release what is held and enter a state without timers."""
-        if isinstance(self._state, Active):
             return (
                 SendAdvertisement(PRIORITY_RELEASE),
                 UnbindAddresses(),
-                *self._enter(state, reason),
+                *self._enter(Fault(), TransitionReason.FAULT),
             )
-        return self._enter(state, reason)
+        self._state = self._active(now_ns)
+        return (
+            SendAdvertisement(self._parameters.priority),
+            BindAddresses(),
+            AnnounceAddresses(),
+        )
+
+    def _leave(
+        self,
+        state: Initialize | Fault,
+        reason: TransitionReason,
+        hand_over: bool,
+        now_ns: int,
+    ) -> Actions:
+        """Release what is held and enter a state that takes no part."""
+        if isinstance(self._state, Active):
+            release = SendAdvertisement(PRIORITY_RELEASE)
+            if hand_over:
+                held_until_ns = now_ns + self._parameters.successor_ns()
+                return (release, *self._enter(replace(state, held_until_ns=held_until_ns), reason))
+            return (release, UnbindAddresses(), *self._enter(state, reason))
+        held_ns = self._state.held_until_ns
+        if held_ns is not None and not hand_over:
+            return (UnbindAddresses(), *self._enter(state, reason))
+        return self._enter(replace(state, held_until_ns=held_ns), reason)
 
     # Time ------------------------------------------------------------------------------
 
@@ -169,16 +203,30 @@ class VirtualRouter:
                 return self._take_over(state, now_ns)
             case Active() as state if now_ns >= state.adver_deadline_ns:
                 return self._advertise(state, now_ns)
+            case Active():
+                return NOTHING
+            case state if state.held_until_ns is not None and now_ns >= state.held_until_ns:
+                self._state = replace(state, held_until_ns=None)
+                return (UnbindAddresses(),)
             case _:
                 return NOTHING
 
     def _take_over(self, state: Backup, now_ns: int) -> Actions:
-        if now_ns - state.active_down_deadline_ns > self._parameters.adver_interval_ns:
+        if now_ns - state.active_down_deadline_ns > state.active_adver_interval_ns:
             # We slept past our own deadline: the advertisements that would have kept us Backup
             # may still lie in the socket. Listen first.
+            held = () if state.held_until_ns is None else (UnbindAddresses(),)
             self._state = self._listening(state.active_adver_interval_ns, now_ns)
-            return NOTHING
-        reason = TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED
+            return held
+        return self._become_active(TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED, now_ns)
+
+    def _take_over_now(self, now_ns: int) -> Actions:
+        """Become Active without waiting: somebody decided that this node is the successor."""
+        if isinstance(self._state, Backup):
+            return self._become_active(TransitionReason.HANDOVER, now_ns)
+        return NOTHING
+
+    def _become_active(self, reason: TransitionReason, now_ns: int) -> Actions:
         return (
             SendAdvertisement(self._parameters.priority),
             BindAddresses(),
@@ -202,16 +250,15 @@ class VirtualRouter:
     # Hearing others --------------------------------------------------------------------
 
     def _hear(self, heard: AdvertisementReceived, now_ns: int) -> Actions:
-        match self._state:
-            case Backup() as state:
-                self._state = self._hear_as_backup(state, heard, now_ns)
-                return NOTHING
-            case Active() as state:
-                return self._hear_as_active(state, heard, now_ns)
-            case Initialize() | Fault():
-                return NOTHING
-            case unreachable:
-                assert_never(unreachable)
+        state = self._state
+        if isinstance(state, Active):
+            return self._hear_as_active(state, heard, now_ns)
+        if heard.priority != PRIORITY_RELEASE:
+            state = state.succeeded(now_ns + HANDOVER_GRACE_NS)
+        if isinstance(state, Backup):
+            state = self._hear_as_backup(state, heard, now_ns)
+        self._state = state
+        return NOTHING
 
     def _hear_as_backup(self, state: Backup, heard: AdvertisementReceived, now_ns: int) -> Backup:
         """Return the Backup state that follows one advertisement (RFC 9568 §6.4.2)."""
@@ -225,10 +272,11 @@ class VirtualRouter:
             if preempt_at_ns is None:
                 preempt_at_ns = now_ns + mine.preempt_delay_ns
             if now_ns >= preempt_at_ns:
-                # Discard it: our own Active_Down_Timer will preempt the sender.
-                return replace(state, preempt_at_ns=preempt_at_ns)
+                return state  # Discard it: our own Active_Down_Timer will preempt the sender.
         interval_ns = mine.heard_interval_ns(heard)
-        return Backup(interval_ns, now_ns + mine.down_ns(interval_ns), preempt_at_ns)
+        return Backup(
+            interval_ns, now_ns + mine.down_ns(interval_ns), preempt_at_ns, state.held_until_ns
+        )
 
     def _hear_as_active(self, state: Active, heard: AdvertisementReceived, now_ns: int) -> Actions:
         """Yield, answer or ignore (RFC 9568 §6.4.3)."""
@@ -239,11 +287,12 @@ class VirtualRouter:
             return self._yield_to(heard, TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT, now_ns)
         if heard.priority == mine.priority and heard.source > mine.source:
             return self._yield_to(heard, TransitionReason.EQUAL_PRIORITY_GREATER_ADDRESS, now_ns)
-        if now_ns - state.answered_ns < mine.adver_interval_ns:
+        answered_ns = state.loser_answered_ns
+        if answered_ns is not None and now_ns - answered_ns < mine.adver_interval_ns:
             return NOTHING
         # Two are Active: repair the neighbours' caches, and tell the loser at once where the
         # version has it so (RFC 9568 §6.4.3; RFC 3768 §6.4.3 discards).
-        self._state = replace(state, answered_ns=now_ns)
+        self._state = replace(state, loser_answered_ns=now_ns)
         if mine.version == VERSION_3:
             return (SendAdvertisement(mine.priority), AnnounceAddresses())
         return (AnnounceAddresses(),)
@@ -251,69 +300,68 @@ class VirtualRouter:
     def _answer_release(self, state: Active, now_ns: int) -> Actions:
         """Advertise at once, so that no Backup that heard the release takes over."""
         mine = self._parameters
-        if now_ns - state.answered_ns < mine.adver_interval_ns // _RELEASE_ANSWERS_PER_INTERVAL:
-            return NOTHING
-        self._state = Active(now_ns + mine.adver_interval_ns, answered_ns=now_ns)
+        if state.release_answered_ns is not None:
+            due_ns = state.release_answered_ns + mine.release_answer_spacing_ns()
+            if now_ns < due_ns:
+                deadline_ns = min(state.adver_deadline_ns, due_ns)
+                self._state = replace(state, adver_deadline_ns=deadline_ns)
+                return NOTHING
+        deadline_ns = now_ns + mine.adver_interval_ns
+        self._state = replace(state, adver_deadline_ns=deadline_ns, release_answered_ns=now_ns)
         return (SendAdvertisement(mine.priority),)
 
     def _yield_to(
         self, heard: AdvertisementReceived, reason: TransitionReason, now_ns: int
     ) -> Actions:
         interval_ns = self._parameters.heard_interval_ns(heard)
-        backup = Backup(interval_ns, now_ns + self._parameters.down_ns(interval_ns))
-        return (UnbindAddresses(), *self._enter(backup, reason))
+        backup = Backup(
+            interval_ns,
+            now_ns + self._parameters.down_ns(interval_ns),
+            held_until_ns=now_ns + HANDOVER_GRACE_NS,
+        )
+        return self._enter(backup, reason)
 
     # Changes from outside --------------------------------------------------------------
 
-    def _change_priority(self, priority: int) -> Actions:
-        self._change_parameters(replace(self._parameters, priority=priority))
-        return NOTHING
-
     def _change_configuration(self, changed: ConfigurationChanged, now_ns: int) -> Actions:
-        self._change_parameters(
-            replace(
-                self._parameters,
-                adver_interval_ns=changed.adver_interval_ns,
-                down_advertisements=changed.down_advertisements,
-                preempt_mode=changed.preempt_mode,
-                preempt_delay_ns=changed.preempt_delay_ns,
-                source=changed.source,
-            )
+        after = replace(
+            self._parameters,
+            adver_interval_ns=changed.adver_interval_ns,
+            down_advertisements=changed.down_advertisements,
+            preempt_mode=changed.preempt_mode,
+            preempt_delay_ns=changed.preempt_delay_ns,
+            source=changed.source,
         )
-        if isinstance(self._state, Active):
-            # A shorter interval counts from now; a longer one is told before it is used.
-            deadline_ns = min(self._state.adver_deadline_ns, now_ns + changed.adver_interval_ns)
-            self._state = replace(self._state, adver_deadline_ns=deadline_ns)
+        return self._change_parameters(after, now_ns)
+
+    def _change_parameters(self, after: Parameters, now_ns: int) -> Actions:
+        """Let the running timer follow: an Active Router's Adver_Timer, a Backup's down timer."""
+        before, self._parameters = self._parameters, after
+        match self._state:
+            case Active() as active:
+                # A shorter interval counts from now; a longer one is told before it is used.
+                deadline_ns = min(active.adver_deadline_ns, now_ns + after.adver_interval_ns)
+                self._state = replace(active, adver_deadline_ns=deadline_ns)
+            case Backup() as backup:
+                self._state = backup.moved(before, after, now_ns)
+            case _:
+                pass
         return NOTHING
 
-    def _change_parameters(self, after: Parameters) -> None:
-        """Move the running Active_Down_Timer by the difference it makes, as keepalived does."""
-        before, self._parameters = self._parameters, after
-        if isinstance(self._state, Backup):
-            interval_ns = self._state.active_adver_interval_ns
-            shift_ns = after.down_ns(interval_ns) - before.down_ns(interval_ns)
-            deadline_ns = self._state.active_down_deadline_ns + shift_ns
-            waits_otherwise = before.preempt_delay_ns != after.preempt_delay_ns
-            preempt_at_ns = None if waits_otherwise else self._state.preempt_at_ns
-            self._state = replace(
-                self._state, active_down_deadline_ns=deadline_ns, preempt_at_ns=preempt_at_ns
-            )
-
-    def _change_fault(self, faulty: bool, now_ns: int) -> Actions:
-        self._faulty = faulty
-        if isinstance(self._state, Initialize):
-            return NOTHING
-        if faulty and not isinstance(self._state, Fault):
-            return self._leave(Fault(), TransitionReason.FAULT)
-        if not faulty and isinstance(self._state, Fault):
-            return self._enter(self._own_backup(now_ns), TransitionReason.FAULT_CLEARED)
+    def _change_fault(self, changed: FaultChanged, now_ns: int) -> Actions:
+        self._faulty = changed.faulty
+        if changed.faulty:
+            state = Initialize() if isinstance(self._state, Initialize) else Fault()
+            return self._leave(state, TransitionReason.FAULT, changed.hand_over, now_ns)
+        if isinstance(self._state, Fault):
+            backup = replace(self._own_backup(now_ns), held_until_ns=self._state.held_until_ns)
+            return self._enter(backup, TransitionReason.FAULT_CLEARED)
         return NOTHING
 
     # Helpers ---------------------------------------------------------------------------
 
     def _active(self, now_ns: int) -> Active:
-        interval_ns = self._parameters.adver_interval_ns
-        return Active(now_ns + interval_ns, answered_ns=now_ns - interval_ns)
+        return Active(now_ns + self._parameters.adver_interval_ns)
 
     def _own_backup(self, now_ns: int) -> Backup:
         """Backup that has heard nobody: its own interval, a full Active_Down_Interval."""

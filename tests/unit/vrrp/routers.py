@@ -35,12 +35,18 @@ class Timing:
     skew_ns: int
     down_ns: int
     """Three intervals and the skew."""
+    successor_ns: int
+    """An interval and the skew of priority 1, which is 255 / 256 of what skews are scaled by."""
+    spacing_ns: int
+    """Half of the skew of priority 254, which is 2 / 256 of the same."""
 
 
-V3 = Timing(3, 200 * MS, 20, 43_750_000, 643_750_000)
+V3 = Timing(3, 200 * MS, 20, 43_750_000, 643_750_000, 399_218_750, 781_250)
 """Skew_Time is (256 − 200) · 200 ms / 256 (RFC 9568 §6.1)."""
-V2 = Timing(2, SECOND, 100, 218_750_000, 3_218_750_000)
+V2 = Timing(2, SECOND, 100, 218_750_000, 3_218_750_000, 1_996_093_750, 3_906_250)
 """Skew_Time is (256 − 200) / 256 s (RFC 3768 §6.1)."""
+GRACE = 50 * MS
+"""How long addresses stay after somebody else is known to have them (architecture §4.7)."""
 BOTH = pytest.mark.parametrize("timing", [V3, V2], ids=["v3", "v2"])
 
 
@@ -103,9 +109,10 @@ def changed(before: State, after: State, reason: TransitionReason) -> StateChang
     return StateChanged(before, after, reason)
 
 
-def takeover(priority: int = 200) -> tuple[Action, ...]:
+def takeover(
+    priority: int = 200, reason: TransitionReason = TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED
+) -> tuple[Action, ...]:
     """Return what becoming Active asks for: advertisement, addresses, announcement, report."""
-    reason = TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED
     return (
         SendAdvertisement(priority),
         BindAddresses(),
@@ -114,6 +121,9 @@ def takeover(priority: int = 200) -> tuple[Action, ...]:
     )
 
 
-def step_down(reason: TransitionReason) -> tuple[Action, ...]:
-    """Return what going from Active to Backup asks for."""
-    return (UnbindAddresses(), changed(State.ACTIVE, State.BACKUP, reason))
+def yielded(reason: TransitionReason) -> tuple[Action, ...]:
+    """Return what yielding to a better one asks for: the addresses stay a moment longer."""
+    return (changed(State.ACTIVE, State.BACKUP, reason),)
+
+
+UNBIND: tuple[Action, ...] = (UnbindAddresses(),)

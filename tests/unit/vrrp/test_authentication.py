@@ -1,4 +1,4 @@
-"""Signatures, sequences and replay marks, against the trailer's format (``hmac-wire`` §2 to §9)."""
+"""Signatures and replay marks, against the trailer's format (``hmac-wire`` §2 to §9)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from vrrp.authentication import (
     HmacKeys,
     Mode,
     ReplayMarks,
-    SequenceClock,
     SimplePassword,
     sign,
     verify,
@@ -150,110 +149,9 @@ def test_key_lengths_are_those_that_keepalived_takes() -> None:
     assert HmacKeys({}, 1, Mode.ENFORCE).window_s == 30
 
 
-# The sender's sequence -------------------------------------------------------------------
-
-BOOT_S = 5_000
-WALL_S = 1_750_000_000
-
-
-def at(seconds: float) -> tuple[int, int]:
-    """Return monotonic and wall time so many seconds after a start, both clocks right."""
-    passed = int(seconds * NS_PER_SECOND)
-    return BOOT_S * NS_PER_SECOND + passed, WALL_S * NS_PER_SECOND + passed
-
-
-def test_sequence_is_seconds_subseconds_counter_of_the_wall_clock() -> None:
-    assert SequenceClock().next(*at(0.5)) == stamp(WALL_S, 32768, 0)
-
-
-def test_sequence_subseconds_are_rounded_down() -> None:
-    now, wall = at(0)
-    assert SequenceClock().next(now + 15_258, wall + 15_258) == stamp(WALL_S, 0)
-    assert SequenceClock().next(now + 15_259, wall + 15_259) == stamp(WALL_S, 1)
-    assert SequenceClock().next(now + 999_999_999, wall + 999_999_999) == stamp(WALL_S, 65535)
-
-
-def test_sequence_in_the_same_tick_counts_up_by_one_and_carries() -> None:
-    clock = SequenceClock()
-    first = clock.next(*at(0))
-    assert [clock.next(*at(0)) for _ in range(3)] == [first + 1, first + 2, first + 3]
-    for _ in range(65_536 - 4):
-        last = clock.next(*at(0))
-    assert last == first + 0xFFFF
-    assert clock.next(*at(0)) == stamp(WALL_S, 1, 0)
-
-
-def test_sequence_of_the_next_tick_starts_its_counter_anew() -> None:
-    clock = SequenceClock()
-    clock.next(*at(0))
-    clock.next(*at(0))
-    assert clock.next(*at(1)) == stamp(WALL_S + 1)
-
-
-def test_sequence_follows_a_forward_step_of_the_wall_clock_at_once() -> None:
-    clock = SequenceClock()
-    clock.next(*at(0))
-    now, wall = at(1)
-    assert clock.next(now, wall + 60 * NS_PER_SECOND) == stamp(WALL_S + 61)
-
-
-@pytest.mark.parametrize("step_s", [1, 3, 60, 86_400 * 365])
-def test_sequence_goes_on_with_the_monotonic_clock_when_the_wall_clock_steps_back(
-    step_s: int,
-) -> None:
-    clock = SequenceClock()
-    clock.next(*at(0))
-    for second in range(1, 5):
-        now, wall = at(second)
-        assert clock.next(now, wall - step_s * NS_PER_SECOND) == stamp(WALL_S + second)
-
-
-def test_sequence_of_a_successor_goes_on_from_the_offset_it_is_given() -> None:
-    before = SequenceClock()
-    now, wall = at(0)
-    before.next(now, wall + 60 * NS_PER_SECOND)
-    after = SequenceClock(before.offset_ns)
-    assert after.next(*at(1)) == stamp(WALL_S + 61)
-
-
-def test_sequence_of_a_clock_that_was_never_set_is_the_monotonic_time() -> None:
-    """A wall clock near 1970 that lies behind the time since boot."""
-    assert SequenceClock().next(BOOT_S * NS_PER_SECOND, 7 * NS_PER_SECOND) == stamp(BOOT_S)
-
-
-@pytest.mark.parametrize("seconds", [2**31 - 1, 2**31, 2**32 - 1])
-def test_sequence_grows_over_2038_and_2106_in_the_order_of_rfc_1982(seconds: int) -> None:
-    clock = SequenceClock()
-    first = clock.next(0, seconds * NS_PER_SECOND)
-    second = clock.next(NS_PER_SECOND, (seconds + 1) * NS_PER_SECOND)
-    assert first == stamp(seconds % 2**32)
-    assert second == stamp((seconds + 1) % 2**32)
-
-
-def test_sequence_at_the_end_of_64_bits_goes_on_at_zero() -> None:
-    clock = SequenceClock(0, 2**64 - 1)
-    now = (2**32 - 1) * NS_PER_SECOND
-    assert clock.next(now, now) == 0
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 3 * NS_PER_SECOND), st.integers(0, 2 * WALL_S * NS_PER_SECOND)),
-        min_size=2,
-        max_size=30,
-    )
-)
-def test_sequence_always_grows_whatever_the_wall_clock_says(steps: list[tuple[int, int]]) -> None:
-    clock, now, last = SequenceClock(), BOOT_S * NS_PER_SECOND, 0
-    for passed, wall in steps:
-        now += passed
-        sequence = clock.next(now, wall)
-        assert sequence > last
-        last = sequence
-
-
 # The receiver's marks --------------------------------------------------------------------
 
+WALL_S = 1_750_000_000
 NOW_NS = WALL_S * NS_PER_SECOND + 999_999_999
 WINDOW_S = 30
 

@@ -1,7 +1,7 @@
 """Sequences over clock steps and reloads, beside what keepalived 2.4.3 did with the same.
 
-Ours differs on purpose (``vrrp.authentication``): a sender follows its wall clock forwards and
-never back, a receiver keeps its marks over a reload, and it keeps 64 of them instead of four.
+Ours differs on purpose (``vrrp.authentication``): a node follows its wall clock in the first ten
+minutes only, a receiver keeps its marks over a reload, and it keeps 64 of them instead of four.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 from tests.unit.vrrp.settings import IFINDEX, SETTINGS, WALL_NS, WALL_S
 from tests.unit.vrrp.wire import GROUP4, Row, compose, rows, sealed, stamp, trailer
 
-from vrrp.authentication import MAX_MARKS, SequenceClock
+from vrrp.authentication import MAX_MARKS, SignatureClock
 from vrrp.constants import NS_PER_SECOND, Family, RejectReason
 from vrrp.validation import Accepted, Datagram, Election, Elections
 
@@ -21,38 +21,45 @@ SENDER = [row for row in RECORDED if row["kind"] == "clock step, sender"]
 RECEIVER = {row["case"]: row["log"] for row in RECORDED if row["kind"] == "receiver over time"}
 
 
-def followed(mode: str) -> list[Row]:
-    """Return the rows of one mode in which keepalived followed its clock, so that we know it."""
-    return [row for row in SENDER if row["mode"].startswith(mode) and row["ctr"] == 0]
+JUST_BOOTED_S, LONG_UP_S = 5, 5_000
 
 
-def clocks(row: Row) -> tuple[int, int]:
-    """Return the monotonic and the wall time that a recorded stamp was made of."""
+def stepped(mode: str) -> list[Row]:
+    """Return what keepalived sent in one mode, over steps of 60 s there and back and −3 s."""
+    return [row for row in SENDER if row["mode"].startswith(mode)]
+
+
+def clocks(row: Row, first: Row, uptime_s: int) -> tuple[int, int]:
+    """Return the monotonic and the wall time at which a recorded sequence was sent."""
     sequence = int(row["seq"], 16)
     seconds, subseconds = sequence >> 32, sequence >> 16 & 0xFFFF
-    # The first nanosecond that gives these 65536ths.
-    wall_ns = seconds * NS_PER_SECOND - (-subseconds * NS_PER_SECOND // 65_536)
-    true_ns = wall_ns - row["clock_offset_s"] * NS_PER_SECOND
-    return true_ns - WALL_NS, wall_ns
+    begun_ns = (int(first["seq"], 16) >> 32) * NS_PER_SECOND
+    if row["ctr"]:  # its clock was behind what it had sent: known to a hundredth of a second
+        true_ns = begun_ns + int(row["at_s"] * NS_PER_SECOND)
+    else:  # the first nanosecond that gives these 65536ths
+        wall_ns = seconds * NS_PER_SECOND - (-subseconds * NS_PER_SECOND // 65_536)
+        true_ns = wall_ns - row["clock_offset_s"] * NS_PER_SECOND
+    wall_ns = true_ns + row["clock_offset_s"] * NS_PER_SECOND
+    return true_ns - begun_ns + uptime_s * NS_PER_SECOND, wall_ns
 
 
-@pytest.mark.parametrize("mode", ["time", "monotonic"])
-def test_sequence_until_the_clock_steps_back_equals_the_recorded_one(mode: str) -> None:
-    clock = SequenceClock()
-    forward = [row for row in followed(mode) if row["at_s"] < 6]
-    assert {row["clock_offset_s"] for row in forward} == {0, 60}
-    for row in forward:
-        assert clock.next(*clocks(row)) == int(row["seq"], 16), row
+def test_sequence_of_a_node_that_just_booted_equals_the_recorded_one() -> None:
+    """It follows its clock like keepalived's time mode, and counts up over the small step back."""
+    clock, sent = SignatureClock(), stepped("time")
+    assert {row["clock_offset_s"] for row in sent} == {0, 60, -3}
+    assert {row["ctr"] for row in sent} == {0, 1, 2, 3, 4, 5}
+    for row in sent:
+        assert clock.next(*clocks(row, sent[0], JUST_BOOTED_S)) == int(row["seq"], 16), row
 
 
-def test_sequence_after_the_clock_stepped_back_keeps_the_furthest_offset() -> None:
-    """keepalived's time mode goes back with the clock; its sequence falls by a minute."""
-    clock = SequenceClock()
-    for row in followed("time"):
-        sequence = clock.next(*clocks(row))
-        ours_s = 60 if row["at_s"] >= 3 else 0
-        assert sequence == int(row["seq"], 16) + stamp(ours_s - row["clock_offset_s"]), row
-    assert int(followed("time")[-1]["seq"], 16) < int(followed("time")[10]["seq"], 16)
+def test_sequence_of_a_node_that_is_up_for_long_stays_with_the_true_time() -> None:
+    """keepalived's, in either mode, is a minute ahead after the step; strangers are deaf to it."""
+    clock, sent = SignatureClock(), [row for row in stepped("time") if not row["ctr"]]
+    for row in sent:
+        sequence = clock.next(*clocks(row, sent[0], LONG_UP_S))
+        assert sequence == int(row["seq"], 16) - stamp(row["clock_offset_s"]), row
+    ahead = {round(row["stamp_minus_true_s"]) for row in stepped("monotonic")}
+    assert ahead == {0, *range(50, 61)}
 
 
 def receiver() -> Election:

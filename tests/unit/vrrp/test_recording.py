@@ -19,9 +19,10 @@ from vrrp.events import (
     Resume,
     Shutdown,
     Startup,
+    TakeOver,
 )
 from vrrp.recording import RecordingError, event_object, replay, router_object
-from vrrp.states import Parameters
+from vrrp.states import Active, Backup, Fault, Initialize, Parameters, RouterState
 from vrrp.virtual_router import VirtualRouter
 
 INTERVAL = 200_000_000
@@ -36,8 +37,10 @@ HISTORY: tuple[tuple[Event, int], ...] = (
     (ConfigurationChanged(INTERVAL, 3, True, 0, PARAMETERS.source), 8),
     (DeadlineReached(), DOWN),
     (AdvertisementReceived(PEER, 250, 20), DOWN + 1),
-    (FaultChanged(True), DOWN + 2),
-    (Shutdown(TransitionReason.REMOVED), DOWN + 3),
+    (TakeOver(), DOWN + 2),
+    (FaultChanged(True), DOWN + 3),
+    (FaultChanged(True, hand_over=False), DOWN + 4),
+    (Shutdown(TransitionReason.REMOVED, hand_over=False), DOWN + 5),
 )
 
 
@@ -62,12 +65,41 @@ def test_replay_does_what_the_router_did() -> None:
 def test_replay_begins_in_the_state_the_recording_began_in() -> None:
     running = VirtualRouter(PARAMETERS)
     running.handle(Resume(), 0)
-    (step,) = replay(recorded(running, ((Shutdown(), 5),)))
+    (step,) = replay(recorded(running, ((Shutdown(hand_over=False), 5),)))
     assert step.actions == (
         SendAdvertisement(0),
         UnbindAddresses(),
         StateChanged(State.ACTIVE, State.INITIALIZE, TransitionReason.SHUTDOWN),
     )
+
+
+STATES: list[RouterState] = [
+    Initialize(),
+    Initialize(held_until_ns=50),
+    Backup(INTERVAL, 60),
+    Backup(INTERVAL, 60, preempt_at_ns=40, held_until_ns=50),
+    Active(60),
+    Active(60, loser_answered_ns=1, release_answered_ns=2),
+    Fault(),
+    Fault(held_until_ns=50),
+]
+
+
+@pytest.mark.parametrize("state", STATES, ids=repr)
+def test_replay_begins_with_the_timers_the_recording_began_with(state: RouterState) -> None:
+    router = VirtualRouter(PARAMETERS, detail=state)
+    (step,) = replay(recorded(router, ((DeadlineReached(), 3),)))
+    assert step.actions == ()
+    assert step.state == state
+
+
+def test_recorded_event_without_hand_over_is_read_as_handing_over() -> None:
+    """As what was recorded before there was a choice."""
+    lines = recorded(VirtualRouter(PARAMETERS, detail=Active(60)), ((Shutdown(), 3),))
+    del lines[1]["event"]["hand_over"]
+    (step,) = replay(lines)
+    assert step.event == Shutdown(hand_over=True)
+    assert step.state == Initialize(held_until_ns=3 + INTERVAL + 255 * INTERVAL // 256)
 
 
 def test_replay_keeps_a_fault_that_was_there_at_the_beginning() -> None:
@@ -91,6 +123,10 @@ def test_replay_says_what_the_recording_lost() -> None:
         ({"router": "a", "event": {"kind": "Startup"}}, "line 2: KeyError: 'atNs'"),
         (
             {"router": "a", "atNs": 1, "event": {"kind": "PriorityChanged", "prio": 3}},
+            "line 2: TypeError",
+        ),
+        (
+            {"router": "a", "atNs": 1, "event": {"kind": "TakeOver", "priority": 3}},
             "line 2: TypeError",
         ),
         (

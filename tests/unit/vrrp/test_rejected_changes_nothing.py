@@ -36,6 +36,7 @@ from vrrp.events import (
     Resume,
     Shutdown,
     Startup,
+    TakeOver,
 )
 from vrrp.states import Parameters, RouterState
 from vrrp.validation import Accepted, Datagram, Elections
@@ -98,7 +99,8 @@ def right(setting: Setting, priority: int, sequence: int) -> Datagram:
 _PASSED = st.sampled_from([0, 1, 5 * MS, 100 * MS, SECOND])
 _EVENTS = st.one_of(
     st.just(DeadlineReached()),
-    st.booleans().map(FaultChanged),
+    st.builds(FaultChanged, st.booleans(), st.booleans()),
+    st.just(TakeOver()),
     st.integers(1, 254).map(PriorityChanged),
     st.builds(
         ConfigurationChanged,

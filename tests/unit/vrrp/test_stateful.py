@@ -1,8 +1,8 @@
 """One Virtual Router against a naive model of the state tables, over any sequence of events.
 
 The model is written from RFC 9568 §6.4 and RFC 3768 §6.4 with fractions and plain variables, and
-from the house rules in ``virtual_router``'s theory of operation: late wake, Fault, limits of
-answers, preemption delay, a running timer that moves with what it is made of.
+from the house rules in ``virtual_router``'s theory of operation: late wake, Fault, handing over,
+limits of answers, preemption delay, a running timer that moves with what it is made of.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from vrrp.events import (
     Resume,
     Shutdown,
     Startup,
+    TakeOver,
 )
 from vrrp.states import Parameters
 from vrrp.virtual_router import Actions, VirtualRouter
@@ -76,11 +77,19 @@ class Model:
     learned: int = 0
     timer: int | None = NEVER
     delay_end: int | None = NEVER
-    last_answer: int = 0
+    held: int | None = NEVER
+    loser_answer: int | None = NEVER
+    release_answer: int | None = NEVER
+
+    def part(self, of_256: int, interval: int) -> int:
+        scale = SECOND if self.version == 2 else interval
+        return math.floor(Fraction(of_256, 256) * scale)
 
     def skew(self, interval: int) -> int:
-        scale = SECOND if self.version == 2 else interval
-        return math.floor(Fraction(256 - self.priority, 256) * scale)
+        return self.part(256 - self.priority, interval)
+
+    def due(self) -> int | None:
+        return min((t for t in (self.timer, self.held) if t is not NEVER), default=NEVER)
 
     def down(self, interval: int) -> int:
         return self.missed * interval + self.skew(interval)
@@ -94,8 +103,17 @@ class Model:
         return self.to("Backup", reason)
 
     def to_active(self, now: int) -> None:
-        self.state, self.timer = "Active", now + self.interval
-        self.last_answer = now - self.interval
+        self.state, self.timer, self.held = "Active", now + self.interval, NEVER
+        self.loser_answer = self.release_answer = NEVER
+
+    def let_go(self) -> Names:
+        held, self.held = self.held, NEVER
+        return [("unbind",)] if held is not NEVER else []
+
+    def win(self, now: int, reason: str) -> Names:
+        self.to_active(now)
+        taken = ("Backup", "Active", reason)
+        return [("advertise", self.priority), ("bind",), ("announce",), taken]
 
     def startup(self, now: int) -> Names:
         if self.fault:
@@ -104,34 +122,42 @@ class Model:
 
     def resume(self, now: int) -> Names:
         if self.fault:
-            return [("unbind",), *self.to("Fault", "Fault")]
+            self.held = NEVER
+            return [("advertise", 0), ("unbind",), *self.to("Fault", "Fault")]
         self.to_active(now)
-        return [("advertise", self.priority), ("bind",)]
+        return [("advertise", self.priority), ("bind",), ("announce",)]
 
-    def leave(self, state: str, reason: str) -> Names:
-        held = [("advertise", 0), ("unbind",)] if self.state == "Active" else []
+    def leave(self, state: str, reason: str, hand_over: bool, now: int) -> Names:
+        done: Names = []
+        if self.state == "Active":
+            done.append(("advertise", 0))
+            self.held = now + self.interval + self.part(255, self.interval)
+        if not hand_over:
+            done += self.let_go()
         self.timer = NEVER
-        return held + self.to(state, reason)
+        return done + self.to(state, reason)
 
-    def set_fault(self, fault: bool, now: int) -> Names:
+    def take_over(self, now: int) -> Names:
+        return self.win(now, "Handover") if self.state == "Backup" else []
+
+    def set_fault(self, fault: bool, hand_over: bool, now: int) -> Names:
         self.fault = fault
-        if self.state in ("Backup", "Active") and fault:
-            return self.leave("Fault", "Fault")
+        if fault:
+            state = self.state if self.state == "Initialize" else "Fault"
+            return self.leave(state, "Fault", hand_over, now)
         if self.state == "Fault" and not fault:
             return self.to_backup("FaultCleared", self.interval, now + self.down(self.interval))
         return []
 
     def deadline(self, now: int) -> Names:
         if self.timer is NEVER or now < self.timer:
-            return []
+            return self.let_go() if self.held is not NEVER and now >= self.held else []
         late = now - self.timer
         if self.state == "Backup":
-            if late > self.interval:
+            if late > self.learned:
                 listened = self.learned + self.skew(self.learned)
-                return self.to_backup("", self.learned, now + listened)
-            self.to_active(now)
-            taken = ("Backup", "Active", "ActiveDownTimerExpired")
-            return [("advertise", self.priority), ("bind",), ("announce",), taken]
+                return [*self.let_go(), *self.to_backup("", self.learned, now + listened)]
+            return self.win(now, "ActiveDownTimerExpired")
         room = (self.missed - 1) * self.interval if self.missed > 1 else self.skew(self.interval)
         if late >= room:
             listened = self.interval + self.skew(self.interval)
@@ -142,6 +168,8 @@ class Model:
     def hear(self, priority: int, address: bytes, interval: int, now: int) -> Names:
         if self.version == 2:
             interval = self.interval
+        if self.held is not NEVER and priority != 0:
+            self.held = min(self.held, now + 50 * MS)
         if self.state == "Backup":
             self.hear_as_backup(priority, interval, now)
         if self.state == "Active":
@@ -162,11 +190,13 @@ class Model:
         self.learned, self.timer = interval, now + self.down(interval)
 
     def hear_as_active(self, priority: int, address: bytes, interval: int, now: int) -> Names:
-        since = now - self.last_answer
         if priority == 0:
-            if since < self.interval // 100:
-                return []
-            self.timer, self.last_answer = now + self.interval, now
+            if self.release_answer is not NEVER:
+                free = self.release_answer + self.part(2, self.interval) // 2
+                if now < free:
+                    self.timer = min(free, self.timer) if self.timer is not NEVER else NEVER
+                    return []
+            self.timer, self.release_answer = now + self.interval, now
             return [("advertise", self.priority)]
         reason = ""
         if priority > self.priority:
@@ -174,31 +204,35 @@ class Model:
         elif priority == self.priority and list(address) > list(self.address):
             reason = "EqualPriorityGreaterAddress"
         if reason:
-            return [("unbind",), *self.to_backup(reason, interval, now + self.down(interval))]
-        if since < self.interval:
+            self.held = now + 50 * MS
+            return self.to_backup(reason, interval, now + self.down(interval))
+        if self.loser_answer is not NEVER and now - self.loser_answer < self.interval:
             return []
-        self.last_answer = now
+        self.loser_answer = now
         return [("advertise", self.priority), ("announce",)][self.version == 2 :]
 
-    def change_priority(self, priority: int) -> None:
+    def change_priority(self, priority: int, now: int) -> None:
         before = self.down(self.learned)
         self.priority = priority
-        self.shift(before)
+        self.shift(before, now)
 
     def change(self, new: ConfigurationChanged, now: int) -> None:
         before = self.down(self.learned)
         if new.preempt_delay_ns != self.delay:
             self.delay_end = NEVER
+        longer = new.adver_interval_ns > self.interval or self.version == 2
+        if self.state == "Backup" and self.learned == self.interval and longer:
+            self.learned = new.adver_interval_ns
         self.interval, self.missed = new.adver_interval_ns, new.down_advertisements
         self.preempt, self.delay = new.preempt_mode, new.preempt_delay_ns
         self.address = new.source
-        self.shift(before)
+        self.shift(before, now)
         if self.state == "Active" and self.timer is not NEVER:
             self.timer = min(self.timer, now + self.interval)
 
-    def shift(self, before: int) -> None:
+    def shift(self, before: int, now: int) -> None:
         if self.state == "Backup" and self.timer is not NEVER:
-            self.timer += self.down(self.learned) - before
+            self.timer = max(now, self.timer + self.down(self.learned) - before)
 
 
 ADDRESSES = st.sampled_from(
@@ -207,9 +241,10 @@ ADDRESSES = st.sampled_from(
 PRIORITIES = st.sampled_from([1, 99, 100, 101, 254])
 HEARD = st.sampled_from([0, 0, 1, 99, 100, 101, 254, 255])
 INTERVALS = st.sampled_from([10 * MS, 200 * MS, SECOND, 40_950 * MS])
-PASSED = st.sampled_from([0, 1, 99_999, 100_000, 2 * MS, 10 * MS, 100 * MS, 200 * MS, SECOND])
+PASSED = st.sampled_from([0, 1, 39_062, 781_249, 781_250, 2 * MS, 10 * MS, 50 * MS, SECOND])
 LATE = st.sampled_from([0, 0, 0, 1, MS, 100 * MS, 200 * MS, 200 * MS + 1, SECOND, 100 * SECOND])
 MISSED = st.sampled_from([1, 2, 3, 10])
+HAND_OVER = st.sampled_from([True, True, True, False])
 DELAYS = st.sampled_from([0, 0, 150 * MS, 3 * SECOND])
 
 
@@ -239,15 +274,18 @@ class Machine(RuleBasedStateMachine):
         )
         self.router = VirtualRouter(mine, faulty=faulty)
         self.now = START
+        self.bound = False
 
     def same(self, event: Event, expected: Names) -> None:
-        assert names(self.router.handle(event, self.now)) == expected
+        done = names(self.router.handle(event, self.now))
+        assert done == expected
+        self.bound = (self.bound or ("bind",) in done) and ("unbind",) not in done
 
     def stopped(self) -> bool:
         return self.model.state == "Initialize"
 
     def timed(self) -> bool:
-        return self.model.timer is not NEVER
+        return self.model.due() is not NEVER
 
     @precondition(stopped)
     @rule()
@@ -259,16 +297,24 @@ class Machine(RuleBasedStateMachine):
     def resume(self) -> None:
         self.same(Resume(), self.model.resume(self.now))
 
-    @precondition(lambda self: not self.stopped() or self.now % 2)
-    @rule()
-    def shutdown(self) -> None:
-        self.same(Shutdown(), self.model.leave("Initialize", "Shutdown"))
+    @precondition(lambda self: not self.stopped() or self.timed() or self.now % 2)
+    @rule(passed=PASSED, hand_over=HAND_OVER)
+    def shutdown(self, passed: int, hand_over: bool) -> None:
+        self.now += passed
+        expected = self.model.leave("Initialize", "Shutdown", hand_over, self.now)
+        self.same(Shutdown(hand_over=hand_over), expected)
+
+    @rule(passed=PASSED)
+    def take_over(self, passed: int) -> None:
+        self.now += passed
+        self.same(TakeOver(), self.model.take_over(self.now))
 
     @precondition(timed)
     @rule(late=LATE)
     def reach_deadline(self, late: int) -> None:
-        assert self.model.timer is not NEVER
-        self.now = max(self.now, self.model.timer + late)
+        due = self.model.due()
+        assert due is not NEVER
+        self.now = max(self.now, due + late)
         self.same(DeadlineReached(), self.model.deadline(self.now))
 
     @rule(passed=PASSED)
@@ -285,7 +331,7 @@ class Machine(RuleBasedStateMachine):
     @rule(passed=PASSED, priority=PRIORITIES)
     def change_priority(self, passed: int, priority: int) -> None:
         self.now += passed
-        self.model.change_priority(priority)
+        self.model.change_priority(priority, self.now)
         self.same(PriorityChanged(priority), [])
 
     @rule(
@@ -299,15 +345,21 @@ class Machine(RuleBasedStateMachine):
         self.model.change(new, self.now)
         self.same(new, [])
 
-    @rule(passed=PASSED, faulty=st.booleans())
-    def change_fault(self, passed: int, faulty: bool) -> None:
+    @rule(passed=PASSED, faulty=st.booleans(), hand_over=HAND_OVER)
+    def change_fault(self, passed: int, faulty: bool, hand_over: bool) -> None:
         self.now += passed
-        self.same(FaultChanged(faulty), self.model.set_fault(faulty, self.now))
+        expected = self.model.set_fault(faulty, hand_over, self.now)
+        self.same(FaultChanged(faulty, hand_over), expected)
 
     @invariant()
     def state_and_deadline_are_the_same(self) -> None:
         assert str(self.router.state) == self.model.state
-        assert self.router.next_deadline_ns() == self.model.timer
+        assert self.router.next_deadline_ns() == self.model.due()
+
+    @invariant()
+    def router_holds_what_was_bound_and_not_unbound_again(self) -> None:
+        assert self.router.holding is self.bound
+        assert self.router.holding is (self.model.state == "Active" or self.model.held is not NEVER)
 
 
 TestVirtualRouterAgainstTheModel = Machine.TestCase

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.vrrp.settings import SETTINGS
 
 from vrrp.actions import Action
-from vrrp.authentication import HmacKeys, ReplayMarks, SequenceClock, SimplePassword
+from vrrp.authentication import HmacKeys, ReplayMarks, SignatureClock, SimplePassword
 from vrrp.events import Event
 from vrrp.packet import Advertisement
 from vrrp.states import Parameters, RouterState
@@ -28,8 +28,8 @@ VALUES: tuple[type, ...] = (
     Parameters,
     SimplePassword,
 )
-MEMORIES: tuple[type, ...] = (ReplayMarks, SequenceClock)
-"""What changes: the sender's clock and the receiver's marks."""
+MEMORIES: tuple[type, ...] = (ReplayMarks, SignatureClock)
+"""What changes: the node's clock and the receiver's marks."""
 
 
 def frozen(kind: type) -> bool:
@@ -69,5 +69,5 @@ def test_election_is_the_same_whatever_it_remembers() -> None:
     assert replace(election, vrid=52) != election
 
 
-def test_sequence_clock_begins_without_an_offset() -> None:
-    assert SequenceClock().offset_ns == 0
+def test_signature_clock_begins_without_an_offset() -> None:
+    assert SignatureClock().offset_ns == 0

@@ -1,7 +1,7 @@
 """Beginning, end and fault of a Virtual Router: ordered actions, next state, next deadline.
 
-A row for each state and event of RFC 9568 §6.4 and RFC 3768 §6.4; time, advertisements and changes
-have files of their own beside this one.
+A row for each state and event of RFC 9568 §6.4 and RFC 3768 §6.4; time, advertisements, changes and
+handing over have files of their own beside this one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.unit.vrrp.routers import (
     takeover,
 )
 
-from vrrp.actions import BindAddresses, SendAdvertisement, UnbindAddresses
+from vrrp.actions import AnnounceAddresses, BindAddresses, SendAdvertisement, UnbindAddresses
 from vrrp.constants import State, TransitionReason
 from vrrp.events import (
     AdvertisementReceived,
@@ -40,6 +40,7 @@ from vrrp.events import (
     Resume,
     Shutdown,
     Startup,
+    TakeOver,
 )
 from vrrp.virtual_router import VirtualRouter
 
@@ -108,20 +109,33 @@ def test_startup_with_a_fault_waits_in_fault() -> None:
 @BOTH
 def test_resume_goes_on_as_active_without_a_transition(timing: Timing) -> None:
     router = VirtualRouter(parameters(timing))
-    assert router.handle(Resume(), START) == (SendAdvertisement(200), BindAddresses())
+    assert router.handle(Resume(), START) == (
+        SendAdvertisement(200),
+        BindAddresses(),
+        AnnounceAddresses(),
+    )
     assert router.state is State.ACTIVE
+    assert router.holding
     assert router.next_deadline_ns() == START + timing.interval_ns
 
 
 def test_resume_that_hears_a_loser_answers_the_first_one() -> None:
     router = VirtualRouter(parameters())
     router.handle(Resume(), START)
-    assert router.handle(heard(100), START)[0] == SendAdvertisement(200)
+    assert router.handle(heard(100), START) == (SendAdvertisement(200), AnnounceAddresses())
 
 
-def test_resume_with_a_fault_unbinds() -> None:
+def test_resume_that_hears_a_release_answers_the_first_one() -> None:
+    router = VirtualRouter(parameters())
+    router.handle(Resume(), START)
+    assert router.handle(heard(0), START) == (SendAdvertisement(200),)
+
+
+def test_resume_with_a_fault_releases_and_unbinds() -> None:
+    """Nobody waits for the Active Router that the predecessor was."""
     router = VirtualRouter(parameters(), faulty=True)
     assert router.handle(Resume(), START) == (
+        SendAdvertisement(0),
         UnbindAddresses(),
         changed(State.INITIALIZE, State.FAULT, TransitionReason.FAULT),
     )
@@ -149,6 +163,7 @@ UNHEEDED = [
     heard(0),
     PriorityChanged(254),
     CONFIGURATION,
+    TakeOver(),
 ]
 
 
@@ -162,6 +177,7 @@ def test_event_in_a_state_without_a_timer_asks_for_nothing(
     assert router.handle(event, START + 5) == ()
     assert router.state is before
     assert router.next_deadline_ns() is None
+    assert not router.holding
 
 
 @pytest.mark.parametrize("made", [lambda: VirtualRouter(parameters()), fault])
@@ -182,45 +198,50 @@ def test_change_in_a_state_without_a_timer_shows_when_one_runs(
 
 
 @pytest.mark.parametrize("reason", [TransitionReason.SHUTDOWN, TransitionReason.REMOVED])
-def test_shutdown_of_the_active_router_releases_then_unbinds(reason: TransitionReason) -> None:
+def test_shutdown_without_hand_over_releases_then_unbinds(reason: TransitionReason) -> None:
     router, since = active()
-    assert router.handle(Shutdown(reason), since + 1) == (
+    assert router.handle(Shutdown(reason, hand_over=False), since + 1) == (
         SendAdvertisement(0),
         UnbindAddresses(),
         changed(State.ACTIVE, State.INITIALIZE, reason),
     )
     assert router.next_deadline_ns() is None
+    assert not router.holding
 
 
-def test_shutdown_without_a_reason_is_a_shutdown() -> None:
-    assert Shutdown().reason is TransitionReason.SHUTDOWN
+def test_shutdown_without_particulars_is_a_shutdown_that_hands_over() -> None:
+    assert Shutdown() == Shutdown(TransitionReason.SHUTDOWN, hand_over=True)
+    assert Shutdown() != Shutdown(hand_over=False)
 
 
-def test_shutdown_of_a_backup_sends_nothing() -> None:
+@pytest.mark.parametrize("hand_over", [True, False])
+def test_shutdown_of_a_backup_sends_nothing(hand_over: bool) -> None:
     router = backup()
-    assert router.handle(Shutdown(TransitionReason.REMOVED), START + 1) == (
+    assert router.handle(Shutdown(TransitionReason.REMOVED, hand_over), START + 1) == (
         changed(State.BACKUP, State.INITIALIZE, TransitionReason.REMOVED),
     )
     assert router.next_deadline_ns() is None
 
 
-def test_shutdown_in_fault_sends_nothing() -> None:
+@pytest.mark.parametrize("hand_over", [True, False])
+def test_shutdown_in_fault_sends_nothing(hand_over: bool) -> None:
     router = fault()
-    assert router.handle(Shutdown(), START + 1) == (
+    assert router.handle(Shutdown(hand_over=hand_over), START + 1) == (
         changed(State.FAULT, State.INITIALIZE, TransitionReason.SHUTDOWN),
     )
     assert router.next_deadline_ns() is None
 
 
-def test_shutdown_before_the_beginning_does_nothing() -> None:
+@pytest.mark.parametrize("hand_over", [True, False])
+def test_shutdown_before_the_beginning_does_nothing(hand_over: bool) -> None:
     router = VirtualRouter(parameters())
-    assert router.handle(Shutdown(), START) == ()
+    assert router.handle(Shutdown(hand_over=hand_over), START) == ()
     assert router.state is State.INITIALIZE
 
 
 def test_startup_after_a_shutdown_begins_anew() -> None:
     router, since = active()
-    router.handle(Shutdown(), since + 1)
+    router.handle(Shutdown(hand_over=False), since + 1)
     router.handle(Startup(), since + 2)
     assert router.state is State.BACKUP
     assert router.next_deadline_ns() == since + 2 + V3.down_ns
@@ -229,9 +250,9 @@ def test_startup_after_a_shutdown_begins_anew() -> None:
 # Fault -----------------------------------------------------------------------------------
 
 
-def test_fault_of_the_active_router_releases_and_recovery_waits_a_down_interval() -> None:
+def test_fault_without_hand_over_unbinds_and_recovery_waits_a_down_interval() -> None:
     router, since = active()
-    assert router.handle(FaultChanged(True), since + 1) == (
+    assert router.handle(FaultChanged(True, hand_over=False), since + 1) == (
         SendAdvertisement(0),
         UnbindAddresses(),
         changed(State.ACTIVE, State.FAULT, TransitionReason.FAULT),
@@ -244,18 +265,25 @@ def test_fault_of_the_active_router_releases_and_recovery_waits_a_down_interval(
     assert router.next_deadline_ns() == since + 3 + V3.down_ns
 
 
-def test_fault_of_a_backup_sends_nothing() -> None:
+def test_fault_without_particulars_hands_over() -> None:
+    assert FaultChanged(True) == FaultChanged(True, hand_over=True)
+    assert FaultChanged(True) != FaultChanged(True, hand_over=False)
+
+
+@pytest.mark.parametrize("hand_over", [True, False])
+def test_fault_of_a_backup_sends_nothing(hand_over: bool) -> None:
     router = backup()
-    assert router.handle(FaultChanged(True), START + 1) == (
+    assert router.handle(FaultChanged(True, hand_over), START + 1) == (
         changed(State.BACKUP, State.FAULT, TransitionReason.FAULT),
     )
     assert router.next_deadline_ns() is None
 
 
+@pytest.mark.parametrize("hand_over", [True, False])
 @pytest.mark.parametrize("cleared", [True, False])
-def test_fault_before_the_beginning_is_remembered(cleared: bool) -> None:
+def test_fault_before_the_beginning_is_remembered(cleared: bool, hand_over: bool) -> None:
     router = VirtualRouter(parameters())
-    assert router.handle(FaultChanged(True), START) == ()
+    assert router.handle(FaultChanged(True, hand_over), START) == ()
     assert router.state is State.INITIALIZE
     if cleared:
         assert router.handle(FaultChanged(False), START) == ()
@@ -272,11 +300,12 @@ def test_fault_cleared_forgets_the_interval_that_was_learned(timing: Timing) -> 
     assert router.next_deadline_ns() == START + 2 + timing.down_ns
 
 
+@pytest.mark.parametrize("hand_over", [True, False])
 @pytest.mark.parametrize("faulty", [True, False])
-def test_fault_said_again_changes_nothing(faulty: bool) -> None:
+def test_fault_said_again_changes_nothing(faulty: bool, hand_over: bool) -> None:
     for router in [fault()] if faulty else [backup(), active()[0]]:
         before, deadline = router.state, router.next_deadline_ns()
-        assert router.handle(FaultChanged(faulty), START + 1) == ()
+        assert router.handle(FaultChanged(faulty, hand_over), START + 1) == ()
         assert (router.state, router.next_deadline_ns()) == (before, deadline)
 
 

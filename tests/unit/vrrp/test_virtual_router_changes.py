@@ -21,8 +21,8 @@ from tests.unit.vrrp.routers import (
     fault,
     heard,
     parameters,
-    step_down,
     takeover,
+    yielded,
 )
 
 from vrrp.actions import SendAdvertisement
@@ -110,7 +110,7 @@ def test_priority_change_of_the_active_router_shows_in_whom_it_yields_to() -> No
     router, since = active()
     router.handle(PriorityChanged(50), since + 1)
     reason = TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT
-    assert router.handle(heard(51), since + 2) == step_down(reason)
+    assert router.handle(heard(51), since + 2) == yielded(reason)
 
 
 @pytest.mark.parametrize("priority", [0, 255])
@@ -130,6 +130,7 @@ def test_configuration_change_moves_the_running_timer_by_the_missed_advertisemen
     router = backup(parameters(timing))
     event = configured(timing, down_advertisements=down_advertisements)
     assert router.handle(event, START + 100) == ()
+    assert router.state is State.BACKUP
     shift_ns = intervals * timing.interval_ns
     assert router.next_deadline_ns() == START + timing.down_ns + shift_ns
 
@@ -150,11 +151,89 @@ def test_configuration_change_of_our_interval_leaves_a_learned_one_in_force() ->
     assert router.next_deadline_ns() == START + 3_218_750_000 + 50 * MS
 
 
-def test_configuration_change_in_version_2_shows_with_the_next_advertisement() -> None:
+@pytest.mark.parametrize(
+    ("interval_s", "down_ns"),
+    [(2, 6_218_750_000), (10, 30_218_750_000), (255, 765_218_750_000)],
+)
+def test_longer_interval_in_version_2_counts_at_once(interval_s: int, down_ns: int) -> None:
+    """Nobody tells it there; a Backup that waited on by the old one would take over too soon."""
     router = backup(parameters(V2))
-    router.handle(configured(V2, interval_ns=2 * SECOND), START)
-    router.handle(heard(254, interval_cs=200), START + 50)
-    assert router.next_deadline_ns() == START + 50 + 6_218_750_000
+    router.handle(heard(254, interval_cs=100), START)
+    assert router.handle(configured(V2, interval_ns=interval_s * SECOND), START + SECOND) == ()
+    assert router.next_deadline_ns() == START + down_ns
+    router.handle(heard(254, interval_cs=100 * interval_s), START + 2 * SECOND)
+    assert router.next_deadline_ns() == START + 2 * SECOND + down_ns
+
+
+def test_shorter_interval_in_version_2_counts_at_once_too() -> None:
+    router = backup(parameters(Timing(2, 10 * SECOND, 1000, 0, 0, 0, 0)))
+    assert router.next_deadline_ns() == START + 30_218_750_000
+    router.handle(configured(V2), START + SECOND)
+    assert router.next_deadline_ns() == START + V2.down_ns
+
+
+@pytest.mark.parametrize(
+    ("hears", "interval_ms", "down_ns"),
+    [
+        (None, 1_000, 3_218_750_000),  # nobody was heard: our own interval was all there is
+        (None, 40_950, 131_807_812_500),
+        (20, 1_000, 3_218_750_000),  # the Active Router has ours, and will change it as we do
+        (None, 100, 643_750_000),  # a shorter one counts when the Active Router tells it
+        (20, 100, 643_750_000),
+        (10, 1_000, 321_875_000),  # learned: what we configure for ourselves is not theirs
+        (10, 100, 321_875_000),
+        (100, 2_000, 3_218_750_000),
+    ],
+)
+def test_other_interval_in_version_3_counts_at_once_where_it_is_longer_and_was_ours(
+    hears: int | None, interval_ms: int, down_ns: int
+) -> None:
+    router = backup()
+    if hears is not None:
+        router.handle(heard(254, interval_cs=hears), START)
+    assert router.handle(configured(interval_ns=interval_ms * MS), START + MS) == ()
+    assert router.next_deadline_ns() == START + down_ns
+
+
+def test_longer_interval_that_counts_is_what_the_router_watches_from_then_on() -> None:
+    router = backup()
+    router.handle(configured(interval_ns=SECOND), START)
+    # A release leaves the skew of that second, and lateness is measured by it.
+    router.handle(heard(0), START + 50)
+    assert router.next_deadline_ns() == START + 50 + 218_750_000
+    now = START + 50 + 218_750_000 + SECOND
+    assert router.handle(DeadlineReached(), now) == takeover()
+
+
+def test_longer_interval_moves_what_is_left_after_a_release_too() -> None:
+    router = backup()
+    router.handle(heard(0), START)
+    router.handle(configured(interval_ns=SECOND), START + 1)
+    # 3.21875 s − 643.75 ms more than the skew of 43.75 ms.
+    assert router.next_deadline_ns() == START + 43_750_000 + 2_575 * MS
+
+
+# Never into the past ---------------------------------------------------------------------
+
+
+def test_fewer_advertisements_to_miss_than_are_missed_already_ends_the_wait_now() -> None:
+    """Seven intervals fewer of ten lie before now: no reason to think that we slept."""
+    router = backup(parameters(down_advertisements=10))
+    now = START + 2 * SECOND
+    assert router.handle(configured(down_advertisements=1), now) == ()
+    assert router.next_deadline_ns() == now
+    assert router.handle(DeadlineReached(), now) == takeover()
+
+
+@pytest.mark.parametrize(("passed_us", "left_us"), [(1_562, 0.5), (1_563, 0), (40_000, 0)])
+def test_greater_priority_than_the_wait_allows_ends_it_now(passed_us: int, left_us: float) -> None:
+    """After a release: 43.75 ms of skew at 200, 1.5625 ms at 254."""
+    router = backup()
+    router.handle(heard(0), START)
+    now = START + passed_us * 1_000
+    router.handle(PriorityChanged(254), now)
+    assert router.next_deadline_ns() == now + round(left_us * 1_000)
+    assert router.handle(DeadlineReached(), now + 500) == takeover(254)
 
 
 def test_configuration_change_to_never_preempting_accepts_a_loser() -> None:
@@ -214,8 +293,11 @@ def test_configuration_change_of_the_active_router_never_delays_its_advertisemen
 def test_configuration_change_of_the_active_router_keeps_the_limit_of_its_answers() -> None:
     router, since = active()
     assert router.handle(heard(100), since + 1) != ()
+    assert router.handle(heard(0), since + 1) != ()
     router.handle(configured(), since + 2)
+    router.handle(PriorityChanged(200), since + 2)
     assert router.handle(heard(100), since + 3) == ()
+    assert router.handle(heard(0), since + 3) == ()
     assert router.handle(heard(100), since + 1 + V3.interval_ns) != ()
 
 

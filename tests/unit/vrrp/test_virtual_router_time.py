@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.unit.vrrp.routers import (
     BOTH,
@@ -15,15 +17,19 @@ from tests.unit.vrrp.routers import (
     backup,
     heard,
     parameters,
-    step_down,
     takeover,
 )
 
-from vrrp.actions import SendAdvertisement
+from vrrp.actions import Action, SendAdvertisement, StateChanged, UnbindAddresses
 from vrrp.constants import State, TransitionReason
 from vrrp.events import DeadlineReached
+from vrrp.virtual_router import VirtualRouter
 
-LATE_WAKE = TransitionReason.LATE_WAKE
+WOKE_LATE: tuple[Action, ...] = (
+    UnbindAddresses(),
+    StateChanged(State.ACTIVE, State.BACKUP, TransitionReason.LATE_WAKE),
+)
+"""What going from Active to Backup asks for where somebody else may be Active long since."""
 
 # Backup ----------------------------------------------------------------------------------
 
@@ -95,8 +101,47 @@ def test_backup_listens_for_the_interval_of_the_router_it_watched(
     router.handle(heard(254, interval_cs=100), START)
     deadline = router.next_deadline_ns()
     assert deadline == START + 3_218_750_000
-    now = deadline + timing.interval_ns + 1
+    now = deadline + SECOND + 1  # the interval it watched is a second in both
     assert router.handle(DeadlineReached(), now) == ()
+    assert router.next_deadline_ns() == now + listens_ns
+
+
+WATCHED = [
+    # Of our own 10 ms, 200 ms or 1 s, and the Active Router's: down timer, lateness, then listening.
+    (200, 10, 32_187_500, 10 * MS, 12_187_500),
+    (1000, 10, 32_187_500, 10 * MS, 12_187_500),
+    (10, 200, 643_750_000, 200 * MS, 243_750_000),
+    (10, 1000, 3_218_750_000, SECOND, 1_218_750_000),
+]
+"""With the skew of priority 200: 56 / 256 of the Active Router's interval."""
+
+
+def watching(own_ms: int, watched_ms: int) -> VirtualRouter:
+    """Return a Backup that heard at START an interval that is not its own."""
+    router = backup(replace(parameters(), adver_interval_ns=own_ms * MS))
+    router.handle(heard(254, interval_cs=watched_ms // 10), START)
+    return router
+
+
+@pytest.mark.parametrize(("own_ms", "watched_ms", "down_ns", "late_ns", "listens_ns"), WATCHED)
+def test_backup_late_by_the_interval_it_watches_takes_over_whatever_its_own(
+    own_ms: int, watched_ms: int, down_ns: int, late_ns: int, listens_ns: int
+) -> None:
+    router = watching(own_ms, watched_ms)
+    assert router.next_deadline_ns() == START + down_ns
+    now = START + down_ns + late_ns
+    assert router.handle(DeadlineReached(), now) == takeover()
+    assert router.next_deadline_ns() == now + own_ms * MS
+
+
+@pytest.mark.parametrize(("own_ms", "watched_ms", "down_ns", "late_ns", "listens_ns"), WATCHED)
+def test_backup_later_than_the_interval_it_watches_listens_whatever_its_own(
+    own_ms: int, watched_ms: int, down_ns: int, late_ns: int, listens_ns: int
+) -> None:
+    router = watching(own_ms, watched_ms)
+    now = START + down_ns + late_ns + 1
+    assert router.handle(DeadlineReached(), now) == ()
+    assert router.state is State.BACKUP
     assert router.next_deadline_ns() == now + listens_ns
 
 
@@ -151,8 +196,9 @@ def test_active_late_past_a_possible_takeover_unbinds_first(
 ) -> None:
     router, since = active(parameters(timing, down_advertisements=down_advertisements))
     now = since + timing.interval_ns + late_ns
-    assert router.handle(DeadlineReached(), now) == step_down(LATE_WAKE)
+    assert router.handle(DeadlineReached(), now) == WOKE_LATE
     assert router.state is State.BACKUP
+    assert not router.holding
     assert router.next_deadline_ns() == now + timing.interval_ns + timing.skew_ns
 
 

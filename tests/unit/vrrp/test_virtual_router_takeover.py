@@ -1,0 +1,84 @@
+"""A successor that was named (``TakeOver``): Active without waiting, from Backup only."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.vrrp.routers import (
+    BOTH,
+    GRACE,
+    START,
+    UNBIND,
+    V3,
+    Timing,
+    active,
+    backup,
+    fault,
+    heard,
+    parameters,
+    takeover,
+    yielded,
+)
+
+from vrrp.constants import State, TransitionReason
+from vrrp.events import DeadlineReached, TakeOver
+from vrrp.virtual_router import VirtualRouter
+
+NAMED = TransitionReason.HANDOVER
+HIGHER = TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT
+
+
+@BOTH
+@pytest.mark.parametrize("passed", [0, 5])
+def test_take_over_of_a_backup_makes_it_active_at_once(timing: Timing, passed: int) -> None:
+    router = backup(parameters(timing))
+    assert router.handle(TakeOver(), START + passed) == takeover(reason=NAMED)
+    assert router.state is State.ACTIVE
+    assert router.holding
+    assert router.next_deadline_ns() == START + passed + timing.interval_ns
+
+
+@pytest.mark.parametrize("priority", [0, 100, 254])
+@pytest.mark.parametrize("preempt", [True, False])
+def test_take_over_asks_for_no_priority_and_no_delay(priority: int, preempt: bool) -> None:
+    router = backup(parameters(preempt=preempt, delay_ns=60 * 1_000_000_000))
+    router.handle(heard(priority), START)
+    assert router.handle(TakeOver(), START + 1) == takeover(reason=NAMED)
+
+
+def test_take_over_of_a_backup_long_past_its_deadline_does_not_listen_first() -> None:
+    router = backup()
+    now = START + 100 * V3.down_ns
+    assert router.handle(TakeOver(), now) == takeover(reason=NAMED)
+    assert router.next_deadline_ns() == now + V3.interval_ns
+
+
+def test_take_over_of_a_backup_that_holds_still_keeps_the_addresses() -> None:
+    router, since = active()
+    assert router.handle(heard(254), since) == yielded(HIGHER)
+    assert router.handle(TakeOver(), since + 1) == takeover(reason=NAMED)
+    assert router.handle(DeadlineReached(), since + GRACE) == ()
+    assert router.next_deadline_ns() == since + 1 + V3.interval_ns
+
+
+def test_take_over_of_the_active_router_changes_nothing() -> None:
+    router, since = active()
+    before = router.detail
+    assert router.handle(TakeOver(), since + 5) == ()
+    assert router.detail == before
+
+
+@pytest.mark.parametrize("made", [lambda: VirtualRouter(parameters()), fault])
+def test_take_over_of_a_router_that_takes_no_part_changes_nothing(made: object) -> None:
+    router = made() if callable(made) else None
+    assert isinstance(router, VirtualRouter)
+    before = router.detail
+    assert router.handle(TakeOver(), START + 5) == ()
+    assert router.detail == before
+
+
+def test_take_over_without_the_better_priority_lasts_until_the_better_one_speaks() -> None:
+    """Who names a successor has lowered the others' priorities first, or it is given back."""
+    router = backup()
+    router.handle(TakeOver(), START)
+    assert router.handle(heard(201), START + 1) == yielded(HIGHER)
+    assert router.handle(DeadlineReached(), START + 1 + GRACE) == UNBIND

@@ -33,6 +33,7 @@ sim: bootstrap ## Simulated LANs beyond the default seeds (SEEDS=1000..5000 SECO
 	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),1000..5000) --seconds $(or $(SECONDS),60)
 
 fuzz: bootstrap ## Fuzz decoder and validation (SECONDS=300)
+	@$(VENV)/pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),300)
 
 interop: bootstrap ## Real keepalived and FRR against ours; writes the matrix into docs/interop.md
@@ -47,6 +48,7 @@ bench: bootstrap ## Failover, memory and latency beside keepalived; writes docs/
 lock: bootstrap ## Renew requirements/*.txt from pyproject.toml
 	$(VENV)/pip-compile -q $(LOCK) -o requirements/runtime.txt pyproject.toml
 	$(VENV)/pip-compile -q $(LOCK) --extra dev -c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
+	$(VENV)/pip-compile -q $(LOCK) --extra fuzz -c requirements/runtime.txt -o requirements/fuzz.txt pyproject.toml
 
 LOCK := --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host

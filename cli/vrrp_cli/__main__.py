@@ -1,6 +1,6 @@
 """``kubectl vrrp``: the commands.
 
-Exit status: 0 good, 1 manifests with errors, 2 wrong usage, 4 cannot run.
+Exit status: 0 good, 1 manifests with errors or not moved in time, 2 wrong usage, 4 cannot run.
 """
 
 from __future__ import annotations
@@ -8,47 +8,38 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
+from vrrp_api.duration import parse_duration
 from vrrp_cli import __version__
 from vrrp_cli.manifests import ManifestError
 from vrrp_cli.offline import render, validate
 from vrrp_cli.replay import replay_file
 from vrrp_operator.options import add_default_key_ref
 
-CANNOT_RUN = 4
-
 
 def main() -> int:
     """Run one command; return the exit status."""
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    if options.command == "handover" and (options.node is None) is not options.undo:
+        parser.error("handover: give either the node or --undo")
     try:
         match options.command:
-            case "status":
-                return _status(options)
             case "validate":
                 return _validate(options)
+            case "render":
+                return _render(options)
             case "replay":
                 return _replay(options)
             case _:
-                return _render(options)
+                # The client takes half a second to import; the others do not need it.
+                from vrrp_cli.online import run_online  # noqa: PLC0415 - see above
+
+                return run_online(options)
     except ManifestError as error:
         print(f"kubectl-vrrp: {error}", file=sys.stderr)
         return 1
-
-
-def _status(options: argparse.Namespace) -> int:
-    # The client takes half a second to import; the offline commands do not need it.
-    from rich.console import Console  # noqa: PLC0415 - see above
-
-    from vrrp_cli.cluster import ClusterError, read_virtual_ips, status_table  # noqa: PLC0415
-
-    try:
-        virtual_ips = read_virtual_ips(options.kubeconfig, options.context)
-    except ClusterError as error:
-        print(f"kubectl-vrrp: {error}", file=sys.stderr)
-        return CANNOT_RUN
-    Console(soft_wrap=True).print(status_table(virtual_ips))
-    return 0
 
 
 def _validate(options: argparse.Namespace) -> int:
@@ -75,9 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kubectl-vrrp", description="VirtualIPs of a cluster.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    status = commands.add_parser("status", help="show each VirtualIP and what its nodes do")
-    status.add_argument("--kubeconfig")
-    status.add_argument("--context")
+    _add_online(commands)
     check = commands.add_parser("validate", help="check manifests without a cluster")
     check.add_argument("files", nargs="+", type=Path)
     draw = commands.add_parser("render", help="write the NodeConfigs of standalone nodes")
@@ -89,6 +78,38 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--all", action="store_true", help="also events without a consequence")
     again.add_argument("file", type=Path, help="from vrrp-speaker --record")
     return parser
+
+
+def _add_online(commands: Any) -> None:
+    """Add the commands that ask the cluster."""
+    access = argparse.ArgumentParser(add_help=False)
+    access.add_argument("--kubeconfig")
+    access.add_argument("--context")
+    patience = argparse.ArgumentParser(add_help=False)
+    patience.add_argument(
+        "--timeout", type=_seconds, default="10s", help="how long to wait for it (10s)"
+    )
+    commands.add_parser(
+        "status", parents=[access], help="show each VirtualIP and what its nodes do"
+    )
+    move = commands.add_parser(
+        "handover", parents=[access, patience], help="let a node hold a VirtualIP until --undo"
+    )
+    move.add_argument("virtual_ip", metavar="VIP")
+    move.add_argument("node", metavar="NODE", nargs="?")
+    move.add_argument("--undo", action="store_true", help="back to the normal ranking")
+    leave = commands.add_parser(
+        "maintenance", parents=[access, patience], help="take a node out of elections, and back"
+    )
+    leave.add_argument("node", metavar="NODE")
+    leave.add_argument("switch", choices=["on", "off"])
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_duration(text) / 1e9
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -9,11 +9,14 @@ from typing import Any
 
 
 class ConditionType(StrEnum):
-    """The conditions we write."""
+    """The conditions we write; of the last three True is the bad news."""
 
     READY = "Ready"
     ACCEPTED = "Accepted"
     PROGRAMMED = "Programmed"
+    NO_STANDBY = "NoStandby"
+    SPLIT_BRAIN = "SplitBrain"
+    FLAPPING = "Flapping"
 
 
 class Reason(StrEnum):
@@ -38,6 +41,7 @@ class Reason(StrEnum):
     AUTHENTICATION_KEY_INVALID = "AuthenticationKeyInvalid"
     ADDRESS_IN_USE = "AddressInUse"
     ADDRESS_INSTALL_FAILED = "AddressInstallFailed"
+    NO_MAJORITY = "NoMajority"
     CHECK_FAILED = "CheckFailed"
     CHECK_PENDING = "CheckPending"
     ACTIVE = "Active"
@@ -47,6 +51,9 @@ class Reason(StrEnum):
     SPLIT_BRAIN = "SplitBrain"
     HEARTBEAT_STALE = "HeartbeatStale"
     PROGRESSING = "Progressing"
+    NO_STANDBY = "NoStandby"
+    FLAPPING = "Flapping"
+    AS_EXPECTED = "AsExpected"
 
 
 @dataclass(frozen=True, slots=True)

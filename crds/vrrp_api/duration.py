@@ -6,6 +6,8 @@ import re
 
 _UNITS_NS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _PART = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?(h|ms|us|ns|m|s)")
+_LONGEST = 10**9
+"""What has more digits than ``_PART`` reads."""
 
 
 def parse_duration(text: str) -> int:
@@ -30,8 +32,10 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(nanoseconds: int) -> str:
-    """Return the shortest exact text in one unit, as "200ms" or "90s"."""
-    for unit in ("s", "ms", "us"):
-        if nanoseconds % _UNITS_NS[unit] == 0:
-            return f"{nanoseconds // _UNITS_NS[unit]}{unit}"
-    return f"{nanoseconds}ns"
+    """Return a short exact text, as "200ms", "90s" or, where one unit has no room, "90s1ns"."""
+    for unit in ("s", "ms", "us", "ns"):
+        count, rest = divmod(nanoseconds, _UNITS_NS[unit])
+        if not rest and count < _LONGEST:
+            return f"{count}{unit}"
+    seconds, rest = divmod(nanoseconds, _UNITS_NS["s"])
+    return f"{seconds}s{format_duration(rest)}"

@@ -16,6 +16,7 @@ DEFAULT_DOWN_ADVERTISEMENTS = 3
 MAX_EXTERNAL_PEERS = 16
 TTL = 255
 CHECKSUMS = ("Auto", "MessageOnly", "PseudoHeader")
+REQUIRE_MAJORITY = "RequireMajority"
 AUTHENTICATION_TYPES = ("HMAC", "Simple", "None")
 AUTHENTICATION_MODES = ("Enforce", "Permissive", "ReceiveOnly")
 
@@ -44,6 +45,23 @@ class Preemption:
 
 
 @dataclass(frozen=True, slots=True)
+class Announcements:
+    """How often the node with the addresses tells the LAN; 0 ns of the two durations: never."""
+
+    burst: int = 5
+    repeat_after_ns: int = 5_000_000_000
+    refresh_ns: int = 60_000_000_000
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the API form, every default written out."""
+        return {
+            "burst": self.burst,
+            "repeatAfter": format_duration(self.repeat_after_ns),
+            "refresh": format_duration(self.refresh_ns),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Authentication:
     """How advertisements are signed; ``key_ref`` names a key of the speaker's key folder."""
 
@@ -53,6 +71,7 @@ class Authentication:
 
 
 PLAIN = Authentication("None")
+DEFAULT_ANNOUNCEMENTS = Announcements()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +138,30 @@ def parse_election(fields: Fields, family: int) -> ElectionSpec:
         preemption=_preemption(fields),
         authentication=_authentication(fields, version),
     )
+
+
+def parse_announcements(fields: Fields) -> Announcements:
+    """Read ``announcements`` of a VirtualIP's spec or of a virtual router of a NodeConfig.
+
+    Raises:
+        FieldError: the first wrong field.
+    """
+    announcements = fields.child("announcements")
+    if announcements is None:
+        return DEFAULT_ANNOUNCEMENTS
+    parsed = Announcements(
+        burst=announcements.integer("burst", 1, 100, 5),
+        repeat_after_ns=announcements.duration("repeatAfter", "0s", "1h", "5s"),
+        refresh_ns=announcements.duration("refresh", "0s", "1h", "60s"),
+    )
+    announcements.done()
+    return parsed
+
+
+def parse_split_brain_policy(fields: Fields) -> bool:
+    """Return whether a node takes part only while most candidates answer."""
+    policies = ("PreferAvailability", REQUIRE_MAJORITY)
+    return fields.choice("splitBrainPolicy", policies, policies[0]) == REQUIRE_MAJORITY
 
 
 def _interval(fields: Fields, version: int) -> int:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from vrrp_api import API_VERSION
-from vrrp_api.election import ElectionSpec, parse_election
+from vrrp_api.election import (
+    DEFAULT_ANNOUNCEMENTS,
+    REQUIRE_MAJORITY,
+    Announcements,
+    ElectionSpec,
+    parse_announcements,
+    parse_election,
+    parse_split_brain_policy,
+)
 from vrrp_api.fields import Fields, object_fields
 from vrrp_api.health_check import HealthCheck, check_spec, parse_check_spec
 from vrrp_api.virtual_ip import VipAddress
@@ -43,6 +51,10 @@ class VirtualRouterConfig:
     election: ElectionSpec
     peers: tuple[Peer, ...]
     health_checks: tuple[RouterCheck, ...]
+    announcements: Announcements = DEFAULT_ANNOUNCEMENTS
+    take_over: str | None = None
+    """Asks this node to become Active without waiting, once for each new value."""
+    require_majority: bool = False
 
     @property
     def family(self) -> int:
@@ -201,6 +213,9 @@ def _router(fields: Fields) -> VirtualRouterConfig:
         election=parse_election(fields, addresses[0].family),
         peers=tuple(peers),
         health_checks=tuple(checks),
+        announcements=parse_announcements(fields),
+        take_over=fields.optional_text("takeOver"),
+        require_majority=parse_split_brain_policy(fields),
     )
     _check_peers(fields, router)
     fields.done()
@@ -234,6 +249,7 @@ def _router_object(router: VirtualRouterConfig) -> dict[str, Any]:
         "addresses": [_address_object(address) for address in router.addresses],
         "basePriority": router.base_priority,
         **router.election.to_object(),
+        "announcements": router.announcements.to_object(),
         "peers": [
             {"node": peer.node, "address": peer.address, "priority": peer.priority}
             for peer in router.peers
@@ -244,6 +260,10 @@ def _router_object(router: VirtualRouterConfig) -> dict[str, Any]:
     }
     if router.interface is not None:
         item["interface"] = router.interface
+    if router.require_majority:
+        item["splitBrainPolicy"] = REQUIRE_MAJORITY
+    if router.take_over is not None:
+        item["takeOver"] = router.take_over
     return item
 
 

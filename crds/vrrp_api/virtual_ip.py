@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vrrp_api.election import ElectionSpec, parse_election
+from vrrp_api.election import (
+    Announcements,
+    ElectionSpec,
+    parse_announcements,
+    parse_election,
+    parse_split_brain_policy,
+)
 from vrrp_api.fields import Fields, object_fields
 from vrrp_api.labels import LabelSelector, parse_label_selector
 
@@ -54,6 +60,8 @@ class VirtualIP:
     virtual_router_id: int | None
     candidates: int
     election: ElectionSpec
+    announcements: Announcements
+    require_majority: bool
     health_checks: tuple[CheckReference, ...]
 
     @property
@@ -84,6 +92,8 @@ def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
         virtual_router_id=spec.optional_integer("virtualRouterID", 1, 255),
         candidates=spec.integer("candidates", 1, 64, DEFAULT_CANDIDATES),
         election=parse_election(spec, addresses[0].family),
+        announcements=parse_announcements(spec),
+        require_majority=parse_split_brain_policy(spec),
         health_checks=_health_checks(spec),
     )
     spec.done()

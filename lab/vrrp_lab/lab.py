@@ -153,6 +153,12 @@ class Lab:
         """Run kubectl and return the objects it printed."""
         return self.control_plane.kubectl_json(*arguments)
 
+    def kubectl_vrrp(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of ``kubectl vrrp`` that asks the cluster, as the administrator."""
+        kubeconfig = ("--kubeconfig", str(self.control_plane.kubeconfig))
+        command = [sys.executable, "-m", "vrrp_cli", *arguments, *kubeconfig]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
     def render(self, manifests: Sequence[Path]) -> None:
         """Let the planner write the NodeConfig files of standalone nodes, again and again."""
         nodes = self.work_dir / "nodes.yaml"

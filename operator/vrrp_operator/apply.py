@@ -147,14 +147,15 @@ class Writer:
 
 
 def _same(current: Any, wanted: Any) -> bool:
-    """Return whether what is there says everything that is wanted.
+    """Return whether what is there says what is wanted and nothing else.
 
-    Lists are compared as a whole; fields the server added by defaulting do not count.
+    The schema of NodeConfig has no defaults, so the server adds nothing.
     """
     if current is None and wanted in ([], {}):
         return True  # the server drops a list whose last entry an apply removed
     if isinstance(wanted, Mapping) and isinstance(current, Mapping):
-        return all(_same(current.get(key), value) for key, value in wanted.items())
+        no_more = current.keys() <= wanted.keys()
+        return no_more and all(_same(current.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list) and isinstance(current, list):
         pairs = zip(current, wanted, strict=False)
         return len(current) == len(wanted) and all(_same(c, w) for c, w in pairs)

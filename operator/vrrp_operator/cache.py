@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from vrrp_operator.snapshot import ClusterSnapshot, Node, node_report, node_value, take_snapshot
+from vrrp_operator.snapshot import (
+    ClusterSnapshot,
+    Node,
+    handover_to,
+    is_out_of_service,
+    node_report,
+    node_value,
+    take_snapshot,
+)
 
 FRESH_S = 30.0
 GONE_S = 300.0
@@ -143,11 +151,12 @@ def _relevant(kind: str, obj: Object) -> object:
     deleting = metadata.get("deletionTimestamp")
     if kind == "nodes":
         addresses = [a for a in status.get("addresses") or () if a.get("type") == "InternalIP"]
-        return metadata.get("labels"), addresses, _ready_condition(obj), deleting
+        said = metadata.get("labels"), is_out_of_service(obj)
+        return said, addresses, _ready_condition(obj), deleting
     if kind == "nodeconfigs":
         rest = {key: value for key, value in status.items() if key != "heartbeatTime"}
         return metadata.get("generation"), rest, bool(status.get("heartbeatTime")), deleting
-    return metadata.get("generation"), status, deleting
+    return metadata.get("generation"), handover_to(obj), status, deleting
 
 
 def _ready_condition(obj: Object) -> tuple[str, str]:

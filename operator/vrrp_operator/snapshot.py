@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vrrp_api.annotations import HANDOVER_TO, MAINTENANCE, OUT_OF_SERVICE_TAINTS
 from vrrp_api.conditions import Condition, parse_conditions
 from vrrp_api.errors import FieldError
 from vrrp_api.health_check import HealthCheck, parse_health_check
@@ -25,7 +26,8 @@ Object = Mapping[str, Any]
 class Node:
     """A node of the cluster; ``addresses`` are its InternalIPs, ``has_speaker`` once one reported.
 
-    ``gone`` means away for so long that another candidate takes its place.
+    ``gone`` means away for so long that another candidate takes its place; ``out_of_service`` that
+    somebody said so: for maintenance, or by a taint.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Node:
     addresses: tuple[str, ...]
     has_speaker: bool = True
     gone: bool = False
+    out_of_service: bool = False
 
     def address(self, family: int) -> str | None:
         """Return the address that elections of a family, 4 or 6, run over; None without one."""
@@ -42,7 +45,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class VirtualIPRecord:
-    """A VirtualIP object: parsed, or the reason why not; and what its status says."""
+    """A VirtualIP object: parsed, or the reason why not; and what its status says.
+
+    ``handover_to`` is the node that an annotation asks for.
+    """
 
     name: str
     uid: str
@@ -53,6 +59,7 @@ class VirtualIPRecord:
     virtual_router_id: int | None
     status: Object
     conditions: tuple[Condition, ...]
+    handover_to: str | None = None
 
     @property
     def age_key(self) -> tuple[str, str]:
@@ -120,6 +127,21 @@ def virtual_ip_record(obj: Object) -> VirtualIPRecord:
         virtual_router_id=status.get("virtualRouterID"),
         status=status,
         conditions=parse_conditions(status.get("conditions") or ()),
+        handover_to=handover_to(obj),
+    )
+
+
+def handover_to(obj: Object) -> str | None:
+    """Return the node that a VirtualIP object is to be handed to, as its annotation says."""
+    return (obj["metadata"].get("annotations") or {}).get(HANDOVER_TO) or None
+
+
+def is_out_of_service(obj: Object) -> bool:
+    """Return whether a Node object is under maintenance or tainted as being off."""
+    taints = (obj.get("spec") or {}).get("taints") or ()
+    annotations = obj["metadata"].get("annotations") or {}
+    return annotations.get(MAINTENANCE) == "true" or any(
+        taint.get("key") in OUT_OF_SERVICE_TAINTS for taint in taints
     )
 
 
@@ -154,6 +176,7 @@ def node_value(obj: Object, *, has_speaker: bool = True, gone: bool = False) -> 
         ),
         has_speaker=has_speaker,
         gone=gone,
+        out_of_service=is_out_of_service(obj),
     )
 
 

@@ -56,6 +56,7 @@ class EngineFault(StrEnum):
     INTERFACE_DOWN = "InterfaceDown"
     SOURCE_ADDRESS_MISSING = "SourceAddressMissing"
     ADDRESS_INSTALL_FAILED = "AddressInstallFailed"
+    NO_MAJORITY = "NoMajority"
 
 
 FAULTS = tuple(EngineFault)
@@ -80,6 +81,8 @@ H_SEND_ERRORS = 72
 H_SEQUENCE = 80
 H_LOADED = 88
 H_CLOCK_OFFSET = 96  # of the sender's sequence: wall time minus monotonic time
+H_SILENCE_LIMIT = 104  # how long the loop may be silent before it is replaced
+H_MEMORY_LOCKED = 112
 H_LATENESS = 128  # len(LATENESS_BOUNDS_NS) + 1 counters
 H_REJECTED = 512  # by index in REJECTIONS
 H_OBSERVED = 768  # by index in OBSERVATIONS
@@ -149,6 +152,7 @@ class EngineState:
     generation: int
     loaded: bool
     real_time: bool
+    memory_locked: bool
     lateness_bounds_ns: tuple[int, ...]
     lateness_counts: tuple[int, ...]
     lateness_sum_ns: int
@@ -293,7 +297,7 @@ def _counters(data: bytes, offset: int, count: int) -> tuple[int, ...]:
 
 def _decode(data: bytes) -> EngineState:
     rejected = dict(zip(REJECTIONS, _counters(data, H_REJECTED, len(REJECTIONS)), strict=True))
-    header = _counters(data, 0, 12)
+    header = _counters(data, 0, H_LATENESS // 8)
     return EngineState(
         heartbeat_ns=header[H_HEARTBEAT // 8],
         engine_pid=header[H_ENGINE_PID // 8],
@@ -301,6 +305,7 @@ def _decode(data: bytes) -> EngineState:
         generation=header[H_GENERATION // 8],
         loaded=bool(header[H_LOADED // 8]),
         real_time=bool(header[H_REAL_TIME // 8]),
+        memory_locked=bool(header[H_MEMORY_LOCKED // 8]),
         lateness_bounds_ns=LATENESS_BOUNDS_NS,
         lateness_counts=_counters(data, H_LATENESS, len(LATENESS_BOUNDS_NS) + 1),
         lateness_sum_ns=header[H_LATENESS_SUM // 8],

@@ -27,14 +27,17 @@ from vrrp_speaker.engine.main import EngineFiles, run_engine
 from vrrp_speaker.options import CANNOT_RUN, Options
 from vrrp_speaker.shared_state import SharedState
 
-_CHECK_S = 0.1
-_SILENCE_NS = 500_000_000
-"""An engine whose loop has not turned for so long is replaced."""
+_LONGEST_WAIT_S = 0.1
+_CHECKS_PER_LIMIT = 5
+"""How often the heartbeat is looked at while the engine may be silent."""
+_FIRST_LIMIT_NS = 2_000_000_000
+"""How long an engine may be silent that has not said itself how long."""
 _HEALTHY_S = 5.0
 """A process that lived this long has not failed at start."""
 _CRASHES_BEFORE_LAST_WILL = 3
 _MAX_BACKOFF_S = 30.0
-_ENGINE_STOP_S = 3.0
+_ENGINE_STOP_S = 25.0
+"""Longer than the engine waits for successors."""
 _AGENT_STOP_S = 2.0
 
 
@@ -160,7 +163,7 @@ class Supervisor:
         for child in (self._engine, self._agent):
             if child.pidfd >= 0:
                 poll.register(child.pidfd, select.POLLIN)
-        poll.poll(int(_CHECK_S * 1000))
+        poll.poll(int(self._wait_s() * 1000))
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup, 512)
 
@@ -198,13 +201,19 @@ class Supervisor:
     def _check_heartbeat(self) -> None:
         """Replace an engine that is alive but silent; allow for our own lateness."""
         now_s = time.monotonic()
-        late, self._late_s = now_s - self._late_s > 2 * _CHECK_S, now_s
+        late, self._late_s = now_s - self._late_s > 2 * self._wait_s(), now_s
         if late or not self._engine.pid:
             return
         silent_ns = time.monotonic_ns() - self._shared.get(shm.H_HEARTBEAT)
-        if silent_ns > _SILENCE_NS:
+        if silent_ns > self._silence_limit_ns():
             _log("engine is silent", "error", silentMs=silent_ns // 1_000_000)
             self._engine.signal(signal.SIGKILL)
+
+    def _silence_limit_ns(self) -> int:
+        return self._shared.get(shm.H_SILENCE_LIMIT) or _FIRST_LIMIT_NS
+
+    def _wait_s(self) -> float:
+        return min(_LONGEST_WAIT_S, self._silence_limit_ns() / _CHECKS_PER_LIMIT / 1e9)
 
     # Stopping --------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from tests.conftest import lab_or_skip
 from tests.manifests import EXAMPLES, Manifest, right_virtual_ips, wrong_manifests
 
-from vrrp_api.election import PLAIN, Authentication
+from vrrp_api.election import PLAIN, Announcements, Authentication
 from vrrp_api.node_config import NodeConfig, Peer, VirtualRouterConfig, parse_node_config
 from vrrp_api.virtual_ip import parse_virtual_ip
 from vrrp_lab.lab import Lab, LabOptions
@@ -97,6 +98,7 @@ def test_defaults_are_in_the_schema(api: Lab) -> None:
             "checksum": "Auto",
         },
         "preemption": {"mode": "Always", "delay": "0s"},
+        "announcements": {"burst": 5, "repeatAfter": "5s", "refresh": "60s"},
     }
     api.kubectl("delete", "vip", "defaults")
 
@@ -106,6 +108,7 @@ def test_defaults_of_the_schema_are_those_of_the_typed_view(api: Lab) -> None:
     defaulted = parse_virtual_ip(api.kubectl_json("get", "vip", "defaults"))
     assert defaulted.election == parse_virtual_ip(virtual_ip("defaults")).election
     assert defaulted.candidates == parse_virtual_ip(virtual_ip("defaults")).candidates
+    assert defaulted.announcements == parse_virtual_ip(virtual_ip("defaults")).announcements
     api.kubectl("delete", "vip", "defaults")
 
 
@@ -118,6 +121,8 @@ def test_node_config_of_the_typed_view_fits_its_schema(api: Lab) -> None:
         addresses = parse_virtual_ip(spec).addresses
         peer = Peer("node-2", "192.0.2.12", 180)
         router = VirtualRouterConfig("any", 1, 1, None, addresses, 200, election, (peer,), ())
+        announcements = Announcements(100, 3_599_999_999_999, 0)
+        router = replace(router, announcements=announcements, take_over="n" * 253)
         config = NodeConfig("node-1", 0, ("192.0.2.11",), (router,), ())
         ended = api.kubectl(
             "create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-",
@@ -185,6 +190,7 @@ def test_fields_explain_themselves(api: Lab) -> None:
         "vip.spec.transport.ttl.acceptMinimum",
         "vip.spec.preemption.delay",
         "vip.spec.authentication.mode",
+        "vip.spec.announcements.repeatAfter",
         "vhc.spec.weight",
     ):
         explained = api.kubectl("explain", path, check=True).stdout

@@ -119,6 +119,9 @@ def test_status_tells_who_holds_the_address(cluster: Lab) -> None:
         "Ready": "True",
         "Accepted": "True",
         "Programmed": "True",
+        "NoStandby": "False",
+        "SplitBrain": "False",
+        "Flapping": "False",
     }
     assert sorted(n["state"] for n in status["nodes"]) == ["Active", "Backup", "Backup"]
 

@@ -235,3 +235,24 @@ def test_ipv6_address_that_an_old_holder_still_has_is_bound_without_detection(
         assert [f for f in detections if f.data[22:38] == bytes(16)] == []
     finally:
         client("ip", "addr", "del", f"{CONTESTED}/64", "dev", "eth0")
+
+
+def test_announcements_follow_the_hardware_address(standalone: Lab, active: Node) -> None:
+    """A bond with fail_over_mac changes it under a running node."""
+    old, new = mac(active.host), bytes.fromhex("02005e0053aa")
+    run = active.host.exec
+    try:
+        assert run("ip", "link", "set", "eth0", "address", new.hex(":")).returncode == 0
+        with Capture(standalone.client) as capture:
+            since_ns = time.monotonic_ns()
+
+            def announced() -> bool:
+                return any(
+                    frame.data[6:12] == new and frame.data[22:28] == new
+                    for frame in capture.frames(since_ns)
+                    if frame.is_arp and is_announcement(frame, ADDRESS)
+                )
+
+            eventually(announced, within_s=10)
+    finally:
+        run("ip", "link", "set", "eth0", "address", old.hex(":"))

@@ -20,7 +20,7 @@ from tests.unit.vrrp.wire import compose, sealed
 
 from vrrp.actions import AnnounceAddresses, SendAdvertisement, UnbindAddresses
 from vrrp.constants import Observation, State, TransitionReason
-from vrrp.events import AdvertisementReceived, Shutdown
+from vrrp.events import AdvertisementReceived, DeadlineReached, Shutdown
 from vrrp.validation import Accepted, Elections, observe
 
 
@@ -49,9 +49,12 @@ def test_active_of_version_2_that_is_shut_down_releases() -> None:
     router, since = active(parameters(V2))
     assert router.handle(Shutdown(), since + 5) == (
         SendAdvertisement(0),
-        UnbindAddresses(),
         changed(State.ACTIVE, State.INITIALIZE, TransitionReason.SHUTDOWN),
     )
+    # The worst candidate waits a second of skew (less 1/256), then its advertisement is due.
+    unbound_ns = since + 5 + parameters(V2).adver_interval_ns + 255 * 10**9 // 256
+    assert router.next_deadline_ns() == unbound_ns
+    assert router.handle(DeadlineReached(), unbound_ns) == (UnbindAddresses(),)
     assert router.next_deadline_ns() is None
 
 

@@ -217,6 +217,11 @@ def _engine(engine: EngineState) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         _PREFIX + "real_time", "1 when the engine has real-time scheduling.", engine.real_time
     )
+    yield GaugeMetricFamily(
+        _PREFIX + "memory_locked",
+        "1 when the engine's memory cannot be paged out.",
+        engine.memory_locked,
+    )
     yield _lateness(engine)
 
 

@@ -35,13 +35,16 @@ def gratuitous_arp(address: str, mac: bytes, *, reply: bool) -> bytes:
     return bytes(frame)
 
 
-def unsolicited_na(address: str, mac: bytes) -> bytes:
-    """Return an unsolicited Neighbor Advertisement to all nodes, override set (RFC 4861 §4.4)."""
+def unsolicited_na(address: str, mac: bytes, *, router: bool) -> bytes:
+    """Return an unsolicited Neighbor Advertisement to all nodes, override set (RFC 4861 §4.4).
+
+    ``router``: whether the node forwards, as the kernel says in its own answers.
+    """
     text = mac.hex(":")
     frame = (
         Ether(src=text, dst=_ALL_NODES_MAC)
         / IPv6(src=address, dst=_ALL_NODES, hlim=255)
-        / ICMPv6ND_NA(tgt=address, R=0, S=0, O=1)
+        / ICMPv6ND_NA(tgt=address, R=int(router), S=0, O=1)
         / ICMPv6NDOptDstLLAddr(lladdr=text)
     )
     return bytes(frame)

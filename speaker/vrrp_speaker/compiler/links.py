@@ -27,12 +27,16 @@ class LinkAddress:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One network interface; ``mac`` has six bytes, or none where the link has no such address."""
+    """One network interface; ``mac`` has six bytes, or none where the link has no such address.
+
+    ``forwarding``: whether the node routes IPv6 on it.
+    """
 
     index: int
     name: str
     mac: bytes
     addresses: tuple[LinkAddress, ...]
+    forwarding: bool = False
 
 
 @dataclass(frozen=True, slots=True)

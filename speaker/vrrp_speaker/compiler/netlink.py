@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 from pyroute2 import IPRoute
 from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST
@@ -34,10 +35,19 @@ def read_links() -> LinkTable:
                     name=message.get_attr("IFLA_IFNAME"),
                     mac=_mac(message.get_attr("IFLA_ADDRESS")),
                     addresses=tuple(addresses.get(message["index"], ())),
+                    forwarding=_forwards(message.get_attr("IFLA_IFNAME")),
                 )
                 for message in ipr.get_links()
             )
         )
+
+
+def _forwards(name: str) -> bool:
+    """Return whether the kernel routes IPv6 on this link (ip-sysctl, conf/*/forwarding)."""
+    try:
+        return Path(f"/proc/sys/net/ipv6/conf/{name}/forwarding").read_text().strip() != "0"
+    except OSError:
+        return False  # no IPv6 here, or the link went just now
 
 
 def add_request(address: VipAddress, link: Link, lease_s: int) -> bytes:

@@ -94,8 +94,10 @@ def _router(
     compiled["interface"], compiled["ifindex"] = link.name, link.index
     compiled["addresses"] = [_address(address, on, lease_s) for address, on in placed]
     compiled["announcements"] = [
-        frame for address, on in placed for frame in _announcements(address, on)
+        frame for address, on in placed for frame in _announcements(address.address, on)
     ]
+    if any(own.address == source for own in link.addresses):
+        compiled["sourceAnnouncements"] = _announcements(source, link)
     return compiled
 
 
@@ -117,6 +119,8 @@ def _unplaced(router: VirtualRouterConfig, slot: int) -> dict[str, Any]:
         "downAdvertisements": election.down_advertisements,
         "preempt": election.preemption.preempt,
         "preemptDelayNs": election.preemption.delay_ns,
+        "requireMajority": router.require_majority,
+        "takeOver": router.take_over or "",
         "multicast": transport.multicast,
         "ttlSend": transport.ttl_send,
         "ttlMinimum": transport.ttl_accept_minimum,
@@ -129,6 +133,12 @@ def _unplaced(router: VirtualRouterConfig, slot: int) -> dict[str, Any]:
         "checks": [{"name": check.name, "weight": check.weight} for check in router.health_checks],
         "addresses": [],
         "announcements": [],
+        "announcementPlan": {
+            "burst": router.announcements.burst,
+            "repeatAfterNs": router.announcements.repeat_after_ns,
+            "refreshNs": router.announcements.refresh_ns,
+        },
+        "sourceAnnouncements": [],
         "faults": [],
     }
 
@@ -186,7 +196,7 @@ def _address(address: VipAddress, link: Link, lease_s: int) -> dict[str, Any]:
     }
 
 
-def _announcements(address: VipAddress, link: Link) -> list[dict[str, Any]]:
+def _announcements(address: str, link: Link) -> list[dict[str, Any]]:
     if not link.mac:
         return []  # a link without hardware addresses has no neighbours to tell
     # scapy takes half of the compiler's time to import; a program without addresses has no use
@@ -196,11 +206,14 @@ def _announcements(address: VipAddress, link: Link) -> list[dict[str, Any]]:
         unsolicited_na,
     )
 
-    if address.family == 6:
-        frames = [("UnsolicitedNA", unsolicited_na(address.address, link.mac))]
+    if ":" in address:
+        frames = [("UnsolicitedNA", unsolicited_na(address, link.mac, router=link.forwarding))]
     else:
         frames = [
-            ("GratuitousARPRequest", gratuitous_arp(address.address, link.mac, reply=False)),
-            ("GratuitousARPReply", gratuitous_arp(address.address, link.mac, reply=True)),
+            ("GratuitousARPRequest", gratuitous_arp(address, link.mac, reply=False)),
+            ("GratuitousARPReply", gratuitous_arp(address, link.mac, reply=True)),
         ]
-    return [{"ifindex": link.index, "kind": kind, "frame": data.hex()} for kind, data in frames]
+    return [
+        {"address": address, "ifindex": link.index, "kind": kind, "frame": data.hex()}
+        for kind, data in frames
+    ]

@@ -1,7 +1,11 @@
 """Gratuitous ARP and unsolicited NA: queued, paced, never ahead of an advertisement.
 
-A burst repeats at growing distances, because a switch or neighbour may lose the first frames;
-after it a slow refresh goes on for as long as the router is Active.
+A burst repeats at growing distances, because a switch or neighbour may lose the first frames; after
+it a slow refresh goes on for as long as the router is Active.
+
+Switches limit such frames, so each interface has a budget (a token bucket): what exceeds it waits
+its turn, the longest due first, and the first round of a router that just became Active was due
+before the second of any other.
 """
 
 from __future__ import annotations
@@ -9,99 +13,207 @@ from __future__ import annotations
 import errno
 import heapq
 import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from vrrp_speaker.engine.program import Announcement
-from vrrp_speaker.shared_state import H_ANNOUNCED, H_QUEUE_LENGTH, KINDS, SharedState
+from vrrp_speaker.engine.program import Announcement, AnnouncementPlan
+from vrrp_speaker.shared_state import H_ANNOUNCED, H_QUEUE_LENGTH, KINDS, SharedState, name_hash
 
 _MS = 1_000_000
-BURST_NS = (0, 50 * _MS, 200 * _MS, 1000 * _MS, 5000 * _MS)
-"""When the rounds of one burst are due, from its beginning."""
-REFRESH_NS = 60_000 * _MS
+_SECOND = 1_000_000_000
+ROUNDS_NS = (0, 50 * _MS, 200 * _MS, 1000 * _MS)
+"""When the first rounds of a burst are due, from its beginning; further ones a second apart."""
 BATCH = 32
 """Frames sent in one turn of the loop, so that advertisements wait for few of them."""
-_ETH_P_ALL = 0x0003
+FRAMES_PER_SECOND = 1000
+BURST_FRAMES = 250
+"""The budget of one interface: how fast it grows, and how much of it may be saved up."""
+
+# The link is down or its queue is full: the next round comes.
+_TRANSIENT = frozenset({errno.ENETDOWN, errno.ENXIO, errno.ENODEV, errno.ENOBUFS, errno.EAGAIN})
+
+
+def round_offset_ns(plan: AnnouncementPlan, number: int) -> int | None:
+    """Return when a round is due, from the burst's beginning; None once only refreshes follow.
+
+    ``plan.burst`` rounds, and one ``plan.repeat_after_ns`` after the beginning if that is later.
+    """
+    if number < min(plan.burst, len(ROUNDS_NS)):
+        return ROUNDS_NS[number]
+    if number < plan.burst:
+        return ROUNDS_NS[-1] + (number - len(ROUNDS_NS) + 1) * _SECOND
+    last_ns = round_offset_ns(plan, plan.burst - 1) or 0
+    if number == plan.burst and plan.repeat_after_ns > last_ns:
+        return plan.repeat_after_ns
+    return None
+
+
+@dataclass(slots=True)
+class _Schedule:
+    """One router's announcements on one interface: what, since when, and how far it got."""
+
+    name: str
+    sequence: int
+    plan: AnnouncementPlan
+    frames: tuple[bytes, ...]
+    kinds: tuple[int, ...]
+    begun_ns: int
+    round: int = 0
+    position: int = 0
+    """The next frame of the round; a batch or a budget may interrupt one."""
+
+    def next_round_ns(self, now_ns: int) -> int | None:
+        """Begin the next round and return when it is due; None when there is none."""
+        self.round += 1
+        self.position = 0
+        offset_ns = round_offset_ns(self.plan, self.round)
+        if offset_ns is not None:
+            return self.begun_ns + offset_ns
+        refresh_ns = self.plan.refresh_ns
+        if not refresh_ns:
+            return None
+        # Spread by name and round, so that routers that began together do not stay together.
+        spread_ns = name_hash(self.name) * self.round % (refresh_ns // 4)
+        return now_ns + refresh_ns - refresh_ns // 8 + spread_ns
+
+
+Send = Callable[[int, bytes, int], None]
+"""Sends (interface, frame, index of its kind)."""
+
+
+@dataclass(slots=True)
+class _Interface:
+    """The queue of one interface, ordered by when things became due, and its budget."""
+
+    ifindex: int
+    frames_left: float = BURST_FRAMES
+    at_ns: int = 0
+    entries: list[tuple[int, int, str]] = field(default_factory=list)
+    current: dict[str, _Schedule] = field(default_factory=dict)
+
+    def begin(self, schedule: _Schedule) -> None:
+        """Queue a burst; an earlier one of this name is replaced."""
+        self.current[schedule.name] = schedule
+        heapq.heappush(self.entries, (schedule.begun_ns, schedule.sequence, schedule.name))
+
+    def deadline_ns(self) -> int | None:
+        """Return when the next frame may go."""
+        if self._next() is None:
+            return None
+        short = max(0.0, 1 - self.frames_left)
+        return max(self.entries[0][0], self.at_ns + int(short * _SECOND / FRAMES_PER_SECOND))
+
+    def run(self, now_ns: int, batch: int, send: Send) -> int:
+        """Send what is due and within the budget; return what is left of the batch."""
+        self._grow(now_ns)
+        while batch and self.frames_left >= 1:
+            schedule = self._next()
+            if schedule is None or self.entries[0][0] > now_ns:
+                break
+            send(
+                self.ifindex, schedule.frames[schedule.position], schedule.kinds[schedule.position]
+            )
+            schedule.position += 1
+            self.frames_left -= 1
+            batch -= 1
+            if schedule.position == len(schedule.frames):
+                heapq.heappop(self.entries)
+                due_ns = schedule.next_round_ns(now_ns)
+                if due_ns is not None:
+                    heapq.heappush(self.entries, (due_ns, schedule.sequence, schedule.name))
+        return batch
+
+    def due(self, now_ns: int) -> int:
+        """Return how many routers wait for their turn."""
+        if not self.entries or self.entries[0][0] > now_ns:
+            return 0  # as in nearly every turn of the loop
+        return sum(1 for due_ns, _, _ in self.entries if due_ns <= now_ns)
+
+    def _grow(self, now_ns: int) -> None:
+        grown = (now_ns - self.at_ns) * FRAMES_PER_SECOND / _SECOND
+        self.frames_left, self.at_ns = min(float(BURST_FRAMES), self.frames_left + grown), now_ns
+
+    def _next(self) -> _Schedule | None:
+        """Return the schedule whose entry is first; stale entries are dropped."""
+        while self.entries:
+            _, sequence, name = self.entries[0]
+            schedule = self.current.get(name)
+            if schedule is not None and schedule.sequence == sequence:
+                return schedule
+            heapq.heappop(self.entries)
+        return None
 
 
 class Announcer:
-    """One queue of due rounds for the node, keyed by router name.
-
-    A round is (due, sequence, name, index of the next frame); rounds of a router that was
-    cancelled or announced anew are recognised by their sequence and dropped.
-    """
+    """Announces for every router of the node, by name."""
 
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-        self._queue: list[tuple[int, int, str]] = []
-        self._current: dict[str, tuple[int, int, int, tuple[Announcement, ...]]] = {}
+        self._interfaces: dict[int, _Interface] = {}
         self._sequence = 0
 
-    def announce(self, name: str, frames: tuple[Announcement, ...], now_ns: int) -> None:
-        """Begin a burst for a router that became Active; an earlier one is replaced."""
-        if not frames:
-            return
+    def announce(
+        self, name: str, frames: tuple[Announcement, ...], plan: AnnouncementPlan, begun_ns: int
+    ) -> None:
+        """Begin a burst, now or a little later; an earlier one of this name is replaced."""
+        self.cancel(name)
         self._sequence += 1
-        self._current[name] = (self._sequence, 0, now_ns, frames)
-        heapq.heappush(self._queue, (now_ns, self._sequence, name))
+        for ifindex, (data, kinds) in _by_interface(frames).items():
+            interface = self._interfaces.setdefault(ifindex, _Interface(ifindex))
+            interface.begin(_Schedule(name, self._sequence, plan, data, kinds, begun_ns))
+
+    def keep_only(self, name: str, frames: tuple[Announcement, ...]) -> None:
+        """Go on with these frames instead; nothing is announced that is no longer ours."""
+        kept = _by_interface(frames)
+        for ifindex, interface in self._interfaces.items():
+            schedule = interface.current.get(name)
+            if schedule is None:
+                continue
+            if ifindex not in kept:
+                del interface.current[name]
+                continue
+            schedule.frames, schedule.kinds = kept[ifindex]
+            schedule.position = 0
 
     def cancel(self, name: str) -> None:
         """Forget a router that is no longer Active."""
-        self._current.pop(name, None)
+        for interface in self._interfaces.values():
+            interface.current.pop(name, None)
 
     def next_deadline_ns(self) -> int | None:
-        """Return when the next round is due."""
-        self._drop_stale()
-        return self._queue[0][0] if self._queue else None
+        """Return when the next frame may go."""
+        deadlines = [i.deadline_ns() for i in self._interfaces.values()]
+        return min((d for d in deadlines if d is not None), default=None)
 
     def run(self, now_ns: int) -> None:
-        """Send what is due, at most ``BATCH`` frames and always whole rounds."""
-        sent = 0
-        while sent < BATCH:
-            self._drop_stale()
-            if not self._queue or self._queue[0][0] > now_ns:
-                break
-            _, _, name = heapq.heappop(self._queue)
-            sequence, round_index, begun_ns, frames = self._current[name]
-            for frame in frames:
-                self._send(frame)
-            sent += len(frames)
-            round_index += 1
-            if round_index < len(BURST_NS):
-                due_ns = begun_ns + BURST_NS[round_index]
-            else:
-                due_ns = now_ns + REFRESH_NS
-            self._current[name] = (sequence, round_index, begun_ns, frames)
-            heapq.heappush(self._queue, (due_ns, sequence, name))
-        self._shared.set(H_QUEUE_LENGTH, self._due(now_ns))
+        """Send what is due and within the budgets, at most ``BATCH`` frames."""
+        batch = BATCH
+        for interface in self._interfaces.values():
+            batch = interface.run(now_ns, batch, self._send)
+        due = sum(interface.due(now_ns) for interface in self._interfaces.values())
+        self._shared.set(H_QUEUE_LENGTH, due)
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
 
-    def _due(self, now_ns: int) -> int:
-        return sum(1 for due_ns, _, _ in self._queue if due_ns <= now_ns)
-
-    def _drop_stale(self) -> None:
-        while self._queue:
-            _, sequence, name = self._queue[0]
-            current = self._current.get(name)
-            if current is not None and current[0] == sequence:
-                return
-            heapq.heappop(self._queue)
-
-    def _send(self, announcement: Announcement) -> None:
+    def _send(self, ifindex: int, frame: bytes, kind: int) -> None:
         try:
-            interface = socket.if_indextoname(announcement.ifindex)
-            self._socket.sendto(announcement.frame, (interface, 0))
+            self._socket.sendto(frame, (socket.if_indextoname(ifindex), 0))
         except OSError as error:
-            # The link is down or its queue is full; the next round comes.
-            if error.errno in (
-                errno.ENETDOWN,
-                errno.ENXIO,
-                errno.ENODEV,
-                errno.ENOBUFS,
-                errno.EAGAIN,
-            ):
+            if error.errno in _TRANSIENT:
                 return
             raise
-        self._shared.add(H_ANNOUNCED + 8 * KINDS.index(announcement.kind))
+        self._shared.add(H_ANNOUNCED + 8 * kind)
+
+
+def _by_interface(
+    frames: tuple[Announcement, ...],
+) -> dict[int, tuple[tuple[bytes, ...], tuple[int, ...]]]:
+    """Return the frames of each interface, and the index of each one's kind."""
+    found: dict[int, tuple[tuple[bytes, ...], tuple[int, ...]]] = {}
+    for item in frames:
+        data, kinds = found.get(item.ifindex, ((), ()))
+        found[item.ifindex] = (*data, item.frame), (*kinds, KINDS.index(item.kind))
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, field
 
-from vrrp.authentication import HmacKeys, Mode, SequenceClock, SimplePassword, sign
+from vrrp.authentication import HmacKeys, Mode, SignatureClock, SimplePassword, sign
 from vrrp.constants import (
     AUTH_TYPE_NONE,
     AUTH_TYPE_SIMPLE,
@@ -69,7 +69,7 @@ class Encoder:
         for priority in priorities:
             self._copies(priority)
 
-    def encode(self, priority: int, clock: SequenceClock, now_ns: int, wall_ns: int) -> Copies:
+    def encode(self, priority: int, clock: SignatureClock, now_ns: int, wall_ns: int) -> Copies:
         """Return one message for each destination.
 
         Args:

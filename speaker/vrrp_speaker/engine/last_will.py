@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from time import monotonic_ns, time_ns
 
-from vrrp.authentication import SequenceClock
+from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_RELEASE, State
 from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.netlink import (
@@ -46,7 +46,7 @@ def _release(shared: SharedState, program_path: str) -> None:
     except ProgramError:
         return  # nobody to tell by name; the addresses go all the same
     transport = Transport()
-    clock = SequenceClock(shared.get(shm.H_CLOCK_OFFSET))
+    clock = SignatureClock(shared.get(shm.H_CLOCK_OFFSET))
     try:
         for router_program in program.routers:
             offset = shm.slot_offset(router_program.slot)

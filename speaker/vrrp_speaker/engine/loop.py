@@ -9,23 +9,30 @@ from __future__ import annotations
 
 import heapq
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic_ns, time_ns
 
+from vrrp.authentication import SignatureClock
 from vrrp.constants import RejectReason, State
 from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Shutdown
 from vrrp_speaker import shared_state as shm
+from vrrp_speaker.engine.address_watch import AddressWatch
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
-from vrrp_speaker.engine.netlink import AddressNews, NewsLostError, NewsSocket, RequestSocket
-from vrrp_speaker.engine.node_network import NodeNetwork
+from vrrp_speaker.engine.netlink import News, NewsLostError, NewsSocket, RequestSocket
+from vrrp_speaker.engine.node_network import Digest, NodeNetwork
+from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.router_table import RouterTable
 from vrrp_speaker.engine.routers import Executor, RunningRouter
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import SharedState
 
+STOP_NS = 20_000_000_000
+"""The longest that a stop waits for successors; Kubernetes kills after 30 s by default."""
 HEARTBEAT_NS = 100_000_000
-"""The longest wait: the supervisor and /healthz expect a turn at least this often."""
+"""The longest wait: /healthz expects a turn at least this often."""
+_TURNS_PER_LIMIT = 4
+"""How often the loop turns at least while the supervisor would let it be silent."""
 _BATCH = 64
 _REJECTIONS = {reason: shm.H_REJECTED + 8 * i for i, reason in enumerate(shm.REJECTIONS)}
 
@@ -37,6 +44,7 @@ class Loop:
         self,
         *,
         shared: SharedState,
+        clock: SignatureClock,
         transport: Transport,
         news: NewsSocket,
         requests: RequestSocket,
@@ -44,10 +52,12 @@ class Loop:
         agent: AgentLink,
         executor: Executor,
         table: RouterTable,
+        presence: Presence,
         network: NodeNetwork,
         handle_message: Callable[[dict[str, object], int], None],
     ) -> None:
         self._shared = shared
+        self._clock = clock
         self._transport = transport
         self._news = news
         self._requests = requests
@@ -55,15 +65,19 @@ class Loop:
         self._agent = agent
         self._executor = executor
         self._table = table
+        self._presence = presence
+        self._addresses = AddressWatch(shared, executor, network, table.routers)
+        self._asked: tuple[int, ...] = ()
         self._network = network
         self._handle_message = handle_message
-        self._deadlines: list[tuple[int, str]] = []
+        self._deadlines: list[tuple[int, int, RunningRouter]] = []
         self._stopping = False
+        self._stop_by_ns: int | None = None
         self._epoll = select.epoll()
         self._connection = -1
 
     def stop(self) -> None:
-        """End the loop after this turn; every Active router releases first."""
+        """Begin to end: every Active router releases, and holds on until a successor is heard."""
         self._stopping = True
 
     def run(self, wakeup: int, parent: int) -> None:
@@ -82,29 +96,51 @@ class Loop:
         ):
             self._epoll.register(descriptor, select.EPOLLIN)
         self._schedule_all()
-        while not self._stopping:
+        while not self._stopped():
             now_ns = monotonic_ns()
             self._shared.set(shm.H_HEARTBEAT, now_ns)
+            self._shared.set(shm.H_CLOCK_OFFSET, self._clock.offset_ns)
             self._run_deadlines(now_ns)
             self._announcer.run(now_ns)
+            self._ask_candidates(now_ns)
             ready = {fd for fd, _ in self._epoll.poll(self._wait_s(), 16)}
             if parent in ready:
                 break
             # A deadline that passed while we waited comes before anything that was received.
             self._run_deadlines(monotonic_ns())
             self._take_in(ready)
-        self._shut_down(monotonic_ns())
+        self._release_all(monotonic_ns(), hand_over=False)
+        self._epoll.close()
+
+    def _stopped(self) -> bool:
+        """Return whether the end has come; at the first call after ``stop`` it begins."""
+        if not self._stopping:
+            return False
+        now_ns = monotonic_ns()
+        if self._stop_by_ns is None:
+            self._stop_by_ns = now_ns + STOP_NS
+            self._release_all(now_ns, hand_over=True)
+        holding = any(router.machine.holding for router in self._table.routers.values())
+        return now_ns >= self._stop_by_ns or not holding
+
+    def _release_all(self, now_ns: int, *, hand_over: bool) -> None:
+        """Priority 0 to the peers; the addresses go now, or once a successor has them."""
+        for router in self._table.routers.values():
+            event = Shutdown(hand_over=hand_over and router.can_hand_over)
+            self.handle(router, event, now_ns)
+            assert router.machine.state is State.INITIALIZE
 
     # Deadlines -------------------------------------------------------------------------
 
     def _wait_s(self) -> float:
         now_ns = monotonic_ns()
-        due_ns = now_ns + HEARTBEAT_NS
+        limit_ns = self._shared.get(shm.H_SILENCE_LIMIT) or HEARTBEAT_NS * _TURNS_PER_LIMIT
+        due_ns = now_ns + min(HEARTBEAT_NS, limit_ns // _TURNS_PER_LIMIT)
         if self._deadlines:
             due_ns = min(due_ns, self._deadlines[0][0])
-        announcement_ns = self._announcer.next_deadline_ns()
-        if announcement_ns is not None:
-            due_ns = min(due_ns, announcement_ns)
+        for other_ns in (self._announcer.next_deadline_ns(), self._presence.next_deadline_ns()):
+            if other_ns is not None:
+                due_ns = min(due_ns, other_ns)
         return max(0, due_ns - now_ns) / 1e9
 
     def schedule(self, router: RunningRouter) -> None:
@@ -114,7 +150,7 @@ class Loop:
             return
         if router.queued_ns is None or deadline_ns < router.queued_ns:
             router.queued_ns = deadline_ns
-            heapq.heappush(self._deadlines, (deadline_ns, router.program.name))
+            heapq.heappush(self._deadlines, (deadline_ns, id(router), router))
 
     def _schedule_all(self) -> None:
         for router in self._table.routers.values():
@@ -122,10 +158,9 @@ class Loop:
 
     def _run_deadlines(self, now_ns: int) -> None:
         while self._deadlines and self._deadlines[0][0] <= now_ns:
-            queued_ns, name = heapq.heappop(self._deadlines)
-            router = self._table.routers.get(name)
-            if router is None or router.queued_ns != queued_ns:
-                continue  # removed, or a nearer entry replaced this one
+            queued_ns, _, router = heapq.heappop(self._deadlines)
+            if router.queued_ns != queued_ns:
+                continue  # a nearer entry replaced this one
             router.queued_ns = None
             deadline_ns = router.machine.next_deadline_ns()
             if deadline_ns is not None and deadline_ns <= now_ns:
@@ -156,6 +191,8 @@ class Loop:
         for descriptor in self._transport.filenos():
             if descriptor in ready:
                 self._receive_advertisements(descriptor)
+        for descriptor in ready.intersection(self._asked):
+            self._presence.receive(descriptor, monotonic_ns())
         if self._news.fileno() in ready:
             self._receive_news()
         if self._agent.listener.fileno() in ready:
@@ -163,11 +200,21 @@ class Loop:
             if connection is not None:
                 self._connection = connection.fileno()
                 self._epoll.register(self._connection, select.EPOLLIN)
-        if self._connection in ready:
+        if self._connection in ready and not self._stopping:
             self._receive_messages()
         self._table.retry_installs(monotonic_ns())
         self._shared.set(shm.H_EVENTS_DROPPED, self._agent.dropped)
         self._schedule_all_new()
+
+    def _ask_candidates(self, now_ns: int) -> None:
+        """Find out whether elections that want a majority have one; most nodes run none."""
+        self._presence.run(now_ns)
+        descriptors = self._presence.filenos()
+        for descriptor in set(descriptors).difference(self._asked):
+            self._epoll.register(descriptor, select.EPOLLIN)
+        self._asked = descriptors
+        if descriptors:
+            self._table.refresh_majorities(now_ns)
 
     def _schedule_all_new(self) -> None:
         for router in self._table.take_changed():
@@ -179,7 +226,8 @@ class Loop:
             if datagram is None:
                 return
             now_ns = monotonic_ns()
-            result = self._table.elections.validate(datagram, time_ns())
+            wall_ns = self._clock.read(now_ns, time_ns())
+            result = self._table.elections.validate(datagram, wall_ns)
             if isinstance(result, RejectReason):
                 self._shared.add(_REJECTIONS[result])
                 continue
@@ -190,27 +238,31 @@ class Loop:
             self.handle(self._table.heard(result, now_ns), event, now_ns)
 
     def _receive_news(self) -> None:
-        concerns_programs = False
-        removed: list[AddressNews] = []
+        digest = Digest()
         try:
-            for _ in range(_BATCH):
-                batch = self._news.receive()
-                if batch is None:
-                    break
-                for news in batch:
-                    concerns_programs |= self._network.learn(news)
-                    if isinstance(news, AddressNews) and not news.present:
-                        removed.append(news)
+            self._network.learn(self._pending_news(), digest)
         except NewsLostError:
             self._network.reset(self._requests.dump())
-            concerns_programs = True
-            removed = self._table.missing_addresses()
+            digest.concerns_programs = True
+            digest.gone = self._addresses.missing()
+        now_ns = monotonic_ns()
         # Faults first: an address that went with its link is not to be put back.
-        self._table.refresh_all_faults(monotonic_ns())
-        for news in removed:
-            self._table.restore_address(news, monotonic_ns())
-        if concerns_programs:
+        self._table.refresh_all_faults(now_ns)
+        for ifindex in digest.links_up:
+            self._addresses.announce_sources(ifindex, now_ns)
+        for address in digest.gone:
+            self._addresses.restore(address, now_ns)
+        for address in digest.arrived:
+            self._addresses.announce_arrival(address, now_ns)
+        if digest.concerns_programs:
             self._agent.send({"type": "links-changed"})
+
+    def _pending_news(self) -> Iterator[News]:
+        for _ in range(_BATCH):
+            batch = self._news.receive()
+            if batch is None:
+                return
+            yield from batch
 
     def _receive_messages(self) -> None:
         for _ in range(_BATCH):
@@ -219,12 +271,3 @@ class Loop:
                 return
             if message:
                 self._handle_message(message, monotonic_ns())
-
-    # The end ---------------------------------------------------------------------------
-
-    def _shut_down(self, now_ns: int) -> None:
-        """Release everything: priority 0 to the peers, addresses off."""
-        for router in self._table.routers.values():
-            self._executor.handle(router, Shutdown(), now_ns)
-            assert router.machine.state is State.INITIALIZE
-        self._epoll.close()

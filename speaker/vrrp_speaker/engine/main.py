@@ -5,17 +5,19 @@ It runs in a child of the supervisor, forked with everything already imported.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from time import monotonic_ns
+from time import monotonic_ns, time_ns
 from types import FrameType
 from typing import Any
 
 from vrrp.actions import StateChanged
+from vrrp.authentication import SignatureClock
 from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
@@ -29,6 +31,7 @@ from vrrp_speaker.engine.netlink import (
     delete_address_request,
 )
 from vrrp_speaker.engine.node_network import NodeNetwork
+from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import EngineProgram, ProgramError, load_program
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.router_table import RouterTable
@@ -37,6 +40,7 @@ from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 
 _REAL_TIME_PRIORITY = 1
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # mlockall(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +65,24 @@ class Engine:
         self._agent = AgentLink(files.listener)
         self._announcer = Announcer(self._shared)
         self._recorder = Recorder(self._agent)
+        clock = SignatureClock(self._shared.get(shm.H_CLOCK_OFFSET))
+        clock.read(monotonic_ns(), time_ns())
         transport, news = Transport(), NewsSocket()
         self._executor = Executor(
             shared=self._shared,
+            clock=clock,
             transport=transport,
             requests=self._requests,
             announcer=self._announcer,
+            network=self._network,
             recorder=self._recorder,
             on_transition=self._report,
         )
-        self._table = RouterTable(self._shared, self._executor, self._network, transport)
+        presence = Presence()
+        self._table = RouterTable(self._shared, self._executor, self._network, transport, presence)
         self._loop = Loop(
             shared=self._shared,
+            clock=clock,
             transport=transport,
             news=news,
             requests=self._requests,
@@ -80,6 +90,7 @@ class Engine:
             agent=self._agent,
             executor=self._executor,
             table=self._table,
+            presence=presence,
             network=self._network,
             handle_message=self._handle_message,
         )
@@ -193,7 +204,17 @@ def run_engine(files: EngineFiles) -> None:
     shared.add(shm.H_ENGINE_STARTS)
     shared.set(shm.H_HEARTBEAT, monotonic_ns())
     shared.set(shm.H_REAL_TIME, int(_request_real_time()))
+    shared.set(shm.H_MEMORY_LOCKED, int(_lock_memory()))
     Engine(files).run()
+
+
+def _lock_memory() -> bool:
+    """Keep what was once in memory there; without the right to it a gauge shows that.
+
+    Pages count when they are first touched, so that nothing becomes resident for the lock's sake.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0)
 
 
 def _request_real_time() -> bool:

@@ -25,7 +25,7 @@ RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 _F_REQUEST, _F_ACK, _F_DUMP = 0x1, 0x4, 0x300
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_PROTO = 1, 2, 11
 _IFA_F_TENTATIVE = 0x40
-_IFLA_IFNAME = 3
+_IFLA_ADDRESS, _IFLA_IFNAME = 1, 3
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _BUFFER = 1 << 16
 _RECEIVE_BUFFER = 1 << 20
@@ -44,6 +44,7 @@ class LinkNews:
     name: str
     running: bool
     present: bool
+    mac: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +173,13 @@ def parse_news(data: bytes) -> Iterator[News]:
 
 def _link_news(kind: int, body: bytes) -> LinkNews:
     family, _, ifindex, flags, _ = _IFINFO.unpack_from(body)
-    name = _attributes(body[_IFINFO.size :]).get(_IFLA_IFNAME, b"\0")
+    attributes = _attributes(body[_IFINFO.size :])
+    name = attributes.get(_IFLA_IFNAME, b"\0")
     # A bridge reports that a port left it as DELLINK of family AF_BRIDGE: the link is still there.
     present = kind == RTM_NEWLINK or family != socket.AF_UNSPEC
     running = present and flags & _IFF_UP != 0 and flags & _IFF_RUNNING != 0
-    return LinkNews(ifindex, os.fsdecode(name.rstrip(b"\0")), running, present)
+    mac = attributes.get(_IFLA_ADDRESS, b"")
+    return LinkNews(ifindex, os.fsdecode(name.rstrip(b"\0")), running, present, mac)
 
 
 def _address_news(kind: int, body: bytes) -> AddressNews | None:

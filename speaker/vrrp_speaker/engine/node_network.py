@@ -3,48 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from vrrp_speaker.engine.netlink import ADDRESS_PROTOCOL, AddressNews, LinkNews, News
 
 
+@dataclass(slots=True)
+class Digest:
+    """What some news amounts to."""
+
+    gone: list[AddressNews] = field(default_factory=list)
+    arrived: list[AddressNews] = field(default_factory=list)
+    links_up: list[int] = field(default_factory=list)
+    concerns_programs: bool = False
+    """Whether a compiled program may depend on it."""
+
+
 class NodeNetwork:
-    """Running links and local addresses of the namespace."""
+    """Links and local addresses of the namespace."""
 
     def __init__(self) -> None:
-        self._running: dict[int, bool] = {}
+        self._links: dict[int, LinkNews] = {}
         self._addresses: dict[tuple[int, bytes], int] = {}
 
     def reset(self, news: Iterable[News]) -> None:
         """Forget everything and learn it again from a dump."""
-        self._running.clear()
+        self._links.clear()
         self._addresses.clear()
+        self.learn(news, Digest())
+
+    def learn(self, news: Iterable[News], digest: Digest) -> None:
+        """Take in news and add to the digest what it means."""
         for item in news:
-            self.learn(item)
+            if isinstance(item, LinkNews):
+                self._learn_link(item, digest)
+            else:
+                self._learn_address(item, digest)
 
-    def learn(self, news: News) -> bool:
-        """Take in one piece of news; return whether a compiled program may depend on it.
+    def _learn_link(self, news: LinkNews, digest: Digest) -> None:
+        known = self._links.pop(news.ifindex, None)
+        if not news.present:
+            digest.concerns_programs |= known is not None
+            return
+        self._links[news.ifindex] = news
+        # Frames carry the hardware address, and programs name links.
+        if known is None or (known.name, known.mac) != (news.name, news.mac):
+            digest.concerns_programs = True
+        if news.running and known is not None and not known.running:
+            digest.links_up.append(news.ifindex)
 
-        Our own addresses come and go with elections; they concern no program.
-        """
-        if isinstance(news, LinkNews):
-            if not news.present:
-                return self._running.pop(news.ifindex, None) is not None
-            known = self._running.get(news.ifindex)
-            self._running[news.ifindex] = news.running
-            return known is None
-        return self._learn_address(news)
-
-    def _learn_address(self, news: AddressNews) -> bool:
+    def _learn_address(self, news: AddressNews, digest: Digest) -> None:
+        """Our own addresses come and go with elections; they concern no program."""
         key = (news.ifindex, news.address)
-        if news.present:
-            known = key in self._addresses
-            self._addresses[key] = news.protocol
-            return not known and news.protocol != ADDRESS_PROTOCOL
-        return self._addresses.pop(key, ADDRESS_PROTOCOL) != ADDRESS_PROTOCOL
+        known = self._addresses.pop(key, None)
+        if not news.present:
+            digest.gone.append(news)
+            digest.concerns_programs |= known not in (None, ADDRESS_PROTOCOL)
+            return
+        self._addresses[key] = news.protocol
+        if known is None:
+            digest.arrived.append(news)
+            digest.concerns_programs |= news.protocol != ADDRESS_PROTOCOL
 
     def running(self, ifindex: int) -> bool:
         """Return whether the interface exists, is up and has a carrier."""
-        return self._running.get(ifindex, False)
+        link = self._links.get(ifindex)
+        return link is not None and link.running
 
     def has_address(self, address: bytes) -> bool:
         """Return whether any interface holds the packed address."""

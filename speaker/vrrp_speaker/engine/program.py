@@ -68,11 +68,24 @@ class AddressProgram:
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One ready Ethernet frame."""
+    """One ready Ethernet frame that tells where ``address`` is."""
 
+    address: bytes
     ifindex: int
     kind: AnnouncementKind
     frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncementPlan:
+    """How often an Active router announces: rounds of the burst, one more later, then refreshes.
+
+    ``repeat_after_ns`` and ``refresh_ns`` 0: never.
+    """
+
+    burst: int
+    repeat_after_ns: int
+    refresh_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,10 @@ class RouterProgram:
     down_advertisements: int
     preempt: bool
     preempt_delay_ns: int
+    require_majority: bool
+    """Whether the router takes part only while most candidates answer."""
+    take_over: str
+    """Asks for ``TakeOver`` whenever it changes to something; empty asks for nothing."""
     multicast: bool
     ttl_send: int
     ttl_minimum: int
@@ -99,6 +116,9 @@ class RouterProgram:
     peers: tuple[Peer, ...]
     addresses: tuple[AddressProgram, ...]
     announcements: tuple[Announcement, ...]
+    announcement_plan: AnnouncementPlan
+    source_announcements: tuple[Announcement, ...]
+    """Tell peers where the node's own address is, when the link comes up."""
     faults: tuple[str, ...]
     has_checks: bool
 
@@ -185,6 +205,13 @@ class _Fields:
             raise self.fail(key, "a non-empty string")
         return value
 
+    def optional_text(self, key: str) -> str:
+        """Return a string that may be empty."""
+        value = self.raw.get(key)
+        if not isinstance(value, str):
+            raise self.fail(key, "a string")
+        return value
+
     def boolean(self, key: str) -> bool:
         """Return a boolean."""
         value = self.raw.get(key)
@@ -193,7 +220,7 @@ class _Fields:
         return value
 
     def hexadecimal(self, key: str) -> bytes:
-        """Return bytes written in hexadecimal."""
+        """Return bytes written in hexadecimal; they may be a secret, so no error shows them."""
         try:
             return bytes.fromhex(self.text(key))
         except ValueError as error:
@@ -216,7 +243,7 @@ class _Fields:
 
     def hidden(self, key: str, accepted: str) -> ProgramError:
         """Return the error for a secret, whose value nobody is to read in a log."""
-        return ProgramError(f"{self.path}.{key}: a secret (accepted: {accepted})")
+        return ProgramError(f"{self.path}.{key}: wrong (accepted: {accepted})")
 
     def item(self, key: str) -> _Fields:
         """Return one nested object."""
@@ -263,6 +290,8 @@ def _router(fields: _Fields) -> RouterProgram:
         down_advertisements=fields.integer("downAdvertisements", 1, _MAX_DOWN_ADVERTISEMENTS),
         preempt=fields.boolean("preempt"),
         preempt_delay_ns=fields.integer("preemptDelayNs", 0, _MAX_PREEMPT_DELAY_NS),
+        require_majority=fields.boolean("requireMajority"),
+        take_over=fields.optional_text("takeOver"),
         multicast=fields.boolean("multicast"),
         ttl_send=fields.integer("ttlSend", 1, TTL),
         ttl_minimum=fields.integer("ttlMinimum", 1, TTL),
@@ -271,6 +300,10 @@ def _router(fields: _Fields) -> RouterProgram:
         peers=peers,
         addresses=tuple(_address(item) for item in fields.items("addresses")),
         announcements=tuple(_announcement(item) for item in fields.items("announcements")),
+        announcement_plan=_plan(fields.item("announcementPlan")),
+        source_announcements=tuple(
+            _announcement(item) for item in fields.items("sourceAnnouncements")
+        ),
         faults=faults,
         has_checks=bool(fields.items("checks")),
     )
@@ -322,8 +355,21 @@ def _announcement(fields: _Fields) -> Announcement:
     kind = fields.text("kind")
     if kind not in KINDS:
         raise fields.fail("kind", ", ".join(KINDS))
+    family = Family.IPV6 if kind == AnnouncementKind.UNSOLICITED_NA else Family.IPV4
     return Announcement(
-        fields.integer("ifindex", 1, 2**31 - 1), AnnouncementKind(kind), fields.hexadecimal("frame")
+        address=fields.address("address", family),
+        ifindex=fields.integer("ifindex", 1, 2**31 - 1),
+        kind=AnnouncementKind(kind),
+        frame=fields.hexadecimal("frame"),
+    )
+
+
+def _plan(fields: _Fields) -> AnnouncementPlan:
+    hour_ns = 3600 * NS_PER_SECOND
+    return AnnouncementPlan(
+        burst=fields.integer("burst", 1, 100),
+        repeat_after_ns=fields.integer("repeatAfterNs", 0, hour_ns),
+        refresh_ns=fields.integer("refreshNs", 0, hour_ns),
     )
 
 

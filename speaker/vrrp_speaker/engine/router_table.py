@@ -18,12 +18,13 @@ from vrrp.events import (
     Resume,
     Shutdown,
     Startup,
+    TakeOver,
 )
 from vrrp.validation import Accepted, Election, Elections, observe
 from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
-from vrrp_speaker.engine.netlink import AddressNews
 from vrrp_speaker.engine.node_network import NodeNetwork
+from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterProgram
 from vrrp_speaker.engine.routers import (
     INSTALL_RETRY_NS,
@@ -34,6 +35,7 @@ from vrrp_speaker.engine.routers import (
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import EngineFault, SharedState
 
+_MIN_SILENCE_NS, _MAX_SILENCE_NS = 40_000_000, 2_000_000_000
 _OBSERVATIONS = {o: shm.H_OBSERVED + 8 * i for i, o in enumerate(shm.OBSERVATIONS)}
 
 
@@ -46,12 +48,14 @@ class RouterTable:
         executor: Executor,
         network: NodeNetwork,
         transport: Transport,
+        presence: Presence,
     ) -> None:
         self._shared = shared
+        self._presence = presence
         self._transport = transport
         self._executor = executor
         self._network = network
-        self._changed: set[str] = set()
+        self._changed: dict[int, RunningRouter] = {}
         self.routers: dict[str, RunningRouter] = {}
         self.elections = Elections()
         self._by_id: dict[tuple[Family, int], RunningRouter] = {}
@@ -59,7 +63,7 @@ class RouterTable:
 
     def take_changed(self) -> list[RunningRouter]:
         """Return the routers whose deadline may have moved since the last call."""
-        changed = [self.routers[name] for name in self._changed if name in self.routers]
+        changed = list(self._changed.values())
         self._changed.clear()
         return changed
 
@@ -84,7 +88,9 @@ class RouterTable:
             if name not in self.routers:
                 self._add(router_program, now_ns)
         self._index()
+        self._presence.watch(self._voting(), now_ns)
         self.refresh_all_faults(now_ns)
+        self._shared.set(shm.H_SILENCE_LIMIT, _silence_limit_ns(program))
         self._shared.set(shm.H_GENERATION, program.generation)
         self._shared.set(shm.H_LOADED, 1)
 
@@ -107,8 +113,10 @@ class RouterTable:
         )
 
     def _remove(self, name: str, now_ns: int) -> None:
+        """Let a router go; its addresses may stay a moment longer than its slot."""
         router = self.routers.pop(name)
-        self._perform(router, Shutdown(TransitionReason.REMOVED), now_ns)
+        self._perform(router, Shutdown(TransitionReason.REMOVED, router.can_hand_over), now_ns)
+        router.removed = True
         self._shared.clear_slot(router.program.slot)
 
     def _add(self, program: RouterProgram, now_ns: int) -> None:
@@ -174,14 +182,21 @@ class RouterTable:
             self._perform(router, PriorityChanged(after.base_priority), now_ns)
         router.prepare()
         self._write_identity(router)
+        if after.take_over and after.take_over != before.take_over:
+            self._perform(router, TakeOver(), now_ns)
         added = tuple(a for a in after.addresses if a not in before.addresses)
-        if added and router.machine.state is State.ACTIVE:
+        if router.machine.state is not State.ACTIVE:
+            return
+        if added:
             self._executor.bind(router, added, now_ns)
+        if any(frame not in before.announcements for frame in after.announcements):
             self._executor.announce(router, now_ns)
+        else:
+            self._executor.keep_announcing(router)
 
     def _remove_addresses(self, router: RunningRouter, after: RouterProgram) -> None:
         """Take off what the new program no longer has on that interface."""
-        if router.machine.state is not State.ACTIVE:
+        if not router.machine.holding:
             return
         kept = {_identity(address) for address in after.addresses}
         gone = tuple(a for a in router.program.addresses if _identity(a) not in kept)
@@ -239,7 +254,18 @@ class RouterTable:
         router.engine_faults = self._engine_faults(router, now_ns)
         bits = sum(1 << shm.FAULTS.index(fault) for fault in router.engine_faults)
         self._shared.set(router.offset + shm.S_FAULTS, bits)
-        self._perform(router, FaultChanged(router.faulty), now_ns)
+        self._perform(router, FaultChanged(router.faulty, router.can_hand_over), now_ns)
+
+    def refresh_majorities(self, now_ns: int) -> None:
+        """Tell the machines when the candidates that answer became too few, or enough again."""
+        for router in self.routers.values():
+            if router.program.require_majority:
+                alone = not self._presence.has_majority(router.program, now_ns)
+                if alone is not (EngineFault.NO_MAJORITY in router.engine_faults):
+                    self.refresh_faults(router, now_ns)
+
+    def _voting(self) -> list[RouterProgram]:
+        return [r.program for r in self.routers.values() if r.program.require_majority]
 
     def retry_installs(self, now_ns: int) -> None:
         """Let routers try again whose address the kernel refused a while ago."""
@@ -258,36 +284,10 @@ class RouterTable:
             faults.add(EngineFault.SOURCE_ADDRESS_MISSING)
         if now_ns < router.install_retry_ns <= now_ns + INSTALL_RETRY_NS:
             faults.add(EngineFault.ADDRESS_INSTALL_FAILED)
+        voting = router.program.require_majority
+        if voting and not self._presence.has_majority(router.program, now_ns):
+            faults.add(EngineFault.NO_MAJORITY)
         return frozenset(faults)
-
-    # Addresses -------------------------------------------------------------------------
-
-    def restore_address(self, removed: AddressNews, now_ns: int) -> None:
-        """Put back an address of an Active router that somebody else removed, and announce it."""
-        if self._network.on_interface(removed.ifindex, removed.address):
-            return  # it is there again: the removal was our own, before we became Active
-        for router in self.routers.values():
-            if router.machine.state is not State.ACTIVE:
-                continue
-            for address in router.program.addresses:
-                if (address.ifindex, address.address) == (removed.ifindex, removed.address):
-                    self._restore(router, address, now_ns)
-                    return
-
-    def missing_addresses(self) -> list[AddressNews]:
-        """Return what Active routers should hold and do not, as if its removal were news."""
-        return [
-            AddressNews(address.ifindex, address.address, address.prefix_length, 0, present=False)
-            for router in self.routers.values()
-            if router.machine.state is State.ACTIVE
-            for address in router.program.addresses
-            if not self._network.on_interface(address.ifindex, address.address)
-        ]
-
-    def _restore(self, router: RunningRouter, address: AddressProgram, now_ns: int) -> None:
-        self._executor.bind(router, (address,), now_ns)
-        self._executor.announce(router, now_ns)
-        self._shared.add(router.offset + shm.S_RESTORED)
 
     # Hearing ---------------------------------------------------------------------------
 
@@ -318,7 +318,17 @@ class RouterTable:
 
     def _perform(self, router: RunningRouter, event: Event, now_ns: int) -> None:
         self._executor.handle(router, event, now_ns)
-        self._changed.add(router.program.name)
+        self._changed[id(router)] = router
+
+
+def _silence_limit_ns(program: EngineProgram) -> int:
+    """Return how long this loop may be silent before the supervisor replaces it.
+
+    Two thirds of what the fastest election waits for, so that the new engine is in time to resume.
+    """
+    waits_ns = [r.down_advertisements * r.adver_interval_ns for r in program.routers]
+    limit_ns = min(waits_ns, default=_MAX_SILENCE_NS) * 2 // 3
+    return max(_MIN_SILENCE_NS, min(_MAX_SILENCE_NS, limit_ns))
 
 
 def _identity(address: AddressProgram) -> tuple[int, bytes, int]:

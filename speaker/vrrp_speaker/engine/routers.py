@@ -17,7 +17,7 @@ from vrrp.actions import (
     StateChanged,
     UnbindAddresses,
 )
-from vrrp.authentication import ReplayMarks, SequenceClock
+from vrrp.authentication import ReplayMarks, SignatureClock
 from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
 from vrrp.events import Event
 from vrrp.states import Parameters
@@ -27,11 +27,20 @@ from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.encoder import Encoder
 from vrrp_speaker.engine.netlink import RequestSocket
-from vrrp_speaker.engine.program import AddressProgram, RouterProgram
+from vrrp_speaker.engine.node_network import NodeNetwork
+from vrrp_speaker.engine.program import (
+    AddressProgram,
+    Announcement,
+    AnnouncementPlan,
+    RouterProgram,
+)
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.transport import Route, Transport
 from vrrp_speaker.shared_state import EngineFault, FencingReason, SharedState
 
+_SOURCE_OF = "the node's address on interface"
+"""Names the announcements that belong to no router; no VirtualIP has a name with spaces."""
+_SOURCE_PLAN = AnnouncementPlan(burst=2, repeat_after_ns=0, refresh_ns=0)
 INSTALL_RETRY_NS = 5_000_000_000
 """How long a router stays in Fault after the kernel refused its address."""
 
@@ -50,11 +59,19 @@ class RunningRouter:
     renew_at_ns: int = 0
     install_retry_ns: int = 0
     queued_ns: int | None = None
+    removed: bool = False
+    """No longer in the program: its slot of the shared state may be another's."""
 
     @property
     def faulty(self) -> bool:
         """Whether anything keeps this node from holding the addresses."""
         return bool(self.program.faults or self.input_faults or self.engine_faults)
+
+    @property
+    def can_hand_over(self) -> bool:
+        """Whether addresses that stay until a successor has them are of use to anybody."""
+        others = bool(self.program.peers) or self.program.multicast
+        return others and not self.program.faults and not self.engine_faults
 
     @property
     def offset(self) -> int:
@@ -128,17 +145,20 @@ class Executor:
         self,
         *,
         shared: SharedState,
+        clock: SignatureClock,
         transport: Transport,
         requests: RequestSocket,
         announcer: Announcer,
+        network: NodeNetwork,
         recorder: Recorder,
         on_transition: TransitionListener,
     ) -> None:
         self._shared = shared
-        self._clock = SequenceClock(shared.get(shm.H_CLOCK_OFFSET))
+        self._clock = clock
         self._transport = transport
         self._requests = requests
         self._announcer = announcer
+        self._network = network
         self._recorder = recorder
         self._on_transition = on_transition
 
@@ -160,7 +180,8 @@ class Executor:
                     self.bind(router, router.program.addresses, now_ns)
                 case UnbindAddresses():
                     self.unbind(router, router.program.addresses)
-                    self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
+                    if not router.removed:
+                        self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
                 case AnnounceAddresses():
                     self.announce(router, now_ns)
                 case StateChanged():
@@ -170,8 +191,11 @@ class Executor:
 
     def bind(
         self, router: RunningRouter, addresses: tuple[AddressProgram, ...], now_ns: int
-    ) -> None:
-        """Put addresses on, or renew their lease; a refusal by the kernel becomes a fault."""
+    ) -> bool:
+        """Put addresses on, or renew their lease; return whether the kernel took them all.
+
+        A refusal becomes a fault.
+        """
         present = True
         for address in addresses:
             if self._requests.request(address.add) != 0:
@@ -179,6 +203,7 @@ class Executor:
                 router.install_retry_ns = now_ns + INSTALL_RETRY_NS
         router.renew_at_ns = now_ns + router.renewal_ns()
         self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, int(present))
+        return present
 
     def unbind(self, router: RunningRouter, addresses: tuple[AddressProgram, ...]) -> None:
         """Take addresses off; one that is gone already is as good."""
@@ -186,13 +211,34 @@ class Executor:
             self._requests.request(address.delete)
 
     def announce(self, router: RunningRouter, now_ns: int) -> None:
-        """Begin a burst of gratuitous ARP and unsolicited NA."""
-        self._announcer.announce(router.program.name, router.program.announcements, now_ns)
+        """Begin a burst of gratuitous ARP and unsolicited NA for the addresses that answer.
+
+        The kernel puts an IPv6 address into use a moment after it acknowledged it. Whoever was told
+        before would send into the void; ``RouterTable.announce_arrival`` tells then.
+        """
+        program = router.program
+        frames = self._announceable(program)
+        self._announcer.announce(program.name, frames, program.announcement_plan, now_ns)
+
+    def keep_announcing(self, router: RunningRouter) -> None:
+        """Go on with what is left after addresses were taken off."""
+        self._announcer.keep_only(router.program.name, self._announceable(router.program))
+
+    def announce_source(self, program: RouterProgram, now_ns: int) -> None:
+        """Tell the peers where this node is; they may have forgotten while the link was down."""
+        name = f"{_SOURCE_OF} {program.ifindex}"
+        self._announcer.announce(name, program.source_announcements, _SOURCE_PLAN, now_ns)
+
+    def _announceable(self, program: RouterProgram) -> tuple[Announcement, ...]:
+        return tuple(
+            frame
+            for frame in program.announcements
+            if len(frame.address) == 4 or self._network.on_interface(frame.ifindex, frame.address)
+        )
 
     def _send(self, router: RunningRouter, priority: int, now_ns: int) -> None:
         shared, offset = self._shared, router.offset
         copies = router.encoder.encode(priority, self._clock, now_ns, time_ns())
-        shared.set(shm.H_CLOCK_OFFSET, self._clock.offset_ns)
         failures = self._transport.send(route(router.program), copies)
         if failures:
             shared.add(shm.H_SEND_ERRORS, failures)

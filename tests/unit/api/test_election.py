@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from vrrp_api.election import (
     PLAIN,
+    Announcements,
     Authentication,
     ElectionSpec,
     Preemption,
@@ -167,3 +169,63 @@ def test_dns_label_may_name_a_key(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "-a", "a-", "A", "a.b", "a/b", "..", "k" * 64, "a\n"])
 def test_nothing_else_names_a_key(text: str) -> None:
     assert not is_key_ref(text)
+
+
+# Announcements ------------------------------------------------------------------------
+
+
+def announcements(**spec: Any) -> Announcements:
+    obj = {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "VirtualIP",
+        "metadata": {"name": "ingress"},
+        "spec": {"addresses": [{"address": FOUR}], **spec},
+    }
+    return parse_virtual_ip(obj).announcements
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, Announcements(5, 5 * SECOND, 60 * SECOND)),
+        ({"announcements": {}}, Announcements(5, 5 * SECOND, 60 * SECOND)),
+        (
+            {"announcements": {"burst": 1, "repeatAfter": "0s", "refresh": "1h"}},
+            Announcements(1, 0, 3600 * SECOND),
+        ),
+        ({"announcements": {"burst": 100}}, Announcements(100, 5 * SECOND, 60 * SECOND)),
+    ],
+)
+def test_announcements_have_the_documented_defaults(
+    spec: dict[str, Any], expected: Announcements
+) -> None:
+    assert announcements(**spec) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [
+        ({"burst": 0}, "spec.announcements.burst"),
+        ({"burst": 101}, "spec.announcements.burst"),
+        ({"repeatAfter": "3601s"}, "spec.announcements.repeatAfter"),
+        ({"refresh": "-1s"}, "spec.announcements.refresh"),
+        ({"refresh": 60}, "spec.announcements.refresh"),
+        ({"every": "1s"}, "spec.announcements.every"),
+    ],
+)
+def test_wrong_announcements_are_named(said: dict[str, Any], path: str) -> None:
+    with pytest.raises(FieldError) as refused:
+        announcements(announcements=said)
+    assert refused.value.path == path
+
+
+@pytest.mark.parametrize("take_over", [None, "node-1"])
+def test_announcements_and_take_over_survive_the_way_through_a_node_config(
+    take_over: str | None,
+) -> None:
+    sent = router(ElectionSpec())
+    (plain,) = sent.virtual_routers
+    asked = replace(plain, announcements=Announcements(7, 1_500_000_000, 0), take_over=take_over)
+    sent = replace(sent, virtual_routers=(asked,))
+    assert parse_node_config(sent.to_object()) == sent
+    assert ("takeOver" in sent.to_object()["spec"]["virtualRouters"][0]) is (take_over is not None)

@@ -126,6 +126,24 @@ def test_durations_read_as_go_reads_them(text: str, nanoseconds: int) -> None:
     assert parse_duration(format_duration(nanoseconds)) == nanoseconds
 
 
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (0, "0s"),
+        (90_000 * MS, "90s"),
+        (1_500 * MS, "1500ms"),
+        (999_999_999, "999999999ns"),
+        (1_000_000_001, "1s1ns"),
+        (3_599_999_999_000, "3599s999999us"),
+        (3_599_999_999_999, "3599s999999999ns"),
+    ],
+)
+def test_durations_are_written_as_they_are_read(nanoseconds: int, text: str) -> None:
+    assert format_duration(nanoseconds) == text
+    assert parse_duration(text) == nanoseconds
+    assert len(text) <= 16  # what the schemas allow
+
+
 @pytest.mark.parametrize("text", ["", "5", "-1s", "1 s", "s", "1d", "1e3s"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="accepted: for example 200ms"):

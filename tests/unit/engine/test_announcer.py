@@ -1,4 +1,4 @@
-"""The announcer: bursts, refresh, cancelling, bounded batches."""
+"""The announcer: bursts, refresh, cancelling, batches, and the budget of an interface."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import socket
 from pathlib import Path
 
 import pytest
+from tests.unit.engine.programs import PLAN, announcement
 
-from vrrp_speaker.engine.announcer import BATCH, BURST_NS, REFRESH_NS, Announcer
-from vrrp_speaker.engine.program import Announcement
-from vrrp_speaker.shared_state import AnnouncementKind, SharedState
+from vrrp_speaker.engine.announcer import BATCH, BURST_FRAMES, FRAMES_PER_SECOND, Announcer
+from vrrp_speaker.engine.program import Announcement, AnnouncementPlan
+from vrrp_speaker.shared_state import SharedState
 
 NOW = 10_000_000_000
+MS, SECOND = 1_000_000, 1_000_000_000
 
 
 class Wire:
@@ -41,21 +43,48 @@ def announcer(wire: Wire, tmp_path: Path) -> Announcer:
 
 
 def frames(*contents: bytes) -> tuple[Announcement, ...]:
-    kind = AnnouncementKind.GRATUITOUS_ARP_REQUEST
-    return tuple(Announcement(2, kind, content) for content in contents)
+    return tuple(announcement("192.0.2.50", content) for content in contents)
 
 
-def test_burst_repeats_then_refreshes(announcer: Announcer, wire: Wire) -> None:
-    announcer.announce("ingress", frames(b"a", b"b"), NOW)
-    for round_number, offset_ns in enumerate(BURST_NS, start=1):
-        assert announcer.next_deadline_ns() == NOW + offset_ns
-        announcer.run(NOW + offset_ns)
-        assert wire.sent == [b"a", b"b"] * round_number
-    assert announcer.next_deadline_ns() == NOW + BURST_NS[-1] + REFRESH_NS
+def run_until(announcer: Announcer, end_ns: int) -> list[int]:
+    """Run every deadline up to ``end_ns``; return those at which something was due."""
+    times = []
+    while (due_ns := announcer.next_deadline_ns()) is not None and due_ns <= end_ns:
+        times.append(due_ns - NOW)
+        announcer.run(due_ns)
+    return times
+
+
+@pytest.mark.parametrize(
+    ("plan", "rounds_ms"),
+    [
+        (AnnouncementPlan(5, 5 * SECOND, 0), [0, 50, 200, 1000, 2000, 5000]),
+        (AnnouncementPlan(1, 0, 0), [0]),
+        (AnnouncementPlan(1, 3 * SECOND, 0), [0, 3000]),
+        (AnnouncementPlan(7, 2 * SECOND, 0), [0, 50, 200, 1000, 2000, 3000, 4000]),
+    ],
+)
+def test_burst_has_its_rounds_and_one_more(
+    announcer: Announcer, wire: Wire, plan: AnnouncementPlan, rounds_ms: list[int]
+) -> None:
+    announcer.announce("ingress", frames(b"a", b"b"), plan, NOW)
+    assert run_until(announcer, NOW + 100 * SECOND) == [ms * MS for ms in rounds_ms]
+    assert wire.sent == [b"a", b"b"] * len(rounds_ms)
+
+
+def test_refresh_goes_on_for_ever_and_spreads_routers(announcer: Announcer, wire: Wire) -> None:
+    plan = AnnouncementPlan(1, 0, 60 * SECOND)
+    for name in ("one", "two"):
+        announcer.announce(name, frames(name.encode()), plan, NOW)
+    times = run_until(announcer, NOW + 600 * SECOND)
+    per_router = wire.sent.count(b"one"), wire.sent.count(b"two")
+    # Each refresh comes after 52.5 to 67.5 s, so ten minutes hold nine to twelve.
+    assert all(9 <= count <= 12 for count in per_router)
+    assert len(set(times)) > len(times) // 2
 
 
 def test_cancelled_router_is_silent(announcer: Announcer, wire: Wire) -> None:
-    announcer.announce("ingress", frames(b"a"), NOW)
+    announcer.announce("ingress", frames(b"a"), PLAN, NOW)
     announcer.cancel("ingress")
     announcer.run(NOW + 1)
     assert wire.sent == []
@@ -63,15 +92,53 @@ def test_cancelled_router_is_silent(announcer: Announcer, wire: Wire) -> None:
 
 
 def test_new_burst_replaces_the_old_one(announcer: Announcer, wire: Wire) -> None:
-    announcer.announce("ingress", frames(b"old"), NOW)
-    announcer.announce("ingress", frames(b"new"), NOW + 1)
+    announcer.announce("ingress", frames(b"old"), PLAN, NOW)
+    announcer.announce("ingress", frames(b"new"), PLAN, NOW + 1)
     announcer.run(NOW + 1)
     assert wire.sent == [b"new"]
 
 
+def test_frames_that_are_no_longer_ours_are_not_sent(announcer: Announcer, wire: Wire) -> None:
+    announcer.announce("ingress", frames(b"a", b"b"), PLAN, NOW)
+    announcer.run(NOW)
+    announcer.keep_only("ingress", frames(b"a"))
+    run_until(announcer, NOW + 600 * SECOND)
+    assert wire.sent.count(b"b") == 1
+    assert wire.sent.count(b"a") > 10
+    announcer.keep_only("ingress", ())
+    assert announcer.next_deadline_ns() is None
+
+
 def test_one_turn_sends_a_bounded_batch(announcer: Announcer, wire: Wire) -> None:
     for number in range(10 * BATCH):
-        announcer.announce(f"vip-{number}", frames(b"x"), NOW)
+        announcer.announce(f"vip-{number}", frames(b"x"), PLAN, NOW)
     announcer.run(NOW)
     assert len(wire.sent) == BATCH
     assert announcer.next_deadline_ns() == NOW
+
+
+def test_interface_has_a_budget_and_first_rounds_come_before_repeats(
+    announcer: Announcer, wire: Wire
+) -> None:
+    routers = 600
+    for number in range(routers):
+        announcer.announce(f"vip-{number}", frames(f"{number}".encode()), PLAN, NOW)
+    now_ns = NOW
+    while len(wire.sent) < routers:
+        announcer.run(now_ns)
+        if (due_ns := announcer.next_deadline_ns()) is not None:
+            now_ns = max(now_ns, due_ns)
+    assert len(set(wire.sent)) == routers
+    waited_s = (now_ns - NOW) / SECOND
+    assert waited_s == pytest.approx((routers - BURST_FRAMES) / FRAMES_PER_SECOND, abs=0.01)
+
+
+def test_budget_of_one_interface_delays_no_other(announcer: Announcer, wire: Wire) -> None:
+    crowd = tuple(announcement("192.0.2.50", b"x") for _ in range(2 * BURST_FRAMES))
+    announcer.announce("crowd", crowd, PLAN, NOW)
+    for _ in range(2 * BURST_FRAMES // BATCH):
+        announcer.run(NOW)
+    elsewhere = Announcement(b"\xc0\0\2\x33", 3, crowd[0].kind, b"y")
+    announcer.announce("other", (elsewhere,), PLAN, NOW + 1)
+    announcer.run(NOW + 1)
+    assert b"y" in wire.sent

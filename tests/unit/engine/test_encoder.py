@@ -2,63 +2,27 @@
 
 from __future__ import annotations
 
-import socket
-from typing import Any
-
 import pytest
 from scapy.layers.inet import IP
 from scapy.layers.vrrp import VRRPv3
 from scapy.utils import checksum
+from tests.unit.engine.programs import address, packed, router_program
 
-from vrrp.authentication import HmacKeys, Mode, SequenceClock, SimplePassword, verify
+from vrrp.authentication import HmacKeys, Mode, SignatureClock, SimplePassword, verify
 from vrrp.constants import Family
 from vrrp.packet import ChecksumForm
 from vrrp_speaker.engine.encoder import Encoder
-from vrrp_speaker.engine.program import AddressProgram, Peer, RouterProgram
+from vrrp_speaker.engine.program import Peer
 
 KEYS = HmacKeys({1: b"k" * 32}, 1, Mode.ENFORCE)
 WALL_NS = 1_700_000_000 * 10**9
 
 
-def packed(text: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
-
-
 NODE, OUTSIDE = Peer("node-2", packed("192.0.2.12")), Peer("x", packed("192.0.2.2"), external=True)
 
 
-def program(*peers: Peer, **changed: Any) -> RouterProgram:
-    fields: dict[str, Any] = {
-        "name": "a",
-        "slot": 0,
-        "vrid": 51,
-        "version": 3,
-        "family": Family.IPV4,
-        "ifindex": 2,
-        "source": packed("192.0.2.11"),
-        "base_priority": 200,
-        "adver_interval_ns": 200_000_000,
-        "down_advertisements": 3,
-        "preempt": True,
-        "preempt_delay_ns": 0,
-        "multicast": False,
-        "ttl_send": 255,
-        "ttl_minimum": 255,
-        "checksum": "Auto",
-        "authentication": None,
-        "peers": peers,
-        "addresses": tuple(
-            AddressProgram(packed(text), 24, 2, b"", b"") for text in ("192.0.2.50", "2001:db8::50")
-        ),
-        "announcements": (),
-        "faults": (),
-        "has_checks": False,
-    }
-    return RouterProgram(**{**fields, **changed})
-
-
 def encode(encoder: Encoder, priority: int = 200) -> dict[str, bytes]:
-    return dict(encoder.encode(priority, SequenceClock(), 1, WALL_NS))
+    return dict(encoder.encode(priority, SignatureClock(), 1, WALL_NS))
 
 
 def form(message: bytes, destination: str) -> str:
@@ -70,17 +34,17 @@ def form(message: bytes, destination: str) -> str:
 
 
 def test_only_addresses_of_the_family_are_listed() -> None:
-    (message,) = encode(Encoder(program(NODE))).values()
+    (message,) = encode(Encoder(router_program(NODE))).values()
     assert message[:6] == bytes((0x31, 51, 200, 1, 0, 20))
     assert message[8:] == packed("192.0.2.50")
 
 
 def test_no_peers_is_alone_and_not_the_group() -> None:
-    assert encode(Encoder(program())) == {}
+    assert encode(Encoder(router_program())) == {}
 
 
 def test_multicast_is_one_copy_to_the_group() -> None:
-    copies = encode(Encoder(program(NODE, OUTSIDE, multicast=True)))
+    copies = encode(Encoder(router_program(NODE, OUTSIDE, multicast=True)))
     assert {to: form(message, to) for to, message in copies.items()} == {
         "224.0.0.18": "pseudo-header"
     }
@@ -97,14 +61,15 @@ def test_multicast_is_one_copy_to_the_group() -> None:
 def test_checksum_form_is_by_setting_and_receiver(
     setting: str, to_node: str, to_outside: str
 ) -> None:
-    copies = encode(Encoder(program(NODE, OUTSIDE, checksum=setting)))
+    copies = encode(Encoder(router_program(NODE, OUTSIDE, checksum=setting)))
     assert form(copies["192.0.2.12"], "192.0.2.12") == to_node
     assert form(copies["192.0.2.2"], "192.0.2.2") == to_outside
 
 
 def test_auto_follows_the_form_a_peer_sends_and_a_fixed_one_does_not() -> None:
     following, fixed = (
-        Encoder(program(NODE, OUTSIDE, checksum=setting)) for setting in ("Auto", "PseudoHeader")
+        Encoder(router_program(NODE, OUTSIDE, checksum=setting))
+        for setting in ("Auto", "PseudoHeader")
     )
     for encoder in (following, fixed):
         encode(encoder)
@@ -117,7 +82,9 @@ def test_auto_follows_the_form_a_peer_sends_and_a_fixed_one_does_not() -> None:
 
 
 def test_version_2_carries_the_password() -> None:
-    v2 = program(NODE, version=2, adver_interval_ns=10**9, authentication=SimplePassword(b"secret"))
+    v2 = router_program(
+        NODE, version=2, adver_interval_ns=10**9, authentication=SimplePassword(b"secret")
+    )
     (message,) = encode(Encoder(v2), priority=0).values()
     assert message[:6] == bytes((0x21, 51, 0, 1, 1, 1))
     assert message[-8:] == b"secret\0\0"
@@ -126,7 +93,7 @@ def test_version_2_carries_the_password() -> None:
 
 def test_each_signature_is_new_and_goes_to_all_peers_alike() -> None:
     other = Peer("node-3", packed("192.0.2.13"))
-    encoder, clock = Encoder(program(NODE, other, authentication=KEYS)), SequenceClock()
+    encoder, clock = Encoder(router_program(NODE, other, authentication=KEYS)), SignatureClock()
     sequences = []
     for _ in range(3):
         copies = [message for _, message in encoder.encode(200, clock, 1, WALL_NS)]
@@ -140,12 +107,12 @@ def test_each_signature_is_new_and_goes_to_all_peers_alike() -> None:
 
 def test_receive_only_does_not_sign() -> None:
     keys = HmacKeys(KEYS.keys, 1, Mode.RECEIVE_ONLY)
-    (message,) = encode(Encoder(program(NODE, authentication=keys))).values()
+    (message,) = encode(Encoder(router_program(NODE, authentication=keys))).values()
     assert len(message) == 12
 
 
 def test_ipv6_checksum_covers_the_trailer() -> None:
-    v6 = program(
+    v6 = router_program(
         Peer("node-2", packed("2001:db8::12")),
         family=Family.IPV6,
         source=packed("2001:db8::11"),
@@ -164,10 +131,8 @@ def test_ipv6_checksum_covers_the_trailer() -> None:
 
 
 def test_link_local_address_is_listed_first() -> None:
-    addresses = tuple(
-        AddressProgram(packed(text), 64, 2, b"", b"") for text in ("2001:db8::50", "fe80::50")
-    )
-    v6 = program(
+    addresses = (address("2001:db8::50"), address("fe80::50"))
+    v6 = router_program(
         Peer("node-2", packed("2001:db8::12")),
         family=Family.IPV6,
         source=packed("2001:db8::11"),
@@ -178,7 +143,7 @@ def test_link_local_address_is_listed_first() -> None:
 
 
 def test_scapy_is_a_second_opinion() -> None:
-    (message,) = encode(Encoder(program(NODE, checksum="PseudoHeader"))).values()
+    (message,) = encode(Encoder(router_program(NODE, checksum="PseudoHeader"))).values()
     packet = IP(src="192.0.2.11", dst="192.0.2.12", ttl=255, proto=112) / message
     seen = IP(bytes(packet))[VRRPv3]
     assert (seen.version, seen.vrid, seen.priority, seen.adv, seen.addrlist) == (

@@ -19,6 +19,11 @@ def hmac(*, secret: str = "00" * 32, active: int = 1, mode: str = "Enforce") -> 
     return {"type": "HMAC", "mode": mode, "active": active, "keys": keys}
 
 
+def announced(*, address: str = "192.0.2.50", frame: str = "00") -> dict[str, Any]:
+    """Return a gratuitous ARP's entry."""
+    return {"address": address, "ifindex": 2, "kind": "GratuitousARPReply", "frame": frame}
+
+
 def document(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dict[str, Any]:
     """Return a valid program document after ``change``, checksum right."""
     router = {
@@ -54,7 +59,18 @@ def document(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dic
                 "delete": "01ff",
             }
         ],
-        "announcements": [{"ifindex": 2, "kind": "GratuitousARPRequest", "frame": "ffff"}],
+        "requireMajority": False,
+        "takeOver": "",
+        "announcements": [
+            {
+                "address": "192.0.2.50",
+                "ifindex": 2,
+                "kind": "GratuitousARPRequest",
+                "frame": "ffff",
+            }
+        ],
+        "announcementPlan": {"burst": 5, "repeatAfterNs": 5_000_000_000, "refreshNs": 0},
+        "sourceAnnouncements": [],
         "faults": [],
     }
     program: dict[str, Any] = {"format": 2, "node": "node-1", "generation": 4, "routers": [router]}
@@ -88,9 +104,9 @@ def test_parse_program_valid_gives_its_values() -> None:
         ("checksum", "None", "checksum: 'None' (accepted: Auto, MessageOnly, PseudoHeader)"),
         ("authentication", "None", "authentication: 'None' is not an object"),
         ("authentication", {"type": "AH"}, "type: 'AH' (accepted: None, Simple, HMAC)"),
-        ("authentication", {"type": "Simple", "password": "00" * 9}, "password: a secret (accep"),
-        ("authentication", hmac(secret="00" * 31), "keys[0].secret: a secret (accepted: 32 to 64"),
-        ("authentication", hmac(secret="x" * 64), "keys[0].secret: a secret (accepted: hexadec"),
+        ("authentication", {"type": "Simple", "password": "00" * 9}, "password: wrong (accep"),
+        ("authentication", hmac(secret="00" * 31), "keys[0].secret: wrong (accepted: 32 to 64"),
+        ("authentication", hmac(secret="x" * 64), "keys[0].secret: wrong (accepted: hexadec"),
         ("authentication", hmac(active=9), "active: 9 (accepted: the id of one of the keys)"),
         ("authentication", hmac(mode="Strict"), "mode: 'Strict' (accepted: ReceiveOnly, Permissi"),
         ("vrid", "51", "vrid: '51'"),
@@ -107,7 +123,10 @@ def test_parse_program_valid_gives_its_values() -> None:
         ("peers", [{"node": "b", "address": "nowhere"}], "routers[0].peers[0].address: 'nowhere'"),
         ("addresses", ["x"], "routers[0].addresses[0]: 'x' is not an object"),
         ("announcements", [{"ifindex": 2, "kind": "Shout", "frame": "00"}], "kind: 'Shout'"),
-        ("announcements", [{"ifindex": 2, "kind": "UnsolicitedNA", "frame": "0"}], "hexadecimal"),
+        ("announcements", [announced(frame="0")], "frame: wrong (accepted: hexadecimal bytes)"),
+        ("announcements", [announced(address="2001:db8::50")], "address: '2001:db8::50'"),
+        ("announcementPlan", {"burst": 0}, "announcementPlan.burst: 0"),
+        ("takeOver", None, "takeOver: None (accepted: a string)"),
         ("faults", "none", "a list of strings"),
     ],
 )

@@ -44,6 +44,40 @@ def test_a_heartbeat_alone_is_no_news() -> None:
     assert put(cache, node_config("a", "3", 3, observedGeneration=1), 20)
 
 
+def test_of_a_nodes_annotations_and_taints_only_ours_are_news() -> None:
+    cache = ObjectCache()
+
+    def put_node(version: int, annotations: dict[str, str], *taints: str) -> bool:
+        obj = node("a", version)
+        obj["metadata"]["annotations"] = annotations
+        obj["spec"] = {"taints": [{"key": key, "effect": "NoExecute"} for key in taints]}
+        return cache.put("nodes", obj, deleted=False, now_s=0)
+
+    assert put_node(1, {})
+    assert not put_node(2, {"other": "x"}, "node.kubernetes.io/unschedulable")
+    assert put_node(3, {"kube-vrrp.io/maintenance": "true"})
+    (seen,) = cache.snapshot(0, WALL).nodes
+    assert seen.out_of_service
+    assert put_node(4, {})
+    assert put_node(5, {}, "node.kubernetes.io/out-of-service")
+    # The same for another reason: nothing to decide.
+    assert not put_node(6, {"kube-vrrp.io/maintenance": "true"})
+
+
+def test_a_hand_over_that_is_asked_for_is_news() -> None:
+    cache = ObjectCache()
+
+    def put_vip(version: int, annotations: dict[str, str]) -> bool:
+        metadata = {"name": "a", "resourceVersion": str(version), "annotations": annotations}
+        return cache.put("virtualips", {"metadata": metadata}, deleted=False, now_s=0)
+
+    assert put_vip(1, {})
+    assert not put_vip(2, {"other": "x"})
+    assert put_vip(3, {"kube-vrrp.io/handover-to": "node-1"})
+    assert put_vip(4, {"kube-vrrp.io/handover-to": "node-2"})
+    assert put_vip(5, {})
+
+
 def test_an_older_version_does_not_replace_a_newer_one() -> None:
     cache = ObjectCache()
     put(cache, node_config("a", "1", 9, observedGeneration=5), 0)

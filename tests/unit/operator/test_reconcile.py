@@ -117,6 +117,31 @@ def test_another_default_key_is_written_to_every_node() -> None:
     assert not [request for request in server.requests if request.startswith("PATCH nodeconfigs")]
 
 
+def test_what_is_no_longer_asked_of_a_node_leaves_its_node_config() -> None:
+    """The end of a hand-over to the best node takes a field away and changes nothing else."""
+    server, cache, reconciler = cluster()
+    reconciler.run_cycle()
+    configs = {name: cache.get("nodeconfigs", name) for name in ("node-1", "node-2")}
+    priority = {n: c["spec"]["virtualRouters"][0]["basePriority"] for n, c in configs.items() if c}
+    best = max(priority, key=lambda name: priority[name])
+    reported = {"name": "a", "virtualIPGeneration": 1, "state": "Backup"}
+    status = {"heartbeatTime": "2026-01-01T00:00:00Z", "virtualRouters": [reported]}
+    cache.put("nodeconfigs", {**(configs[best] or {}), "status": status}, deleted=False, now_s=0.0)
+
+    def take_over(annotations: dict[str, str]) -> Any:
+        vip = cache.get("virtualips", "a") or {}
+        metadata = {**vip["metadata"], "annotations": annotations}
+        cache.put("virtualips", {**vip, "metadata": metadata}, deleted=False, now_s=0.0)
+        server.requests.clear()
+        assert reconciler.run_cycle()
+        assert f"PATCH nodeconfigs/{best}" in server.requests
+        config = cache.get("nodeconfigs", best) or {}
+        return config["spec"]["virtualRouters"][0].get("takeOver")
+
+    assert take_over({"kube-vrrp.io/handover-to": best}) == best
+    assert take_over({}) is None
+
+
 def test_an_empty_list_of_nodes_deletes_no_node_config() -> None:
     server, cache, reconciler = cluster()
     reconciler.run_cycle()

@@ -1,0 +1,117 @@
+"""``kubectl vrrp handover`` and ``maintenance``: write an annotation, wait for what comes of it.
+
+The operator plans and the nodes hand over; here is only asking and looking. Whoever runs the
+commands needs the rights for it: get and patch on VirtualIPs, patch on Nodes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from vrrp_api.annotations import HANDOVER_TO, MAINTENANCE
+from vrrp_cli.cluster import Cluster, Object, find_condition
+
+_POLL_S = 0.1
+
+
+class NotMovedError(Exception):
+    """What was asked for did not come about in time; the message says what is there instead."""
+
+
+def hand_over(cluster: Cluster, name: str, node: str, timeout_s: float) -> str:
+    """Ask for a hand-over of a VirtualIP to a node; return what happened.
+
+    Raises:
+        NotMovedError: the node does not hold it in time. The annotation stays.
+        ClusterError: the API server cannot be asked, or refuses.
+    """
+    before = cluster.virtual_ip(name)
+    asked_before = (before["metadata"].get("annotations") or {}).get(HANDOVER_TO) == node
+    cluster.annotate_virtual_ip(name, HANDOVER_TO, node)
+    if _holder(before) == node:
+        return f"{name}: {node} holds it already, and keeps it until --undo"
+    begun_s = time.monotonic()
+    if not _wait(lambda: _holder(cluster.virtual_ip(name)) == node, timeout_s):
+        message = _not_moved(cluster.virtual_ip(name), node, timeout_s)
+        if asked_before:
+            message += "; it was asked for before: --undo first, then ask again"
+        raise NotMovedError(message)
+    elapsed_s = time.monotonic() - begun_s
+    return f"{name}: {_holder(before) or 'nobody'} → {node} in {elapsed_s:.1f} s"
+
+
+def undo_hand_over(cluster: Cluster, name: str) -> str:
+    """Remove what asks for a hand-over; return what that means.
+
+    Raises:
+        ClusterError: the API server cannot be asked, or refuses.
+    """
+    before = cluster.virtual_ip(name)
+    asked = (before["metadata"].get("annotations") or {}).get(HANDOVER_TO)
+    if asked is None:
+        return f"{name}: no hand-over was asked for"
+    cluster.annotate_virtual_ip(name, HANDOVER_TO, None)
+    never = (before["spec"].get("preemption") or {}).get("mode") == "Never"
+    then = "it stays where it is (preemption Never)" if never else "its best node takes it"
+    return f"{name}: no longer handed to {asked}; {then}"
+
+
+def maintain(cluster: Cluster, node: str, timeout_s: float) -> str:
+    """Take a node out of elections; return what happened.
+
+    Raises:
+        NotMovedError: the node still holds VirtualIPs after that time. The annotation stays.
+        ClusterError: the API server cannot be asked, or refuses.
+    """
+    held = _held_by(cluster, node)
+    cluster.annotate_node(node, MAINTENANCE, "true")
+    begun_s = time.monotonic()
+    if not _wait(lambda: not _held_by(cluster, node), timeout_s):
+        staying = ", ".join(_held_by(cluster, node))
+        raise NotMovedError(
+            f"{node}: still holds {staying} after {timeout_s:g} s; where no other node can take"
+            " part, the condition Accepted says so"
+        )
+    moved = f"{', '.join(held)} moved away in {time.monotonic() - begun_s:.1f} s"
+    return f"{node}: in maintenance; {moved if held else 'it held nothing'}"
+
+
+def end_maintenance(cluster: Cluster, node: str) -> str:
+    """Let a node take part again; return what that means.
+
+    Raises:
+        ClusterError: the API server cannot be asked, or refuses.
+    """
+    cluster.annotate_node(node, MAINTENANCE, None)
+    return f"{node}: takes part in elections again"
+
+
+def _holder(virtual_ip: Object) -> str:
+    return str((virtual_ip.get("status") or {}).get("activeNode") or "")
+
+
+def _held_by(cluster: Cluster, node: str) -> list[str]:
+    return [vip["metadata"]["name"] for vip in cluster.virtual_ips() if _holder(vip) == node]
+
+
+def _wait(check: Callable[[], bool], timeout_s: float) -> bool:
+    deadline_s = time.monotonic() + timeout_s
+    while not check():
+        if time.monotonic() >= deadline_s:
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _not_moved(virtual_ip: Object, node: str, timeout_s: float) -> str:
+    """Return what is known of a VirtualIP that a node did not take over."""
+    entries = (virtual_ip.get("status") or {}).get("nodes") or ()
+    entry = next((item for item in entries if item["node"] == node), None)
+    state = "no candidate" if entry is None else entry.get("state", "")
+    faults = "".join(f" ({fault})" for fault in (entry or {}).get("faults", ()))
+    accepted = find_condition(virtual_ip, "Accepted").get("message", "no operator has seen it")
+    return (
+        f"{virtual_ip['metadata']['name']}: not on {node} after {timeout_s:g} s but on"
+        f" {_holder(virtual_ip) or 'nobody'}; {node} is {state}{faults}; Accepted says: {accepted}"
+    )

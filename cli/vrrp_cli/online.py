@@ -1,0 +1,41 @@
+"""The commands that ask the cluster; the others do not wait for its client to be imported."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from vrrp_cli.cluster import Cluster, ClusterError, status_table
+from vrrp_cli.moves import NotMovedError, end_maintenance, hand_over, maintain, undo_hand_over
+
+NOT_MOVED = 1
+CANNOT_RUN = 4
+
+
+def run_online(options: argparse.Namespace) -> int:
+    """Run ``status``, ``handover`` or ``maintenance``; return the exit status."""
+    try:
+        cluster = Cluster(options.kubeconfig, options.context)
+        if options.command == "status":
+            Console(soft_wrap=True).print(status_table(cluster.virtual_ips()))
+        else:
+            print(_move(cluster, options))
+    except NotMovedError as error:
+        print(f"kubectl-vrrp: {error}", file=sys.stderr)
+        return NOT_MOVED
+    except ClusterError as error:
+        print(f"kubectl-vrrp: {error}", file=sys.stderr)
+        return CANNOT_RUN
+    return 0
+
+
+def _move(cluster: Cluster, options: argparse.Namespace) -> str:
+    if options.command == "maintenance":
+        if options.switch == "on":
+            return maintain(cluster, options.node, options.timeout)
+        return end_maintenance(cluster, options.node)
+    if options.undo:
+        return undo_hand_over(cluster, options.virtual_ip)
+    return hand_over(cluster, options.virtual_ip, options.node, options.timeout)

@@ -1,0 +1,242 @@
+"""What plan and reports say of a VirtualIP, as conditions (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from vrrp_api.conditions import Condition, ConditionType, Reason
+from vrrp_api.node_config import RouterStatus
+from vrrp_operator.planner import Plan
+from vrrp_operator.snapshot import ClusterSnapshot, VirtualIPRecord
+
+FLAPPING_TAKEOVERS = 5
+FLAPPING_WITHIN = timedelta(minutes=5)
+"""More takeovers than that within that time are too many; the history must keep so many."""
+
+NodeRouter = tuple[str, RouterStatus, bool]
+"""(node, what it reports of the router, whether that can still be believed)."""
+UNKNOWN = "Unknown"
+"""Stands for the state of a node whose report cannot be believed any more."""
+
+_FAULT_REASONS = {str(reason) for reason in Reason}
+_TRUE_REASONS = (Reason.ACTIVE, Reason.ACCEPTED, Reason.PROGRAMMED)
+
+
+def virtual_ip_conditions(
+    record: VirtualIPRecord,
+    snapshot: ClusterSnapshot,
+    plan: Plan,
+    reported: list[NodeRouter],
+    *,
+    takeovers: Sequence[Mapping[str, str]],
+    now: str,
+) -> list[Condition]:
+    """Return the conditions of a VirtualIP, without their transition times.
+
+    Args:
+        record: the VirtualIP.
+        snapshot: the cluster.
+        plan: what was planned for it.
+        reported: what its nodes say.
+        takeovers: its history, those that are too old to be kept included.
+        now: RFC 3339.
+    """
+    active = active_routers(reported)
+    return [
+        _ready(record, plan, reported, active),
+        _accepted(record, snapshot, plan),
+        _programmed(record, snapshot, plan, reported),
+        _no_standby(record, plan, reported),
+        _split_brain(record, active),
+        _flapping(record, takeovers, now),
+    ]
+
+
+def active_routers(reported: list[NodeRouter]) -> list[NodeRouter]:
+    """Return those that are Active and can be believed."""
+    return [item for item in reported if item[1].state == "Active" and item[2]]
+
+
+def condition(generation: int, kind: ConditionType, reason: Reason, message: str) -> Condition:
+    """Return a condition of which True is the good news; the reason decides."""
+    status = "True" if reason in _TRUE_REASONS else "False"
+    return Condition(kind, status, reason, message[:1024], generation)
+
+
+def _alarm(generation: int, kind: ConditionType, reason: Reason, message: str) -> Condition:
+    """Return a condition of which True is the bad news; the reason decides."""
+    status = {Reason.AS_EXPECTED: "False", Reason.PENDING: "Unknown"}.get(reason, "True")
+    return Condition(kind, status, reason, message[:1024], generation)
+
+
+# Accepted ---------------------------------------------------------------------------------
+
+
+def _accepted(record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan) -> Condition:
+    problem = plan.problems.get(record.name)
+    if problem is not None:
+        return condition(record.generation, ConditionType.ACCEPTED, problem.reason, problem.message)
+    candidates = plan.candidates.get(record.name, ())
+    message = f"valid; virtual router ID {plan.vrids[record.name]}"
+    if record.handover_to is not None and record.handover_to not in candidates:
+        message += f"; handover-to ignored: {record.handover_to} is not a candidate"
+    staying = [n.name for n in snapshot.nodes if n.out_of_service and n.name in candidates]
+    if staying:
+        message += f"; {', '.join(staying)} kept although out of service: no other can take part"
+    return condition(record.generation, ConditionType.ACCEPTED, Reason.ACCEPTED, message)
+
+
+# Ready -----------------------------------------------------------------------------------
+
+
+def _ready(
+    record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter], active: list[NodeRouter]
+) -> Condition:
+    def ready(reason: Reason, message: str) -> Condition:
+        return condition(record.generation, ConditionType.READY, reason, message)
+
+    if record.name in plan.problems:
+        running = f"; {active[0][0]} goes on with what was accepted before" if active else ""
+        return ready(Reason.NOT_ACCEPTED, plan.problems[record.name].message + running)
+    if not plan.candidates.get(record.name):
+        return ready(Reason.NO_CANDIDATES, _no_candidates(record, plan))
+    if len(active) > 1:
+        names = ", ".join(node for node, _, _ in active)
+        return ready(Reason.SPLIT_BRAIN, f"{names} are Active at once")
+    if not active:
+        stale = [node for node, router, fresh in reported if router.state == "Active" and not fresh]
+        if stale:
+            return ready(Reason.HEARTBEAT_STALE, f"{stale[0]} was Active and reports no more")
+        return ready(Reason.NO_ACTIVE, _no_active(record))
+    node, router, _ = active[0]
+    if router.virtual_ip_generation != record.generation:
+        return ready(
+            Reason.PROGRESSING, f"{node} still runs generation {router.virtual_ip_generation}"
+        )
+    return ready(Reason.ACTIVE, f"{node} is Active")
+
+
+# Programmed ------------------------------------------------------------------------------
+
+
+def _programmed(
+    record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan, reported: list[NodeRouter]
+) -> Condition:
+    def programmed(reason: Reason, message: str) -> Condition:
+        return condition(record.generation, ConditionType.PROGRAMMED, reason, message)
+
+    if record.name in plan.problems:
+        return programmed(Reason.NOT_ACCEPTED, "not accepted, see the condition Accepted")
+    candidates = plan.candidates.get(record.name, ())
+    missing = plan.without_address.get(record.name)
+    if not candidates and not missing:
+        return programmed(Reason.NO_CANDIDATES, _no_candidates(record, plan))
+    by_node = {node: router for node, router, _ in reported}
+    for node in candidates:
+        fault = _placement_fault(by_node.get(node))
+        if fault is not None:
+            reason, text = fault
+            return programmed(reason, f"{node}: {text}")
+    if missing:
+        return programmed(Reason.NODE_WITHOUT_ADDRESS, _without_address(record, missing))
+    pending = [node for node in candidates if not _is_current(record, by_node.get(node))]
+    if pending:
+        message = f"{', '.join(pending)} did not apply generation {record.generation} yet"
+        return programmed(Reason.PENDING, message)
+    return programmed(Reason.PROGRAMMED, f"applied by {', '.join(candidates)}")
+
+
+def _without_address(record: VirtualIPRecord, nodes: tuple[str, ...]) -> str:
+    """Return which nodes take no part, and what they lack."""
+    assert record.spec is not None
+    return (
+        f"{', '.join(nodes)}: no IPv{record.spec.family} InternalIP in the node's status, which the"
+        f" election over {record.spec.addresses[0].address} needs"
+    )
+
+
+def _no_candidates(record: VirtualIPRecord, plan: Plan) -> str:
+    missing = plan.without_address.get(record.name)
+    if missing:
+        return _without_address(record, missing)
+    return "no node with a speaker matches the nodeSelector"
+
+
+def _no_active(record: VirtualIPRecord) -> str:
+    """Return what is known of an address that no candidate holds."""
+    text = "no candidate reports that it is Active"
+    transport = record.spec.election.transport if record.spec is not None else None
+    if transport is not None and (transport.multicast or transport.external_peers):
+        return text + "; a router outside the cluster may be"
+    return text
+
+
+def _is_current(record: VirtualIPRecord, router: RouterStatus | None) -> bool:
+    return router is not None and router.virtual_ip_generation == record.generation
+
+
+def _placement_fault(router: RouterStatus | None) -> tuple[Reason, str] | None:
+    """Return the first fault that configuration could mend; failing checks are not among them."""
+    for fault in router.faults if router is not None else ():
+        name = fault.partition(":")[0]
+        if name in _FAULT_REASONS and not name.startswith("Check"):
+            return Reason(name), fault
+    return None
+
+
+# What is wrong ------------------------------------------------------------------------
+
+
+def _no_standby(record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter]) -> Condition:
+    def no_standby(reason: Reason, message: str) -> Condition:
+        return _alarm(record.generation, ConditionType.NO_STANDBY, reason, message)
+
+    states = {node: router.state if known else UNKNOWN for node, router, known in reported}
+    candidates = plan.candidates.get(record.name) or tuple(states)
+    if len(candidates) < 2:
+        return no_standby(Reason.AS_EXPECTED, "fewer than two candidates: nobody could stand by")
+    standbys = [node for node in candidates if states.get(node) == "Backup"]
+    if standbys:
+        return no_standby(Reason.AS_EXPECTED, f"{', '.join(standbys)} in Backup")
+    if not states:
+        return no_standby(Reason.PENDING, "no candidate has reported yet")
+    told = ", ".join(f"{node} {states.get(node, 'without a report')}" for node in candidates)
+    return no_standby(Reason.NO_STANDBY, f"no candidate is in Backup: {told}")
+
+
+def _split_brain(record: VirtualIPRecord, active: list[NodeRouter]) -> Condition:
+    names = [node for node, _, _ in active]
+    if len(names) > 1:
+        reason, message = Reason.SPLIT_BRAIN, f"{', '.join(names)} are Active at once"
+    else:
+        reason, message = Reason.AS_EXPECTED, "not more than one node is Active"
+    return _alarm(record.generation, ConditionType.SPLIT_BRAIN, reason, message)
+
+
+def _flapping(
+    record: VirtualIPRecord, takeovers: Sequence[Mapping[str, str]], now: str
+) -> Condition:
+    """Return whether there were too many takeovers lately.
+
+    One more than the history keeps makes it so; it stays so while all that are kept are recent.
+    That rests on the nodes' clocks, as the history itself does.
+    """
+    recent = [entry for entry in takeovers if _is_recent(entry.get("time", ""), now)]
+    known = any(c.type == ConditionType.FLAPPING and c.status == "True" for c in record.conditions)
+    minutes = FLAPPING_WITHIN // timedelta(minutes=1)
+    limit = f"{FLAPPING_TAKEOVERS} takeovers within {minutes} minutes"
+    if len(recent) + known > FLAPPING_TAKEOVERS:
+        last = f"the last by {recent[-1].get('to')} ({recent[-1].get('reason')})"
+        reason, message = Reason.FLAPPING, f"more than {limit}, {last}"
+    else:
+        reason, message = Reason.AS_EXPECTED, f"not more than {limit}"
+    return _alarm(record.generation, ConditionType.FLAPPING, reason, message)
+
+
+def _is_recent(time: str, now: str) -> bool:
+    try:
+        age = datetime.fromisoformat(now) - datetime.fromisoformat(time)
+    except (ValueError, TypeError):
+        return False  # not a time, or one without a zone: not of our writing
+    return age < FLAPPING_WITHIN

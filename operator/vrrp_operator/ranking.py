@@ -1,0 +1,190 @@
+"""Who may take part in each election, and in which order (pure).
+
+Ranking is a rendezvous hash: each pair (VirtualIP, node) has a score, and a VirtualIP ranks its
+nodes by score. A node that comes or goes therefore changes only what it wins or held. Scores alone
+spread 50 VirtualIPs over 3 nodes unevenly by chance (10 to 24 is usual), so first places are
+balanced: in order of age each VirtualIP takes the best scored node that has room, and a node has
+room for its fair share and one in eight more. A VirtualIP keeps the first place it has in the
+current NodeConfigs for as long as there is room, so that balancing moves nothing needlessly.
+
+A VirtualIP that is handed to a node by name is ranked as ever, and then that node is put above all
+others. Theirs, and what balancing sees, stays as it was: nobody has to hear of a lower priority
+before the named node can take over, and the end of the hand-over restores what was before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+
+from vrrp_api.virtual_ip import VirtualIP
+from vrrp_operator.snapshot import ClusterSnapshot, Node, VirtualIPRecord
+
+FIRST_PRIORITY = 200
+LARGEST_GAP = 20
+HANDOVER_PRIORITY = FIRST_PRIORITY + LARGEST_GAP
+"""What the named node has among ranked ones; no rank gives it."""
+_MAXIMUM = 254
+_TOLERANCE = 8
+"""A node may lead its fair share of VirtualIPs and one in this many more."""
+
+Ranking = list[tuple[Node, int]]
+"""Candidates with their priorities, best first."""
+
+
+def rank_all(
+    accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot
+) -> list[tuple[VirtualIPRecord, Ranking]]:
+    """Return each VirtualIP with its candidates and their priorities, best first."""
+    eligible = {r.name: _eligible(r.spec, snapshot) for r in accepted if r.spec is not None}
+    first = _first_places(accepted, eligible, snapshot)
+    return [(record, _rank(record, eligible[record.name], first)) for record in accepted]
+
+
+def priority_for_rank(rank: int, candidates: int) -> int:
+    """Return the priority of a place, 0 being the best, among so many candidates.
+
+    Gaps are wide, because scheduling jitter is larger than the difference of neighbouring
+    priorities in time (RFC 9568 §8.3.2; reference V3-80).
+    """
+    gap = max(1, min(LARGEST_GAP, (FIRST_PRIORITY - 1) // max(1, candidates)))
+    return FIRST_PRIORITY - rank * gap
+
+
+def score(virtual_ip: str, node: str) -> int:
+    """Return the rendezvous score of a pair."""
+    digest = hashlib.blake2b(f"{virtual_ip}\0{node}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def without_address(spec: VirtualIP, snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    """Return the nodes that are selected and have no address of the election's family."""
+    selected = _selected(spec, snapshot)
+    return tuple(node.name for node in selected if node.address(spec.family) is None)
+
+
+# Who ------------------------------------------------------------------------------------
+
+
+def _selected(spec: VirtualIP, snapshot: ClusterSnapshot) -> list[Node]:
+    return [
+        node
+        for node in snapshot.nodes
+        if node.has_speaker
+        and (spec.node_selector is None or spec.node_selector.matches(node.labels))
+    ]
+
+
+def _eligible(spec: VirtualIP, snapshot: ClusterSnapshot) -> list[Node]:
+    """Return the nodes that may take part.
+
+    Those that are out of service do only when no other node is there, those that are gone only when
+    all are.
+    """
+    nodes = [n for n in _selected(spec, snapshot) if n.address(spec.family) is not None]
+    present = [node for node in nodes if not node.gone]
+    in_service = [node for node in present if not node.out_of_service]
+    return in_service or present or nodes
+
+
+# In which order -------------------------------------------------------------------------
+
+
+def _rank(record: VirtualIPRecord, eligible: list[Node], first: Mapping[str, str]) -> Ranking:
+    spec = record.spec
+    assert spec is not None
+    pinned = spec.node_priorities
+    by_score = sorted(
+        eligible,
+        key=lambda n: (n.name == first.get(record.name), score(record.name, n.name)),
+        reverse=True,
+    )
+    explicit = sorted(
+        (n for n in by_score if n.name in pinned), key=lambda n: pinned[n.name], reverse=True
+    )
+    rest = [n for n in by_score if n.name not in pinned]
+    chosen = (explicit + rest)[: spec.candidates]
+    if explicit:
+        ranking = [(n, pinned[n.name]) for n in chosen if n.name in pinned]
+        lowest = min(priority for _, priority in ranking)
+        ranking += _below(lowest, [n for n in chosen if n.name not in pinned])
+    else:
+        ranking = [(n, priority_for_rank(i, len(chosen))) for i, n in enumerate(chosen)]
+    named = next((node for node in eligible if node.name == record.handover_to), None)
+    return ranking if named is None else _handed_to(named, ranking, spec.candidates)
+
+
+def _below(lowest: int, nodes: list[Node]) -> Ranking:
+    """Rank nodes without a priority of their own below those that have one.
+
+    Nodes for which no priority is left above 0 take no part: equal priorities would not rank.
+    """
+    fitting = nodes[: lowest - 1]
+    gap = max(1, min(LARGEST_GAP, (lowest - 1) // (len(fitting) + 1)))
+    return [(node, lowest - (i + 1) * gap) for i, node in enumerate(fitting)]
+
+
+def _handed_to(named: Node, ranking: Ranking, candidates: int) -> Ranking:
+    """Return the ranking with one node put first; where there is no place left the last one goes.
+
+    The others keep their priorities, except where the best has the highest there is.
+    """
+    if ranking[0][0] == named:
+        return ranking
+    others = [(node, priority) for node, priority in ranking if node != named]
+    result = [(named, min(_MAXIMUM, ranking[0][1] + LARGEST_GAP))]
+    for node, priority in others[: candidates - 1]:
+        result.append((node, min(priority, result[-1][1] - 1)))
+    return result
+
+
+# First places ---------------------------------------------------------------------------
+
+
+def _first_places(
+    accepted: list[VirtualIPRecord],
+    eligible: Mapping[str, list[Node]],
+    snapshot: ClusterSnapshot,
+) -> dict[str, str]:
+    """Return the balanced first place of each VirtualIP that does not name its own."""
+    free = [r for r in accepted if eligible[r.name] and r.spec and not r.spec.node_priorities]
+    nodes = {node.name for record in free for node in eligible[record.name]}
+    if not nodes:
+        return {}
+    share = -(-len(free) // len(nodes))
+    room = share + share // _TOLERANCE
+    load: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    holders = _current_first(snapshot)
+    by_age = sorted(free, key=lambda record: record.age_key)
+    for record in by_age:
+        holder = holders.get(record.name)
+        names = {node.name for node in eligible[record.name]}
+        if holder is not None and holder in names and load[holder] < room:
+            first[record.name] = holder
+            load[holder] += 1
+    for record in by_age:
+        if record.name in first:
+            continue
+        nodes_of = [node.name for node in eligible[record.name]]
+        with_room = [name for name in nodes_of if load[name] < room] or nodes_of
+        best = max(with_room, key=lambda name: score(record.name, name))
+        first[record.name] = best
+        load[best] += 1
+    return first
+
+
+def _current_first(snapshot: ClusterSnapshot) -> dict[str, str]:
+    """Return which node has the highest base priority for each router now.
+
+    A node that a VirtualIP was handed to has it on loan, and does not count.
+    """
+    best: dict[str, tuple[int, str]] = {}
+    for node, report in sorted(snapshot.reports.items()):
+        for router in report.config.virtual_routers if report.config else ():
+            if router.base_priority != HANDOVER_PRIORITY:
+                best[router.name] = max(
+                    best.get(router.name, (0, "")), (router.base_priority, node)
+                )
+    return {name: node for name, (_, node) in best.items()}

@@ -1,0 +1,247 @@
+"""Loading programs under running routers: what is announced, what is taken over, what goes."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.engine.programs import address, announcement, packed, router_program
+from tests.unit.engine.test_announcer import Wire
+
+from vrrp.authentication import SignatureClock
+from vrrp.constants import State
+from vrrp.events import DeadlineReached
+from vrrp_speaker.engine.address_watch import AddressWatch
+from vrrp_speaker.engine.announcer import Announcer
+from vrrp_speaker.engine.netlink import AddressNews, LinkNews
+from vrrp_speaker.engine.node_network import Digest, NodeNetwork
+from vrrp_speaker.engine.presence import Presence
+from vrrp_speaker.engine.program import EngineProgram, Peer
+from vrrp_speaker.engine.router_table import RouterTable
+from vrrp_speaker.engine.routers import Executor, RunningRouter
+from vrrp_speaker.shared_state import SharedState
+
+ONE, TWO, SIX = "192.0.2.50", "192.0.2.51", "2001:db8::50"
+PEER = Peer("node-2", packed("192.0.2.12"))
+NOW, SECOND = 10**12, 10**9
+
+
+class Requests:
+    """Stands for the kernel: remembers requests, and refuses to add when told."""
+
+    def __init__(self) -> None:
+        self.made: list[bytes] = []
+        self.refuses = False
+
+    def request(self, message: bytes) -> int:
+        self.made.append(message)
+        return errno.EACCES if self.refuses and message.startswith(b"add") else 0
+
+
+class Transport:
+    """Stands for the sockets: remembers the priority of what left."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+
+    def join_groups(self, wanted: Iterable[object]) -> None:
+        list(wanted)
+
+    def send(self, _route: object, copies: Iterable[tuple[str, bytes]]) -> int:
+        self.sent += [message[2] for _, message in copies]
+        return 0
+
+
+class Recorder:
+    """Records nothing."""
+
+    def event(self, *_: object) -> None:
+        """Nothing to do."""
+
+    def began(self, *_: object) -> None:
+        """Nothing to do."""
+
+
+@dataclass
+class Rig:
+    """A router table with the world replaced."""
+
+    table: RouterTable
+    addresses: AddressWatch
+    executor: Executor
+    announcer: Announcer
+    requests: Requests
+    transport: Transport
+    network: NodeNetwork
+    wire: Wire
+
+    def load(self, *addresses: str, at_ns: int = NOW, **changed: Any) -> RunningRouter:
+        """Load a program of one router with these addresses; return the router."""
+        router = router_program(
+            PEER,
+            addresses=tuple(map(address, addresses)),
+            announcements=tuple(map(announcement, addresses)),
+            **changed,
+        )
+        self.table.load(EngineProgram("n", 1, (router,)), at_ns)
+        return self.table.routers["a"]
+
+    def become_active(self, router: RunningRouter) -> int:
+        """Let the down timer expire; return when."""
+        now_ns = router.machine.next_deadline_ns()
+        assert now_ns is not None
+        self.executor.handle(router, DeadlineReached(), now_ns)
+        self.announcer.run(now_ns)
+        assert router.machine.state is State.ACTIVE
+        return now_ns
+
+    def announce_until(self, end_ns: int) -> None:
+        """Let the announcer do everything that is due."""
+        while (due_ns := self.announcer.next_deadline_ns()) is not None and due_ns <= end_ns:
+            self.announcer.run(due_ns)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    wire = Wire()
+    monkeypatch.setattr(socket, "socket", lambda *_: wire)
+    monkeypatch.setattr(socket, "if_indextoname", lambda _: "eth0")
+    shared = SharedState.create(str(tmp_path / "state.shm"))
+    announcer, network = Announcer(shared), NodeNetwork()
+    requests, transport, recorder = Requests(), Transport(), Recorder()
+    network.reset(
+        [LinkNews(2, "eth0", True, True), AddressNews(2, packed("192.0.2.11"), 24, 0, True)]
+    )
+    world: dict[str, Any] = {"requests": requests, "transport": transport, "recorder": recorder}
+    executor = Executor(
+        shared=shared,
+        clock=SignatureClock(),
+        announcer=announcer,
+        network=network,
+        on_transition=lambda *_: None,
+        **world,
+    )
+    table = RouterTable(shared, executor, network, world["transport"], Presence())
+    addresses = AddressWatch(shared, executor, network, table.routers)
+    return Rig(table, addresses, executor, announcer, requests, transport, network, wire)
+
+
+# Announcements ---------------------------------------------------------------------------
+
+
+def test_address_removed_from_the_active_router_is_announced_no_more(rig: Rig) -> None:
+    now_ns = rig.become_active(rig.load(ONE, TWO))
+    assert rig.wire.sent == [ONE.encode(), TWO.encode()]
+    rig.load(ONE, at_ns=now_ns + 1)
+    rig.wire.sent.clear()
+    rig.announce_until(now_ns + 200 * SECOND)
+    assert ONE.encode() in rig.wire.sent
+    assert TWO.encode() not in rig.wire.sent
+
+
+def test_address_added_to_the_active_router_is_bound_and_announced(rig: Rig) -> None:
+    now_ns = rig.become_active(rig.load(ONE))
+    rig.wire.sent.clear()
+    rig.load(ONE, TWO, at_ns=now_ns + 1)
+    assert f"add {TWO}".encode() in rig.requests.made
+    rig.announcer.run(now_ns + 1)
+    assert TWO.encode() in rig.wire.sent
+
+
+def test_new_hardware_address_is_announced(rig: Rig) -> None:
+    now_ns = rig.become_active(rig.load(ONE))
+    rig.wire.sent.clear()
+    recompiled = router_program(
+        PEER, addresses=(address(ONE),), announcements=(announcement(ONE, b"new mac"),)
+    )
+    rig.table.load(EngineProgram("n", 2, (recompiled,)), now_ns + 1)
+    rig.announcer.run(now_ns + 1)
+    assert rig.wire.sent == [b"new mac"]
+
+
+def test_address_that_cannot_be_restored_is_not_announced(rig: Rig) -> None:
+    now_ns = rig.become_active(rig.load(ONE))
+    rig.wire.sent.clear()
+    rig.requests.refuses = True
+    rig.addresses.restore(AddressNews(2, packed(ONE), 24, 112, False), now_ns + 1)
+    rig.announcer.run(now_ns + 2)
+    assert rig.wire.sent == []
+
+
+def test_ipv6_address_is_announced_once_the_kernel_has_it_in_use(rig: Rig) -> None:
+    now_ns = rig.become_active(rig.load(ONE, SIX))
+    assert rig.wire.sent == [ONE.encode()]
+    arrived = AddressNews(2, packed(SIX), 64, 112, True)
+    rig.network.learn([arrived], Digest())
+    rig.addresses.announce_arrival(arrived, now_ns)
+    rig.announcer.run(now_ns)
+    assert SIX.encode() not in rig.wire.sent  # the kernel routes to it a moment later
+    rig.announcer.run(now_ns + 10_000_000)
+    assert SIX.encode() in rig.wire.sent
+
+
+def test_node_tells_its_own_address_when_the_link_comes_up(rig: Rig) -> None:
+    rig.load(ONE, source_announcements=(announcement("192.0.2.11"),))
+    rig.addresses.announce_sources(2, NOW)
+    rig.addresses.announce_sources(3, NOW)
+    rig.announce_until(NOW + 100 * SECOND)
+    assert rig.wire.sent == [b"192.0.2.11"] * 2
+
+
+# Handing over ----------------------------------------------------------------------------
+
+
+def test_removed_router_releases_and_lets_its_address_go_later(rig: Rig) -> None:
+    router = rig.load(ONE)
+    now_ns = rig.become_active(router)
+    rig.table.load(EngineProgram("n", 2, ()), now_ns + 1)
+    assert rig.transport.sent[-1] == 0
+    assert f"delete {ONE}".encode() not in rig.requests.made
+    deadline_ns = router.machine.next_deadline_ns()
+    assert deadline_ns is not None
+    rig.executor.handle(router, DeadlineReached(), deadline_ns)
+    assert rig.requests.made[-1] == f"delete {ONE}".encode()
+
+
+def test_router_without_peers_holds_nothing_for_a_successor(rig: Rig) -> None:
+    alone = router_program(addresses=(address(ONE),))
+    rig.table.load(EngineProgram("n", 1, (alone,)), NOW)
+    now_ns = rig.become_active(rig.table.routers["a"])
+    rig.table.load(EngineProgram("n", 2, ()), now_ns + 1)
+    assert rig.requests.made[-1] == f"delete {ONE}".encode()
+
+
+def test_address_goes_at_once_with_its_link(rig: Rig) -> None:
+    router = rig.load(ONE)
+    now_ns = rig.become_active(router)
+    rig.network.learn([LinkNews(2, "eth0", False, True)], Digest())
+    rig.table.refresh_all_faults(now_ns + 1)
+    assert router.machine.state is State.FAULT
+    assert rig.requests.made[-1] == f"delete {ONE}".encode()
+
+
+def test_failing_check_keeps_the_address_for_a_successor(rig: Rig) -> None:
+    router = rig.load(ONE)
+    now_ns = rig.become_active(router)
+    rig.table.apply_inputs({"a": (200, True)}, now_ns + 1)
+    assert router.machine.state is State.FAULT
+    assert rig.transport.sent[-1] == 0
+    assert f"delete {ONE}".encode() not in rig.requests.made
+
+
+def test_named_successor_takes_over_once_for_each_name(rig: Rig) -> None:
+    router = rig.load(ONE)
+    rig.load(ONE, at_ns=NOW + 1, take_over="node-1")
+    assert router.machine.state is State.ACTIVE
+    assert rig.transport.sent == [200]
+    rig.load(ONE, at_ns=NOW + 2, take_over="node-1", base_priority=199)
+    assert rig.transport.sent == [200]
+
+
+def test_start_with_an_old_name_takes_nothing_over(rig: Rig) -> None:
+    assert rig.load(ONE, take_over="node-1").machine.state is State.BACKUP

@@ -1,0 +1,196 @@
+"""What goes wrong with a VirtualIP, as conditions; and what Accepted says beside yes or no."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.operator.cluster import nodes, report, router_status, snapshot, virtual_ip
+
+from vrrp_api.node_config import RouterStatus, Transition
+from vrrp_operator.planner import plan
+from vrrp_operator.snapshot import Node, NodeReport
+from vrrp_operator.status import virtual_ip_status
+
+NOW = "2026-03-01T00:00:00Z"
+
+
+def folded(
+    *routers: RouterStatus | None,
+    of_nodes: list[Node] | None = None,
+    stale: tuple[str, ...] = (),
+    obj: dict[str, Any] | None = None,
+    now: str = NOW,
+) -> dict[str, Any]:
+    """Return the status of VirtualIP a, whose nodes node-1 … report these routers."""
+    reports: dict[str, NodeReport] = {
+        f"node-{n}": report(None, router, fresh=f"node-{n}" not in stale)
+        for n, router in enumerate(routers, start=1)
+        if router is not None
+    }
+    present = nodes(len(routers)) if of_nodes is None else of_nodes
+    cluster = snapshot([obj or virtual_ip("a", vrid=1)], present, reports=reports)
+    return virtual_ip_status(cluster.virtual_ips[0], cluster, plan(cluster), now)
+
+
+def condition(status: dict[str, Any], kind: str) -> tuple[str, str]:
+    found = next(c for c in status["conditions"] if c["type"] == kind)
+    return found["status"], found["reason"]
+
+
+def message(status: dict[str, Any], kind: str) -> str:
+    return next(str(c["message"]) for c in status["conditions"] if c["type"] == kind)
+
+
+def says(state: str, **fields: Any) -> RouterStatus:
+    return router_status("a", state, **fields)
+
+
+# NoStandby and SplitBrain -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (["Active", "Backup", "Fault"], ("False", "AsExpected")),
+        (["Active", "Fault", "Initialize"], ("True", "NoStandby")),
+        (["Fault", "Fault"], ("True", "NoStandby")),
+        (["Active", None], ("True", "NoStandby")),
+        (["Active"], ("False", "AsExpected")),
+        (["Fault"], ("False", "AsExpected")),
+        ([None, None], ("Unknown", "Pending")),
+    ],
+)
+def test_no_standby_means_several_candidates_and_none_in_backup(
+    states: list[str | None], expected: tuple[str, str]
+) -> None:
+    status = folded(*(None if state is None else says(state) for state in states))
+    assert condition(status, "NoStandby") == expected
+
+
+def test_no_standby_tells_what_each_candidate_is_instead() -> None:
+    status = folded(says("Active"), says("Fault"), None, says("Backup"), stale=("node-4",))
+    told = message(status, "NoStandby").partition(": ")[2].split(", ")
+    assert set(told) == {
+        "node-1 Active",
+        "node-2 Fault",
+        "node-3 without a report",
+        "node-4 Unknown",
+    }
+
+
+def test_what_goes_on_of_a_refused_virtual_ip_has_its_standbys() -> None:
+    refused = virtual_ip("a", "192.0.2.11", vrid=1)
+    assert condition(folded(says("Active"), says("Backup"), obj=refused), "NoStandby") == (
+        "False",
+        "AsExpected",
+    )
+    assert condition(folded(says("Active"), says("Fault"), obj=refused), "NoStandby") == (
+        "True",
+        "NoStandby",
+    )
+
+
+def test_split_brain_names_the_nodes() -> None:
+    status = folded(says("Active"), says("Active"), says("Backup"))
+    assert condition(status, "SplitBrain") == ("True", "SplitBrain")
+    assert message(status, "SplitBrain") == "node-1, node-2 are Active at once"
+    assert condition(status, "Ready") == ("False", "SplitBrain")
+
+
+@pytest.mark.parametrize("states", [["Active", "Backup"], ["Backup", "Backup"]])
+def test_at_most_one_active_node_is_no_split_brain(states: list[str]) -> None:
+    assert condition(folded(*map(says, states)), "SplitBrain") == ("False", "AsExpected")
+
+
+def test_an_active_node_that_reports_no_more_is_no_split_brain() -> None:
+    status = folded(says("Active"), says("Active"), stale=("node-1",))
+    assert condition(status, "SplitBrain") == ("False", "AsExpected")
+
+
+# Flapping -----------------------------------------------------------------------------
+
+
+def takeover(time: str) -> Transition:
+    return Transition(time, "Backup", "Active", "ActiveDownTimerExpired")
+
+
+def after(takeovers: list[str], now: str) -> dict[str, Any]:
+    """Return the status after takeovers at these times, each folded by itself."""
+    status: dict[str, Any] = {}
+    for count, time in enumerate(takeovers):
+        states = [says("Active", last=takeover(time)), says("Backup")]
+        obj = virtual_ip("a", vrid=1, status=status)
+        status = folded(*(states if count % 2 else reversed(states)), obj=obj, now=now)
+    return status
+
+
+def minute(count: int) -> str:
+    return f"2026-02-28T23:{count:02}:00.000000Z"
+
+
+def test_six_takeovers_within_five_minutes_are_flapping() -> None:
+    quick = [f"2026-02-28T23:59:{second:02}.000000Z" for second in range(10, 16)]
+    assert condition(after(quick[:5], NOW), "Flapping") == ("False", "AsExpected")
+    status = after(quick, NOW)
+    assert condition(status, "Flapping") == ("True", "Flapping")
+    assert message(status, "Flapping") == (
+        "more than 5 takeovers within 5 minutes, the last by node-1 (ActiveDownTimerExpired)"
+    )
+
+
+def test_six_takeovers_over_a_longer_time_are_not() -> None:
+    slow = [minute(count) for count in range(54, 60)]
+    assert condition(after(slow, NOW), "Flapping") == ("False", "AsExpected")
+
+
+def test_flapping_stays_while_what_is_kept_is_recent_and_then_goes() -> None:
+    quick = [f"2026-02-28T23:59:{second:02}.000000Z" for second in range(10, 16)]
+    status = after(quick, NOW)
+    quiet = [says("Backup"), says("Active", last=takeover(quick[-1]))]
+
+    def later(now: str) -> dict[str, Any]:
+        return folded(*reversed(quiet), obj=virtual_ip("a", vrid=1, status=status), now=now)
+
+    assert later("2026-03-01T00:04:10Z") == status  # nothing is written while it lasts
+    assert condition(later("2026-03-01T00:04:11Z"), "Flapping") == ("False", "AsExpected")
+
+
+@pytest.mark.parametrize("time", ["", "yesterday", "2026-02-28T23:59:59"])
+def test_a_time_that_is_none_counts_for_nothing(time: str) -> None:
+    entries = [{"time": time, "from": "", "to": "node-1", "reason": ""} for _ in range(6)]
+    obj = virtual_ip("a", vrid=1, status={"history": entries})
+    assert condition(folded(says("Active"), obj=obj), "Flapping") == ("False", "AsExpected")
+
+
+# Accepted -----------------------------------------------------------------------------
+
+
+def annotated(node: str) -> dict[str, Any]:
+    obj = virtual_ip("a", vrid=1)
+    obj["metadata"]["annotations"] = {"kube-vrrp.io/handover-to": node}
+    return obj
+
+
+def test_handover_to_a_node_that_is_no_candidate_is_told() -> None:
+    status = folded(says("Active"), says("Backup"), obj=annotated("node-9"))
+    assert condition(status, "Accepted") == ("True", "Accepted")
+    assert message(status, "Accepted") == (
+        "valid; virtual router ID 1; handover-to ignored: node-9 is not a candidate"
+    )
+
+
+def test_handover_to_a_candidate_is_not_remarked_upon() -> None:
+    status = folded(says("Active"), says("Backup"), obj=annotated("node-2"))
+    assert message(status, "Accepted") == "valid; virtual router ID 1"
+
+
+def test_node_that_stays_although_out_of_service_is_named() -> None:
+    apart = [replace(node, out_of_service=True) for node in nodes(2)]
+    assert message(folded(says("Active"), says("Backup"), of_nodes=apart), "Accepted") == (
+        "valid; virtual router ID 1;"
+        " node-1, node-2 kept although out of service: no other can take part"
+    )
+    one = [apart[0], nodes(2)[1]]
+    assert "out of service" not in message(folded(None, says("Active"), of_nodes=one), "Accepted")

@@ -82,13 +82,14 @@ class SignatureClock:
     """Wall time that no clock step moves: read once, carried on by the monotonic clock.
 
     One for the whole node: marks are kept for each sender and election, so any growing sequence
-    does. ``offset_ns`` is wall time minus monotonic time, 0 while not read; a replaced engine is
-    given its predecessor's. A node without a good real-time clock boots with a wrong time and is
-    put right soon after: until ``SETTLING_NS`` of monotonic time the wall clock is followed.
+    does. ``offset_ns`` is wall time minus monotonic time, 0 while not read. A node without a good
+    real-time clock boots with a wrong time and is put right soon after: until ``SETTLING_NS`` of
+    monotonic time the wall clock is followed.
     """
 
     offset_ns: int = 0
-    _last: int = 0
+    last: int = 0
+    """The sequence given last; a replaced engine is given its predecessor's."""
 
     def read(self, now_ns: int, wall_ns: int) -> int:
         """Return the time to hold sequences against, in nanoseconds since 1970.
@@ -105,15 +106,15 @@ class SignatureClock:
         """Return the 64-bit sequence of the next advertisement: seconds, 1/65536 s, counter."""
         seconds, rest_ns = divmod(self.read(now_ns, wall_ns), NS_PER_SECOND)
         stamp = (seconds & 0xFFFFFFFF) << 32 | (rest_ns * 65536 // NS_PER_SECOND) << 16
-        ahead = _difference(stamp, self._last)
+        ahead = _difference(stamp, self.last)
         # Receivers forget a mark that is further than the window from their clock. They compare
         # whole seconds, by a clock that may be a little ahead of ours.
         put_right = ahead < -((WINDOW_S + 2) << 32)
-        if ahead > 0 or put_right or not self._last:
-            self._last = stamp
+        if ahead > 0 or put_right or not self.last:
+            self.last = stamp
         else:
-            self._last = (self._last + 1) & _SEQUENCE_MASK
-        return self._last
+            self.last = (self.last + 1) & _SEQUENCE_MASK
+        return self.last
 
 
 def sign(keys: HmacKeys, message: bytes, source: bytes, sequence: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Arbitrary bytes against decoder and ladder: what must hold, whatever arrives.
+"""Arbitrary bytes against decoder, ladder and states: what must hold, whatever arrives.
 
 An input is one byte that chooses a route (who sends to whom), one byte of flags, and a message. The
 flags repair the checksum or the signature, so that a fuzzer gets past them; both are computed by
@@ -11,10 +11,14 @@ from dataclasses import dataclass, replace
 
 from tests.unit.vrrp.wire import GROUP4, GROUP6, KEY, packed, sealed, trailer
 
+from vrrp.actions import BindAddresses, UnbindAddresses
 from vrrp.authentication import HmacKeys, Mode, ReplayMarks, SimplePassword
 from vrrp.constants import Family, RejectReason
+from vrrp.events import AdvertisementReceived
 from vrrp.packet import decode_message, encode_message
+from vrrp.states import Active, Backup, Fault, Initialize, Parameters, RouterState
 from vrrp.validation import Accepted, Datagram, Election, Elections, ipv4_datagram, observe
+from vrrp.virtual_router import VirtualRouter
 
 REPAIR_CHECKSUM, REPAIR_SIGNATURE, PERMISSIVE = 1, 2, 4
 IFINDEX = 7
@@ -75,6 +79,19 @@ def _elections(mode: Mode) -> tuple[Election, ...]:
         )
     )
 
+
+SECOND = 1_000_000_000
+NOW_NS, SOON_NS = 600 * SECOND, 601 * SECOND
+STATES: tuple[RouterState, ...] = (
+    Initialize(),
+    Initialize(SOON_NS),
+    Backup(SECOND, SOON_NS),
+    Backup(SECOND, SOON_NS, preempt_at_ns=SOON_NS, held_until_ns=SOON_NS),
+    Active(SOON_NS),
+    Active(SOON_NS, loser_answered_ns=NOW_NS, release_answered_ns=NOW_NS),
+    Fault(),
+    Fault(SOON_NS),
+)
 
 ELECTIONS = {mode: Elections(_elections(mode)) for mode in (Mode.ENFORCE, Mode.PERMISSIVE)}
 _FIRST_MARKS = {PEER: 5 << 32}
@@ -138,3 +155,20 @@ def _check_accepted(
     again = decode_message(encode_message(heard), accepted.family)
     assert sorted(again.addresses) == sorted(heard.addresses)
     assert replace(again, addresses=heard.addresses) == heard
+    for state in STATES:
+        _check_state(state, election, accepted)
+
+
+def _check_state(state: RouterState, election: Election, accepted: Accepted) -> None:
+    """An advertisement moves no address at once, and leaves no deadline out or in the past."""
+    heard = accepted.advertisement
+    mine = Parameters(election.version, 100, SECOND, 3, True, 0, election.source)
+    router = VirtualRouter(mine, detail=state)
+    held = router.holding
+    event = AdvertisementReceived(accepted.source, heard.priority, heard.interval_cs)
+    actions = router.handle(event, NOW_NS)
+    assert not any(isinstance(action, BindAddresses | UnbindAddresses) for action in actions)
+    assert router.holding is held
+    deadline_ns = router.next_deadline_ns()
+    assert (deadline_ns is None) is (state in (Initialize(), Fault()))
+    assert deadline_ns is None or deadline_ns > NOW_NS

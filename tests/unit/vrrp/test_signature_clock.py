@@ -168,6 +168,20 @@ def test_sequence_always_grows_once_settled_whatever_the_wall_clock_says(
         last = sequence
 
 
+@pytest.mark.parametrize("up_s", [JUST_UP_S, LONG_UP_S])
+@pytest.mark.parametrize("sent", [1, 5])
+def test_sequence_of_a_replaced_engine_goes_on_where_its_predecessor_was(
+    up_s: int, sent: int
+) -> None:
+    """Whatever was counted up in the tick in which it died."""
+    before = SignatureClock()
+    for _ in range(sent):
+        before.next(*at(0, up_s=up_s))
+    after = SignatureClock(before.offset_ns, before.last)
+    assert after.next(*at(0, up_s=up_s)) == right(0) + sent
+    assert after.next(*at(1, up_s=up_s)) == right(1)
+
+
 # Put right soon after boot ---------------------------------------------------------------
 
 
@@ -225,6 +239,19 @@ def test_sender_that_was_right_then_wrong_then_right_is_heard_by_who_knows_it(
     # A clock that is behind by more than the window is believed by nobody until it is put right.
     assert set(verdicts[:40] + verdicts[80:]) == {None}
     assert step_s < 0 or set(verdicts) == {None}
+
+
+@BOTH_WAYS
+def test_sender_put_right_and_then_replaced_is_heard_by_who_knows_it(step_s: float) -> None:
+    """A successor that began anew would be behind its predecessor's marks for as long."""
+    clock, marks = SignatureClock(), ReplayMarks()
+    for second, error_s in ((0, 0), (1, step_s)):
+        sequence = clock.next(*at(second, up_s=JUST_UP_S, step_s=error_s))
+        heard(marks, sequence, at(second)[1])
+    heir = SignatureClock(clock.offset_ns, clock.last)
+    for second in range(2, 120):
+        sequence = heir.next(*at(second, up_s=JUST_UP_S))
+        assert heard(marks, sequence, at(second)[1]) is None
 
 
 @BOTH_WAYS

@@ -70,4 +70,4 @@ def test_election_is_the_same_whatever_it_remembers() -> None:
 
 
 def test_signature_clock_begins_without_an_offset() -> None:
-    assert SignatureClock().offset_ns == 0
+    assert SignatureClock() == SignatureClock(offset_ns=0, last=0)

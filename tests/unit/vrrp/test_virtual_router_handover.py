@@ -131,11 +131,10 @@ def test_router_without_a_successor_unbinds_at_the_deadline(
     router, _, until = left(end, timing)
     state = router.state
     assert router.handle(DeadlineReached(), until - 1) == ()
-    assert router.holding
+    assert (router.state, router.holding) == (state, True)
     assert router.next_deadline_ns() == until
     assert router.handle(DeadlineReached(), until + late_ns) == UNBIND
-    assert not router.holding
-    assert router.state is state
+    assert (router.state, router.holding) == (state, False)
     assert router.next_deadline_ns() is None
     assert router.handle(DeadlineReached(), until + late_ns) == ()
 

@@ -26,7 +26,7 @@ from tests.unit.vrrp.routers import (
 
 from vrrp.actions import AnnounceAddresses, SendAdvertisement
 from vrrp.constants import State, TransitionReason
-from vrrp.events import AdvertisementReceived, ConfigurationChanged, DeadlineReached
+from vrrp.events import ConfigurationChanged, DeadlineReached
 from vrrp.virtual_router import VirtualRouter
 
 HIGHER = TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from tests.unit.vrrp.routers import (
     BOTH,
     GRACE,
+    SECOND,
     START,
     UNBIND,
     V3,
@@ -40,7 +43,7 @@ def test_take_over_of_a_backup_makes_it_active_at_once(timing: Timing, passed: i
 @pytest.mark.parametrize("priority", [0, 100, 254])
 @pytest.mark.parametrize("preempt", [True, False])
 def test_take_over_asks_for_no_priority_and_no_delay(priority: int, preempt: bool) -> None:
-    router = backup(parameters(preempt=preempt, delay_ns=60 * 1_000_000_000))
+    router = backup(parameters(preempt=preempt, delay_ns=60 * SECOND))
     router.handle(heard(priority), START)
     assert router.handle(TakeOver(), START + 1) == takeover(reason=NAMED)
 
@@ -68,9 +71,10 @@ def test_take_over_of_the_active_router_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("made", [lambda: VirtualRouter(parameters()), fault])
-def test_take_over_of_a_router_that_takes_no_part_changes_nothing(made: object) -> None:
-    router = made() if callable(made) else None
-    assert isinstance(router, VirtualRouter)
+def test_take_over_of_a_router_that_takes_no_part_changes_nothing(
+    made: Callable[[], VirtualRouter],
+) -> None:
+    router = made()
     before = router.detail
     assert router.handle(TakeOver(), START + 5) == ()
     assert router.detail == before

@@ -23,6 +23,7 @@ from tests.unit.vrrp.routers import (
 from vrrp.actions import Action, SendAdvertisement, StateChanged, UnbindAddresses
 from vrrp.constants import State, TransitionReason
 from vrrp.events import DeadlineReached
+from vrrp.states import Active
 from vrrp.virtual_router import VirtualRouter
 
 WOKE_LATE: tuple[Action, ...] = (
@@ -107,7 +108,7 @@ def test_backup_listens_for_the_interval_of_the_router_it_watched(
 
 
 WATCHED = [
-    # Of our own 10 ms, 200 ms or 1 s, and the Active Router's: down timer, lateness, then listening.
+    # Our own interval and the Active Router's in ms; down timer, lateness, then listening.
     (200, 10, 32_187_500, 10 * MS, 12_187_500),
     (1000, 10, 32_187_500, 10 * MS, 12_187_500),
     (10, 200, 643_750_000, 200 * MS, 243_750_000),
@@ -176,6 +177,14 @@ def test_active_late_advertises_again_after_half_an_interval_at_the_earliest(
     now = since + V3.interval_ns + late_ms * MS
     assert router.handle(DeadlineReached(), now) == (SendAdvertisement(200),)
     assert router.next_deadline_ns() == now + next_ms * MS
+
+
+def test_active_late_after_months_still_counts_in_nanoseconds() -> None:
+    """2^53 ns are 104 days: the first number that is not exact where numbers are floating."""
+    now = 2**53 + 1
+    router = VirtualRouter(parameters(), detail=Active(now - V3.interval_ns))
+    assert router.handle(DeadlineReached(), now) == (SendAdvertisement(200),)
+    assert router.next_deadline_ns() == now + 100 * MS
 
 
 LATE_ROWS = [

@@ -6,9 +6,8 @@ import argparse
 import sys
 import time
 
-from tests.simulation.clock_scenarios import CLOCK_SCENARIOS
 from tests.simulation.scenarios import SCENARIOS, run_scenario
-from tests.simulation.simulation import SECONDS, run_seed
+from tests.simulation.simulation import SECONDS, Failure, run_seed
 
 import vrrp
 
@@ -18,26 +17,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.simulation", description=__doc__)
     parser.add_argument("--seeds", default="0..499", metavar="A..B", help="a range, or one seed")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="virtual, of each seed")
-    parser.add_argument(
-        "--far-clock-steps", action="store_true", help="any size, with clocks anchored at the start"
-    )
     parser.add_argument("--scenarios", action="store_true", help="run the scenarios first")
-    parser.add_argument("--scenario", choices=[*SCENARIOS, *CLOCK_SCENARIOS], help="run this alone")
+    parser.add_argument("--scenario", choices=[*SCENARIOS], help="run this alone")
     parser.add_argument("--keep-going", action="store_true", help="do not end at a failure")
     options = parser.parse_args()
     first, _, last = options.seeds.partition("..")
     print(f"simulating {vrrp.__file__}")
     begun_s = time.perf_counter()
     names = [options.scenario] if options.scenario else SCENARIOS if options.scenarios else ()
-    failures = [failure for name in names if (failure := run_scenario(name)) is not None]
-    for failure in failures:
-        print(failure, end="\n\n")
+    failures: list[Failure] = []
+    for name in names:
+        failure = run_scenario(name)
+        if failure is not None:
+            failures.append(failure)
+            print(failure, end="\n\n")
+            if not options.keep_going:
+                break
     done = 0
     seeds = range(int(first), int(last or first) + 1)
     for seed in () if options.scenario else seeds:
         if failures and not options.keep_going:
             break
-        failure = run_seed(seed, options.seconds, far_clock_steps=options.far_clock_steps)
+        failure = run_seed(seed, options.seconds)
         done += 1
         if failure is not None:
             failures.append(failure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from tests.simulation.lan import Deed, SimulatedLan
 from tests.simulation.node import SimulatedNode
@@ -47,6 +48,7 @@ class Faults:
             "release": self._release,
             "reconfigure": lambda _: self._roll_out(self._reconfiguration()),
             "rotate_keys": lambda _: self._roll_out(self._rotation()),
+            "name_successor": lambda node: self._roll_out(self._naming(node)),
         }
         self.longest_interval_ns = self.most_down = 0
         """The longest waits of any configuration that may still have effect."""
@@ -125,11 +127,35 @@ class Faults:
         if node.router is None:
             return
         node.crash(self._lan.now_ns, power=power)
-        remembers = not power and self._rng.random() < 0.4
+        if power:
+            self._later(self._duration(), lambda now_ns: self._boot(node, now_ns))
+            return
+        remembers = self._rng.random() < 0.4
         self._later(self._duration(), lambda now_ns: self._restart(node, now_ns, remembers))
 
+    def _boot(self, node: SimulatedNode, now_ns: int) -> None:
+        """Start a node after a loss of power; its clock may be wrong until it is put right."""
+        if node.router is not None:
+            return
+        rng, offset_ns = self._rng, self._clock_at_start()
+        node.boot(now_ns, rng.randint(1, 60) * SECOND)
+        if self._lan.settings.wrong_at_boot:
+            offset_ns += rng.choice(_STEPS_S) * SECOND * rng.choice((-1, 1))
+            self._later(self._duration(), lambda at_ns: self._put_right(node, at_ns))
+        node.forget(offset_ns)
+        self._lan.timeline.note(now_ns, node.index, "boots, its clock off by", offset_ns)
+        node.start(now_ns)
+
+    def _put_right(self, node: SimulatedNode, now_ns: int) -> None:
+        """Let a node that booted lately find out the time."""
+        if node.settling(now_ns) and abs(node.wall_offset_ns) > _CLOCK_AT_START_NS:
+            node.wall_offset_ns = self._clock_at_start()
+            self._lan.timeline.note(now_ns, node.index, "has its clock put right")
+
     def _restart(self, node: SimulatedNode, now_ns: int, remembers: bool) -> None:
-        """Start a node; without memory its clock is about right."""
+        """Start a node, now or when it is gone; without memory its clock is about right."""
+        if node.leaving:
+            node.when_gone = lambda gone_ns: self._restart(node, gone_ns, remembers)
         if node.router is not None:
             return
         if not remembers:
@@ -172,19 +198,18 @@ class Faults:
         self._later(self._duration(), wake)
 
     def _clock_step(self, node: SimulatedNode) -> None:
-        if node.router is None:
-            return  # whoever begins, begins with a clock that is about right
+        """Step the clock of a node that has run for long, by any amount."""
+        if node.router is None or node.settling(self._lan.now_ns):
+            return  # whoever begins, begins with a clock that is about right, or soon will be
         step_ns = self._rng.choice(_STEPS_S) * SECOND * self._rng.choice((-1, 1))
-        if not self._lan.settings.far_clock_steps:
-            step_ns = self._rng.randint(-_CLOCK_AT_START_NS, _CLOCK_AT_START_NS)
-            step_ns -= node.wall_offset_ns
         node.wall_offset_ns += step_ns
         self._lan.timeline.note(self._lan.now_ns, node.index, "has its clock stepped", step_ns)
 
     def _node_fault(self, node: SimulatedNode) -> None:
-        if node.faulty:
+        link = self._rng.random() < 0.4
+        if node.faulty and not link:
             return
-        node.set_fault(self._lan.now_ns, True)
+        node.set_fault(self._lan.now_ns, True, link=link)
         self._later(self._duration(), lambda now_ns: node.set_fault(now_ns, False))
 
     def _priority_change(self, node: SimulatedNode) -> None:
@@ -194,9 +219,9 @@ class Faults:
         self._later(self._duration(), lambda now_ns: node.set_priority(now_ns, base))
 
     def _release(self, node: SimulatedNode) -> None:
-        if node.router is None or node.frozen:
+        if node.router is None or node.frozen or node.leaving:
             return
-        node.shut_down(self._lan.now_ns)
+        node.shut_down(self._lan.now_ns, hand_over=self._rng.random() < 0.8)
         remembers = self._rng.random() < 0.5
         self._later(self._duration(), lambda now_ns: self._restart(node, now_ns, remembers))
 
@@ -249,6 +274,10 @@ class Faults:
             return [lambda _, config: with_config(config, preempt_delay_ns=delay_ns)]
         return [lambda index, config: with_config(config, priority=fresh[index])]
 
+    def _naming(self, node: SimulatedNode) -> list[Stage]:
+        """Name a successor, as the planner does: the highest priority, and not to wait."""
+        return [partial(named, node.index, 1 + node.wanted.take_over)]
+
     def _rotation(self) -> list[Stage]:
         """Sign and then enforce where that is not done yet; then a new key in three stages."""
         return list(rotation(self._lan.nodes[0].wanted))
@@ -278,7 +307,8 @@ class Faults:
             if node.frozen:
                 node.wake(lan.now_ns)
                 node.apply_wanted(lan.now_ns)
-            if node.router is None and node.index != spare_dead:
+            self._put_right(node, lan.now_ns)
+            if (node.router is None or node.leaving) and node.index != spare_dead:
                 self._restart(node, lan.now_ns, remembers=True)
             elif node.router is not None and node.index == spare_dead:
                 node.crash(lan.now_ns)
@@ -297,6 +327,15 @@ class Faults:
             for node in lan.nodes:
                 if not node.frozen:
                     node.apply_wanted(lan.now_ns)
+
+
+def named(
+    successor: int, number: int, index: int, config: NodeConfig, priority: int = 254
+) -> NodeConfig:
+    """Return what a node is told when one is named the successor: nobody else is as good."""
+    if index == successor:
+        return with_config(config, priority=priority, take_over=number)
+    return with_config(config, priority=min(config.priority, priority - 1))
 
 
 def rotation(config: NodeConfig) -> Iterator[Stage]:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from tests.simulation.holding import Holding
 from tests.simulation.settings import Cluster, FaultRates, Settings
 from tests.simulation.timeline import OracleViolation, Timeline
 
@@ -45,6 +46,7 @@ class SimulatedLan:
         self.cluster: Cluster = settings.cluster
         self.timeline = Timeline()
         self.nodes: list[SimulatedNode] = []
+        self.holding = Holding(self.nodes)
         self.now_ns = 0
         self.rates: FaultRates | None = None
         """How bad the wire is; None while it is healthy."""
@@ -124,7 +126,7 @@ class SimulatedLan:
 
     def holders(self) -> list[int]:
         """Return on which nodes the addresses are, living or not."""
-        return [node.index for node in self.nodes if node.holds_addresses(self.now_ns)]
+        return [node.index for node in self.nodes if node.addresses.held(self.now_ns)]
 
     def candidates(self) -> list[SimulatedNode]:
         """Return the nodes that could be Active: alive, turning, without a fault, configured."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from tests.simulation.faults import Faults
+from tests.simulation.faults import Faults, named
 from tests.simulation.lan import SimulatedLan
 from tests.simulation.node import SimulatedNode
 from tests.simulation.oracles import (
@@ -39,12 +39,14 @@ class Liveness:
         )
         # What was delayed on the wire before the heal still arrives, each copy perhaps twice.
         lan.run_for(2 * lan.settings.rates.reorder_ns + self._bounds().latency_ns)
+        self._let_leave()
         for node in lan.nodes:
             check_lease(node, lan.now_ns, self._bounds())
         self._hear_again()
         self._settle_after_heal()
         self._rest()
-        for trial in rng.sample((self._release, self._return, self._freeze, self._crash), 2):
+        trials = (self._release, self._return, self._freeze, self._crash, self._name)
+        for trial in rng.sample(trials, 2):
             if len(lan.candidates()) > 1:
                 trial()
                 self._settle()
@@ -54,6 +56,14 @@ class Liveness:
 
     def _bounds(self) -> Bounds:
         return Bounds(self._lan, self._faults.longest_interval_ns, self._faults.most_down)
+
+    def _let_leave(self) -> None:
+        """Wait for nodes that still hand over, as long as they may."""
+        lan = self._lan
+        if any(node.leaving for node in lan.nodes):
+            lan.run_for(2 * self._bounds().down_ns)
+        if any(node.leaving for node in lan.nodes):
+            raise OracleViolation("a node that shut down does not end")
 
     def _hear_again(self) -> None:
         """Wait until nobody is taken for its own past any more."""
@@ -104,10 +114,39 @@ class Liveness:
 
     def _release(self) -> None:
         """The Active Router ends properly: one takeover, by the best, within a Skew_Time."""
-        released = self._active()
+        released, bounds = self._active(), self._bounds()
+        self._oracle.begin_stage()
         released.shut_down(self._lan.now_ns)
-        self._expect_takeover(self._bounds().release_ns)
+        self._expect_takeover(bounds.release_ns)
+        self._lan.run_for(bounds.both_ns)
+        self._check_handed_over()
+        if released.router is not None:
+            raise OracleViolation(f"node{released.index} does not end, though succeeded")
+        self._oracle.begin_stage()
         released.start(self._lan.now_ns)
+        self._lan.run_for(bounds.settle_ns)
+        self._check_handed_over()
+
+    def _check_handed_over(self) -> None:
+        """Where only one can be the next, the addresses moved to it without a gap."""
+        lan = self._lan
+        if gaps_are_wide(lan, lan.candidates()):
+            self._oracle.check_handed_over(self._bounds())
+
+    def _name(self) -> None:
+        """Somebody is named the successor: it takes over at once, and nobody else."""
+        lan, active = self._lan, self._active()
+        successor = self._rng.choice([node for node in lan.candidates() if node is not active])
+        number = 1 + successor.wanted.take_over
+        self._oracle.begin_stage()
+        for node in sorted(lan.nodes, key=lambda node: node is not successor):
+            node.wanted = named(successor.index, number, node.index, node.wanted)
+            node.apply_wanted(lan.now_ns)
+        if lan.active() != sorted((active.index, successor.index)):
+            raise OracleViolation(f"Active are {lan.active()} when node{successor.index} is named")
+        lan.run_for(self._bounds().both_ns)
+        self._oracle.check_handed_over(self._bounds())
+        self._oracle.check_one_takeover(successor)
 
     def _crash(self) -> None:
         """The Active Router dies: one takeover, by the best; its addresses go by themselves."""
@@ -125,7 +164,7 @@ class Liveness:
         frozen.freeze(self._lan.now_ns)
         check_lease(frozen, self._lan.now_ns, bounds)
         self._lan.run_for(bounds.down_ns + bounds.lease_ns)
-        if frozen.holds_addresses(self._lan.now_ns):
+        if frozen.addresses.held(self._lan.now_ns):
             raise OracleViolation(f"node{frozen.index} is frozen and keeps the addresses")
         frozen.wake(self._lan.now_ns)
         if frozen.index in self._lan.active():
@@ -142,6 +181,7 @@ class Liveness:
         self._oracle.begin_stage()
         returning.start(lan.now_ns)
         lan.run_for(bounds.settle_ns)
+        self._check_handed_over()
         preempts = returning.config.preempt and returning.priority > active.priority
         if self._oracle.takeovers and not preempts:
             raise OracleViolation(f"took over on a return: {self._oracle.takeovers}")

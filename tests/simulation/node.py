@@ -13,6 +13,7 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tests.simulation.holding import Addresses
 from tests.simulation.settings import SECOND, NodeConfig
 from tests.simulation.timeline import OracleViolation
 from tests.simulation.watch import Watch
@@ -25,7 +26,7 @@ from vrrp.actions import (
     StateChanged,
     UnbindAddresses,
 )
-from vrrp.authentication import HmacKeys, Mode, ReplayMarks, SequenceClock
+from vrrp.authentication import SETTLING_NS, HmacKeys, Mode, ReplayMarks, SignatureClock
 from vrrp.constants import PRIORITY_RELEASE, RejectReason, State
 from vrrp.events import (
     AdvertisementReceived,
@@ -37,9 +38,9 @@ from vrrp.events import (
     Resume,
     Shutdown,
     Startup,
+    TakeOver,
 )
 from vrrp.states import Parameters
-from vrrp.timers import lease_seconds
 from vrrp.validation import Datagram, Elections
 from vrrp.virtual_router import Actions, VirtualRouter
 
@@ -63,14 +64,17 @@ class SimulatedNode:
         self.watch: Watch | None = None
         self.elections = Elections()
         self.marks = ReplayMarks()
-        self.clock = SequenceClock()
+        self.clock = SignatureClock()
         self.wall_offset_ns = 0
         """How far the node's wall clock is from the true time."""
-        self._anchor_ns: int | None = None
-        """With anchored clocks: what that was when this life, or its memory, began."""
+        self.leaving = False
+        """Shut down, and turning still because it holds addresses that nobody took over yet."""
         self.faulty = False
+        self.link_down = False
+        self.when_gone: Callable[[int], None] | None = None
+        """What follows the end of a node that leaves and still holds addresses."""
         self.frozen = False
-        self.lease_end_ns = 0
+        self.addresses = Addresses(lan.holding)
         self.last_sent_ns = 0
         self.rejected: set[RejectReason] = set()
         """The reasons for which it ever rejected something."""
@@ -78,13 +82,10 @@ class SimulatedNode:
         """Identities of datagrams an attacker made; each has to be rejected."""
         self.on_accept: Callable[[SimulatedNode, Datagram], None] | None = None
         self._rng = random.Random(f"{lan.settings.seed} node {index}")
-        self._monotonic_offset_ns = self._rng.randrange(10**6 * SECOND)
+        self._monotonic_offset_ns = SETTLING_NS + self._rng.randrange(10**6 * SECOND)
         self._inbox: list[Callable[[int], None]] = []
         self._encoder = Encoder(lan.cluster, config, self.address)
-        self._leftover = False
-        """Whether the addresses are those that an earlier life left on the interface."""
         self._queued_ns: int | None = None
-        self._renew_at_ns = 0
 
     # Looking ---------------------------------------------------------------------------
 
@@ -103,24 +104,25 @@ class SimulatedNode:
     @property
     def may_be_active(self) -> bool:
         """Whether nothing keeps this node from being Active."""
-        return self.router is not None and not self.faulty and not self.frozen
+        alive = self.router is not None and not self.leaving
+        return alive and not self.faulty and not self.frozen
 
     @property
-    def lease_ns(self) -> int:
-        """The valid lifetime of its addresses."""
-        mine = self.config
-        return SECOND * lease_seconds(
-            self.lan.cluster.version, mine.priority, mine.interval_ns, mine.down_advertisements
-        )
+    def can_hand_over(self) -> bool:
+        """Whether addresses that stay until a successor has them are of use to anybody."""
+        return bool(self.config.peers) and not self.link_down
 
-    def holds_addresses(self, now_ns: int) -> bool:
-        """Return whether the kernel still has the addresses."""
-        return now_ns < self.lease_end_ns
+    def settling(self, now_ns: int) -> bool:
+        """Return whether the node booted so recently that a step puts its clock right."""
+        return now_ns + self._monotonic_offset_ns < SETTLING_NS
 
-    def wall_ns(self, now_ns: int) -> int:
-        """Return the wall time that this node goes by."""
-        anchor_ns = self._anchor_ns
-        return EPOCH_NS + now_ns + (self.wall_offset_ns if anchor_ns is None else anchor_ns)
+    def clock_ns(self, now_ns: int) -> int:
+        """Return the time that it holds sequences against."""
+        return copy(self.clock).read(*self._clocks(now_ns))
+
+    def _clocks(self, now_ns: int) -> tuple[int, int]:
+        """Return its monotonic and its wall clock."""
+        return now_ns + self._monotonic_offset_ns, EPOCH_NS + now_ns + self.wall_offset_ns
 
     @property
     def signs(self) -> bool:
@@ -130,8 +132,7 @@ class SimulatedNode:
 
     def next_sequence(self, now_ns: int) -> int:
         """Return the sequence it would sign with now."""
-        clock = copy(self.clock)
-        return clock.next(now_ns + self._monotonic_offset_ns, self.wall_ns(now_ns))
+        return copy(self.clock).next(*self._clocks(now_ns))
 
     # Life and death --------------------------------------------------------------------
 
@@ -151,11 +152,10 @@ class SimulatedNode:
         )
         self.router = VirtualRouter(parameters, faulty=self.faulty)
         self.watch = Watch(self.lan.cluster, mine, self.address, self.faulty)
-        self._leftover = self.holds_addresses(now_ns)
-        # What outlives an engine is the offset of its clock (and the marks).
-        self.clock = SequenceClock(self.clock.offset_ns)
-        if self.lan.settings.anchored_clocks and self._anchor_ns is None:
-            self._anchor_ns = self.wall_offset_ns
+        self.addresses.leftover = self.addresses.held(now_ns)
+        # What outlives an engine is its clock (and the marks).
+        self.clock = SignatureClock(self.clock.offset_ns, self.clock.last)
+        self.clock.read(*self._clocks(now_ns))
         self._load(mine)
         self.handle(now_ns, Resume() if resume else Startup())
 
@@ -164,23 +164,37 @@ class SimulatedNode:
         self.lan.timeline.note(now_ns, self.index, "loses power" if power else "crashes")
         self._end()
         if power:
-            self._unbind(now_ns)
+            self.addresses.unbind(now_ns)
 
     def forget(self, wall_offset_ns: int) -> None:
         """Lose what an earlier life knew; the next begins with this wall clock."""
         self.marks = ReplayMarks()
-        self.clock = SequenceClock()
-        self._anchor_ns = None
+        self.clock = SignatureClock()
         self.wall_offset_ns = wall_offset_ns
 
-    def shut_down(self, now_ns: int) -> None:
-        """End properly: release what is held."""
-        self.handle(now_ns, Shutdown())
+    def boot(self, now_ns: int, uptime_ns: int) -> None:
+        """Begin a new count of monotonic time; the next life starts with so much of it."""
+        assert self.router is None
+        self._monotonic_offset_ns = uptime_ns - now_ns
+
+    def shut_down(self, now_ns: int, *, hand_over: bool = True) -> None:
+        """End properly: release what is held, and go on turning until a successor has it."""
+        self.leaving = True
+        self.handle(now_ns, Shutdown(hand_over=hand_over and self.can_hand_over))
+
+    def _leave(self, now_ns: int) -> None:
+        """End for good, like the engine: whatever is held still goes now."""
+        assert self.router is not None
+        self.leaving = False
+        self.handle(now_ns, Shutdown(hand_over=False))
+        then = self.when_gone
         self._end()
+        if then is not None:
+            then(now_ns)
 
     def _end(self) -> None:
-        self.router = self.watch = None
-        self.frozen = False
+        self.router = self.watch = self.when_gone = None
+        self.frozen = self.leaving = False
         self._inbox.clear()
         self._queued_ns = None
 
@@ -193,23 +207,28 @@ class SimulatedNode:
         """Let the loop turn again: deadlines first, then what waited."""
         self.lan.timeline.note(now_ns, self.index, "wakes", f"with {len(self._inbox)} waiting")
         self.frozen = False
-        self._run_deadline(now_ns)
         waiting, self._inbox = self._inbox, []
+        router = self.router
+        self._run_deadline(now_ns)
         for item in waiting:
-            item(now_ns)
+            if self.router is router:
+                item(now_ns)
         self._schedule(now_ns)
 
     # News ------------------------------------------------------------------------------
 
-    def set_fault(self, now_ns: int, faulty: bool) -> None:
-        """Make the node unable to hold the addresses, or able again."""
-        self.faulty = faulty
-        self.lan.timeline.note(now_ns, self.index, "has a fault" if faulty else "has no fault")
-        self._tell(now_ns, lambda at_ns: self.handle(at_ns, FaultChanged(faulty)))
+    def set_fault(self, now_ns: int, faulty: bool, *, link: bool = False) -> None:
+        """Make the node unable to hold the addresses, or able again; without a link at once."""
+        self.faulty, self.link_down = faulty, faulty and link
+        words = "has lost its link" if link else "has a fault" if faulty else "has no fault"
+        self.lan.timeline.note(now_ns, self.index, words)
+        changed = FaultChanged(faulty, self.can_hand_over)
+        self._tell(now_ns, lambda at_ns: self.handle(at_ns, changed))
 
     def set_priority(self, now_ns: int, priority: int) -> None:
         """Move the effective priority."""
-        self._tell(now_ns, lambda at_ns: self.handle(at_ns, PriorityChanged(priority)))
+        if not self.leaving:
+            self._tell(now_ns, lambda at_ns: self.handle(at_ns, PriorityChanged(priority)))
 
     def apply_wanted(self, now_ns: int) -> None:
         """Take the newest configuration over, as a running router or at the next start."""
@@ -217,7 +236,7 @@ class SimulatedNode:
 
     def _apply(self, now_ns: int) -> None:
         before, mine = self.config, self.wanted
-        if before == mine:
+        if before == mine or self.leaving:
             return
         self.lan.timeline.note(now_ns, self.index, "is told", mine)
         self.config = mine
@@ -234,6 +253,8 @@ class SimulatedNode:
         )
         if before.priority != mine.priority:
             self.handle(now_ns, PriorityChanged(mine.priority))
+        if before.take_over != mine.take_over:
+            self.handle(now_ns, TakeOver())
 
     def _tell(self, now_ns: int, item: Callable[[int], None]) -> None:
         if self.router is None:
@@ -263,7 +284,9 @@ class SimulatedNode:
         injected = id(datagram) in self.injected
         if not injected:
             self._run_deadline(now_ns)
-        result = self.elections.validate(datagram, self.wall_ns(now_ns))
+            if self.router is None:
+                return
+        result = self.elections.validate(datagram, self.clock.read(*self._clocks(now_ns)))
         if isinstance(result, RejectReason):
             self.rejected.add(result)
             if not injected:
@@ -289,9 +312,11 @@ class SimulatedNode:
         self._perform(now_ns, actions)
         if wrong:
             raise OracleViolation(f"node{self.index} at {type(event).__name__}: {wrong}")
-        held = self.holds_addresses(now_ns) and not self._leftover
-        if held and self.router.state is not State.ACTIVE:
+        held = self.addresses.held(now_ns) and not self.addresses.leftover
+        if held and not self.watch.holding:
             raise OracleViolation(f"node{self.index} is not Active and keeps the addresses")
+        if self.leaving and not self.router.holding:
+            self._leave(now_ns)
         self._schedule(now_ns)
 
     def _run_deadline(self, now_ns: int) -> None:
@@ -334,7 +359,7 @@ class SimulatedNode:
                 case BindAddresses():
                     self._bind(now_ns)
                 case UnbindAddresses():
-                    self._unbind(now_ns)
+                    self.addresses.unbind(now_ns)
                     timeline.did(now_ns, self.index, "unbinds", "")
                 case AnnounceAddresses():
                     timeline.did(now_ns, self.index, "announces", "")
@@ -344,32 +369,22 @@ class SimulatedNode:
                         watcher(now_ns, self.index, action)
 
     def _bind(self, now_ns: int) -> None:
-        lease_ns = self.lease_ns
-        self.lease_end_ns = now_ns + lease_ns
-        self._leftover = False
-        intervals_ns = (self.config.down_advertisements + 2) * self.config.interval_ns
-        self._renew_at_ns = now_ns + max(0, min(lease_ns // 3, lease_ns - intervals_ns))
+        lease_ns = self.addresses.bind(now_ns, self.lan.cluster.version, self.config)
         self.lan.timeline.did(now_ns, self.index, "binds for", lease_ns)
-
-    def _unbind(self, now_ns: int) -> None:
-        self.lease_end_ns = min(self.lease_end_ns, now_ns)
-        self._leftover = False
 
     def _send(self, now_ns: int, priority: int) -> None:
         self.lan.timeline.did(now_ns, self.index, "sends priority", priority)
         self.last_sent_ns = now_ns
         self._transmit(now_ns, priority)
-        if (
-            priority != PRIORITY_RELEASE
-            and self.state is State.ACTIVE
-            and now_ns >= self._renew_at_ns
-        ):
+        assert self.router is not None
+        handing_over = priority == PRIORITY_RELEASE and self.router.holding
+        if handing_over or (self.state is State.ACTIVE and self.addresses.is_due(now_ns)):
             self._bind(now_ns)
 
     def _transmit(self, now_ns: int, priority: int) -> None:
         lan = self.lan
-        monotonic_ns, wall_ns = now_ns + self._monotonic_offset_ns, self.wall_ns(now_ns)
-        for receiver, datagram in self._encoder.encode(priority, self.clock, monotonic_ns, wall_ns):
+        copies = self._encoder.encode(priority, self.clock, *self._clocks(now_ns))
+        for receiver, datagram in copies:
             if receiver >= 0:
                 lan.carry(self.index, lan.nodes[receiver], datagram)
                 continue

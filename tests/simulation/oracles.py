@@ -7,17 +7,20 @@ must be. Once faults have stopped everything is promised, and within arithmetic 
 from __future__ import annotations
 
 from itertools import pairwise
+from math import ceil
 
 from tests.simulation.lan import SimulatedLan
 from tests.simulation.node import SimulatedNode
 from tests.simulation.settings import MS, SECOND
 from tests.simulation.timeline import OracleViolation
+from tests.simulation.watch import GRACE_NS
 
 from vrrp.actions import StateChanged
 from vrrp.authentication import WINDOW_S
 from vrrp.constants import State
 
 SLACK_NS = 20 * MS
+_CLOCK_TICK_S = 0.01
 
 
 class Bounds:
@@ -39,6 +42,8 @@ class Bounds:
         """Two Active routers that hear each other are one again within this."""
         self.release_ns = scale_ns + self.latency_ns
         """A release is followed by a takeover within this: one Skew_Time."""
+        self.both_ns = GRACE_NS + self.latency_ns
+        """Two hold the addresses for no longer where they are handed over."""
         self.lease_ns = -(-self.down_ns // SECOND) * SECOND
         """An address that nobody renews is gone after this."""
 
@@ -75,6 +80,7 @@ class NetworkOracle:
         self.takeovers.clear()
         self.transitions = 0
         self._dual_longest_ns = 0
+        self._lan.holding.begin(self._lan.now_ns)
         self._dual_since_ns = self._lan.now_ns if len(self._lan.active()) > 1 else None
 
     def _on_transition(self, now_ns: int, node: int, change: StateChanged) -> None:
@@ -128,6 +134,15 @@ class NetworkOracle:
         if self.transitions:
             raise OracleViolation(f"{self.transitions} transitions in a healthy LAN at rest")
 
+    def check_handed_over(self, bounds: Bounds) -> None:
+        """Since the stage began somebody had the addresses always, and two only for the grace."""
+        holding = self._lan.holding
+        holding.note(self._lan.now_ns)
+        if holding.nobody_ns:
+            raise OracleViolation(f"nobody had the addresses for {holding.nobody_ns / SECOND} s")
+        if holding.several_ns > bounds.both_ns:
+            raise OracleViolation(f"two had the addresses for {holding.several_ns / SECOND} s")
+
     def check_one_takeover(self, by: SimulatedNode) -> None:
         """Exactly one node became Active since the stage began: the best."""
         if self.takeovers != [by.index]:
@@ -136,7 +151,7 @@ class NetworkOracle:
 
 def check_lease(node: SimulatedNode, now_ns: int, bounds: Bounds) -> None:
     """Whoever stops turning now loses the addresses by itself, in bounded time."""
-    left_ns = node.lease_end_ns - now_ns
+    left_ns = node.addresses.lease_end_ns - now_ns
     if left_ns > bounds.lease_ns:
         raise OracleViolation(f"node{node.index} has the addresses for {left_ns / SECOND} s more")
 
@@ -146,29 +161,42 @@ def deafness_ns(lan: SimulatedLan) -> int:
 
     A node that lost its memory counts on from its wall clock, which may be behind the sequence it
     used before. Its peers hear it again when it has caught up, or at once when their mark of it
-    lies outside the window: bounded by the window and twice what clocks are apart at a start.
+    lies outside the window: bounded by the window and twice what clocks are apart at a start. Until
+    the time has caught up with the sequence of a clock that was put right, a replaced engine would
+    be taken for its own past.
     """
     longest_s = 0
+    ahead_s = max((_ahead_s(node, lan.now_ns) for node in lan.nodes), default=0)
     for receiver in lan.candidates():
         for sender in lan.candidates():
             if sender is not receiver and sender.signs:
                 longest_s = max(longest_s, _deaf_s(receiver, sender, lan.now_ns))
-    return longest_s * SECOND
+    return max(longest_s, ahead_s) * SECOND
+
+
+def _ahead_s(node: SimulatedNode, now_ns: int) -> int:
+    """Return how far a node's sequence is ahead of its clock, in whole seconds or more."""
+    ahead_s = node.next_sequence(now_ns) / 2**32 - node.clock_ns(now_ns) / SECOND
+    return ceil(ahead_s) if ahead_s > _CLOCK_TICK_S else 0
 
 
 def _deaf_s(receiver: SimulatedNode, sender: SimulatedNode, now_ns: int) -> int:
     sequence = sender.next_sequence(now_ns)
     sequence_s = sequence >> 32
-    wall_s = receiver.wall_ns(now_ns) // SECOND
+    wall_s = receiver.clock_ns(now_ns) // SECOND
     near = abs(wall_s - sequence_s) <= WINDOW_S
     mark = receiver.marks.marks.get(sender.address)
     if mark is None:
-        if not near:
-            apart = f"its clock is {wall_s - sequence_s} s from their sequence"
-            raise OracleViolation(
-                f"node{receiver.index} never begins to hear node{sender.index}: {apart}"
-            )
-        return 0
+        if near:
+            return 0
+        # A clock that was put right counts on from where it was, until the time has caught up.
+        ahead_s = _ahead_s(sender, now_ns)
+        if ahead_s:
+            return ahead_s
+        raise OracleViolation(
+            f"node{receiver.index} never begins to hear node{sender.index}:"
+            f" its clock is {wall_s - sequence_s} s from their sequence"
+        )
     behind_s = (mark >> 32) - sequence_s + 1
     if sequence > mark or (near and abs(wall_s - (mark >> 32)) > WINDOW_S):
         return 0

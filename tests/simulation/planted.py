@@ -2,317 +2,290 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class PlantedFault:
-    """``old`` occurs once in ``speaker/vrrp/<module>.py``; ``new`` in its place is wrong."""
-
-    module: str
-    old: str
-    new: str
-    why: str
-
-
-def _router(old: str, new: str, why: str) -> PlantedFault:
-    return PlantedFault("virtual_router", old, new, why)
-
-
-def _timers(old: str, new: str, why: str) -> PlantedFault:
-    return PlantedFault("timers", old, new, why)
-
-
-def _ladder(old: str, new: str, why: str) -> PlantedFault:
-    return PlantedFault("validation", old, new, why)
-
-
-def _wire(old: str, new: str, why: str) -> PlantedFault:
-    return PlantedFault("packet", old, new, why)
-
-
-def _auth(old: str, new: str, why: str) -> PlantedFault:
-    return PlantedFault("authentication", old, new, why)
-
+from tests.simulation.planted_fault import (
+    in_authentication,
+    in_packet,
+    in_router,
+    in_states,
+    in_timers,
+    in_validation,
+)
+from tests.simulation.planted_handover import HANDOVER_FAULTS
 
 PLANTED = (
     # Hearing others
-    _router(
+    in_router(
         "if heard.priority > mine.priority:",
         "if heard.priority > 254:",
         "Active never yields to a higher priority",
     ),
-    _router(
+    in_router(
         "heard.source > mine.source:", "heard.source < mine.source:", "the tie-break is reversed"
     ),
-    _router(
-        "return Backup(interval_ns, now_ns + mine.down_ns(interval_ns), preempt_at_ns)",
-        "return replace(state, preempt_at_ns=preempt_at_ns)",
+    in_router(
+        "interval_ns, now_ns + mine.down_ns(interval_ns), preempt_at_ns, state",
+        "interval_ns, state.active_down_deadline_ns, preempt_at_ns, state",
         "Backup never re-arms its timer",
     ),
-    _router(
+    in_router(
         "return replace(state, active_down_deadline_ns=now_ns + skew_ns)",
         "return state",
         "a release is ignored",
     ),
-    _router(
+    in_router(
         "mine.skew_ns(state.active_adver_interval_ns)",
         "mine.skew_ns(mine.adver_interval_ns)",
         "after a release Backup waits by its own interval, not the Active Router's",
     ),
-    _router(
+    in_router(
         "if mine.preempt_mode and heard.priority < mine.priority:",
         "if heard.priority < mine.priority:",
         "preempts although it is told not to",
     ),
-    _router(
+    in_router(
         "if mine.preempt_mode and heard.priority < mine.priority:",
         "if mine.preempt_mode and heard.priority > mine.priority:",
         "preempts the better and not the worse",
     ),
-    _router(
+    in_router(
         "preempt_at_ns = now_ns + mine.preempt_delay_ns",
         "preempt_at_ns = now_ns",
         "the preemption delay is ignored",
     ),
-    _router(
+    in_router(
         "preempt_at_ns = state.preempt_at_ns\n",
         "preempt_at_ns = None\n",
         "the preemption delay begins anew with every advertisement and never ends",
     ),
-    _router(
+    in_router(
         "return self._answer_release(state, now_ns)",
         "return NOTHING",
         "an Active Router lets the others take over after a foreign release",
     ),
-    _router(
-        "if now_ns - state.answered_ns < mine.adver_interval_ns:",
+    in_router(
+        "if answered_ns is not None and now_ns - answered_ns < mine.adver_interval_ns:",
         "if now_ns < 0:",
         "losers are answered without limit",
     ),
-    _router(
-        "if now_ns - state.answered_ns < mine.adver_interval_ns // _RELEASE_ANSWERS_PER_INTERVAL:",
+    in_router(
+        "if now_ns < due_ns:",
         "if now_ns < 0:",
         "releases are answered without limit",
     ),
-    _router(
-        "self._state = replace(state, answered_ns=now_ns)",
+    in_router(
+        "self._state = replace(state, loser_answered_ns=now_ns)",
         "self._state = Active(now_ns + mine.adver_interval_ns, now_ns)",
         "a loser's advertisement pushes our next one back (keepalived's defect D1)",
     ),
-    _router(
-        "return (UnbindAddresses(), *self._enter(backup, reason))",
-        "return self._enter(backup, reason)",
-        "whoever yields keeps the addresses",
-    ),
     # Time
-    _router(
+    in_router(
         "if now_ns - state.adver_deadline_ns >= mine.late_wake_ns():",
         "if now_ns < 0:",
         "an Active Router that woke late goes on",
     ),
-    PlantedFault(
-        "states",
+    in_states(
         "spare_ns = (self.down_advertisements - 1) * self.adver_interval_ns",
         "spare_ns = (self.down_advertisements + 1) * self.adver_interval_ns",
         "an Active Router believes in itself for too long",
     ),
-    _router(
-        "if now_ns - state.active_down_deadline_ns > self._parameters.adver_interval_ns:",
+    in_router(
+        "if now_ns - state.active_down_deadline_ns > state.active_adver_interval_ns:",
         "if now_ns < 0:",
         "a Backup that woke late takes over before it listens",
     ),
-    _router(
+    in_router(
         "now_ns + interval_ns + self._parameters.skew_ns(interval_ns)",
         "now_ns",
         "after a late wake nobody listens",
     ),
-    _router(
+    in_router(
         "deadline_ns = max(state.adver_deadline_ns + interval_ns, now_ns + interval_ns // 2)",
         "deadline_ns = state.adver_deadline_ns + interval_ns",
         "missed advertisements are caught up on in a burst",
     ),
-    _router(
+    in_router(
         "            SendAdvertisement(self._parameters.priority),\n"
         "            BindAddresses(),\n"
-        "            AnnounceAddresses(),",
+        "            AnnounceAddresses(),\n"
+        "            *self",
         "            BindAddresses(),\n"
         "            AnnounceAddresses(),\n"
-        "            SendAdvertisement(self._parameters.priority),",
+        "            SendAdvertisement(self._parameters.priority),\n"
+        "            *self",
         "the advertisement waits for addresses and announcements",
     ),
     # Changes from outside
-    _router(
-        "deadline_ns = self._state.active_down_deadline_ns + shift_ns",
-        "deadline_ns = self._state.active_down_deadline_ns",
+    in_states(
+        "max(now_ns, self.active_down_deadline_ns + shift_ns)",
+        "self.active_down_deadline_ns",
         "a change of priority leaves the running timer alone",
     ),
-    _router(
-        "deadline_ns = min(self._state.adver_deadline_ns, now_ns + changed.adver_interval_ns)",
-        "deadline_ns = self._state.adver_deadline_ns",
+    in_router(
+        "deadline_ns = min(active.adver_deadline_ns, now_ns + after.adver_interval_ns)",
+        "deadline_ns = active.adver_deadline_ns",
         "a shorter interval waits for the end of the longer one",
     ),
-    _router(
-        "if faulty and not isinstance(self._state, Fault):",
-        "if faulty and isinstance(self._state, Backup):",
+    in_router(
+        "if changed.faulty:",
+        "if changed.faulty and not isinstance(self._state, Active):",
         "a node with a fault stays Active",
     ),
-    _router(
-        "return self._enter(self._own_backup(now_ns), TransitionReason.FAULT_CLEARED)",
+    in_router(
+        "return self._enter(backup, TransitionReason.FAULT_CLEARED)",
         "return self._enter(self._active(now_ns), TransitionReason.FAULT_CLEARED)",
         "Active straight after a fault, without addresses or advertisement",
     ),
-    _router(
-        "        if self._faulty:\n            return (UnbindAddresses(),",
-        "        if now_ns < 0:\n            return (UnbindAddresses(),",
+    in_router(
+        "        if self._faulty:\n            return (\n",
+        "        if now_ns < 0:\n            return (\n",
         "a replaced engine resumes in spite of a fault",
     ),
-    _router(
-        "                SendAdvertisement(PRIORITY_RELEASE),\n                UnbindAddresses(),",
-        "                UnbindAddresses(),",
+    in_router(
+        "release = SendAdvertisement(PRIORITY_RELEASE)",
+        "release = AnnounceAddresses()",
         "leaves without a release",
     ),
-    _router(
-        "                SendAdvertisement(PRIORITY_RELEASE),\n                UnbindAddresses(),",
-        "                SendAdvertisement(PRIORITY_RELEASE),",
+    in_router(
+        "return (release, UnbindAddresses(), *self._enter(state, reason))",
+        "return (release, *self._enter(state, reason))",
         "leaves and forgets the addresses",
     ),
     # Timers
-    _timers(
+    in_timers(
         "return (256 - priority) * scaled_ns // 256",
         "return (256 - priority) * scaled_ns // 256 // NS_PER_SECOND * NS_PER_SECOND",
         "Skew_Time is truncated to whole seconds",
     ),
-    _timers("return (256 - priority)", "return (1 + priority)", "the best waits longest"),
-    _timers(
+    in_timers("return (256 - priority)", "return (1 + priority)", "the best waits longest"),
+    in_timers(
         "scaled_ns = NS_PER_SECOND if version == VERSION_2 else active_adver_interval_ns",
         "scaled_ns = active_adver_interval_ns",
         "version 2 scales Skew_Time by the interval",
     ),
-    _timers(
+    in_timers(
         "return down_advertisements * active_adver_interval_ns",
         "return 3 * active_adver_interval_ns",
         "the number of advertisements that may be missed is ignored",
     ),
-    _timers(
-        "return max(1, -(-down_ns // NS_PER_SECOND))", "return 86_400", "the lease does not end"
-    ),
-    _timers(
-        "return max(1, -(-down_ns // NS_PER_SECOND))",
+    in_timers("return -(-down_ns // NS_PER_SECOND)", "return 86_400", "the lease does not end"),
+    in_timers(
+        "return -(-down_ns // NS_PER_SECOND)",
         "return max(1, down_ns // NS_PER_SECOND)",
         "the lease ends before anybody takes over",
     ),
     # The ladder
-    _ladder(
+    in_validation(
         "elif datagram.source not in election.peers:",
         "elif not datagram.source:",
         "a peer of another election may speak in this one",
     ),
-    _ladder(
+    in_validation(
         "elif datagram.destination != election.source:",
         "elif not datagram.source:",
         "what was sent to somebody else is taken",
     ),
-    _ladder(
+    in_validation(
         "if datagram.source == election.source:",
         "if not datagram.source:",
         "a member of the group hears itself",
     ),
-    _ladder(
+    in_validation(
         "if datagram.ttl < election.ttl_minimum:",
         "if not datagram.source:",
         "what was routed is taken for a neighbour's",
     ),
-    _ladder("if version != election.version:", "if version == 0:", "the other version is taken"),
-    _ladder(
+    in_validation(
+        "if version != election.version:", "if version == 0:", "the other version is taken"
+    ),
+    in_validation(
         "        election.marks.remember(datagram.source, sequence)",
         "        pass",
         "no mark is kept: whatever lies in the window can be played back",
     ),
-    _ladder(
+    in_validation(
         "    if wrong is not None:\n        raise DecodeError(wrong)\n    return sequence",
         "    if wrong is not None:\n        raise DecodeError(wrong)\n"
         "    election.marks.remember(source, sequence)\n    return sequence",
         "the mark moves before the checksum is checked",
     ),
-    _ladder(
+    in_validation(
         "    sequence, wrong = verify(keys, message, source, trailer)",
         "    sequence, wrong = verify(keys, message, source, trailer)\n"
         "    election.marks.remember(source, sequence)",
         "the mark moves for forgeries",
     ),
-    _ladder("if keys.mode is Mode.ENFORCE:", "if not source:", "Enforce takes unsigned messages"),
-    _ladder(
+    in_validation(
+        "if keys.mode is Mode.ENFORCE:", "if not source:", "Enforce takes unsigned messages"
+    ),
+    in_validation(
         "if advertisement.interval_cs == 0:", "if not datagram.source:", "interval 0 is accepted"
     ),
-    _ladder("if not advertisement.addresses:", "if not datagram.source:", "no addresses needed"),
-    _ladder(
+    in_validation(
+        "if not advertisement.addresses:", "if not datagram.source:", "no addresses needed"
+    ),
+    in_validation(
         "election.version == VERSION_2 and advertisement.interval_cs != election.interval_cs",
         "not datagram.source",
         "version 2 takes another interval",
     ),
-    _ladder(
+    in_validation(
         "if advertisement.auth_data != authentication.data:",
         "if not authentication.data:",
         "any password will do",
     ),
     # The message
-    _wire(
+    in_packet(
         "raise DecodeError(RejectReason.CHECKSUM)",
         "return ChecksumForm.MESSAGE_ONLY",
         "any checksum will do",
     ),
-    _wire(
+    in_packet(
         "last_word = advertisement.interval_cs & _INTERVAL_MASK",
         "last_word = advertisement.interval_cs // 10 & _INTERVAL_MASK",
         "the interval goes out in deciseconds",
     ),
-    _wire(
+    in_packet(
         "version_type, vrid, priority, count, last_word, _ =",
         "version_type, priority, vrid, count, last_word, _ =",
         "the VRID is read as the priority",
     ),
     # Authentication
-    _auth(
-        "self.offset_ns = max(self.offset_ns, wall_ns - now_ns)",
-        "self.offset_ns = wall_ns - now_ns",
-        "the sequence goes back with the clock",
-    ),
-    _auth(
-        "else (self._last + 1) & _SEQUENCE_MASK",
-        "else self._last",
+    in_authentication(
+        "self.last = (self.last + 1) & _SEQUENCE_MASK",
+        "self.last = self.last",
         "two advertisements of one instant have one sequence",
     ),
-    _auth(
+    in_authentication(
         "return sequence, RejectReason.AUTH_UNKNOWN_KEY",
         "return sequence, None",
         "an unknown key is trusted",
     ),
-    _auth(
+    in_authentication(
         "if not hmac.compare_digest(expected, trailer[12:]):",
         "if not expected:",
         "the tag is not compared",
     ),
-    _auth("return RejectReason.AUTH_REPLAYED", "return None", "replays are accepted"),
-    _auth(
+    in_authentication("return RejectReason.AUTH_REPLAYED", "return None", "replays are accepted"),
+    in_authentication(
         "return None if near else RejectReason.AUTH_STALE",
         "return None",
         "what was captured long ago can be played to a node that knows nothing",
     ),
-    _auth(
+    in_authentication(
         "if _difference(sequence, mark) > 0:",
         "if near and _difference(sequence, mark) > 0:",
         "a known peer is lost when a clock steps",
     ),
-    _auth(
+    in_authentication(
         "if near and abs(_seconds_between(now_s, mark >> 32)) > window_s:",
         "if not source:",
         "a node that was ahead once is never heard again",
     ),
-    _auth(
+    in_authentication(
         "            message[:6],\n",
         "            message[:2],\n            bytes(4),\n",
         "the priority is not signed",
     ),
-    _auth('source.ljust(16, b"\\0"),', "bytes(16),", "the source is not signed"),
+    in_authentication('source.ljust(16, b"\\0"),', "bytes(16),", "the source is not signed"),
+    *HANDOVER_FAULTS,
 )

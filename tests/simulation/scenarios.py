@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 
 from tests.simulation.clock_scenarios import CLOCK_SCENARIOS
 from tests.simulation.faults import rotation
+from tests.simulation.handover_scenarios import HANDOVER_SCENARIOS
 from tests.simulation.settings import MS, SECOND, with_config
 from tests.simulation.simulation import Failure
 from tests.simulation.story import HOUR_NS, LAST, Story, acquaintances, expect, expect_sends, play
 from tests.simulation.timeline import OracleViolation
+from tests.simulation.timer_scenarios import TIMER_SCENARIOS
 
 from vrrp.authentication import Mode
 from vrrp.events import AdvertisementReceived
@@ -133,29 +135,6 @@ def lonely_late_wake_listens_first() -> None:
     story.took_over_after(woken_ns, 0, 1_218_750_000)
 
 
-def lowered_priority_moves_the_running_timer() -> None:
-    """A Backup that became worse in the meantime leaves the takeover to the other."""
-    story = Story(250, 150, 100)
-    story.settle()
-    story.nodes[0].crash(story.lan.now_ns)
-    story.run(1)
-    story.nodes[1].set_priority(story.lan.now_ns, 20)
-    story.run(4)
-    expect(story.oracle.takeovers == [2], f"took over: {story.oracle.takeovers}")
-
-
-def fewer_down_advertisements_move_the_running_timer() -> None:
-    """A Backup told to wait for two instead of five does so at once."""
-    story = Story(200, 150, down=5)
-    story.settle()
-    story.nodes[0].crash(story.lan.now_ns)
-    last_ns = story.nodes[0].last_sent_ns
-    story.nodes[1].wanted = with_config(story.nodes[1].config, down_advertisements=2)
-    story.nodes[1].apply_wanted(story.lan.now_ns)
-    story.run(4)
-    story.took_over_after(last_ns, 1, 2_414_062_500)
-
-
 def roll_outs_move_nothing() -> None:
     """Signing, enforcing, a new key, intervals, delays: node by node, and nobody moves."""
     story = Story(200, 150, 100, mode=Mode.RECEIVE_ONLY)
@@ -184,7 +163,10 @@ def rivals_do_not_storm() -> None:
 
 
 def releases_do_not_storm() -> None:
-    """A peer that releases a thousand times a second is answered a hundred times an interval."""
+    """A peer that releases a thousand times a second is answered twice in half a Skew_Time.
+
+    That is 3.9 ms: once by the advertisement that waited for it, once by the next release.
+    """
     story = Story(200, 100)
     story.settle()
     begun_ns = story.lan.now_ns
@@ -192,7 +174,7 @@ def releases_do_not_storm() -> None:
     for _ in range(2_000):
         story.nodes[0].handle(story.lan.now_ns, release)
         story.run(0.001)
-    expect_sends(story, begun_ns, 150, 210)
+    expect_sends(story, begun_ns, 500, 1_030)
 
 
 def replaced_engine_resumes_without_a_gap() -> None:
@@ -305,8 +287,6 @@ SCENARIOS: Mapping[str, Callable[[], None]] = {
         equal_priorities_are_told_apart_by_address,
         short_freeze_moves_nothing,
         lonely_late_wake_listens_first,
-        lowered_priority_moves_the_running_timer,
-        fewer_down_advertisements_move_the_running_timer,
         roll_outs_move_nothing,
         rivals_do_not_storm,
         releases_do_not_storm,
@@ -317,6 +297,9 @@ SCENARIOS: Mapping[str, Callable[[], None]] = {
         stranger_with_the_key_is_not_heard,
         captured_advertisements_are_useless,
         sender_whose_clock_was_wrong_is_heard_again,
+        *CLOCK_SCENARIOS,
+        *HANDOVER_SCENARIOS,
+        *TIMER_SCENARIOS,
     )
 }
 
@@ -324,9 +307,8 @@ SCENARIOS: Mapping[str, Callable[[], None]] = {
 def run_scenario(name: str) -> Failure | None:
     """Run one scenario; return what went wrong, or None."""
     LAST.clear()
-    scenario = SCENARIOS.get(name) or CLOCK_SCENARIOS[name]
     try:
-        scenario()
+        SCENARIOS[name]()
     except OracleViolation as violation:
         rule = str(violation)
     except Exception:

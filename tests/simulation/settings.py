@@ -60,6 +60,8 @@ class NodeConfig:
     preempt_delay_ns: int
     peers: frozenset[int]
     authentication: Authentication
+    take_over: int = 0
+    """A number it did not have before: it is named the successor."""
 
     @property
     def interval_cs(self) -> int:
@@ -89,10 +91,8 @@ class Settings:
     rates: FaultRates
     late_joiner: bool
     """The last node is in nobody's configuration until a roll-out adds it."""
-    far_clock_steps: bool = False
-    """Whether wall clocks step by any amount; else they stay about right, as with a time server."""
-    anchored_clocks: bool = False
-    """Whether nodes read the wall clock once, at their start, and count on from there."""
+    wrong_at_boot: bool = False
+    """Whether nodes come back from a loss of power with a wrong wall clock, put right later."""
 
     @property
     def size(self) -> int:
@@ -113,6 +113,7 @@ FAULTS = (
     "release",
     "reconfigure",
     "rotate_keys",
+    "name_successor",
 )
 
 
@@ -152,7 +153,8 @@ def draw(seed: int) -> Settings:
         with_config(common, priority=priority, peers=founders - {index})
         for index, priority in enumerate(_draw_priorities(rng, size))
     )
-    return Settings(seed, cluster, configs, _draw_rates(rng), late_joiner)
+    rates = _draw_rates(rng)
+    return Settings(seed, cluster, configs, rates, late_joiner, rng.random() < 0.3)
 
 
 def with_config(
@@ -165,6 +167,7 @@ def with_config(
     preempt_delay_ns: int | None = None,
     peers: frozenset[int] | None = None,
     authentication: Authentication = None,
+    take_over: int = 0,
 ) -> NodeConfig:
     """Return a configuration with what is given replaced."""
     return NodeConfig(
@@ -175,6 +178,7 @@ def with_config(
         config.preempt_delay_ns if preempt_delay_ns is None else preempt_delay_ns,
         config.peers if peers is None else peers,
         authentication or config.authentication,
+        take_over or config.take_over,
     )
 
 

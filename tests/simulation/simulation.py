@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tests.simulation.attacker import Attacker
 from tests.simulation.faults import Faults
@@ -38,24 +38,21 @@ class Failure:
         )
 
 
-def new_lan(seed: int, *, far_clock_steps: bool = False) -> SimulatedLan:
+def new_lan(seed: int) -> SimulatedLan:
     """Return the LAN of a seed, nothing running yet."""
-    settings = draw(seed)
-    if far_clock_steps:
-        settings = replace(settings, far_clock_steps=True, anchored_clocks=True)
-    lan = SimulatedLan(settings)
+    lan = SimulatedLan(draw(seed))
     for index, config in enumerate(lan.settings.configs):
         lan.nodes.append(SimulatedNode(lan, index, config))
     return lan
 
 
-def run_seed(seed: int, seconds: int = SECONDS, *, far_clock_steps: bool = False) -> Failure | None:
+def run_seed(seed: int, seconds: int = SECONDS) -> Failure | None:
     """Run a seed under every oracle; return what went wrong, or None."""
-    lan = new_lan(seed, far_clock_steps=far_clock_steps)
+    lan = new_lan(seed)
     try:
         _run(lan, seconds)
         if seed % ATTACKED == 0:
-            quiet, lan = lan, new_lan(seed, far_clock_steps=far_clock_steps)
+            quiet, lan = lan, new_lan(seed)
             Attacker(lan)
             _run(lan, seconds)
             difference = first_difference(lan.timeline, quiet.timeline)
@@ -67,7 +64,7 @@ def run_seed(seed: int, seconds: int = SECONDS, *, far_clock_steps: bool = False
         rule = traceback.format_exc()
     else:
         return None
-    options = f"--seeds {seed} --seconds {seconds}" + " --far-clock-steps" * far_clock_steps
+    options = f"--seeds {seed} --seconds {seconds}"
     return Failure(f"seed {seed}", rule, lan.timeline.text(), options)
 
 

@@ -48,7 +48,6 @@ class Story:
         preempt: bool = True,
         delay_ns: int = 0,
         mode: Mode = Mode.ENFORCE,
-        anchored: bool = False,
     ) -> None:
         everybody = frozenset(range(len(priorities)))
         keys = HmacKeys({1: KEYS[1]}, 1, mode)
@@ -66,9 +65,7 @@ class Story:
             _LATENCY_NS,
             0,
         )
-        self.lan = SimulatedLan(
-            Settings(0, cluster, configs, _HEALTHY, False, anchored_clocks=anchored)
-        )
+        self.lan = SimulatedLan(Settings(0, cluster, configs, _HEALTHY, False))
         self.nodes = self.lan.nodes
         self.nodes += [SimulatedNode(self.lan, i, config) for i, config in enumerate(configs)]
         self.oracle = NetworkOracle(self.lan)
@@ -108,9 +105,9 @@ LAST: list[Story] = []
 """The stories of the running scenario, for the timeline of a failure."""
 
 
-def acquaintances(*, anchored: bool = False) -> Story:
+def acquaintances() -> Story:
     """Return a cluster in which everybody was Active once, so that everybody has every mark."""
-    story = Story(200, 150, 100, anchored=anchored)
+    story = Story(200, 150, 100)
     story.settle()
     for gone in ((0,), (0, 1)):
         for index in gone:

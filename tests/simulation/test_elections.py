@@ -1,4 +1,4 @@
-"""Whatever a LAN goes through, a healthy one ends with one Active Router: 600 seeds of a minute.
+"""Whatever a LAN goes through, a healthy one ends with one Active Router: 500 seeds of a minute.
 
 Method: two thirds of each run are faults and roll-outs drawn from the seed, under the oracles that
 hold always; then everything heals, and the promises of a healthy LAN are claimed one by one
@@ -12,19 +12,13 @@ from tests.simulation.simulation import reach, run_seed
 
 from vrrp.constants import RejectReason, TransitionReason
 
-SEEDS, CHUNK, FAR_SEEDS = 600, 50, 60
+SEEDS, CHUNK = 500, 50
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_election_after_faults_ends_with_one_active_router(first: int) -> None:
     for seed in range(first, first + CHUNK):
         failure = run_seed(seed)
-        assert failure is None, str(failure)
-
-
-def test_election_with_anchored_clocks_survives_any_clock_step() -> None:
-    for seed in range(FAR_SEEDS):
-        failure = run_seed(seed, far_clock_steps=True)
         assert failure is None, str(failure)
 
 

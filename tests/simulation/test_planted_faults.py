@@ -14,11 +14,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.simulation.planted import PLANTED, PlantedFault
+from tests.simulation.planted import PLANTED
+from tests.simulation.planted_fault import PlantedFault
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "speaker" / "vrrp"
-SEEDS = "0..99"
+SEEDS = "0..59"
 LONGEST_S = 120
 
 
@@ -69,7 +70,7 @@ def test_simulation_of_every_planted_fault_fails(tmp_path: Path) -> None:
 
 
 def test_planted_faults_are_many_and_in_every_module_that_decides() -> None:
-    assert len(PLANTED) >= 20
+    assert len(PLANTED) >= 65
     modules = {planted.module for planted in PLANTED}
     decide = {"virtual_router", "states", "timers", "validation", "packet", "authentication"}
     assert modules == decide

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.simulation.settings import Cluster, NodeConfig
+from tests.simulation.settings import Cluster, NodeConfig, with_config
 
 from vrrp.actions import (
     Action,
@@ -31,33 +31,41 @@ from vrrp.events import (
     Resume,
     Shutdown,
     Startup,
+    TakeOver,
 )
 
 _ROUNDING_NS = 1_000
-_RELEASE_ANSWERS = 100
+GRACE_NS = 50_000_000
+"""How long addresses stay after a successor was heard (architecture §4.7)."""
 _LETTERS = {BindAddresses: "B", UnbindAddresses: "U", AnnounceAddresses: "A", StateChanged: "C"}
 
 TAKE_OVER = "SBAC"
 """Advertisement, addresses, announcement, then the news (architecture §4.3)."""
-YIELD = "UC"
-RELEASE = "0UC"
-"""Priority 0 before the addresses go."""
+YIELD = "C"
+"""The addresses stay for a moment."""
+STEP_DOWN = "UC"
+"""After a late wake they do not."""
+RELEASE = "0C"
+"""Priority 0; the addresses stay until a successor has them."""
+RELEASE_AT_ONCE = "0UC"
+"""Priority 0 before the addresses go, which are of no use here."""
 
 
 class Watch:
     """A router's rightful state, kept beside it. Times are the node's monotonic nanoseconds."""
 
     __slots__ = (
-        "_answered_ns",
-        "_changed_ns",
         "_config",
         "_deadline_ns",
         "_faulty",
+        "_held_until_ns",
         "_interval_ns",
         "_lateness_ns",
         "_learned_ns",
+        "_loser_answered_ns",
         "_preempt_at_ns",
         "_priority",
+        "_release_answered_ns",
         "_source",
         "_state",
         "_version",
@@ -74,17 +82,29 @@ class Watch:
         self._interval_ns = self._learned_ns = config.interval_ns
         self._deadline_ns = 0
         self._preempt_at_ns: int | None = None
-        self._answered_ns = 0
-        self._changed_ns = 0
-        """When a change from outside may have moved the deadline into the past."""
+        self._loser_answered_ns: int | None = None
+        self._release_answered_ns: int | None = None
+        self._held_until_ns: int | None = None
+        """Addresses that are being handed over go then."""
+
+    @property
+    def holding(self) -> bool:
+        """Whether the router may have the addresses."""
+        return self._state is State.ACTIVE or self._held_until_ns is not None
+
+    def _due_ns(self) -> int | None:
+        """Return when something has to happen by itself."""
+        waits = self._state in (State.BACKUP, State.ACTIVE)
+        due = (self._deadline_ns if waits else None, self._held_until_ns)
+        return min((at_ns for at_ns in due if at_ns is not None), default=None)
 
     def judge(self, event: Event, now_ns: int, actions: Sequence[Action], after: State) -> str:
         """Take note of an event and what was done; return what is wrong with that, or nothing."""
-        due_ns = max(self._deadline_ns, self._changed_ns)
-        overdue_ns = now_ns - due_ns - self._lateness_ns - _ROUNDING_NS
-        waits = self._state in (State.BACKUP, State.ACTIVE)
-        if waits and overdue_ns > 0 and not isinstance(event, DeadlineReached):
-            return f"waits {overdue_ns} ns too long as {self._state}"
+        due_ns = self._due_ns()
+        if due_ns is not None and not isinstance(event, DeadlineReached):
+            overdue_ns = now_ns - due_ns - self._lateness_ns - _ROUNDING_NS
+            if overdue_ns > 0:
+                return f"waits {overdue_ns} ns too long as {self._state}"
         done = self._letters(actions)
         if isinstance(event, AdvertisementReceived):
             wrong = self._judge_heard(event, now_ns, done, after)
@@ -123,23 +143,32 @@ class Watch:
         self._preempt_at_ns = preempt_at_ns
 
     def _begin_as_active(self, now_ns: int) -> None:
-        """The first loser may be answered at once."""
+        """The first loser and the first release are answered at once."""
         self._deadline_ns = now_ns + self._interval_ns
-        self._answered_ns = now_ns - self._interval_ns
+        self._loser_answered_ns = self._release_answered_ns = self._held_until_ns = None
+
+    def _succeeded(self, now_ns: int) -> None:
+        """Somebody else has the addresses: ours go after the grace."""
+        if self._held_until_ns is not None:
+            self._held_until_ns = min(self._held_until_ns, now_ns + GRACE_NS)
 
     # Deadlines -------------------------------------------------------------------------
 
     def _judge_deadline(self, now_ns: int, done: str, after: State) -> str:
-        if self._state is State.BACKUP:
-            return self._judge_silence(now_ns, done, after)
         if self._state is State.ACTIVE:
             return self._judge_rhythm(now_ns, done, after)
-        return _unless(done == "" and after is self._state, "a timer fired that does not exist")
+        held_ns = self._held_until_ns
+        if self._state is State.BACKUP and (held_ns is None or now_ns >= self._deadline_ns):
+            return self._judge_silence(now_ns, done, after)
+        if held_ns is None or now_ns < held_ns - _ROUNDING_NS:
+            return _unless(done == "" and after is self._state, "a timer fired that does not exist")
+        self._held_until_ns = None
+        return _unless(done == "U" and after is self._state, f"let the addresses go by {done!r}")
 
     def _judge_silence(self, now_ns: int, done: str, after: State) -> str:
         """Backup: nothing was heard for so long."""
         late_ns = now_ns - self._deadline_ns
-        overslept_ns = late_ns - self._interval_ns
+        overslept_ns = late_ns - self._learned_ns
         if after is State.ACTIVE:
             if late_ns < -_ROUNDING_NS:
                 return f"took over {-late_ns} ns before its deadline"
@@ -150,7 +179,9 @@ class Watch:
         if overslept_ns > -_ROUNDING_NS:
             self._deadline_ns = now_ns + self._learned_ns + self._skew_ns(self._learned_ns)
             self._preempt_at_ns = None  # whom it waited for may be gone: it begins to watch anew
-        elif late_ns > _ROUNDING_NS:
+            held, self._held_until_ns = "U" * self.holding, None
+            return _unless(done == held and after is State.BACKUP, f"did {done}, became {after}")
+        if late_ns > _ROUNDING_NS:
             return f"did not take over {late_ns} ns after its deadline"
         return _unless(done == "" and after is State.BACKUP, f"did {done}, became {after}")
 
@@ -166,7 +197,7 @@ class Watch:
             self._learned_ns = interval_ns
             self._deadline_ns = now_ns + interval_ns + self._skew_ns(interval_ns)
             self._preempt_at_ns = None
-            return _unless(done == YIELD, f"stepped down by {done}")
+            return _unless(done == STEP_DOWN, f"stepped down by {done}")
         if late_ns > spare_ns + _ROUNDING_NS:
             return f"goes on when {late_ns} ns late: others may be Active"
         if late_ns < -_ROUNDING_NS:
@@ -180,11 +211,12 @@ class Watch:
     def _judge_heard(
         self, heard: AdvertisementReceived, now_ns: int, done: str, after: State
     ) -> str:
-        if self._state is State.BACKUP:
-            self._defer_or_not(heard, now_ns)
-            return _unless(done == "" and after is State.BACKUP, f"did {done}, became {after}")
         if self._state is State.ACTIVE:
             return self._judge_rival(heard, now_ns, done, after)
+        if heard.priority != 0:
+            self._succeeded(now_ns)
+        if self._state is State.BACKUP:
+            self._defer_or_not(heard, now_ns)
         return _unless(done == "" and after is self._state, f"did {done} in {self._state}")
 
     def _heard_interval_ns(self, heard: AdvertisementReceived) -> int:
@@ -215,73 +247,119 @@ class Watch:
         better |= heard.priority == self._priority and heard.source > self._source
         if better:
             self._rearm(now_ns, self._heard_interval_ns(heard))
+            self._held_until_ns = now_ns + GRACE_NS
             return _unless(done == YIELD and after is State.BACKUP, f"did not yield: {done}")
-        wait_ns = self._interval_ns // (_RELEASE_ANSWERS if heard.priority == 0 else 1)
-        answer = "S" if heard.priority == 0 else "SA" if self._version == 3 else "A"
-        if now_ns - self._answered_ns < wait_ns:
-            answer = ""
-        else:
-            self._answered_ns = now_ns
-            if heard.priority == 0:
-                self._deadline_ns = now_ns + self._interval_ns
+        answer = self._answer_to_release(now_ns) if heard.priority == 0 else self._answer(now_ns)
         right = done == answer and after is State.ACTIVE
         return _unless(right, f"priority {heard.priority} heard: did {done!r}, not {answer!r}")
+
+    def _answer(self, now_ns: int) -> str:
+        """Return what a loser is answered: nothing within an interval."""
+        answered_ns = self._loser_answered_ns
+        if answered_ns is not None and now_ns - answered_ns < self._interval_ns:
+            return ""
+        self._loser_answered_ns = now_ns
+        return "SA" if self._version == 3 else "A"
+
+    def _answer_to_release(self, now_ns: int) -> str:
+        """Return what a release is answered: an advertisement, now or before anybody acts.
+
+        Nobody acts earlier than the Skew_Time of priority 254; half of it lies between answers.
+        """
+        scale_ns = 1_000_000_000 if self._version == 2 else self._interval_ns
+        answered_ns = self._release_answered_ns
+        if answered_ns is not None and now_ns < answered_ns + scale_ns * 2 // 256 // 2:
+            self._deadline_ns = min(self._deadline_ns, answered_ns + scale_ns * 2 // 256 // 2)
+            return ""
+        self._release_answered_ns = now_ns
+        self._deadline_ns = now_ns + self._interval_ns
+        return "S"
 
     # Changes from outside --------------------------------------------------------------
 
     def _judge_other(self, event: Event, now_ns: int, done: str, after: State) -> str:
-        before = self._state
-        self._changed_ns = now_ns
-        if isinstance(event, PriorityChanged):
-            down_ns = self._down_ns(self._learned_ns)
-            self._priority = event.priority
-            if before is State.BACKUP:
-                self._deadline_ns += self._down_ns(self._learned_ns) - down_ns
-        elif isinstance(event, ConfigurationChanged):
+        if isinstance(event, PriorityChanged | ConfigurationChanged):
             self._reconfigure(event, now_ns)
-        elif isinstance(event, Startup):
+            return _unless(done == "" and after is self._state, f"did {done}, became {after}")
+        if isinstance(event, FaultChanged):
+            return self._judge_fault(event, now_ns, done, after)
+        if isinstance(event, TakeOver):
+            return self._judge_named(now_ns, done, after)
+        if isinstance(event, Shutdown):
+            deeds = self._leave(State.INITIALIZE, event.hand_over, now_ns)
+            right = after is State.INITIALIZE and done == deeds
+            return _unless(right, f"ended as {after} by {done!r}, not {deeds!r}")
+        return self._judge_beginning(event, now_ns, done, after)
+
+    def _judge_beginning(self, event: Event, now_ns: int, done: str, after: State) -> str:
+        if isinstance(event, Startup):
             self._rearm(now_ns, self._interval_ns)
             wanted = State.FAULT if self._faulty else State.BACKUP
             return _unless(after is wanted and done == "C", f"started as {after} by {done}")
-        elif isinstance(event, Resume):
-            self._begin_as_active(now_ns)
-            wanted, deeds = (State.FAULT, "UC") if self._faulty else (State.ACTIVE, "SB")
-            # Resuming is no transition: the predecessor was Active.
-            self._state = State.ACTIVE if wanted is State.ACTIVE else before
-            return _unless((after, done) == (wanted, deeds), f"resumed as {after} by {done}")
-        elif isinstance(event, FaultChanged):
-            return self._judge_fault(event, now_ns, done, after)
-        elif isinstance(event, Shutdown):
-            deeds = RELEASE if before is State.ACTIVE else "C"
-            right = after is State.INITIALIZE and done == deeds
-            return _unless(right, f"ended as {after} by {done}")
-        return _unless(done == "" and after is before, f"did {done} at a change, became {after}")
+        assert isinstance(event, Resume)
+        before = self._state
+        self._begin_as_active(now_ns)
+        # There was no successor to wait for yet: the predecessor died just now.
+        wanted, deeds = (State.FAULT, RELEASE_AT_ONCE) if self._faulty else (State.ACTIVE, "SBA")
+        # Resuming is no transition: the predecessor was Active.
+        self._state = State.ACTIVE if wanted is State.ACTIVE else before
+        return _unless((after, done) == (wanted, deeds), f"resumed as {after} by {done}")
 
-    def _reconfigure(self, event: ConfigurationChanged, now_ns: int) -> None:
-        down_ns = self._down_ns(self._learned_ns)
-        if event.preempt_delay_ns != self._config.preempt_delay_ns:
-            self._preempt_at_ns = None
-        self._config = NodeConfig(
-            self._config.priority,
-            event.adver_interval_ns,
-            event.down_advertisements,
-            event.preempt_mode,
-            event.preempt_delay_ns,
-            self._config.peers,
-            self._config.authentication,
-        )
-        self._interval_ns = event.adver_interval_ns
+    def _judge_named(self, now_ns: int, done: str, after: State) -> str:
+        """Named the successor: a Backup does not wait, and nobody else cares."""
+        if self._state is not State.BACKUP:
+            return _unless(done == "" and after is self._state, f"did {done}, became {after}")
+        self._begin_as_active(now_ns)
+        right = done == TAKE_OVER and after is State.ACTIVE
+        return _unless(right, f"named the successor: became {after} by {done!r}")
+
+    def _leave(self, wanted: State, hand_over: bool, now_ns: int) -> str:
+        """Return what a router does that takes part no more."""
+        if self._state is State.ACTIVE and hand_over:
+            scale_ns = 1_000_000_000 if self._version == 2 else self._interval_ns
+            self._held_until_ns = now_ns + self._interval_ns + scale_ns * 255 // 256
+            return RELEASE
+        news = "C" if self._state is not wanted else ""
+        if hand_over:
+            return news
+        deeds = "0U" if self._state is State.ACTIVE else "U" * self.holding
+        self._held_until_ns = None
+        return deeds + news
+
+    def _reconfigure(self, event: PriorityChanged | ConfigurationChanged, now_ns: int) -> None:
+        """A Backup's deadline moves by what the change makes of its wait, not into the past."""
+        down_ns, own_ns = self._down_ns(self._learned_ns), self._interval_ns
+        if isinstance(event, PriorityChanged):
+            self._priority = event.priority
+        else:
+            if event.preempt_delay_ns != self._config.preempt_delay_ns:
+                self._preempt_at_ns = None
+            self._config = with_config(
+                self._config,
+                interval_ns=event.adver_interval_ns,
+                down_advertisements=event.down_advertisements,
+                preempt=event.preempt_mode,
+                preempt_delay_ns=event.preempt_delay_ns,
+            )
+            self._interval_ns = event.adver_interval_ns
         if self._state is State.ACTIVE:
             self._deadline_ns = min(self._deadline_ns, now_ns + self._interval_ns)
         elif self._state is State.BACKUP:
-            self._deadline_ns += self._down_ns(self._learned_ns) - down_ns
+            # It knows no other interval than ours, so it waits by the longer of the two; version 2
+            # has none but ours.
+            if self._learned_ns == own_ns:
+                longer_ns = max(own_ns, self._interval_ns)
+                self._learned_ns = self._interval_ns if self._version == 2 else longer_ns
+            moved_ns = self._deadline_ns + self._down_ns(self._learned_ns) - down_ns
+            self._deadline_ns = max(now_ns, moved_ns)
 
     def _judge_fault(self, event: FaultChanged, now_ns: int, done: str, after: State) -> str:
         before, self._faulty = self._state, event.faulty
         wanted, deeds = before, ""
-        if event.faulty and before is not State.FAULT:
-            wanted, deeds = State.FAULT, RELEASE if before is State.ACTIVE else "C"
-        elif not event.faulty and before is State.FAULT:
+        if event.faulty:
+            wanted = State.INITIALIZE if before is State.INITIALIZE else State.FAULT
+            deeds = self._leave(wanted, event.hand_over, now_ns)
+        elif before is State.FAULT:
             wanted, deeds = State.BACKUP, "C"
             self._rearm(now_ns, self._interval_ns)
         return _unless((after, done) == (wanted, deeds), f"became {after} by {done!r}")

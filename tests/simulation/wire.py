@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.simulation.settings import IFINDEX, OTHER_VRID, VRID, Cluster, NodeConfig
 
-from vrrp.authentication import HmacKeys, Mode, ReplayMarks, SequenceClock, SimplePassword, sign
+from vrrp.authentication import HmacKeys, Mode, ReplayMarks, SignatureClock, SimplePassword, sign
 from vrrp.constants import AUTH_TYPE_NONE, AUTH_TYPE_SIMPLE, TTL
 from vrrp.packet import Advertisement, checksum_cover, encode_message, seal_message
 from vrrp.validation import Datagram, Election, Elections
@@ -24,7 +24,7 @@ class Encoder:
         self._messages: dict[int, bytes] = {}
 
     def encode(
-        self, priority: int, clock: SequenceClock, monotonic_ns: int, wall_ns: int
+        self, priority: int, clock: SignatureClock, monotonic_ns: int, wall_ns: int
     ) -> list[tuple[int, Datagram]]:
         """Return (receiver, copy) for each receiver; a group's copy has the receiver -1."""
         cluster, keys = self._cluster, self._config.authentication

@@ -1,0 +1,45 @@
+"""What a planted fault is: an edit to the protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedFault:
+    """``old`` occurs once in ``speaker/vrrp/<module>.py``; ``new`` in its place is wrong."""
+
+    module: str
+    old: str
+    new: str
+    why: str
+
+
+def in_router(old: str, new: str, why: str) -> PlantedFault:
+    """Return an edit of ``virtual_router``."""
+    return PlantedFault("virtual_router", old, new, why)
+
+
+def in_states(old: str, new: str, why: str) -> PlantedFault:
+    """Return an edit of ``states``."""
+    return PlantedFault("states", old, new, why)
+
+
+def in_timers(old: str, new: str, why: str) -> PlantedFault:
+    """Return an edit of ``timers``."""
+    return PlantedFault("timers", old, new, why)
+
+
+def in_validation(old: str, new: str, why: str) -> PlantedFault:
+    """Return an edit of ``validation``."""
+    return PlantedFault("validation", old, new, why)
+
+
+def in_packet(old: str, new: str, why: str) -> PlantedFault:
+    """Return an edit of ``packet``."""
+    return PlantedFault("packet", old, new, why)
+
+
+def in_authentication(old: str, new: str, why: str) -> PlantedFault:
+    """Return an edit of ``authentication``."""
+    return PlantedFault("authentication", old, new, why)

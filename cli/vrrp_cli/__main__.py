@@ -20,10 +20,7 @@ from vrrp_operator.options import add_default_key_ref
 
 def main() -> int:
     """Run one command; return the exit status."""
-    parser = _parser()
-    options = parser.parse_args()
-    if options.command == "handover" and (options.node is None) is not options.undo:
-        parser.error("handover: give either the node or --undo")
+    options = _parse()
     try:
         match options.command:
             case "validate":
@@ -40,6 +37,19 @@ def main() -> int:
     except ManifestError as error:
         print(f"kubectl-vrrp: {error}", file=sys.stderr)
         return 1
+
+
+def _parse() -> argparse.Namespace:
+    parser = _parser()
+    options, rest = parser.parse_known_args()
+    if options.command == "handover":
+        if options.node is None and rest and not rest[0].startswith("-"):
+            options.node = rest.pop(0)  # argparse misses an optional word that follows a flag
+        if (options.node is None) is not options.undo:
+            parser.error("handover: give either the node or --undo")
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
 
 
 def _validate(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class ConditionType(StrEnum):
-    """The conditions we write; of the last three True is the bad news."""
+    """The conditions we write; of the last four True is the bad news."""
 
     READY = "Ready"
     ACCEPTED = "Accepted"
@@ -17,6 +17,7 @@ class ConditionType(StrEnum):
     NO_STANDBY = "NoStandby"
     SPLIT_BRAIN = "SplitBrain"
     FLAPPING = "Flapping"
+    ADDRESS_CONFLICT = "AddressConflict"
 
 
 class Reason(StrEnum):

@@ -55,6 +55,7 @@ class VirtualRouterConfig:
     take_over: str | None = None
     """Asks this node to become Active without waiting, once for each new value."""
     require_majority: bool = False
+    detect_conflicts: bool = True
 
     @property
     def family(self) -> int:
@@ -105,6 +106,19 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """The host outside the election that was last seen with an address of it; RFC 3339 time."""
+
+    address: str
+    mac: str
+    time: str
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the API form."""
+        return {"address": self.address, "mac": self.mac, "time": self.time}
+
+
+@dataclass(frozen=True, slots=True)
 class RouterStatus:
     """One Virtual Router as its node reports it."""
 
@@ -117,6 +131,7 @@ class RouterStatus:
     faults: tuple[str, ...]
     transitions: int
     last_transition: Transition | None
+    conflict: Conflict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +231,7 @@ def _router(fields: Fields) -> VirtualRouterConfig:
         announcements=parse_announcements(fields),
         take_over=fields.optional_text("takeOver"),
         require_majority=parse_split_brain_policy(fields),
+        detect_conflicts=fields.boolean("conflictDetection", True),
     )
     _check_peers(fields, router)
     fields.done()
@@ -262,6 +278,8 @@ def _router_object(router: VirtualRouterConfig) -> dict[str, Any]:
         item["interface"] = router.interface
     if router.require_majority:
         item["splitBrainPolicy"] = REQUIRE_MAJORITY
+    if not router.detect_conflicts:
+        item["conflictDetection"] = False
     if router.take_over is not None:
         item["takeOver"] = router.take_over
     return item
@@ -288,6 +306,8 @@ def _router_status_object(router: RouterStatus) -> dict[str, Any]:
         item["interface"] = router.interface
     if router.last_transition is not None:
         item["lastTransition"] = router.last_transition.to_object()
+    if router.conflict is not None:
+        item["conflict"] = router.conflict.to_object()
     return item
 
 
@@ -321,7 +341,7 @@ def parse_node_config_status(obj: Mapping[str, Any]) -> NodeConfigStatus | None:
 
 
 def _router_status(item: Mapping[str, Any]) -> RouterStatus:
-    last = item.get("lastTransition")
+    last, conflict = item.get("lastTransition"), item.get("conflict")
     return RouterStatus(
         name=item["name"],
         virtual_ip_generation=item.get("virtualIPGeneration", 0),
@@ -333,5 +353,8 @@ def _router_status(item: Mapping[str, Any]) -> RouterStatus:
         transitions=item.get("transitions", 0),
         last_transition=Transition(last["time"], last["from"], last["to"], last["reason"])
         if last
+        else None,
+        conflict=Conflict(conflict.get("address", ""), conflict["mac"], conflict["time"])
+        if conflict
         else None,
     )

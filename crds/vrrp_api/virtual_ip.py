@@ -62,6 +62,7 @@ class VirtualIP:
     election: ElectionSpec
     announcements: Announcements
     require_majority: bool
+    detect_conflicts: bool
     health_checks: tuple[CheckReference, ...]
 
     @property
@@ -94,6 +95,7 @@ def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
         election=parse_election(spec, addresses[0].family),
         announcements=parse_announcements(spec),
         require_majority=parse_split_brain_policy(spec),
+        detect_conflicts=spec.boolean("conflictDetection", True),
         health_checks=_health_checks(spec),
     )
     spec.done()

@@ -157,7 +157,7 @@ class Lab:
         """Run a command of ``kubectl vrrp`` that asks the cluster, as the administrator."""
         kubeconfig = ("--kubeconfig", str(self.control_plane.kubeconfig))
         command = [sys.executable, "-m", "vrrp_cli", *arguments, *kubeconfig]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     def render(self, manifests: Sequence[Path]) -> None:
         """Let the planner write the NodeConfig files of standalone nodes, again and again."""

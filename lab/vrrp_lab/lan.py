@@ -42,17 +42,34 @@ class Host:
 
     def _plug_in(self) -> Namespace:
         namespace = Namespace(self.name, self._lan.processes)
+        self._add_interface(namespace)
+        return namespace
+
+    def _add_interface(self, namespace: Namespace, *index: str) -> None:
         switch = self._lan.switch
-        switch.run(
-            *("ip", "link", "add", self.port, "type", "veth"),
-            *("peer", "name", INTERFACE, "address", self.mac, "netns", str(namespace.holder)),
+        namespace.run(
+            *("ip", "link", "add", INTERFACE, *index, "address", self.mac, "type", "veth"),
+            *("peer", "name", self.port, "netns", str(switch.holder)),
         )
         switch.run("ip", "link", "set", self.port, "master", "br0", "up")
         namespace.run("sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", check=False)
         namespace.run("ip", "link", "set", INTERFACE, "up")
         namespace.run("ip", "addr", "add", f"{self.address}/24", "dev", INTERFACE)
         namespace.run("ip", "addr", "add", f"{self.address6}/64", "dev", INTERFACE, "nodad")
-        return namespace
+
+    def remove_interface(self) -> None:
+        """The interface goes, as when its driver is unloaded."""
+        self._lan.switch.run("ip", "link", "del", self.port)
+
+    def restore_interface(self) -> None:
+        """It comes back: the same name, addresses and hardware address, another index."""
+        self._add_interface(self.namespace)
+
+    def replace_interface(self) -> None:
+        """It goes and comes back at once, the same in everything, its index included."""
+        listed = self.namespace.run("ip", "-o", "link", "show", INTERFACE).stdout
+        self.remove_interface()
+        self._add_interface(self.namespace, "index", listed.partition(":")[0])
 
     def cut_link(self) -> None:
         """Pull the cable: the host sees its carrier go."""

@@ -14,6 +14,9 @@ FLAPPING_TAKEOVERS = 5
 FLAPPING_WITHIN = timedelta(minutes=5)
 """More takeovers than that within that time are too many; the history must keep so many."""
 
+CONFLICT_REMEMBERED = timedelta(minutes=1)
+"""How long after a stranger was last seen with an address that is still told."""
+
 NodeRouter = tuple[str, RouterStatus, bool]
 """(node, what it reports of the router, whether that can still be believed)."""
 UNKNOWN = "Unknown"
@@ -50,6 +53,7 @@ def virtual_ip_conditions(
         _no_standby(record, plan, reported),
         _split_brain(record, active),
         _flapping(record, takeovers, now),
+        _address_conflict(record, reported, now),
     ]
 
 
@@ -222,7 +226,7 @@ def _flapping(
     One more than the history keeps makes it so; it stays so while all that are kept are recent.
     That rests on the nodes' clocks, as the history itself does.
     """
-    recent = [entry for entry in takeovers if _is_recent(entry.get("time", ""), now)]
+    recent = [e for e in takeovers if _is_recent(e.get("time", ""), now, FLAPPING_WITHIN)]
     known = any(c.type == ConditionType.FLAPPING and c.status == "True" for c in record.conditions)
     minutes = FLAPPING_WITHIN // timedelta(minutes=1)
     limit = f"{FLAPPING_TAKEOVERS} takeovers within {minutes} minutes"
@@ -234,9 +238,26 @@ def _flapping(
     return _alarm(record.generation, ConditionType.FLAPPING, reason, message)
 
 
-def _is_recent(time: str, now: str) -> bool:
+def _address_conflict(record: VirtualIPRecord, reported: list[NodeRouter], now: str) -> Condition:
+    """Return whether a host outside the election has an address, as nodes saw it lately."""
+    found = []
+    for node, router, known in reported:
+        prefix, conflict = f"{Reason.ADDRESS_CONFLICT}: ", router.conflict
+        faults = [f.removeprefix(prefix) for f in router.faults if f.startswith(prefix)]
+        if known and faults:
+            found.append(f"{node}: {faults[0]}, not bound")
+        elif known and conflict and _is_recent(conflict.time, now, CONFLICT_REMEMBERED):
+            found.append(f"{node}: {conflict.address} at {conflict.mac}")
+    if found:
+        reason, message = Reason.ADDRESS_CONFLICT, "; ".join(found)
+    else:
+        reason, message = Reason.AS_EXPECTED, "no host outside the election has an address"
+    return _alarm(record.generation, ConditionType.ADDRESS_CONFLICT, reason, message)
+
+
+def _is_recent(time: str, now: str, within: timedelta) -> bool:
     try:
         age = datetime.fromisoformat(now) - datetime.fromisoformat(time)
     except (ValueError, TypeError):
         return False  # not a time, or one without a zone: not of our writing
-    return age < FLAPPING_WITHIN
+    return age < within

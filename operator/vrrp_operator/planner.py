@@ -112,6 +112,7 @@ def _routers(
                 health_checks=references,
                 announcements=spec.announcements,
                 require_majority=spec.require_majority,
+                detect_conflicts=spec.detect_conflicts,
                 take_over=_take_over(record, node.name, snapshot),
             ),
         )

@@ -98,6 +98,8 @@ def test_defaults_are_in_the_schema(api: Lab) -> None:
             "checksum": "Auto",
         },
         "preemption": {"mode": "Always", "delay": "0s"},
+        "splitBrainPolicy": "PreferAvailability",
+        "conflictDetection": True,
         "announcements": {"burst": 5, "repeatAfter": "5s", "refresh": "60s"},
     }
     api.kubectl("delete", "vip", "defaults")
@@ -109,6 +111,7 @@ def test_defaults_of_the_schema_are_those_of_the_typed_view(api: Lab) -> None:
     assert defaulted.election == parse_virtual_ip(virtual_ip("defaults")).election
     assert defaulted.candidates == parse_virtual_ip(virtual_ip("defaults")).candidates
     assert defaulted.announcements == parse_virtual_ip(virtual_ip("defaults")).announcements
+    assert defaulted.detect_conflicts
     api.kubectl("delete", "vip", "defaults")
 
 

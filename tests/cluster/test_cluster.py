@@ -122,6 +122,7 @@ def test_status_tells_who_holds_the_address(cluster: Lab) -> None:
         "NoStandby": "False",
         "SplitBrain": "False",
         "Flapping": "False",
+        "AddressConflict": "False",
     }
     assert sorted(n["state"] for n in status["nodes"]) == ["Active", "Backup", "Backup"]
 

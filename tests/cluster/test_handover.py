@@ -107,7 +107,7 @@ def test_maintenance_moves_the_address_and_loses_nothing(cluster: Lab) -> None:
         return lost
 
     def switch(node: str, what: str) -> None:
-        ended = cluster.kubectl_vrrp("maintenance", node, what)
+        ended = cluster.kubectl_vrrp("maintenance", node, what, "--timeout", "60s")
         assert ended.returncode == 0, ended.stderr
         if what == "on":
             assert f"{node}: in maintenance; {VIP} moved away in " in ended.stdout
@@ -123,7 +123,7 @@ def test_handover_moves_the_address_to_the_named_node_and_undo_back(cluster: Lab
     )
 
     def there() -> None:
-        ended = cluster.kubectl_vrrp("handover", VIP, worst)
+        ended = cluster.kubectl_vrrp("handover", VIP, worst, "--timeout", "60s")
         assert ended.returncode == 0, ended.stderr
         assert f"{VIP}: {home} → {worst} in " in ended.stdout
         moved(cluster, worst)

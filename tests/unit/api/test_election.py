@@ -174,14 +174,17 @@ def test_nothing_else_names_a_key(text: str) -> None:
 # Announcements ------------------------------------------------------------------------
 
 
-def announcements(**spec: Any) -> Announcements:
-    obj = {
+def virtual_ip(**spec: Any) -> dict[str, Any]:
+    return {
         "apiVersion": "kube-vrrp.io/v1alpha1",
         "kind": "VirtualIP",
         "metadata": {"name": "ingress"},
         "spec": {"addresses": [{"address": FOUR}], **spec},
     }
-    return parse_virtual_ip(obj).announcements
+
+
+def announcements(**spec: Any) -> Announcements:
+    return parse_virtual_ip(virtual_ip(**spec)).announcements
 
 
 @pytest.mark.parametrize(
@@ -229,3 +232,13 @@ def test_announcements_and_take_over_survive_the_way_through_a_node_config(
     sent = replace(sent, virtual_routers=(asked,))
     assert parse_node_config(sent.to_object()) == sent
     assert ("takeOver" in sent.to_object()["spec"]["virtualRouters"][0]) is (take_over is not None)
+
+
+@pytest.mark.parametrize("said", [None, True, False])
+def test_conflict_detection_is_on_unless_it_is_said(said: bool | None) -> None:
+    spec = {} if said is None else {"conflictDetection": said}
+    assert parse_virtual_ip(virtual_ip(**spec)).detect_conflicts is (said is not False)
+    sent = router(ElectionSpec())
+    asked = replace(sent.virtual_routers[0], detect_conflicts=said is not False)
+    sent = replace(sent, virtual_routers=(asked,))
+    assert parse_node_config(sent.to_object()) == sent

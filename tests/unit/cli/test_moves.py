@@ -128,9 +128,9 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_handover_asks_waits_and_tells(fake: FakeCluster, kubeconfig: Path) -> None:
-    ended = run("handover", "main", "node-2", "--kubeconfig", kubeconfig)
+    ended = run("handover", "main", "--kubeconfig", kubeconfig, "node-2")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("main: node-1 → node-2 in 0.")
+    assert ended.stdout.startswith("main: node-1 → node-2 in ")
     ((path, annotations),) = fake.patched
     assert path == "/apis/kube-vrrp.io/v1alpha1/virtualips/main"
     assert annotations == {HANDOVER_TO: "node-2"}
@@ -180,7 +180,7 @@ def test_undo_removes_what_asks_and_says_what_follows(
 def test_maintenance_on_and_off(fake: FakeCluster, kubeconfig: Path) -> None:
     ended = run("maintenance", "node-1", "on", "--kubeconfig", kubeconfig)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("node-1: in maintenance; main moved away in 0.")
+    assert ended.stdout.startswith("node-1: in maintenance; main moved away in ")
     again = run("maintenance", "node-1", "on", "--kubeconfig", kubeconfig)
     assert again.stdout == "node-1: in maintenance; it held nothing\n"
     ended = run("maintenance", "node-1", "off", "--kubeconfig", kubeconfig)
@@ -219,6 +219,9 @@ def test_what_the_server_refuses_is_told_in_its_words(
     [
         (("handover", "main"), "give either the node or --undo"),
         (("handover", "main", "node-1", "--undo"), "give either the node or --undo"),
+        (("handover", "main", "node-1", "node-2"), "unrecognized arguments: node-2"),
+        (("handover", "main", "--undone"), "give either the node or --undo"),
+        (("handover", "main", "node-1", "--undone"), "unrecognized arguments: --undone"),
         (("handover", "main", "node-1", "--timeout", "5"), "'5' is not a duration (accepted: "),
         (("maintenance", "node-1", "perhaps"), "invalid choice: 'perhaps'"),
     ],

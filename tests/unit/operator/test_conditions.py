@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.cluster import nodes, report, router_status, snapshot, virtual_ip
 
-from vrrp_api.node_config import RouterStatus, Transition
+from vrrp_api.node_config import Conflict, RouterStatus, Transition
 from vrrp_operator.planner import plan
 from vrrp_operator.snapshot import Node, NodeReport
 from vrrp_operator.status import virtual_ip_status
@@ -162,6 +162,40 @@ def test_a_time_that_is_none_counts_for_nothing(time: str) -> None:
     entries = [{"time": time, "from": "", "to": "node-1", "reason": ""} for _ in range(6)]
     obj = virtual_ip("a", vrid=1, status={"history": entries})
     assert condition(folded(says("Active"), obj=obj), "Flapping") == ("False", "AsExpected")
+
+
+# AddressConflict ----------------------------------------------------------------------
+
+MAC = "02:00:5e:00:53:64"
+
+
+def sighted(time: str, *faults: str) -> RouterStatus:
+    seen = Conflict("192.0.2.50", MAC, time)
+    return replace(says("Fault" if faults else "Active", faults=faults), conflict=seen)
+
+
+def test_stranger_seen_within_a_minute_is_told_with_its_mac() -> None:
+    status = folded(says("Backup"), sighted("2026-02-28T23:59:00.100000Z"))
+    assert condition(status, "AddressConflict") == ("True", "AddressConflict")
+    assert message(status, "AddressConflict") == f"node-2: 192.0.2.50 at {MAC}"
+
+
+def test_stranger_that_was_not_seen_for_a_minute_is_forgotten() -> None:
+    status = folded(sighted("2026-02-28T23:59:00.000000Z"))
+    assert condition(status, "AddressConflict") == ("False", "AsExpected")
+
+
+def test_address_that_is_not_bound_for_a_stranger_is_told_as_long_as_that_lasts() -> None:
+    fault = f"AddressConflict: 192.0.2.50 at {MAC}"
+    status = folded(sighted("2026-01-01T00:00:00.000000Z", fault))
+    assert condition(status, "AddressConflict") == ("True", "AddressConflict")
+    assert message(status, "AddressConflict") == f"node-1: 192.0.2.50 at {MAC}, not bound"
+    assert condition(status, "Programmed") == ("False", "AddressConflict")
+
+
+def test_node_that_reports_no_more_is_not_believed() -> None:
+    status = folded(sighted("2026-02-28T23:59:59.000000Z"), stale=("node-1",))
+    assert condition(status, "AddressConflict") == ("False", "AsExpected")
 
 
 # Accepted -----------------------------------------------------------------------------

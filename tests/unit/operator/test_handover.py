@@ -61,6 +61,11 @@ def test_announcements_reach_the_nodes() -> None:
     assert {router.announcements for router in routers(planned, "a").values()} == {expected}
 
 
+def test_conflict_detection_reaches_the_nodes() -> None:
+    planned = plan(snapshot([virtual_ip("a", conflictDetection=False)], nodes(2)))
+    assert [router.detect_conflicts for router in routers(planned, "a").values()] == [False] * 2
+
+
 # Out of service -----------------------------------------------------------------------
 
 

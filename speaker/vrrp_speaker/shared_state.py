@@ -40,6 +40,8 @@ class AnnouncementKind(StrEnum):
     GRATUITOUS_ARP_REQUEST = "GratuitousARPRequest"
     GRATUITOUS_ARP_REPLY = "GratuitousARPReply"
     UNSOLICITED_NA = "UnsolicitedNA"
+    ARP_PROBE = "ARPProbe"
+    NEIGHBOR_PROBE = "NeighborProbe"
 
 
 class FencingReason(StrEnum):
@@ -57,6 +59,7 @@ class EngineFault(StrEnum):
     SOURCE_ADDRESS_MISSING = "SourceAddressMissing"
     ADDRESS_INSTALL_FAILED = "AddressInstallFailed"
     NO_MAJORITY = "NoMajority"
+    ADDRESS_CONFLICT = "AddressConflict"
 
 
 FAULTS = tuple(EngineFault)
@@ -65,6 +68,7 @@ REASONS = tuple(TransitionReason)
 REJECTIONS = tuple(RejectReason)
 OBSERVATIONS = tuple(Observation)
 KINDS = tuple(AnnouncementKind)
+IPV6_KINDS = (AnnouncementKind.UNSOLICITED_NA, AnnouncementKind.NEIGHBOR_PROBE)
 FENCINGS = tuple(FencingReason)
 
 # Header: offsets of unsigned 64-bit integers.
@@ -83,6 +87,7 @@ H_LOADED = 88
 H_CLOCK_OFFSET = 96  # of the sender's sequence: wall time minus monotonic time
 H_SILENCE_LIMIT = 104  # how long the loop may be silent before it is replaced
 H_MEMORY_LOCKED = 112
+H_CLOCK_LAST = 120  # the sequence that signed last
 H_LATENESS = 128  # len(LATENESS_BOUNDS_NS) + 1 counters
 H_REJECTED = 512  # by index in REJECTIONS
 H_OBSERVED = 768  # by index in OBSERVATIONS
@@ -104,6 +109,8 @@ S_DUAL_ACTIVE = 80
 S_VRID = 88
 S_FAULTS = 96  # bit set, by index in FAULTS
 S_UNLISTED = 104  # received, last heard: multicast routers that are no configured peers
+S_CONFLICTS = 128
+S_CONFLICT = 136  # the last one, as _CONFLICT
 S_TRANSITION_COUNTS = 256  # unsigned 32-bit [from][to][reason]
 S_PEERS = 1024  # MAX_PEERS × (received, last heard, replay mark)
 PEER_SIZE = 24
@@ -111,6 +118,7 @@ PEER_RECEIVED, PEER_LAST, PEER_MARK = 0, 8, 16
 
 _U64 = struct.Struct("<Q")
 _U32 = struct.Struct("<I")
+_CONFLICT = struct.Struct("<QQ16s6s")  # when, length of the address, address, hardware address
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +127,15 @@ class PeerState:
 
     received: int
     last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The host outside the election that was last seen with one of the addresses (packed)."""
+
+    address: bytes
+    mac: bytes
+    seen_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +157,8 @@ class RouterState:
     peers: tuple[PeerState, ...]
     unlisted: PeerState
     transition_counts: tuple[tuple[str, str, str, int], ...]
+    conflicts: int
+    last_conflict: Conflict | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +257,12 @@ class SharedState:
         value = _U32.unpack_from(self._memory, offset)[0]
         _U32.pack_into(self._memory, offset, (value + 1) & 0xFFFFFFFF)
 
+    def note_conflict(self, slot: int, conflict: Conflict, count: int) -> None:
+        """Count sightings of a stranger and keep the last one."""
+        fields = conflict.seen_ns, len(conflict.address), conflict.address, conflict.mac
+        _CONFLICT.pack_into(self._memory, slot_offset(slot) + S_CONFLICT, *fields)
+        self.add(slot_offset(slot) + S_CONFLICTS, count)
+
     def clear_slot(self, slot: int) -> None:
         """Free a slot: all of it becomes zero."""
         start = slot_offset(slot)
@@ -283,6 +308,8 @@ class SharedStateReader:
                 _U64.unpack_from(self._memory, start + field)[0]
                 for field in (S_VRID, S_STATE, S_SINCE, S_EFFECTIVE_PRIORITY, S_FAULTS)
             )
+            # A stranger that goes on is news every ten seconds.
+            found.append(_U64.unpack_from(self._memory, start + S_CONFLICT)[0] // 10**10)
         return tuple(found)
 
     def heartbeat_ns(self) -> int:
@@ -332,7 +359,7 @@ def _decode(data: bytes) -> EngineState:
 
 
 def _decode_router(data: bytes, start: int) -> RouterState:
-    fields = _counters(data, start, 15)
+    fields = _counters(data, start, S_CONFLICTS // 8 + 1)
     numbers = _counters(data, start + S_PEERS, MAX_PEERS * PEER_SIZE // 8)
     return RouterState(
         state=str(STATES[fields[S_STATE // 8]]),
@@ -350,7 +377,14 @@ def _decode_router(data: bytes, start: int) -> RouterState:
         peers=tuple(PeerState(*numbers[i : i + 2]) for i in range(0, len(numbers), PEER_SIZE // 8)),
         unlisted=PeerState(*fields[S_UNLISTED // 8 : S_UNLISTED // 8 + 2]),
         transition_counts=_decode_transitions(data, start),
+        conflicts=fields[S_CONFLICTS // 8],
+        last_conflict=_decode_conflict(data, start),
     )
+
+
+def _decode_conflict(data: bytes, start: int) -> Conflict | None:
+    seen_ns, length, address, mac = _CONFLICT.unpack_from(data, start + S_CONFLICT)
+    return Conflict(address[:length], mac, seen_ns) if seen_ns else None
 
 
 def _decode_transitions(data: bytes, start: int) -> tuple[tuple[str, str, str, int], ...]:

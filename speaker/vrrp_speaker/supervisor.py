@@ -33,7 +33,9 @@ _CHECKS_PER_LIMIT = 5
 _FIRST_LIMIT_NS = 2_000_000_000
 """How long an engine may be silent that has not said itself how long."""
 _HEALTHY_S = 5.0
-"""A process that lived this long has not failed at start."""
+"""An agent that lived this long has not failed at start."""
+_ENGINE_HEALTHY_S = 0.5
+"""An engine that lived this long has resumed and advertised: its death is no crash loop."""
 _CRASHES_BEFORE_LAST_WILL = 3
 _MAX_BACKOFF_S = 30.0
 _ENGINE_STOP_S = 25.0
@@ -48,8 +50,9 @@ class CannotRunError(Exception):
 class Child:
     """One supervised process: its pid, its pidfd, and how its starts went."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, healthy_s: float) -> None:
         self.name = name
+        self.healthy_s = healthy_s
         self.pid = 0
         self.pidfd = -1
         self.started_s = 0.0
@@ -68,7 +71,7 @@ class Child:
         _, status = os.waitpid(self.pid, 0)
         os.close(self.pidfd)
         lived_s = time.monotonic() - self.started_s
-        self.failures = 1 if lived_s > _HEALTHY_S else self.failures + 1
+        self.failures = 1 if lived_s > self.healthy_s else self.failures + 1
         self.pid, self.pidfd = 0, -1
         return os.waitstatus_to_exitcode(status)
 
@@ -84,8 +87,8 @@ class Supervisor:
     def __init__(self, options: Options, arguments: Sequence[str]) -> None:
         self._options = options
         self._arguments = list(arguments)
-        self._engine = Child("engine")
-        self._agent = Child("agent")
+        self._engine = Child("engine", _ENGINE_HEALTHY_S)
+        self._agent = Child("agent", _HEALTHY_S)
         self._agent_proved = False
         self._stopping = False
         self._exit_status = 0

@@ -99,6 +99,11 @@ def _routers(view: NodeView) -> Iterator[Metric]:
         lambda s: s.addresses_restored,
     )  # fmt: skip
     yield counter(
+        "address_conflicts",
+        "Sightings of a host outside the election with one of the addresses.",
+        lambda s: s.conflicts,
+    )
+    yield counter(
         "dual_active_seconds",
         "Time this node was Active while hearing another Active node.",
         lambda s: s.dual_active_ns / 1e9,
@@ -196,7 +201,9 @@ def _engine(engine: EngineState) -> Iterator[Metric]:
         "observation",
         engine.observed,
     )
-    yield by("announcements_sent", "Gratuitous ARP and NA.", "kind", engine.announcements_sent)
+    yield by(
+        "announcements_sent", "Gratuitous ARP, NA and probes.", "kind", engine.announcements_sent
+    )
     yield by("fencing", "Addresses taken off outside the protocol.", "reason", engine.fencing)
     for name, text, value in (
         (

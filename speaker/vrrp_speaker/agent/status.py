@@ -12,11 +12,20 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
-from vrrp_api.node_config import CheckStatus, NodeConfigStatus, RouterStatus, Transition
-from vrrp_speaker import __version__
+from vrrp_api.node_config import (
+    CheckStatus,
+    Conflict,
+    NodeConfigStatus,
+    RouterStatus,
+    Transition,
+)
+from vrrp_speaker import __version__, shared_state
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
-from vrrp_speaker.agent.view import NodeView
+from vrrp_speaker.agent.view import NodeView, address_text
+from vrrp_speaker.shared_state import RouterState
 
 _log = logging.getLogger(__name__)
 HEARTBEAT_S = 10.0
@@ -29,11 +38,43 @@ def rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def _moments(state: RouterState) -> tuple[int, ...]:
+    conflict = state.last_conflict
+    return (state.since_ns,) if conflict is None else (state.since_ns, conflict.seen_ns)
+
+
+def _conflict(last: shared_state.Conflict | None, moment: Callable[[int], str]) -> Conflict | None:
+    if last is None:
+        return None
+    return Conflict(address_text(last.address), last.mac.hex(":"), moment(last.seen_ns))
+
+
+def _router(
+    view: NodeView,
+    router: Mapping[str, Any],
+    state: RouterState,
+    last_transition: Transition | None,
+    moment: Callable[[int], str],
+) -> RouterStatus:
+    return RouterStatus(
+        name=router["name"],
+        virtual_ip_generation=router["virtualIPGeneration"],
+        state=state.state,
+        since=moment(state.since_ns),
+        effective_priority=state.effective_priority,
+        interface=router["interface"] or None,
+        faults=view.faults(router, state),
+        transitions=state.transitions,
+        last_transition=last_transition,
+        conflict=_conflict(state.last_conflict, moment),
+    )
+
+
 class StatusBuilder:
     """Turns views into statuses; remembers wall times so that equal states give equal texts."""
 
     def __init__(self) -> None:
-        self._since: dict[tuple[str, int], str] = {}
+        self._texts: dict[tuple[str, int], str] = {}
 
     def build(
         self, view: NodeView, transitions: Mapping[str, Transition], now_s: float, now_ns: int
@@ -45,24 +86,10 @@ class StatusBuilder:
         routers = []
         for router, state in view.routers():
             name = router["name"]
-            key = (name, state.since_ns)
-            if key not in self._since:
-                self._since[key] = rfc3339(now_s - (now_ns - state.since_ns) / 1e9)
-            routers.append(
-                RouterStatus(
-                    name=name,
-                    virtual_ip_generation=router["virtualIPGeneration"],
-                    state=state.state,
-                    since=self._since[key],
-                    effective_priority=state.effective_priority,
-                    interface=router["interface"] or None,
-                    faults=view.faults(router, state),
-                    transitions=state.transitions,
-                    last_transition=transitions.get(name),
-                )
-            )
-        current = {(r["name"], s.since_ns) for r, s in view.routers()}
-        self._since = {key: text for key, text in self._since.items() if key in current}
+            moment = partial(self._text, name, now_s=now_s, now_ns=now_ns)
+            routers.append(_router(view, router, state, transitions.get(name), moment))
+        current = {(r["name"], at) for r, s in view.routers() for at in _moments(s)}
+        self._texts = {key: text for key, text in self._texts.items() if key in current}
         engine = view.engine
         return NodeConfigStatus(
             observed_generation=engine.generation if engine is not None else 0,
@@ -77,6 +104,12 @@ class StatusBuilder:
                 if check.decided
             ),
         )
+
+    def _text(self, name: str, at_ns: int, *, now_s: float, now_ns: int) -> str:
+        key = (name, at_ns)
+        if key not in self._texts:
+            self._texts[key] = rfc3339(now_s - (now_ns - at_ns) / 1e9)
+        return self._texts[key]
 
 
 class StatusWriter:

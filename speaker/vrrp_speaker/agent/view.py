@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vrrp_speaker.shared_state import EngineState, RouterState
+from vrrp_speaker.shared_state import Conflict, EngineFault, EngineState, RouterState
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +46,16 @@ class NodeView:
 
     def faults(self, router: Mapping[str, Any], state: RouterState) -> tuple[str, ...]:
         """Return what keeps a router from holding its addresses, from all who can tell."""
-        return (*router["faults"], *self.input_faults.get(router["name"], ()), *state.faults)
+        own = (_explained(fault, state.last_conflict) for fault in state.faults)
+        return (*router["faults"], *self.input_faults.get(router["name"], ()), *own)
+
+
+def address_text(packed: bytes) -> str:
+    """Return an address as people write it."""
+    return str(ipaddress.ip_address(packed))
+
+
+def _explained(fault: str, conflict: Conflict | None) -> str:
+    if fault != EngineFault.ADDRESS_CONFLICT or conflict is None:
+        return fault
+    return f"{fault}: {address_text(conflict.address)} at {conflict.mac.hex(':')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 
 # scapy warns about missing routes while it is imported; a compiler has no use for that.
@@ -9,13 +10,17 @@ logging.getLogger("scapy").setLevel(logging.ERROR)
 
 from scapy.layers.inet6 import (  # noqa: E402 - after the logger is quiet
     ICMPv6ND_NA,
+    ICMPv6ND_NS,
     ICMPv6NDOptDstLLAddr,
     IPv6,
 )
 from scapy.layers.l2 import ARP, Ether  # noqa: E402 - after the logger is quiet
 
+_UNSPECIFIED = "0.0.0.0"  # noqa: S104 - a sender that claims nothing, not a socket's address
+_NOBODY = "00:00:00:00:00:00"
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
 _ALL_NODES = "ff02::1"
+_SOLICITED_NODE = ipaddress.IPv6Network("ff02::1:ff00:0/104")
 _ALL_NODES_MAC = "33:33:00:00:00:01"
 
 
@@ -46,5 +51,32 @@ def unsolicited_na(address: str, mac: bytes, *, router: bool) -> bytes:
         / IPv6(src=address, dst=_ALL_NODES, hlim=255)
         / ICMPv6ND_NA(tgt=address, R=int(router), S=0, O=1)
         / ICMPv6NDOptDstLLAddr(lladdr=text)
+    )
+    return bytes(frame)
+
+
+def arp_probe(address: str, mac: bytes) -> bytes:
+    """Return a broadcast ARP request that asks who has the address and claims nothing.
+
+    Its sender address is zero, so that no neighbour learns from it (RFC 5227 §2.1.1).
+    """
+    text = mac.hex(":")
+    frame = Ether(src=text, dst=_BROADCAST) / ARP(
+        op=1, hwsrc=text, psrc=_UNSPECIFIED, hwdst=_NOBODY, pdst=address
+    )
+    return bytes(frame)
+
+
+def neighbor_probe(address: str, mac: bytes) -> bytes:
+    """Return a Neighbor Solicitation for the address as duplicate detection sends it.
+
+    From nobody to the address's solicited-node group (RFC 4862 §5.4.2): who has it tells all nodes.
+    """
+    last = ipaddress.IPv6Address(address).packed[-3:]
+    group = ipaddress.IPv6Address(_SOLICITED_NODE.network_address.packed[:13] + last)
+    frame = (
+        Ether(src=mac.hex(":"), dst="33:33:ff:" + last.hex(":"))
+        / IPv6(src="::", dst=str(group), hlim=255)
+        / ICMPv6ND_NS(tgt=address)
     )
     return bytes(frame)

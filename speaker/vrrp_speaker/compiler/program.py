@@ -96,6 +96,8 @@ def _router(
     compiled["announcements"] = [
         frame for address, on in placed for frame in _announcements(address.address, on)
     ]
+    if router.detect_conflicts:
+        compiled["probes"] = [p for a, on in placed for p in _probes(a.address, on)]
     if any(own.address == source for own in link.addresses):
         compiled["sourceAnnouncements"] = _announcements(source, link)
     return compiled
@@ -139,6 +141,7 @@ def _unplaced(router: VirtualRouterConfig, slot: int) -> dict[str, Any]:
             "refreshNs": router.announcements.refresh_ns,
         },
         "sourceAnnouncements": [],
+        "probes": [],
         "faults": [],
     }
 
@@ -213,7 +216,21 @@ def _announcements(address: str, link: Link) -> list[dict[str, Any]]:
             ("GratuitousARPRequest", gratuitous_arp(address, link.mac, reply=False)),
             ("GratuitousARPReply", gratuitous_arp(address, link.mac, reply=True)),
         ]
-    return [
-        {"address": address, "ifindex": link.index, "kind": kind, "frame": data.hex()}
-        for kind, data in frames
-    ]
+    return [_frame(address, link, kind, data) for kind, data in frames]
+
+
+def _probes(address: str, link: Link) -> list[dict[str, Any]]:
+    if not link.mac:
+        return []
+    from vrrp_speaker.compiler.frames import (  # noqa: PLC0415 - as for announcements
+        arp_probe,
+        neighbor_probe,
+    )
+
+    if ":" in address:
+        return [_frame(address, link, "NeighborProbe", neighbor_probe(address, link.mac))]
+    return [_frame(address, link, "ARPProbe", arp_probe(address, link.mac))]
+
+
+def _frame(address: str, link: Link, kind: str, data: bytes) -> dict[str, Any]:
+    return {"address": address, "ifindex": link.index, "kind": kind, "frame": data.hex()}

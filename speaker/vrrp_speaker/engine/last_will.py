@@ -46,7 +46,7 @@ def _release(shared: SharedState, program_path: str) -> None:
     except ProgramError:
         return  # nobody to tell by name; the addresses go all the same
     transport = Transport()
-    clock = SignatureClock(shared.get(shm.H_CLOCK_OFFSET))
+    clock = SignatureClock(shared.get(shm.H_CLOCK_OFFSET), shared.get(shm.H_CLOCK_LAST))
     try:
         for router_program in program.routers:
             offset = shm.slot_offset(router_program.slot)

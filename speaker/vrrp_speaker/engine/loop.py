@@ -19,6 +19,7 @@ from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.address_watch import AddressWatch
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
+from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.netlink import News, NewsLostError, NewsSocket, RequestSocket
 from vrrp_speaker.engine.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.presence import Presence
@@ -53,6 +54,7 @@ class Loop:
         executor: Executor,
         table: RouterTable,
         presence: Presence,
+        conflicts: Conflicts,
         network: NodeNetwork,
         handle_message: Callable[[dict[str, object], int], None],
     ) -> None:
@@ -66,6 +68,7 @@ class Loop:
         self._executor = executor
         self._table = table
         self._presence = presence
+        self._conflicts = conflicts
         self._addresses = AddressWatch(shared, executor, network, table.routers)
         self._asked: tuple[int, ...] = ()
         self._network = network
@@ -89,6 +92,7 @@ class Loop:
         """
         for descriptor in (
             *self._transport.filenos(),
+            *self._conflicts.filenos(),
             self._news.fileno(),
             self._agent.listener.fileno(),
             wakeup,
@@ -100,6 +104,7 @@ class Loop:
             now_ns = monotonic_ns()
             self._shared.set(shm.H_HEARTBEAT, now_ns)
             self._shared.set(shm.H_CLOCK_OFFSET, self._clock.offset_ns)
+            self._shared.set(shm.H_CLOCK_LAST, self._clock.last)
             self._run_deadlines(now_ns)
             self._announcer.run(now_ns)
             self._ask_candidates(now_ns)
@@ -138,7 +143,8 @@ class Loop:
         due_ns = now_ns + min(HEARTBEAT_NS, limit_ns // _TURNS_PER_LIMIT)
         if self._deadlines:
             due_ns = min(due_ns, self._deadlines[0][0])
-        for other_ns in (self._announcer.next_deadline_ns(), self._presence.next_deadline_ns()):
+        for other in (self._announcer, self._presence, self._conflicts):
+            other_ns = other.next_deadline_ns()
             if other_ns is not None:
                 due_ns = min(due_ns, other_ns)
         return max(0, due_ns - now_ns) / 1e9
@@ -157,6 +163,9 @@ class Loop:
             self.schedule(router)
 
     def _run_deadlines(self, now_ns: int) -> None:
+        # First, because a router whose addresses a stranger has is not to become Active.
+        for router in self._conflicts.run(now_ns):
+            self._table.refresh_faults(router, now_ns)
         while self._deadlines and self._deadlines[0][0] <= now_ns:
             queued_ns, _, router = heapq.heappop(self._deadlines)
             if router.queued_ns != queued_ns:
@@ -191,6 +200,8 @@ class Loop:
         for descriptor in self._transport.filenos():
             if descriptor in ready:
                 self._receive_advertisements(descriptor)
+        for descriptor in ready.intersection(self._conflicts.filenos()):
+            self._conflicts.receive(descriptor, monotonic_ns())
         for descriptor in ready.intersection(self._asked):
             self._presence.receive(descriptor, monotonic_ns())
         if self._news.fileno() in ready:
@@ -242,10 +253,17 @@ class Loop:
         try:
             self._network.learn(self._pending_news(), digest)
         except NewsLostError:
+            # What is queued is older than a dump, and would be believed after it.
+            self._news.discard()
+            digest.links_gone += self._network.indexes()  # any of them may be another by now
             self._network.reset(self._requests.dump())
             digest.concerns_programs = True
-            digest.gone = self._addresses.missing()
+            digest.gone, digest.arrived = self._addresses.missing(), self._network.ours()
         now_ns = monotonic_ns()
+        for ifindex in digest.links_gone:
+            self._transport.forget_groups(ifindex)
+        if digest.concerns_programs:
+            self._table.join_groups()
         # Faults first: an address that went with its link is not to be put back.
         self._table.refresh_all_faults(now_ns)
         for ifindex in digest.links_up:

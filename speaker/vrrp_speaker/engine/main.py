@@ -21,7 +21,9 @@ from vrrp.authentication import SignatureClock
 from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
+from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.loop import Loop
+from vrrp_speaker.engine.neighbours import Neighbours
 from vrrp_speaker.engine.netlink import (
     ADDRESS_PROTOCOL,
     AddressNews,
@@ -65,7 +67,9 @@ class Engine:
         self._agent = AgentLink(files.listener)
         self._announcer = Announcer(self._shared)
         self._recorder = Recorder(self._agent)
-        clock = SignatureClock(self._shared.get(shm.H_CLOCK_OFFSET))
+        clock = SignatureClock(
+            self._shared.get(shm.H_CLOCK_OFFSET), self._shared.get(shm.H_CLOCK_LAST)
+        )
         clock.read(monotonic_ns(), time_ns())
         transport, news = Transport(), NewsSocket()
         self._executor = Executor(
@@ -79,7 +83,15 @@ class Engine:
             on_transition=self._report,
         )
         presence = Presence()
-        self._table = RouterTable(self._shared, self._executor, self._network, transport, presence)
+        self._conflicts = Conflicts(self._shared, self._executor, self._network, Neighbours())
+        self._table = RouterTable(
+            self._shared,
+            self._executor,
+            self._network,
+            transport,
+            presence,
+            conflicts=self._conflicts,
+        )
         self._loop = Loop(
             shared=self._shared,
             clock=clock,
@@ -91,6 +103,7 @@ class Engine:
             executor=self._executor,
             table=self._table,
             presence=presence,
+            conflicts=self._conflicts,
             network=self._network,
             handle_message=self._handle_message,
         )
@@ -183,6 +196,7 @@ class Engine:
         self._table.apply_inputs(inputs, now_ns)
 
     def _report(self, name: str, change: StateChanged, now_ns: int) -> None:
+        self._conflicts.moved(name, change.after, now_ns)
         self._agent.send(
             {
                 "type": "transition",

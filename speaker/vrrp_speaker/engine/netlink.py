@@ -29,6 +29,8 @@ _IFLA_ADDRESS, _IFLA_IFNAME = 1, 3
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _BUFFER = 1 << 16
 _RECEIVE_BUFFER = 1 << 20
+_LEAST_NEWS = 64
+"""No message of links or addresses takes less of that buffer."""
 
 _HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
@@ -94,6 +96,20 @@ class NewsSocket:
                 raise NewsLostError from error
             raise
         return list(parse_news(data))
+
+    def discard(self) -> None:
+        """Throw away what is queued; after an overrun the kernel adds nothing until all is gone.
+
+        A dump that follows is newer than anything here, and news after it are complete again.
+        """
+        for _ in range(_RECEIVE_BUFFER // _LEAST_NEWS):
+            try:
+                self._socket.recv(1)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
 
     def close(self) -> None:
         """Close the socket."""

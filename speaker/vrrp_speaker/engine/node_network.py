@@ -15,6 +15,7 @@ class Digest:
     gone: list[AddressNews] = field(default_factory=list)
     arrived: list[AddressNews] = field(default_factory=list)
     links_up: list[int] = field(default_factory=list)
+    links_gone: list[int] = field(default_factory=list)
     concerns_programs: bool = False
     """Whether a compiled program may depend on it."""
 
@@ -44,6 +45,7 @@ class NodeNetwork:
         known = self._links.pop(news.ifindex, None)
         if not news.present:
             digest.concerns_programs |= known is not None
+            digest.links_gone.append(news.ifindex)
             return
         self._links[news.ifindex] = news
         # Frames carry the hardware address, and programs name links.
@@ -65,6 +67,18 @@ class NodeNetwork:
             digest.arrived.append(news)
             digest.concerns_programs |= news.protocol != ADDRESS_PROTOCOL
 
+    def ours(self) -> list[AddressNews]:
+        """Return the addresses with our mark, as if they were news."""
+        return [
+            AddressNews(ifindex, address, 0, protocol, present=True)
+            for (ifindex, address), protocol in self._addresses.items()
+            if protocol == ADDRESS_PROTOCOL
+        ]
+
+    def indexes(self) -> list[int]:
+        """Return the index of every link."""
+        return list(self._links)
+
     def running(self, ifindex: int) -> bool:
         """Return whether the interface exists, is up and has a carrier."""
         link = self._links.get(ifindex)
@@ -73,6 +87,10 @@ class NodeNetwork:
     def has_address(self, address: bytes) -> bool:
         """Return whether any interface holds the packed address."""
         return any(known == address for _, known in self._addresses)
+
+    def owns_mac(self, mac: bytes) -> bool:
+        """Return whether a link of this node has the hardware address."""
+        return any(link.mac == mac for link in self._links.values())
 
     def on_interface(self, ifindex: int, address: bytes) -> bool:
         """Return whether this interface holds the packed address."""

@@ -32,7 +32,7 @@ from vrrp.constants import (
     VERSION_3,
     Family,
 )
-from vrrp_speaker.shared_state import KINDS, MAX_PEERS, SLOTS, AnnouncementKind
+from vrrp_speaker.shared_state import IPV6_KINDS, KINDS, MAX_PEERS, SLOTS, AnnouncementKind
 
 FORMAT = 2
 CHECKSUMS = ("Auto", "MessageOnly", "PseudoHeader")
@@ -119,6 +119,8 @@ class RouterProgram:
     announcement_plan: AnnouncementPlan
     source_announcements: tuple[Announcement, ...]
     """Tell peers where the node's own address is, when the link comes up."""
+    probes: tuple[Announcement, ...]
+    """Ask who has the addresses; none where conflicts are not looked for."""
     faults: tuple[str, ...]
     has_checks: bool
 
@@ -304,6 +306,7 @@ def _router(fields: _Fields) -> RouterProgram:
         source_announcements=tuple(
             _announcement(item) for item in fields.items("sourceAnnouncements")
         ),
+        probes=tuple(_announcement(item) for item in fields.items("probes")),
         faults=faults,
         has_checks=bool(fields.items("checks")),
     )
@@ -355,7 +358,7 @@ def _announcement(fields: _Fields) -> Announcement:
     kind = fields.text("kind")
     if kind not in KINDS:
         raise fields.fail("kind", ", ".join(KINDS))
-    family = Family.IPV6 if kind == AnnouncementKind.UNSOLICITED_NA else Family.IPV4
+    family = Family.IPV6 if kind in IPV6_KINDS else Family.IPV4
     return Announcement(
         address=fields.address("address", family),
         ifindex=fields.integer("ifindex", 1, 2**31 - 1),

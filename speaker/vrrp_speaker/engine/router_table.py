@@ -22,6 +22,7 @@ from vrrp.events import (
 )
 from vrrp.validation import Accepted, Election, Elections, observe
 from vrrp_speaker import shared_state as shm
+from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
@@ -49,8 +50,11 @@ class RouterTable:
         network: NodeNetwork,
         transport: Transport,
         presence: Presence,
+        *,
+        conflicts: Conflicts,
     ) -> None:
         self._shared = shared
+        self._conflicts = conflicts
         self._presence = presence
         self._transport = transport
         self._executor = executor
@@ -89,6 +93,7 @@ class RouterTable:
                 self._add(router_program, now_ns)
         self._index()
         self._presence.watch(self._voting(), now_ns)
+        self._conflicts.sync(self.routers.values(), now_ns)
         self.refresh_all_faults(now_ns)
         self._shared.set(shm.H_SILENCE_LIMIT, _silence_limit_ns(program))
         self._shared.set(shm.H_GENERATION, program.generation)
@@ -106,9 +111,13 @@ class RouterTable:
             for router in routers
             for index, peer in enumerate(router.program.peers)
         }
+        self.join_groups()
+
+    def join_groups(self) -> None:
+        """Take part in the groups of all routers, also on links that have just come back."""
         self._transport.join_groups(
             (router.program.family, router.program.ifindex)
-            for router in routers
+            for router in self.routers.values()
             if router.program.multicast and router.program.ifindex
         )
 
@@ -287,6 +296,8 @@ class RouterTable:
         voting = router.program.require_majority
         if voting and not self._presence.has_majority(router.program, now_ns):
             faults.add(EngineFault.NO_MAJORITY)
+        if self._conflicts.holds_back(router.program.name):
+            faults.add(EngineFault.ADDRESS_CONFLICT)
         return frozenset(faults)
 
     # Hearing ---------------------------------------------------------------------------
@@ -306,6 +317,8 @@ class RouterTable:
         for observation in observe(accepted, election, router.machine.parameters.priority):
             self._shared.add(_OBSERVATIONS[observation])
         router.encoder.heard(source, accepted.checksum_form)
+        if self._conflicts.heard(router, now_ns):
+            self.refresh_faults(router, now_ns)
         return router
 
     def _count_dual_active(

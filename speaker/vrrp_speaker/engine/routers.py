@@ -6,6 +6,7 @@ advertisements, addresses and announcements, and writes the shared state.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from time import time_ns
 from typing import Protocol, assert_never
@@ -41,6 +42,8 @@ from vrrp_speaker.shared_state import EngineFault, FencingReason, SharedState
 _SOURCE_OF = "the node's address on interface"
 """Names the announcements that belong to no router; no VirtualIP has a name with spaces."""
 _SOURCE_PLAN = AnnouncementPlan(burst=2, repeat_after_ns=0, refresh_ns=0)
+_PROBES_OF, _DEFENCE_OF = "probes of", "defence of"
+_ONCE = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
 INSTALL_RETRY_NS = 5_000_000_000
 """How long a router stays in Fault after the kernel refused its address."""
 
@@ -229,6 +232,16 @@ class Executor:
         name = f"{_SOURCE_OF} {program.ifindex}"
         self._announcer.announce(name, program.source_announcements, _SOURCE_PLAN, now_ns)
 
+    def probe(self, router: RunningRouter, now_ns: int) -> None:
+        """Ask once who has the addresses."""
+        program = router.program
+        self._announcer.announce(f"{_PROBES_OF} {program.name}", program.probes, _ONCE, now_ns)
+
+    def defend(self, router: RunningRouter, addresses: Container[bytes], now_ns: int) -> None:
+        """Announce these addresses once, whatever else is announced."""
+        frames = tuple(f for f in self._announceable(router.program) if f.address in addresses)
+        self._announcer.announce(f"{_DEFENCE_OF} {router.program.name}", frames, _ONCE, now_ns)
+
     def _announceable(self, program: RouterProgram) -> tuple[Announcement, ...]:
         return tuple(
             frame
@@ -244,18 +257,18 @@ class Executor:
             shared.add(shm.H_SEND_ERRORS, failures)
         shared.add(offset + shm.S_SENT, len(copies) - failures)
         shared.set(offset + shm.S_LAST_SENT, now_ns)
-        # The lease is renewed only here: by a loop that is on time, and while Active.
-        if (
-            priority != PRIORITY_RELEASE
-            and router.machine.state is State.ACTIVE
-            and now_ns >= router.renew_at_ns
-        ):
+        # The lease is renewed only here: by a loop that is on time, while Active, and once more for
+        # the time in which a successor takes over.
+        active = router.machine.state is State.ACTIVE
+        handing_over = priority == PRIORITY_RELEASE and router.machine.holding
+        if handing_over or (active and now_ns >= router.renew_at_ns):
             self.bind(router, router.program.addresses, now_ns)
 
     def _record(self, router: RunningRouter, change: StateChanged, now_ns: int) -> None:
         shared, offset = self._shared, router.offset
         if change.before is State.ACTIVE:
             self._announcer.cancel(router.program.name)
+            self._announcer.cancel(f"{_DEFENCE_OF} {router.program.name}")
         if change.reason is TransitionReason.LATE_WAKE:
             shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LATE_WAKE))
         shared.set(offset + shm.S_STATE, shm.STATES.index(change.after))

@@ -84,6 +84,12 @@ class Transport:
             self._change_group(*group, join=False)
         self._groups = {g for g in wanted if g in self._groups or self._change_group(*g, join=True)}
 
+    def forget_groups(self, ifindex: int) -> None:
+        """An interface went, and its memberships with it; one that returns may have its index."""
+        for group in [group for group in self._groups if group[1] == ifindex]:
+            self._change_group(*group, join=False)
+            self._groups.discard(group)
+
     def _change_group(self, family: Family, ifindex: int, *, join: bool) -> bool:
         try:
             if family is Family.IPV4:

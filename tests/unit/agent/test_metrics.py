@@ -62,6 +62,13 @@ def test_a_slot_that_another_router_took_is_not_mistaken_for_it(tmp_path: Path) 
     assert values(view(shared, ("a",)), "kube_vrrp_master") == {}
 
 
+def test_conflicts_are_counted_for_their_virtual_ip(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.ACTIVE, State.BACKUP)
+    shared.note_conflict(0, shm.Conflict(bytes(4), bytes(6), 6_000_000_000), 3)
+    counted = values(view(shared, ("a", "b")), "kube_vrrp_address_conflicts_total")
+    assert counted == {"a": 3.0, "b": 0.0}
+
+
 def test_peers_and_transitions_are_labelled(tmp_path: Path) -> None:
     seen = view(engine(tmp_path, State.ACTIVE), ("a",))
     received = values(seen, "kube_vrrp_advertisements_received_total", "peer")

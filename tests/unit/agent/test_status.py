@@ -11,7 +11,8 @@ from tests.eventually import eventually
 from tests.unit.agent.node import engine, view
 
 from vrrp.constants import State
-from vrrp_api.node_config import NodeConfigStatus, Transition
+from vrrp_api.node_config import NodeConfigStatus, Transition, parse_node_config_status
+from vrrp_speaker import shared_state as shm
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.status import StatusBuilder, StatusWriter, rfc3339
 from vrrp_speaker.agent.view import CheckView
@@ -31,6 +32,31 @@ def test_status_says_what_the_engine_and_the_checks_say(tmp_path: Path) -> None:
     assert (second.state, second.faults) == ("Fault", ("CheckFailed: web",))
     assert [c.name for c in status.checks] == ["web"]
     assert (status.observed_generation, status.engine_restarts) == (9, 2)
+
+
+def test_stranger_is_told_with_address_mac_and_time(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.FAULT, State.ACTIVE)
+    mac = bytes.fromhex("02005e005364")
+    shared.set(shm.S_FAULTS + shm.slot_offset(0), 1 << shm.FAULTS.index("AddressConflict"))
+    shared.note_conflict(0, shm.Conflict(bytes([192, 0, 2, 50]), mac, 6_000_000_000), 1)
+    six = bytes.fromhex("20010db8000000000000000000000050")
+    shared.note_conflict(1, shm.Conflict(six, mac, 7_000_000_000), 3)
+    builder = StatusBuilder()
+    status = builder.build(view(shared, ("a", "b")), {}, 1010.0, 7_000_000_000)
+    first, second = status.virtual_routers
+    assert first.faults == ("AddressConflict: 192.0.2.50 at 02:00:5e:00:53:64",)
+    assert first.conflict is not None
+    assert first.conflict.to_object() == {
+        "address": "192.0.2.50",
+        "mac": "02:00:5e:00:53:64",
+        "time": "1970-01-01T00:16:49.000000Z",  # a second before second 1010
+    }
+    assert second.conflict is not None
+    assert second.conflict.address == "2001:db8::50"
+    obj = {"status": status.to_object()}
+    assert parse_node_config_status(obj) == status
+    later = builder.build(view(shared, ("a", "b")), {}, 1020.37, 17_000_000_000)
+    assert later.virtual_routers == status.virtual_routers
 
 
 def test_equal_state_gives_equal_text_though_clocks_drift(tmp_path: Path) -> None:

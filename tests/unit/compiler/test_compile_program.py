@@ -67,6 +67,16 @@ def test_the_engine_accepts_what_the_compiler_writes() -> None:
         "GratuitousARPReply",
         "UnsolicitedNA",
     ]
+    assert [(str(p.kind), p.address) for p in first.probes] == [
+        ("ARPProbe", first.addresses[0].address),
+        ("NeighborProbe", first.addresses[1].address),
+    ]
+
+
+def test_without_conflict_detection_there_are_no_probes() -> None:
+    unwatched = replace(router("a", 1, "192.0.2.50"), detect_conflicts=False)
+    program = parse_program(compile_program(node_config(unwatched), {}, TABLE, {}))
+    assert program.routers[0].probes == ()
 
 
 def test_one_bad_interface_costs_one_router() -> None:
@@ -120,7 +130,7 @@ def test_link_without_hardware_address_gets_no_announcements() -> None:
     program = parse_program(
         compile_program(node_config(router("a", 1, "192.0.2.50")), {}, LinkTable((tunnel,)), {})
     )
-    assert program.routers[0].announcements == ()
+    assert program.routers[0].announcements == program.routers[0].probes == ()
     assert program.routers[0].faults == ()
 
 

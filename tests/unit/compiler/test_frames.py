@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vrrp_speaker.compiler.frames import gratuitous_arp, unsolicited_na
+from vrrp_speaker.compiler.frames import arp_probe, gratuitous_arp, neighbor_probe, unsolicited_na
 
 _VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "golden-packets.jsonl"
 
@@ -43,3 +44,26 @@ def test_the_reply_form_differs_from_the_request_in_its_operation_only() -> None
     reply = gratuitous_arp("192.0.2.50", mac, reply=True)
     assert [i for i, (a, b) in enumerate(zip(request, reply, strict=True)) if a != b] == [21]
     assert (request[20:22], reply[20:22]) == (b"\0\1", b"\0\2")
+
+
+def test_arp_probe_is_the_one_of_rfc_5227() -> None:
+    mac = bytes.fromhex("02005e005311")
+    # A broadcast request from our hardware address and 0.0.0.0, for an address of nobody known.
+    assert arp_probe("192.0.2.50", mac) == bytes.fromhex(
+        "ffffffffffff" + "02005e005311" + "0806"
+        "0001080006040001" + "02005e005311" + "00000000" + "000000000000" + "c0000232"
+    )
+
+
+def test_neighbor_probe_is_the_one_of_duplicate_address_detection() -> None:
+    frame = neighbor_probe("2001:db8::1:50", bytes.fromhex("02005e005311"))
+    # RFC 4862 §5.4.2: from :: to ff02::1:ff01:50, hop limit 255, no option; RFC 2464 §7: the MAC.
+    assert frame[:14] == bytes.fromhex("3333ff010050" + "02005e005311" + "86dd")
+    assert (frame[18:20], frame[20], frame[21]) == (b"\0\x18", 58, 255)
+    assert frame[22:38] == bytes(16)
+    assert frame[38:54] == bytes.fromhex("ff0200000000000000000001ff010050")
+    assert (frame[54:56], frame[58:62]) == (b"\x87\0", bytes(4))
+    assert frame[62:] == socket.inet_pton(socket.AF_INET6, "2001:db8::1:50")
+    pseudo = frame[22:54] + bytes.fromhex("000000180000003a")
+    words = struct.unpack("!32H", pseudo + frame[54:])
+    assert sum(words) % 0xFFFF == 0

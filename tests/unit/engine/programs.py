@@ -63,6 +63,7 @@ def router_program(*peers: Peer, **changed: Any) -> RouterProgram:
         "announcements": (),
         "announcement_plan": PLAN,
         "source_announcements": (),
+        "probes": (),
         "faults": (),
         "has_checks": False,
     }

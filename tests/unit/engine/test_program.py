@@ -71,6 +71,7 @@ def document(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dic
         ],
         "announcementPlan": {"burst": 5, "repeatAfterNs": 5_000_000_000, "refreshNs": 0},
         "sourceAnnouncements": [],
+        "probes": [],
         "faults": [],
     }
     program: dict[str, Any] = {"format": 2, "node": "node-1", "generation": 4, "routers": [router]}

@@ -18,6 +18,7 @@ from vrrp.constants import State
 from vrrp.events import DeadlineReached
 from vrrp_speaker.engine.address_watch import AddressWatch
 from vrrp_speaker.engine.announcer import Announcer
+from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.netlink import AddressNews, LinkNews
 from vrrp_speaker.engine.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.presence import Presence
@@ -65,6 +66,13 @@ class Recorder:
 
     def began(self, *_: object) -> None:
         """Nothing to do."""
+
+
+class Neighbours:
+    """Nobody is on the LAN."""
+
+    def watch(self, addresses: Iterable[bytes]) -> None:
+        list(addresses)
 
 
 @dataclass
@@ -118,6 +126,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
         [LinkNews(2, "eth0", True, True), AddressNews(2, packed("192.0.2.11"), 24, 0, True)]
     )
     world: dict[str, Any] = {"requests": requests, "transport": transport, "recorder": recorder}
+    neighbours: Any = Neighbours()
     executor = Executor(
         shared=shared,
         clock=SignatureClock(),
@@ -126,7 +135,10 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
         on_transition=lambda *_: None,
         **world,
     )
-    table = RouterTable(shared, executor, network, world["transport"], Presence())
+    conflicts = Conflicts(shared, executor, network, neighbours)
+    table = RouterTable(
+        shared, executor, network, world["transport"], Presence(), conflicts=conflicts
+    )
     addresses = AddressWatch(shared, executor, network, table.routers)
     return Rig(table, addresses, executor, announcer, requests, transport, network, wire)
 

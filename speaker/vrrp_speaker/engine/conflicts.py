@@ -1,0 +1,379 @@
+"""Hosts outside the election that have one of its addresses (architecture §4.11, RFC 5227).
+
+*Before it is bound*: a router that has heard nobody of its election asks for the addresses while it
+waits out Active_Down_Timer. If a stranger answers, the router goes to Fault instead of becoming
+Active, and asks again every five seconds. Whoever knows a peer does not ask: nothing delays a
+takeover.
+
+*While Active*: who else is seen with an address is a stranger unless the election explains it.
+Strangers are counted and remembered; we announce again, at most once in ten seconds, and stay.
+
+What explains a sighting is another router heard: a short time after it, or before it within the
+lease that a dead predecessor's kernel may keep the address for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from vrrp.constants import PRIORITY_MINIMUM, State
+from vrrp.states import Backup, Parameters
+from vrrp.timers import lease_seconds
+from vrrp_speaker import shared_state as shm
+from vrrp_speaker.engine.neighbours import Neighbours, Sighting
+from vrrp_speaker.engine.node_network import NodeNetwork
+from vrrp_speaker.engine.program import RouterProgram
+from vrrp_speaker.engine.routers import Executor, RunningRouter
+from vrrp_speaker.shared_state import SharedState
+
+_SECOND = 1_000_000_000
+PROBES = 3
+REPROBE_NS = 5 * _SECOND
+REPROBE_WAIT_NS = 1 * _SECOND
+"""How long after it began a round of probes of a router in Fault is judged."""
+DEFEND_INTERVAL_NS = 10 * _SECOND
+"""RFC 5227 §1.1."""
+REMEMBERED_NS = 60 * _SECOND
+"""So long a stranger that was seen needs no second look."""
+_LEASE_SLACK_NS = 1 * _SECOND
+"""The kernel takes an address off up to half a second after its lease."""
+_LONGEST_SETTLING_NS = 1 * _SECOND
+
+
+def quiet_ns(parameters: Parameters) -> int:
+    """Return how long after another router was heard its node may still have the addresses.
+
+    If it died, until the longest lease that a candidate binds them for.
+    """
+    lease_s = lease_seconds(
+        parameters.version,
+        PRIORITY_MINIMUM,
+        parameters.adver_interval_ns,
+        parameters.down_advertisements,
+    )
+    return lease_s * _SECOND + _LEASE_SLACK_NS
+
+
+def settling_ns(parameters: Parameters) -> int:
+    """Return how long after a sighting the router that explains it may take to be heard.
+
+    Long enough for lost advertisements where that is short, and never less than one and a skew.
+    """
+    interval_ns = parameters.adver_interval_ns
+    down_ns = min(parameters.down_ns(interval_ns), _LONGEST_SETTLING_NS)
+    return max(down_ns, interval_ns + parameters.skew_ns(interval_ns))
+
+
+@dataclass(slots=True)
+class Round:
+    """A few probes, evenly spaced, and the last answer to them."""
+
+    begun_ns: int
+    spacing_ns: int
+    sent: int = 0
+    answer: Sighting | None = None
+
+    def due_ns(self) -> int | None:
+        """Return when the next probe is due; None once all were sent."""
+        return self.begun_ns + self.sent * self.spacing_ns if self.sent < PROBES else None
+
+    def take_due(self, now_ns: int) -> bool:
+        """Return whether to send a probe now; one that is late does not make the next early."""
+        due_ns = self.due_ns()
+        if due_ns is None or now_ns < due_ns:
+            return False
+        self.sent += 1
+        return True
+
+
+@dataclass(slots=True)
+class Claim:
+    """A stranger has an address: the router is in Fault, and asks again."""
+
+    sighting: Sighting
+    reprobe_at_ns: int
+    round: Round | None = None
+
+    def next_deadline_ns(self) -> int:
+        """Return when something is to be sent or judged."""
+        if self.round is None:
+            return self.reprobe_at_ns
+        judged_ns = self.round.begun_ns + REPROBE_WAIT_NS
+        due_ns = self.round.due_ns()
+        return judged_ns if due_ns is None else min(due_ns, judged_ns)
+
+    def proceed(self, now_ns: int) -> bool:
+        """Begin or judge a round; return whether the claim stands."""
+        if self.round is None:
+            if now_ns >= self.reprobe_at_ns:
+                self.round = Round(now_ns, REPROBE_WAIT_NS // (PROBES + 1))
+        elif now_ns >= self.round.begun_ns + REPROBE_WAIT_NS:
+            if self.round.answer is None:
+                return False
+            self.sighting = self.round.answer
+            self.reprobe_at_ns = self.round.begun_ns + REPROBE_NS
+            self.round = None
+        return True
+
+
+@dataclass(slots=True)
+class Defence:
+    """What an Active router makes of sightings; ``active_ns`` is since when it is Active."""
+
+    active_ns: int
+    suspect: Sighting | None = None
+    frames: int = 0
+    settled_ns: int = 0
+    stranger: bytes = b""
+    stranger_ns: int = 0
+    defended_ns: int | None = None
+    defend_at_ns: int | None = None
+    disputed: set[bytes] = field(default_factory=set)
+
+    def seen(self, sighting: Sighting, settling: int, now_ns: int) -> int:
+        """Take in a sighting that nothing explains so far; return how many conflicts that makes.
+
+        A stranger that is known is one at once; others are looked at again after ``settling`` ns.
+        """
+        if sighting.mac == self.stranger and now_ns - self.stranger_ns < REMEMBERED_NS:
+            self._dispute(sighting, now_ns)
+            return 1
+        if self.suspect is None:
+            self.settled_ns, self.frames = now_ns + settling, 0
+        self.suspect = sighting
+        self.frames += 1
+        return 0
+
+    def settle(self, now_ns: int, *, explained: bool) -> tuple[Sighting, int] | None:
+        """Judge the suspect when it is time; return who it is, and how often it was seen."""
+        if self.suspect is None or now_ns < self.settled_ns:
+            return None
+        suspect, self.suspect = self.suspect, None
+        if explained:
+            return None
+        self._dispute(suspect, now_ns)
+        return suspect, self.frames
+
+    def take_disputed(self, now_ns: int) -> set[bytes]:
+        """Return the addresses to announce now, at most once in ``DEFEND_INTERVAL_NS``."""
+        if self.defend_at_ns is None or now_ns < self.defend_at_ns:
+            return set()
+        disputed, self.disputed = self.disputed, set()
+        self.defended_ns, self.defend_at_ns = now_ns, None
+        return disputed
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when something is to be judged or announced."""
+        settled_ns = self.settled_ns if self.suspect is not None else None
+        return min((d for d in (settled_ns, self.defend_at_ns) if d is not None), default=None)
+
+    def _dispute(self, sighting: Sighting, now_ns: int) -> None:
+        self.stranger, self.stranger_ns = sighting.mac, now_ns
+        self.disputed.add(sighting.address)
+        if self.defend_at_ns is None:
+            after_ns = self.defended_ns
+            due_ns = now_ns if after_ns is None else after_ns + DEFEND_INTERVAL_NS
+            self.defend_at_ns = max(now_ns, due_ns)
+
+
+@dataclass(slots=True)
+class Watch:
+    """One router; of ``waiting``, ``claim`` and ``defence`` at most one is there."""
+
+    router: RunningRouter
+    begun_ns: int
+    heard_ns: int | None
+    waiting: Round | None = None
+    claim: Claim | None = None
+    defence: Defence | None = None
+
+    def knows_others(self) -> bool:
+        """Return whether anybody of the election was heard, ever or just before we began."""
+        quiet = quiet_ns(self.router.machine.parameters)
+        return self.heard_ns is not None and self.heard_ns >= self.begun_ns - quiet
+
+    def explained(self, now_ns: int) -> bool:
+        """Return whether the election explains what is seen: others heard, or our own beginning."""
+        parameters = self.router.machine.parameters
+        if self.heard_ns is not None and now_ns - self.heard_ns < quiet_ns(parameters):
+            return True
+        active_ns = self.defence.active_ns if self.defence is not None else None
+        return active_ns is not None and now_ns - active_ns < parameters.adver_interval_ns
+
+    def enter(self, state: State, now_ns: int) -> None:
+        """Begin what a state asks for, and end what another one did."""
+        detail = self.router.machine.detail
+        self.waiting = None
+        self.defence = Defence(now_ns) if state is State.ACTIVE else None
+        if isinstance(detail, Backup) and not self.knows_others():
+            wait_ns = max(0, detail.active_down_deadline_ns - now_ns)
+            self.waiting = Round(now_ns, wait_ns // (PROBES + 1))
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when there is something to do; None while there is not."""
+        if self.waiting is not None:
+            return self.waiting.due_ns()
+        if self.claim is not None:
+            return self.claim.next_deadline_ns()
+        return self.defence.next_deadline_ns() if self.defence is not None else None
+
+    def refused(self, now_ns: int) -> Sighting | None:
+        """Return who answered, when the router is about to become Active all the same.
+
+        One that slept past its deadline listens again first; so do we.
+        """
+        detail = self.router.machine.detail
+        if self.waiting is None or not isinstance(detail, Backup):
+            return None
+        late_ns = now_ns - detail.active_down_deadline_ns
+        return self.waiting.answer if 0 <= late_ns <= detail.active_adver_interval_ns else None
+
+
+class Conflicts:
+    """Watches over the addresses of every router whose program has probes for them."""
+
+    def __init__(
+        self,
+        shared: SharedState,
+        executor: Executor,
+        network: NodeNetwork,
+        neighbours: Neighbours,
+    ) -> None:
+        self._shared = shared
+        self._executor = executor
+        self._network = network
+        self._neighbours = neighbours
+        self._watches: dict[str, Watch] = {}
+        self._by_address: dict[tuple[int, bytes], Watch] = {}
+        self._busy: dict[str, Watch] = {}
+
+    def filenos(self) -> tuple[int, ...]:
+        """Return the descriptors to wait on."""
+        return self._neighbours.filenos()
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when ``run`` has something to do."""
+        if not self._busy:
+            return None
+        deadlines = (watch.next_deadline_ns() for watch in self._busy.values())
+        return min((d for d in deadlines if d is not None), default=None)
+
+    def holds_back(self, name: str) -> bool:
+        """Return whether a stranger has an address of the router."""
+        watch = self._watches.get(name)
+        return watch is not None and watch.claim is not None
+
+    # What happens ----------------------------------------------------------------------
+
+    def sync(self, routers: Iterable[RunningRouter], now_ns: int) -> None:
+        """Watch over these routers from now on; what is known of those that stay is kept."""
+        before, self._watches, self._by_address = self._watches, {}, {}
+        for router in routers:
+            if not router.program.probes:
+                continue
+            watch = before.get(router.program.name)
+            if watch is None or watch.router is not router:
+                watch = Watch(router, now_ns, self._last_heard_ns(router.program))
+                watch.enter(router.machine.state, now_ns)
+            places = _places(router.program)
+            claim = watch.claim
+            if claim and (claim.sighting.ifindex, claim.sighting.address) not in places:
+                watch.claim = None
+            self._watches[router.program.name] = watch
+            self._by_address.update(dict.fromkeys(places, watch))
+        self._busy = dict(self._watches)
+        self._neighbours.watch(address for _, address in self._by_address)
+
+    def heard(self, router: RunningRouter, now_ns: int) -> bool:
+        """Note an advertisement of the election; return whether that ends a fault."""
+        watch = self._watches.get(router.program.name)
+        if watch is None:
+            return False
+        watch.heard_ns, watch.waiting = now_ns, None
+        ended, watch.claim = watch.claim is not None, None
+        return ended
+
+    def moved(self, name: str, after: State, now_ns: int) -> None:
+        """Note a router's new state."""
+        watch = self._watches.get(name)
+        if watch is not None:
+            watch.enter(after, now_ns)
+            self._busy[name] = watch
+
+    def receive(self, descriptor: int, now_ns: int) -> None:
+        """Take in what neighbours said."""
+        for sighting in self._neighbours.receive(descriptor):
+            self.seen(sighting, now_ns)
+
+    def seen(self, sighting: Sighting, now_ns: int) -> None:
+        """Note that somebody uses an address; that it is us, or one of ours, is no news."""
+        watch = self._by_address.get((sighting.ifindex, sighting.address))
+        if watch is None or self._network.owns_mac(sighting.mac) or watch.explained(now_ns):
+            return
+        asked = watch.waiting or (watch.claim.round if watch.claim is not None else None)
+        if watch.defence is not None:
+            settling = settling_ns(watch.router.machine.parameters)
+            if watch.defence.seen(sighting, settling, now_ns):
+                self._note(watch.router, sighting, 1, now_ns)
+            self._busy[watch.router.program.name] = watch
+        elif asked is not None:
+            asked.answer = sighting
+
+    def run(self, now_ns: int) -> list[RunningRouter]:
+        """Send and judge what is due; return the routers whose fault began or ended."""
+        changed: list[RunningRouter] = []
+        for name, watch in list(self._busy.items()):
+            if watch.waiting is not None or watch.claim is not None:
+                if self._ask(watch, now_ns):
+                    changed.append(watch.router)
+            elif watch.defence is not None:
+                self._defend(watch, watch.defence, now_ns)
+            if watch.waiting is None and watch.next_deadline_ns() is None:
+                del self._busy[name]
+        return changed
+
+    def _ask(self, watch: Watch, now_ns: int) -> bool:
+        """Probe and judge; return whether the router's fault began or ended."""
+        refused = watch.refused(now_ns)
+        if refused is not None:
+            watch.waiting, watch.claim = None, Claim(refused, now_ns + REPROBE_NS)
+            self._note(watch.router, refused, 1, now_ns)
+            return True
+        if watch.claim is not None and not self._stands(watch.router, watch.claim, now_ns):
+            watch.claim = None
+            return True
+        asked = watch.waiting or (watch.claim.round if watch.claim is not None else None)
+        if asked is not None and asked.take_due(now_ns):
+            self._executor.probe(watch.router, now_ns)
+        return False
+
+    def _stands(self, router: RunningRouter, claim: Claim, now_ns: int) -> bool:
+        judged = claim.round
+        stands = claim.proceed(now_ns)
+        if stands and judged is not None and claim.round is None:
+            self._note(router, claim.sighting, 1, now_ns)
+        return stands
+
+    def _defend(self, watch: Watch, defence: Defence, now_ns: int) -> None:
+        found = defence.settle(now_ns, explained=watch.explained(now_ns))
+        if found is not None:
+            self._note(watch.router, *found, now_ns)
+        disputed = defence.take_disputed(now_ns)
+        if disputed:
+            self._executor.defend(watch.router, disputed, now_ns)
+
+    def _note(self, router: RunningRouter, sighting: Sighting, count: int, now_ns: int) -> None:
+        conflict = shm.Conflict(sighting.address, sighting.mac, now_ns)
+        self._shared.note_conflict(router.program.slot, conflict, count)
+
+    def _last_heard_ns(self, program: RouterProgram) -> int | None:
+        """Return when an engine before us last heard anybody of the election."""
+        starts = [shm.slot_offset(program.slot) + shm.S_UNLISTED]
+        starts += [shm.peer_offset(program.slot, i) for i in range(len(program.peers))]
+        return max(self._shared.get(start + shm.PEER_LAST) for start in starts) or None
+
+
+def _places(program: RouterProgram) -> list[tuple[int, bytes]]:
+    """Return where the router has addresses whose conflicts matter."""
+    return [(probe.ifindex, probe.address) for probe in program.probes]

@@ -1,0 +1,266 @@
+"""A host outside the election has the address (architecture §4.11): found, told, never fought."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+import yaml
+from tests.eventually import eventually
+from tests.netns.observe import Capture, Frame, metric, settled, state
+
+from vrrp_lab.lab import Lab
+from vrrp_lab.lan import Host
+from vrrp_lab.node import Node
+from vrrp_speaker.shared_state import SharedStateReader
+
+pytestmark = pytest.mark.netns
+VIP, ADDRESS, ADDRESS6 = "wanted", "192.0.2.50", "2001:db8:0:1::50"
+CONFLICTS, TRANSITIONS = "kube_vrrp_address_conflicts_total", "kube_vrrp_transitions_total"
+MANIFEST = f"""
+apiVersion: kube-vrrp.io/v1alpha1
+kind: VirtualIP
+metadata: {{name: {VIP}}}
+spec:
+  addresses: [{{address: {ADDRESS}/24}}, {{address: "{ADDRESS6}/64"}}]
+  nodePriorities:
+  - {{node: node-1, priority: 200}}
+  - {{node: node-2, priority: 150}}
+  - {{node: node-3, priority: 100}}
+  announcements: {{burst: 1, repeatAfter: 0s, refresh: 0s}}
+"""
+
+# Say of an address again and again that it is ours, as a host does that believes so.
+_CLAIM = """
+import socket, sys, time
+mac, address = bytes.fromhex(sys.argv[1].replace(":", "")), socket.inet_aton(sys.argv[2])
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0))
+arp = bytes.fromhex("0001080006040001") + mac + address + bytes(6) + address
+while True:
+    if "while-held" in sys.argv:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind((sys.argv[2], 0))
+    wire.send(bytes([255] * 6) + mac + bytes.fromhex("0806") + arp)
+    time.sleep(0.1)
+"""
+_CLAIM6 = """
+import socket, sys, time
+mac, address = bytes.fromhex(sys.argv[1].replace(":", "")), sys.argv[2]
+wire = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+wire.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+target = socket.inet_pton(socket.AF_INET6, address)
+message = bytes.fromhex("8800000020000000") + target + bytes.fromhex("0201") + mac
+while True:
+    wire.sendto(message, ("ff02::1%eth0", 0))
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture
+def home(standalone: Lab) -> Iterator[Node]:
+    """The best node, Active before and after."""
+    node = standalone.node("node-1")
+    eventually(lambda: settled(standalone, VIP, ADDRESS) is node, within_s=20)
+    yield node
+    for other in standalone.nodes:
+        if not other.running:
+            other.start_speaker()
+    eventually(lambda: settled(standalone, VIP, ADDRESS) is node, within_s=30)
+
+
+def total(lab: Lab, name: str, **labels: str) -> float:
+    return sum(metric(node, name, **labels) for node in lab.nodes)
+
+
+def boot(lab: Lab) -> None:
+    """Start every speaker as after a boot: none knows of another."""
+    for node in lab.nodes:
+        for path in node.run_dir.iterdir():
+            path.unlink()
+        node.start_speaker()
+
+
+def stop_all(lab: Lab) -> None:
+    for node in lab.nodes:
+        node.stop_speaker()
+
+
+def last_stranger(node: Node) -> str:
+    """Return the hardware address that the node remembers."""
+    routers = SharedStateReader(node.run_dir / "state.shm").snapshot().routers
+    found = [r.last_conflict.mac.hex(":") for r in routers.values() if r.last_conflict]
+    return found[0] if found else ""
+
+
+@contextmanager
+def owned_by_client(lab: Lab, address: str) -> Iterator[None]:
+    """The client has the address while the block runs, and nobody was asked."""
+    flags = ["nodad"] if ":" in address else []
+    assert lab.client.exec("ip", "addr", "add", address, "dev", "eth0", *flags).returncode == 0
+    try:
+        yield
+    finally:
+        lab.client.exec("ip", "addr", "del", address, "dev", "eth0")
+
+
+@contextmanager
+def claimed_by(host: Host, address: str, *flags: str) -> Iterator[None]:
+    """A host says all the time that it has the address while the block runs."""
+    script = _CLAIM6 if ":" in address else _CLAIM
+    command = [sys.executable, "-c", script, host.mac, address, *flags]
+    process = host.namespace.start(command)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(5)
+
+
+def claims_of(frames: list[Frame], mac: str) -> list[Frame]:
+    """Return the ARP frames in which a host says that it has the address."""
+    sender = bytes.fromhex(mac.replace(":", "")) + bytes([192, 0, 2, 50])
+    return [frame for frame in frames if frame.is_arp and frame.data[22:32] == sender]
+
+
+def looks(node: Node) -> bool:
+    """Return whether the node's program looks for conflicts."""
+    return '"probes":[]' not in (node.run_dir / "program.json").read_text()
+
+
+def in_fault(node: Node) -> bool:
+    return state(node, VIP) == "Fault"
+
+
+# Before it is bound -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", [f"{ADDRESS}/24", f"{ADDRESS6}/64"])
+def test_address_of_a_stranger_is_bound_once_the_stranger_is_gone(
+    standalone: Lab, home: Node, address: str
+) -> None:
+    stop_all(standalone)
+    with owned_by_client(standalone, address):
+        boot(standalone)
+        for node in standalone.nodes:
+            eventually(partial(in_fault, node), within_s=15)
+            assert last_stranger(node) == standalone.client.mac
+        # It asks again, and stays where it is.
+        before = metric(home, CONFLICTS)
+        eventually(lambda: metric(home, CONFLICTS) > before >= 1, within_s=15)
+        assert [state(node, VIP) for node in standalone.nodes] == ["Fault"] * 3
+        assert standalone.holders(ADDRESS) == standalone.holders(ADDRESS6) == []
+    eventually(lambda: settled(standalone, VIP, ADDRESS) is home, within_s=20)
+
+
+def test_nobody_on_the_address_is_no_conflict(standalone: Lab, home: Node) -> None:
+    stop_all(standalone)
+    with Capture(standalone.client) as capture:
+        since_ns = time.monotonic_ns()
+        boot(standalone)
+        eventually(lambda: settled(standalone, VIP, ADDRESS) is home, within_s=20)
+        probes = [
+            frame
+            for frame in capture.frames(since_ns)
+            if frame.is_arp
+            and frame.data[28:32] == bytes(4)
+            and frame.data[38:42] == bytes([192, 0, 2, 50])
+        ]
+    assert probes
+    assert total(standalone, CONFLICTS) == 0
+    assert total(standalone, TRANSITIONS, to="Fault") == 0
+
+
+# While Active -----------------------------------------------------------------------------
+
+
+def test_stranger_is_counted_and_answered_once_in_ten_seconds(standalone: Lab, home: Node) -> None:
+    before, counted = total(standalone, TRANSITIONS), metric(home, CONFLICTS)
+    with Capture(standalone.node("node-2").host) as capture:
+        since_ns = time.monotonic_ns()
+        with claimed_by(standalone.client, ADDRESS):
+            eventually(lambda: metric(home, CONFLICTS) >= counted + 10, within_s=15)
+            # Each time in the form of a request and of a reply.
+            eventually(
+                lambda: len(claims_of(capture.frames(since_ns), home.host.mac)) >= 4, within_s=30
+            )
+        sent = claims_of(capture.frames(since_ns), home.host.mac)
+    assert (sent[2].time_ns - sent[0].time_ns) / 1e9 >= 9.9
+    assert last_stranger(home) == standalone.client.mac
+    assert total(standalone, TRANSITIONS) == before
+    assert standalone.holders(ADDRESS) == [home]
+
+
+def test_stranger_with_the_ipv6_address_is_counted(standalone: Lab, home: Node) -> None:
+    before, counted = total(standalone, TRANSITIONS), metric(home, CONFLICTS)
+    with claimed_by(standalone.client, ADDRESS6):
+        eventually(lambda: metric(home, CONFLICTS) >= counted + 2, within_s=15)
+    assert last_stranger(home) == standalone.client.mac
+    assert total(standalone, TRANSITIONS) == before
+
+
+# What is none -----------------------------------------------------------------------------
+
+
+def test_moves_between_nodes_are_no_conflict(standalone: Lab, home: Node) -> None:
+    second = standalone.node("node-2")
+    faults, counted = total(standalone, TRANSITIONS, to="Fault"), total(standalone, CONFLICTS)
+
+    def moved(node: Node) -> bool:
+        standalone.client.exec("ip", "neigh", "flush", "all")  # so that everybody is asked
+        return state(node, VIP) == "Active" and standalone.holders(ADDRESS) == [node]
+
+    with standalone.client.probe(ADDRESS):
+        for stop in (home.stop_speaker, home.kill_speaker):
+            stop()
+            eventually(partial(moved, second), within_s=15)
+            home.start_speaker()
+            eventually(partial(moved, home), within_s=15)
+        home.host.cut_link()
+        eventually(partial(moved, second), within_s=15)
+        home.host.restore_link()
+        eventually(partial(moved, home), within_s=15)
+    assert total(standalone, CONFLICTS) == counted
+    assert total(standalone, TRANSITIONS, to="Fault") == faults + 1  # the link
+
+
+def test_dead_node_that_still_has_the_address_is_no_conflict(standalone: Lab, home: Node) -> None:
+    counted = total(standalone, CONFLICTS)
+    with Capture(standalone.client) as capture, claimed_by(home.host, ADDRESS, "while-held"):
+        eventually(lambda: claims_of(capture.frames(), home.host.mac), within_s=10)
+        home.kill_speaker()
+        second = standalone.node("node-2")
+        eventually(lambda: state(second, VIP) == "Active", within_s=10)
+        eventually(lambda: standalone.holders(ADDRESS) == [second], within_s=10)
+    home.start_speaker()
+    eventually(lambda: settled(standalone, VIP, ADDRESS) is home, within_s=20)
+    assert total(standalone, CONFLICTS) == counted
+
+
+def test_without_detection_nobody_looks(standalone: Lab, home: Node) -> None:
+    configs = {node: standalone.config_file(node.name) for node in standalone.nodes}
+    before = {node: path.read_text() for node, path in configs.items()}
+    try:
+        for node, path in configs.items():
+            changed = yaml.safe_load(before[node])
+            changed["spec"]["virtualRouters"][0]["conflictDetection"] = False
+            path.write_text(yaml.safe_dump(changed))
+        eventually(lambda: not any(map(looks, standalone.nodes)), within_s=10)
+        stop_all(standalone)
+        with owned_by_client(standalone, f"{ADDRESS}/24"), Capture(home.host) as capture:
+            boot(standalone)
+            eventually(lambda: settled(standalone, VIP, ADDRESS) is home, within_s=20)
+            since_ns = time.monotonic_ns()
+            with claimed_by(standalone.client, ADDRESS):
+                eventually(
+                    lambda: len(claims_of(capture.frames(since_ns), standalone.client.mac)) >= 20,
+                    within_s=15,
+                )
+        assert total(standalone, CONFLICTS) == 0
+    finally:
+        for node, path in configs.items():
+            path.write_text(before[node])
+        eventually(lambda: all(map(looks, standalone.nodes)), within_s=10)

@@ -1,0 +1,113 @@
+"""Engines that die often, at once, or beside a damaged program (architecture §4.5, 6)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from tests.eventually import eventually
+from tests.netns.inside import addresses, all_at, engine, manifest, routers, states, transitions
+from tests.netns.observe import Capture
+
+from vrrp_lab.lab import Lab
+from vrrp_lab.node import Node
+
+pytestmark = pytest.mark.netns
+NODES = 2
+ADDRESS, ADDRESS6 = "192.0.2.50", "2001:db8:0:1::50"
+MANIFEST = manifest("pair", 51, f"{ADDRESS}/24", f"{ADDRESS6}/64", ranks=(1, 2))
+
+
+@pytest.fixture
+def home(sized: Lab) -> Iterator[Node]:
+    """The best node, Active before and after; every speaker runs again afterwards."""
+    node = sized.node("node-1")
+    all_at(sized, node)
+    yield node
+    for other in sized.nodes:
+        if not other.running:
+            other.start_speaker()
+    all_at(sized, node, within_s=60)
+
+
+def holds_both(node: Node) -> bool:
+    return {ADDRESS, ADDRESS6} <= set(addresses(node.host))
+
+
+def holds_none(node: Node) -> bool:
+    return not {ADDRESS, ADDRESS6} & set(addresses(node.host))
+
+
+def kill_engine(node: Node) -> None:
+    """Kill the engine, and wait until another one takes its turns."""
+    starts = engine(node).engine_starts
+    os.kill(engine(node).engine_pid, signal.SIGKILL)
+    eventually(lambda: engine(node).engine_starts > starts, within_s=5, every_s=0.005)
+
+
+def test_engine_killed_every_700_ms_is_no_crash_loop(sized: Lab, home: Node) -> None:
+    before, fenced = transitions(sized.nodes), engine(home).fencing
+    starts = engine(home).engine_starts
+    for _ in range(20):
+        due_s = time.monotonic() + 0.7
+        kill_engine(home)
+        time.sleep(max(0.0, due_s - time.monotonic()))
+    assert engine(home).engine_starts >= starts + 20
+    assert engine(home).fencing == fenced
+    assert transitions(sized.nodes) == before
+    assert holds_both(home)
+
+
+def test_three_deaths_within_a_second_end_in_the_last_will(sized: Lab, home: Node) -> None:
+    successor = sized.node("node-2")
+    fenced = engine(home).fencing["last_will"]
+    with Capture(successor.host) as capture:
+        since_ns = time.monotonic_ns()
+        for _ in range(2):
+            kill_engine(home)
+        os.kill(engine(home).engine_pid, signal.SIGKILL)
+        eventually(lambda: engine(home).fencing["last_will"] == fenced + 2, within_s=5)
+        heard = [f for f in capture.until_now(since_ns) if f.is_vrrp and f.data[36] == 0]
+    assert [frame.data[26:30] for frame in heard] == [bytes([192, 0, 2, home.host.number])]
+    eventually(lambda: states(successor)["pair"] == "Active" and holds_both(successor), within_s=5)
+    assert holds_none(home) or states(home)["pair"] == "Active"
+    eventually(lambda: engine(home).engine_starts > 3, within_s=10)
+
+
+def test_engine_that_dies_beside_a_damaged_program_leaves_nothing_behind(
+    sized: Lab, home: Node
+) -> None:
+    """Without an agent nobody can mend the program: the addresses go, and another has them."""
+    successor = sized.node("node-2")
+    agent = home.processes()["agent"]
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        (home.run_dir / "program.json").write_text("{ torn")
+        fenced = sum(engine(home).fencing.values())
+        kill_engine(home)
+        eventually(lambda: holds_none(home), within_s=5)
+        assert sum(engine(home).fencing.values()) >= fenced + 2
+        eventually(lambda: routers(successor)["pair"].state == "Active", within_s=5)
+        eventually(lambda: holds_both(successor), within_s=5)
+        assert holds_none(home)
+    finally:
+        os.kill(agent, signal.SIGCONT)
+
+
+def test_frozen_node_wakes_late_and_a_dead_one_holds_nothing(sized: Lab, home: Node) -> None:
+    successor = sized.node("node-2")
+    late = engine(home).fencing["late_wake"]
+    home.freeze()
+    try:
+        eventually(lambda: holds_none(home), within_s=10)
+        eventually(lambda: holds_both(successor), within_s=5)
+    finally:
+        home.thaw()
+    eventually(lambda: engine(home).fencing["late_wake"] == late + 1, within_s=5)
+    all_at(sized, home)
+    home.kill_speaker()
+    eventually(lambda: holds_none(home), within_s=10)
+    eventually(lambda: holds_both(successor), within_s=5)

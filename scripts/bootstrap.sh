@@ -18,13 +18,15 @@ need nft nftables
 need unshare util-linux
 need curl curl
 need openssl openssl
-need keepalived keepalived # the benchmarks' peer
+need keepalived keepalived # a peer, in benchmarks and interop tests
+need /usr/lib/frr/vrrpd frr # another one
+need tshark tshark
 [ -n "${KUBEBUILDER_ASSETS:-}" ] || need go golang-go
 
 if [ "${#packages[@]}" -gt 0 ]; then
   if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     say "installing with apt-get: ${packages[*]}"
-    # Installing keepalived must not start it on this machine.
+    # Installing keepalived and FRR must not start them on this machine.
     guard=/usr/sbin/policy-rc.d
     if [ ! -e "$guard" ]; then
       printf '#!/bin/sh\nexit 101\n' >"$guard"

@@ -1,46 +1,152 @@
-"""``make bench``: what a client sees, beside keepalived; memory; latencies. Writes a page.
+"""``make bench``: what clients see, beside keepalived; memory; latencies. Writes a page.
 
-Nothing here is asserted: machines are shared and noisy. Figures are medians and maxima, and ratios
-against keepalived, measured in the same session, run by run in turn.
+Nothing here is asserted: machines are shared and noisy. Figures of kube-vrrp and keepalived come
+from the same session, run by run in turn. The page is written after a whole run, or to --output.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench.failover import measure_failovers
+from tests.bench.agent_kills import measure_agent_kills
+from tests.bench.deleted_address import measure_deleted_address
+from tests.bench.engine_kills import measure_engine_kills
+from tests.bench.events import EVENTS
+from tests.bench.failover import FAILURES, Matrix, measure_failovers
+from tests.bench.failover_page import write_failovers
+from tests.bench.last_will import measure_last_will
 from tests.bench.latency import measure_latencies
 from tests.bench.memory import measure_memory
 from tests.bench.protocol import measure_protocol
 from tests.bench.report import Report
+from tests.bench.restarts import measure_restarts
+from tests.bench.samples import Samples
 
 from vrrp_lab.lab import Lab
-from vrrp_lab.namespaces import LabError
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+_PARTS = ("failover", "engine", "protocol", "memory", "latency")
+_INTERVALS, _ALL_INTERVALS = "1s,200ms", "1s,200ms,100ms,20ms"
+_KILLS, _ALL_KILLS, _AGENT_KILLS = 50, 100, 20
+_WILLS, _ALL_WILLS, _ROUNDS = 3, 10, 3
+Step = Callable[[], None]
 
 
 def main() -> int:
-    """Measure everything; return the exit status."""
-    parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
-    parser.add_argument("--runs", type=int, default=10, help="of each event")
-    parser.add_argument("--output", type=Path, default=_PAGE)
-    options = parser.parse_args()
-    report = Report(options.runs)
+    """Measure what was asked for; return the exit status."""
+    options = _parser().parse_args()
+    report = Report()
+    begun_s = time.monotonic()
+    failed = 0
+    for name, step in _steps(options, report):
+        try:
+            step()
+        except FAILURES as error:
+            failed += 1
+            print(f"bench: {name}: {error}", file=sys.stderr, flush=True)
+            report.text(f"{name}: not measured, it failed.")
+    print(f"\n{(time.monotonic() - begun_s) / 60:.1f} minutes")
+    whole = options.only is None and len(options.events) == len(EVENTS)
+    page = options.output or (_PAGE if whole else None)
+    if page is not None:
+        report.write(page)
+        print(f"written to {page}")
+    return 1 if failed else 0
+
+
+def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]]:
+    """Return what to do in which order, by name."""
+    kills = options.kills or (_ALL_KILLS if options.full else _KILLS)
+    wills = min(options.runs, _ALL_WILLS if options.full else _WILLS)
+    parts = {
+        "failover": [("failover", lambda: _failovers(options, report))],
+        "engine": [
+            ("engine killed", lambda: measure_engine_kills(report, kills)),
+            (
+                "engine that cannot resume",
+                lambda: measure_last_will(report, wills),
+            ),
+            ("agent killed", lambda: measure_agent_kills(report, min(_AGENT_KILLS, kills))),
+            ("rolling restart", lambda: measure_restarts(report, _ROUNDS)),
+            ("address deleted", lambda: measure_deleted_address(report)),
+        ],
+        "protocol": [("protocol", lambda: measure_protocol(report))],
+        "memory": [("memory", lambda: _cluster(options, report, ("memory",)))],
+        "latency": [("latency", lambda: _cluster(options, report, ("latency",)))],
+    }
+    if options.only is not None:
+        return list(parts[options.only])
+    together = [("memory and latency", lambda: _cluster(options, report, ("memory", "latency")))]
+    return [*parts["failover"], *parts["engine"], *parts["protocol"], *together]
+
+
+def _failovers(options: argparse.Namespace, report: Report) -> None:
+    samples = Samples(options.samples)
+    matrix = Matrix(
+        runs=options.runs,
+        intervals_ms=options.intervals
+        or _intervals(_ALL_INTERVALS if options.full else _INTERVALS),
+        events=options.events,
+        loads=(False, True) if options.load or options.full else (False,),
+    )
     try:
-        measure_protocol(report)
-        measure_failovers(report, options.runs)
-        with Lab() as lab:
+        measure_failovers(matrix, samples)
+    finally:
+        write_failovers(report, samples)
+
+
+def _cluster(options: argparse.Namespace, report: Report, parts: tuple[str, ...]) -> None:
+    with Lab() as lab:
+        if "memory" in parts:
             measure_memory(report, lab)
+        if "latency" in parts:
             measure_latencies(report, lab, options.runs)
-    except LabError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    options.output.write_text(report.page(), encoding="utf-8")
-    print(f"written to {options.output}")
-    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
+    parser.add_argument("--runs", type=int, default=10, help="of each event (default: 10)")
+    parser.add_argument(
+        "--intervals", type=_intervals, help=f"of advertisements (default: {_INTERVALS})"
+    )
+    parser.add_argument(
+        "--events", type=_events, default=tuple(EVENTS), help=f"default: {','.join(EVENTS)}"
+    )
+    parser.add_argument("--load", action="store_true", help="with every core overloaded as well")
+    parser.add_argument(
+        "--full", action="store_true", help=f"--load, --intervals {_ALL_INTERVALS}, more kills"
+    )
+    parser.add_argument("--kills", type=int, help=f"of the engine (default: {_KILLS})")
+    parser.add_argument("--only", choices=_PARTS, help="one part of it")
+    parser.add_argument(
+        "--samples", type=Path, help="add each failover as a line of JSON to a file"
+    )
+    parser.add_argument("--output", type=Path, help="page to write; its images go beside it")
+    return parser
+
+
+def _intervals(text: str) -> list[int]:
+    """Read "1s,200ms" as milliseconds, the longest first."""
+    found = []
+    for word in text.split(","):
+        number = word.removesuffix("ms")
+        milliseconds = int(number) if number != word else 1000 * int(word.removesuffix("s"))
+        if milliseconds < 10 or milliseconds % 10 or milliseconds > 40_950:
+            raise argparse.ArgumentTypeError(f"{word}: accepted are 10ms to 40.95s, by 10ms")
+        found.append(milliseconds)
+    return sorted(found, reverse=True)
+
+
+def _events(text: str) -> tuple[str, ...]:
+    words = text.split(",")
+    for word in words:
+        if word not in EVENTS:
+            raise argparse.ArgumentTypeError(f"{word}: accepted are {', '.join(EVENTS)}")
+    return tuple(key for key in EVENTS if key in words)
 
 
 if __name__ == "__main__":

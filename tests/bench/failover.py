@@ -1,207 +1,190 @@
-"""The client's gap when the Active node's software, link or power goes."""
+"""The client's gap when the Active node's software, link or power goes.
+
+Every event is done to kube-vrrp and to keepalived in turn, run by run, idle and (if wanted)
+overloaded in turn as well; what hits the whole host is watched for both at once.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import tempfile
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.keepalived import Keepalived
-from tests.bench.report import Report, milliseconds
+from tests.bench.contenders import Contender, Stage
+from tests.bench.events import EVENTS, Event
+from tests.bench.load import overload
+from tests.bench.realtime import real_time
+from tests.bench.samples import Cell, Sample, Samples
 from tests.eventually import eventually
 
-from vrrp_lab.lab import Lab, LabOptions
-from vrrp_lab.lan import Host
+from vrrp_lab.namespaces import LabError
 from vrrp_lab.probe import Probe
 
-_OURS, _THEIRS = "192.0.2.50", "192.0.2.70"
-_PRIORITIES = (200, 180, 160)
-_VRID = 99
-"""keepalived's, which is not ours: both run on the same hosts."""
-_SETTLED_S = 1.5
+FAILURES = (AssertionError, LabError, LookupError, OSError, subprocess.SubprocessError)
+"""What a product that does not do its job makes of a run."""
 _PATIENCE_S = 30.0
-_BOTH_S = 3.0
-"""How long after an event is looked for a second holder."""
-_MANIFEST = f"""
-apiVersion: kube-vrrp.io/v1alpha1
-kind: VirtualIP
-metadata: {{name: bench}}
-spec:
-  addresses: [{{address: {_OURS}/24}}]
-  nodePriorities:
-  - {{node: node-1, priority: 200}}
-  - {{node: node-2, priority: 180}}
-  - {{node: node-3, priority: 160}}
-"""
+_BEFORE_NS = 5_000_000
+_MOST_FAILED = 3
 
 
-@dataclass
-class Outcome:
-    """What the runs of one event showed; gaps in nanoseconds."""
+@dataclass(frozen=True)
+class Matrix:
+    """What to measure."""
 
-    gaps_ns: list[int] = field(default_factory=list)
-    lost: list[int] = field(default_factory=list)
-    left_behind: int = 0
-    """In how many runs the dead node still had the address seconds later."""
-
-
-class Contender(ABC):
-    """One implementation on the hosts of the lab; host 1 is the best."""
-
-    def __init__(self, name: str, address: str, lab: Lab) -> None:
-        self.name = name
-        self.address = address
-        self._lab = lab
-
-    @abstractmethod
-    def kill(self) -> None:
-        """Kill -9 every process on host 1."""
-
-    @abstractmethod
-    def start(self) -> None:
-        """Start it on host 1."""
-
-    def holders(self) -> list[Host]:
-        """Return the hosts that have the address."""
-        return [host for host in self._lab.lan.hosts if host.holds(self.address)]
-
-    def settle(self) -> None:
-        """Wait until host 1 alone has had the address for a while."""
-        since_s = time.monotonic()
-
-        def settled() -> bool:
-            nonlocal since_s
-            if self.holders() != [self._lab.lan.hosts[0]]:
-                since_s = time.monotonic()
-            return time.monotonic() - since_s >= _SETTLED_S
-
-        eventually(settled, within_s=_PATIENCE_S)
+    runs: int
+    intervals_ms: Sequence[int]
+    events: Sequence[str]
+    loads: Sequence[bool]
 
 
-class KubeVrrp(Contender):
-    """Ours."""
+@dataclass(frozen=True)
+class _Watched:
+    """One address that a client probes."""
 
-    def kill(self) -> None:
-        self._lab.nodes[0].kill_speaker()
+    contender: Contender
+    family: int
+    probe: Probe
 
-    def start(self) -> None:
-        self._lab.nodes[0].start_speaker()
-
-
-class KeepalivedContender(Contender):
-    """The peer."""
-
-    def __init__(self, lab: Lab, folder: Path) -> None:
-        super().__init__("keepalived", _THEIRS, lab)
-        self.daemons = [
-            Keepalived(host, lab.lan, priority, {_VRID: self.address}, folder)
-            for host, priority in zip(lab.lan.hosts, _PRIORITIES, strict=True)
-        ]
-        for daemon in self.daemons:
-            daemon.start()
-
-    def kill(self) -> None:
-        self.daemons[0].kill()
-
-    def start(self) -> None:
-        self.daemons[0].start()
+    @property
+    def address(self) -> str:
+        return self.contender.addresses[self.family]
 
 
-def measure_failovers(report: Report, runs: int) -> None:
-    """Measure every event, ours and keepalived's in turn."""
+def measure_failovers(matrix: Matrix, samples: Samples) -> None:
+    """Run the whole matrix."""
     with tempfile.TemporaryDirectory(prefix="kube-vrrp-bench-") as folder:
-        manifest = Path(folder) / "vip.yaml"
-        manifest.write_text(_MANIFEST)
-        with Lab(LabOptions(standalone=(manifest,))) as lab:
-            contenders = [KubeVrrp("kube-vrrp", _OURS, lab), KeepalivedContender(lab, Path(folder))]
-            _measure(report, lab, contenders, runs)
+        for interval_ms in matrix.intervals_ms:
+            _measure_interval(matrix, interval_ms, samples, Path(folder))
 
 
-def _measure(report: Report, lab: Lab, contenders: list[Contender], runs: int) -> None:
-    report.section(
-        "Failover",
-        "Gap in ms, median / maximum. *Left behind*: runs after which the node whose software was"
-        f" killed still had the address {_BOTH_S:.0f} s later.",
-    )
-    rows = []
-    for event, harm, mend in _events(lab, contenders):
-        outcomes = {contender.name: Outcome() for contender in contenders}
-        for _ in range(runs):
-            for contender in contenders:
-                _run(lab, contender, outcomes[contender.name], harm, mend)
-        rows += _rows(event, contenders, outcomes)
-    header = ("event", "", "gap ms", "probes lost (median)", "left behind", "of keepalived's gap")
-    report.table(header, rows)
+def _measure_interval(matrix: Matrix, interval_ms: int, samples: Samples, folder: Path) -> None:
+    stage = Stage(interval_ms, folder)
+    try:
+        for event in (EVENTS[key] for key in matrix.events):
+            print(f"failover: {event.title}, {interval_ms} ms", flush=True)
+            failed = 0
+            for run, loaded, turn in _turns(matrix, event, stage):
+                phase = run / matrix.runs
+                if failed >= _MOST_FAILED:
+                    break
+                try:
+                    for sample in _run(stage, event, turn, run, phase, loaded=loaded):
+                        samples.add(sample)
+                except FAILURES as error:
+                    failed += 1
+                    print(f"failover: run {run} came to no end: {error}", flush=True)
+                    for contender in _of(stage, turn):
+                        samples.fail(_cell(stage, event, contender, 4, loaded), str(error))
+                    stage.close()
+                    stage = Stage(interval_ms, folder)
+    finally:
+        stage.close()
 
 
-Act = Callable[[Contender], None]
+def _turns(matrix: Matrix, event: Event, stage: Stage) -> Iterator[tuple[int, bool, list[int]]]:
+    """Yield run, load, and which contenders' turn it is (a stage may be replaced meanwhile)."""
+    everyone = list(range(len(stage.contenders)))
+    for run in range(matrix.runs):
+        for loaded in matrix.loads:
+            for turn in [everyone] if event.shared else [[number] for number in everyone]:
+                yield run, loaded, turn
 
 
-def _events(lab: Lab, contenders: list[Contender]) -> list[tuple[str, Act, Act]]:
-    host = lab.lan.hosts[0]
-
-    def power_off(_: Contender) -> None:
-        host.power_off()
-        for contender in contenders:
-            contender.kill()
-
-    def power_on(_: Contender) -> None:
-        host.power_on()
-        for contender in contenders:
-            contender.start()
-
-    return [
-        ("kill -9 of every process", lambda c: c.kill(), lambda c: c.start()),
-        ("link cut", lambda _: host.cut_link(), lambda _: host.restore_link()),
-        ("power off", power_off, power_on),
-    ]
+def _of(stage: Stage, turn: list[int]) -> list[Contender]:
+    return [stage.contenders[number] for number in turn]
 
 
-def _run(lab: Lab, contender: Contender, outcome: Outcome, harm: Act, mend: Act) -> None:
-    contender.settle()
-    with lab.client.probe(contender.address) as probe:
-        probe.wait_answered(_PATIENCE_S)
-        begun_ns = time.monotonic_ns()
-        harm(contender)
-        successor = _successor(lab, contender, probe)
-        window = probe.report(begun_ns - 5_000_000)
-        deadline_s = begun_ns / 1e9 + _BOTH_S
-        eventually(lambda: time.monotonic() >= deadline_s, within_s=_BOTH_S + 1)
-        outcome.left_behind += any(host is not successor for host in contender.holders())
-    outcome.gaps_ns.append(window.longest_gap_ns)
-    outcome.lost.append(window.lost)
-    mend(contender)
+def _cell(stage: Stage, event: Event, contender: Contender, family: int, loaded: bool) -> Cell:
+    return Cell(event.key, round(stage.interval_s * 1000), loaded, contender.name, family)
 
 
-def _successor(lab: Lab, contender: Contender, probe: Probe) -> Host:
-    """Wait until another host than the first has the address and answers."""
-
-    def found() -> Host | None:
-        macs = probe.report(time.monotonic_ns() - 200_000_000, time.monotonic_ns()).macs
-        for host in lab.lan.hosts[1:]:
-            if macs.get(host.mac) and host.holds(contender.address):
-                return host
-        return None
-
-    host = eventually(found, within_s=_PATIENCE_S)
-    assert host is not None
-    return host
-
-
-def _rows(
-    event: str, contenders: list[Contender], outcomes: dict[str, Outcome]
-) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
-    theirs = sorted(outcomes["keepalived"].gaps_ns)
-    reference = theirs[len(theirs) // 2]
+def _run(
+    stage: Stage, event: Event, turn: list[int], run: int, phase: float, *, loaded: bool
+) -> list[Sample]:
+    contenders = _of(stage, turn)
     for contender in contenders:
-        outcome = outcomes[contender.name]
-        median = sorted(outcome.gaps_ns)[len(outcome.gaps_ns) // 2]
-        ratio = f"{median / reference:.2f}" if reference else "both 0"
-        lost = sorted(outcome.lost)[len(outcome.lost) // 2]
-        left = f"{outcome.left_behind} of {len(outcome.gaps_ns)}"
-        rows.append((event, contender.name, milliseconds(outcome.gaps_ns), lost, left, ratio))
-    return rows
+        if event.proven:
+            contender.prove()
+        stage.settle(contender)
+    with contextlib.ExitStack() as stack:
+        watched = [
+            _Watched(contender, family, stack.enter_context(_probe(stage, contender, family)))
+            for contender in contenders
+            for family in event.families
+        ]
+        stack.enter_context(overload(stage.lab.lan.processes, wanted=loaded))
+        for one in watched:
+            one.probe.wait_answered(_PATIENCE_S)
+        # Waiting for an address to settle ends at the same point between two advertisements each
+        # time; spread over the runs, trouble comes at any.
+        time.sleep(phase * stage.interval_s)
+        found = _watch(stage, event, watched, run, loaded=loaded)
+    event.mend(stage, contenders[0])
+    return found
+
+
+def _watch(
+    stage: Stage, event: Event, watched: list[_Watched], run: int, *, loaded: bool
+) -> list[Sample]:
+    """Let the event happen and return what was seen of it."""
+    begun_ns = time.monotonic_ns()
+    event.harm(stage, watched[0].contender)
+    _until_quiet(stage, watched, begun_ns, event.harm_least_s(stage.interval_s))
+    left = [_left_behind(stage, one) for one in watched]
+    if event.undo is not None:
+        undone_ns = time.monotonic_ns()
+        event.undo(stage, watched[0].contender)
+        _until_quiet(stage, watched, undone_ns, event.undo_least_s(stage.interval_s))
+    found = []
+    for one, left_behind in zip(watched, left, strict=True):
+        ended_ns = time.monotonic_ns()
+        window = one.probe.report(begun_ns - _BEFORE_NS)
+        timeline = stage.holders.timeline(one.address)
+        sample = Sample(
+            _cell(stage, event, one.contender, one.family, loaded),
+            run,
+            gap_ns=window.longest_gap_ns,
+            sent=window.sent,
+            lost=window.lost,
+            stall_ns=window.stall_ns,
+            several_ns=timeline.time_ns(begun_ns, ended_ns, lambda count: count > 1),
+            none_ns=timeline.time_ns(begun_ns, ended_ns, lambda count: count == 0),
+            gained=timeline.gained(begun_ns, ended_ns),
+            left_behind=left_behind,
+        )
+        found.append(sample)
+    return found
+
+
+def _probe(stage: Stage, contender: Contender, family: int) -> Probe:
+    with real_time():
+        return stage.lab.client.probe(contender.addresses[family])
+
+
+def _until_quiet(stage: Stage, watched: list[_Watched], begun_ns: int, least_s: float) -> None:
+    """Wait for the end of an event: somebody holds every address, for a while, and answers."""
+    steady_ns = int(max(0.3, 0.5 * stage.interval_s) * 1e9)
+
+    def quiet() -> bool:
+        now_ns = time.monotonic_ns()
+        if now_ns - begun_ns < least_s * 1e9:
+            return False
+        for one in watched:
+            since_ns, holders = stage.holders.timeline(one.address).latest()
+            if not holders or now_ns - since_ns < steady_ns:
+                return False
+            recent = one.probe.report(now_ns - 250_000_000, now_ns - 50_000_000)
+            if recent.last_answered_ns is None:
+                return False
+        return True
+
+    eventually(quiet, within_s=least_s + _PATIENCE_S)
+
+
+def _left_behind(stage: Stage, one: _Watched) -> bool:
+    _, holders = stage.holders.timeline(one.address).latest()
+    return len(holders) > 1 and stage.lab.lan.hosts[0].name in holders

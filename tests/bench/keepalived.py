@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from vrrp_lab.lan import Host, Lan
 from vrrp_lab.namespaces import LabError
-from vrrp_lab.processes import kill_session
+from vrrp_lab.processes import kill_session, session_members, signal_session
 
+_STOP_S = 10.0
 _GLOBAL = """
 global_defs {{
   router_id {name}
@@ -29,7 +32,7 @@ vrrp_instance bench{vrid} {{
     {peers}
   }}
   virtual_ipaddress {{
-    {address}/24
+    {address}/{length}
   }}
 }}
 """
@@ -55,17 +58,9 @@ class Keepalived:
         self.host = host
         self._program = program
         self._folder = folder / f"keepalived-{host.name}"
-        self._folder.mkdir()
-        peers = "\n    ".join(other.address for other in lan.hosts if other is not host)
+        self._folder.mkdir(parents=True)
         instances = [
-            _INSTANCE.format(
-                vrid=vrid,
-                priority=priority,
-                advert_int_s=advert_int_s,
-                source=host.address,
-                peers=peers,
-                address=address,
-            )
+            _instance(host, lan, address, vrid=vrid, priority=priority, advert_int_s=advert_int_s)
             for vrid, address in addresses.items()
         ]
         (self._folder / "keepalived.conf").write_text(
@@ -89,9 +84,50 @@ class Keepalived:
         assert self._process is not None
         return self._process.pid
 
+    def stop(self) -> None:
+        """Stop it as an init system does: SIGTERM to the parent."""
+        assert self._process is not None
+        os.kill(self.pid, signal.SIGTERM)
+        self._process.wait(_STOP_S)
+        self._lan.processes.stop(self._process)
+        self._process = None
+
     def kill(self) -> None:
         """Kill all of its processes at once."""
         if self._process is not None:
             kill_session(self._process.pid)
             self._lan.processes.stop(self._process, 9)
             self._process = None
+            # A reboot empties the folder; and a pid counts as alive until init has reaped it.
+            for name in ("pid", "vrrp.pid"):
+                (self._folder / name).unlink(missing_ok=True)
+
+    def kill_child(self) -> None:
+        """Kill the process that speaks VRRP; its parent lives on."""
+        for pid in session_members(self.pid):
+            if pid != self.pid:
+                os.kill(pid, signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Stop the clock of all of its processes."""
+        signal_session(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        signal_session(self.pid, signal.SIGCONT)
+
+
+def _instance(
+    host: Host, lan: Lan, address: str, *, vrid: int, priority: int, advert_int_s: float
+) -> str:
+    ipv6 = ":" in address
+    peers = (other for other in lan.hosts if other is not host)
+    return _INSTANCE.format(
+        vrid=vrid,
+        priority=priority,
+        advert_int_s=advert_int_s,
+        source=host.address6 if ipv6 else host.address,
+        peers="\n    ".join(peer.address6 if ipv6 else peer.address for peer in peers),
+        address=address,
+        length=64 if ipv6 else 24,
+    )

@@ -8,7 +8,6 @@ time that a successor waits at least before it takes over.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import struct
@@ -18,24 +17,13 @@ from dataclasses import dataclass
 from vrrp.constants import Family
 from vrrp.packet import internet_checksum
 from vrrp_speaker.engine.program import ADDRESS_FAMILIES, RouterProgram
+from vrrp_speaker.engine.transport import TRANSIENT
 
 _ECHO = struct.Struct("!BBHHH")
 _REQUEST = {Family.IPV4: 8, Family.IPV6: 128}
 _REPLY = {Family.IPV4: 0, Family.IPV6: 129}
 _PROTOCOL = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}
 _ICMP_FILTER, _ICMP6_FILTER, _SOL_RAW = 1, 1, 255  # raw(7), icmp6.h
-_TRANSIENT = frozenset(
-    {
-        errno.EAGAIN,
-        errno.ENOBUFS,
-        errno.ENETUNREACH,
-        errno.EHOSTUNREACH,
-        errno.ENETDOWN,
-        errno.EPERM,
-        errno.EINVAL,
-        errno.EADDRNOTAVAIL,
-    }
-)
 
 
 @dataclass(slots=True)
@@ -129,7 +117,7 @@ class Presence:
         try:
             self._sockets[candidate.family].sendto(echo, socket.MSG_DONTWAIT, (candidate.text, 0))
         except OSError as error:
-            if error.errno not in _TRANSIENT:
+            if error.errno not in TRANSIENT:
                 raise
 
     def _answer(self, family: Family, open_socket: socket.socket) -> bytes | None:
@@ -139,7 +127,7 @@ class Presence:
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
-            if error.errno in _TRANSIENT:
+            if error.errno in TRANSIENT:
                 return None
             raise
         offset = (data[0] & 0x0F) * 4 if family is Family.IPV4 else 0

@@ -26,7 +26,7 @@ _IP_PKTINFO, _IP_MULTICAST_ALL = 8, 49
 
 # Nothing to do about these but try again with the next advertisement: the link is down, the peer
 # does not resolve, the queue is full, a firewall refuses.
-_TRANSIENT = frozenset(
+TRANSIENT = frozenset(
     {
         errno.EAGAIN,
         errno.ENOBUFS,
@@ -118,7 +118,7 @@ class Transport:
                     raise OSError(errno.ENETUNREACH, "no IPv6 here")
                 out.sendmsg([message], control, socket.MSG_DONTWAIT, address)
             except OSError as error:
-                if error.errno not in _TRANSIENT:
+                if error.errno not in TRANSIENT:
                     raise
                 failures += 1
         return failures
@@ -134,7 +134,7 @@ class Transport:
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
-            if error.errno in _TRANSIENT:
+            if error.errno in TRANSIENT:
                 return None
             raise
         if family is Family.IPV6:

@@ -7,6 +7,7 @@ from the same session, run by run in turn. The page is written after a whole run
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -31,8 +32,7 @@ from vrrp_lab.lab import Lab
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 _PARTS = ("failover", "engine", "protocol", "memory", "latency")
 _INTERVALS, _ALL_INTERVALS = "1s,200ms", "1s,200ms,100ms,20ms"
-_KILLS, _ALL_KILLS, _AGENT_KILLS = 50, 100, 20
-_WILLS, _ALL_WILLS, _ROUNDS = 3, 10, 3
+_KILLS, _AGENT_KILLS, _WILLS, _ROUNDS = 100, 20, 5, 3
 Step = Callable[[], None]
 
 
@@ -60,16 +60,13 @@ def main() -> int:
 
 def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]]:
     """Return what to do in which order, by name."""
-    kills = options.kills or (_ALL_KILLS if options.full else _KILLS)
-    wills = min(options.runs, _ALL_WILLS if options.full else _WILLS)
+    kills = options.kills
+    wills = options.runs if options.full else min(options.runs, _WILLS)
     parts = {
         "failover": [("failover", lambda: _failovers(options, report))],
         "engine": [
             ("engine killed", lambda: measure_engine_kills(report, kills)),
-            (
-                "engine that cannot resume",
-                lambda: measure_last_will(report, wills),
-            ),
+            ("engine that cannot resume", lambda: measure_last_will(report, wills)),
             ("agent killed", lambda: measure_agent_kills(report, min(_AGENT_KILLS, kills))),
             ("rolling restart", lambda: measure_restarts(report, _ROUNDS)),
             ("address deleted", lambda: measure_deleted_address(report)),
@@ -109,7 +106,7 @@ def _cluster(options: argparse.Namespace, report: Report, parts: tuple[str, ...]
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
-    parser.add_argument("--runs", type=int, default=10, help="of each event (default: 10)")
+    parser.add_argument("--runs", type=_count, default=10, help="of each event (default: 10)")
     parser.add_argument(
         "--intervals", type=_intervals, help=f"of advertisements (default: {_INTERVALS})"
     )
@@ -117,10 +114,10 @@ def _parser() -> argparse.ArgumentParser:
         "--events", type=_events, default=tuple(EVENTS), help=f"default: {','.join(EVENTS)}"
     )
     parser.add_argument("--load", action="store_true", help="with every core overloaded as well")
+    parser.add_argument("--full", action="store_true", help=f"--load, --intervals {_ALL_INTERVALS}")
     parser.add_argument(
-        "--full", action="store_true", help=f"--load, --intervals {_ALL_INTERVALS}, more kills"
+        "--kills", type=_count, default=_KILLS, help=f"of the engine (default: {_KILLS})"
     )
-    parser.add_argument("--kills", type=int, help=f"of the engine (default: {_KILLS})")
     parser.add_argument("--only", choices=_PARTS, help="one part of it")
     parser.add_argument(
         "--samples", type=Path, help="add each failover as a line of JSON to a file"
@@ -129,14 +126,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text}: accepted are whole numbers from 1")
+    return int(text)
+
+
 def _intervals(text: str) -> list[int]:
     """Read "1s,200ms" as milliseconds, the longest first."""
     found = []
     for word in text.split(","):
-        number = word.removesuffix("ms")
-        milliseconds = int(number) if number != word else 1000 * int(word.removesuffix("s"))
+        read = re.fullmatch(r"(\d+)(ms|s)", word)
+        milliseconds = int(read[1]) * (1000 if read[2] == "s" else 1) if read else 0
         if milliseconds < 10 or milliseconds % 10 or milliseconds > 40_950:
-            raise argparse.ArgumentTypeError(f"{word}: accepted are 10ms to 40.95s, by 10ms")
+            raise argparse.ArgumentTypeError(f"{word}: accepted are 10ms to 40950ms, 1s to 40s")
         found.append(milliseconds)
     return sorted(found, reverse=True)
 

@@ -14,14 +14,14 @@ _TEXT = """A client on the LAN probes the address with an ICMP echo every millis
 longest time from one answered probe to the next, 0 when all were answered. *Two*, *none*: for how
 long more than one host, or none, had the address, as their kernels reported it. *Left behind*: runs
 at whose end the harmed host still had the address although another one had it too. Three figures
-are p50 / p95 / max; of ten runs p95 is the largest. *Loaded*: {load} on every core, at normal
-priority. The prober runs at real-time priority, and so does kube-vrrp's engine by its default;
-keepalived runs at normal priority, its own default.
+are p50 / p95 / max; of ten runs p95 is the largest. *Loaded*: two processes that only compute for
+every core, at normal priority. The prober runs at real-time priority, and so does kube-vrrp's
+engine by its default; keepalived runs at normal priority, its own default.
 
 kube-vrrp (signed, its default) and keepalived run on the same hosts at the same time with the same
 priorities, each event on one and then on the other, idle and loaded in turn; a cut link and a power
-cut hit both at once."""
-_LOAD = "two processes that only compute"
+cut hit both at once. The runs of an event are spread evenly over the time between two
+advertisements."""
 _HEADER = (
     "interval",
     "",
@@ -39,16 +39,19 @@ def write_failovers(report: Report, samples: Samples) -> None:
     """Add the section with everything that was measured."""
     if not samples.taken and not samples.failed:
         return
-    report.section("Failover", _TEXT.format(load=_LOAD))
-    stall_ms = max((sample.stall_ns for sample in samples.taken), default=0) / 1e6
-    report.text(f"The prober itself was never silent for longer than {stall_ms:.0f} ms.")
+    report.section("Failover", _TEXT)
+    if samples.taken:
+        worst = max(samples.taken, key=lambda sample: sample.stall_ns)
+        report.text(
+            f"The prober itself was never silent for longer than {worst.stall_ns / 1e6:.0f} ms"
+            f" ({_where(worst.cell)})."
+        )
     for event in EVENTS.values():
         cells = samples.cells(event.key)
         if cells:
             _write_event(report, samples, event, cells)
     for cell, reasons in samples.failed.items():
-        where = f"{cell.event}, {_interval(cell)}, {_load(cell)}, {cell.contender}"
-        report.text(f"- {where}: {len(reasons)} runs came to no end ({reasons[0]}).")
+        report.text(f"- {_where(cell)}: {len(reasons)} runs came to no end ({reasons[0]}).")
 
 
 def _write_event(report: Report, samples: Samples, event: Event, cells: Sequence[Cell]) -> None:
@@ -63,9 +66,10 @@ def _write_event(report: Report, samples: Samples, event: Event, cells: Sequence
         for cell in cells
     ]
     count = max(len(row.values) for row in rows)
-    subtitle = f"{report.machine_line}; {count} runs; tick: median, bar: to p95, dot: one run"
+    subtitle = f"{report.machine_line}; runs: {count}; tick: median, bar: to p95, dot: one run"
+    title = f"What a client misses: {event.title}"
     name = f"failover-{event.key}.svg"
-    report.figure(name, f"Gaps: {event.title}", dot_plot(event.title, subtitle, rows))
+    report.figure(name, title, dot_plot(title, subtitle, rows))
     report.table(_HEADER, [_row(samples, cell) for cell in cells])
 
 
@@ -95,6 +99,10 @@ def _ratio(samples: Samples, cell: Cell, runs: Sequence[Sample]) -> str:
     if other:
         return f"{median / other:.2f}"
     return "–" if median else "both 0"
+
+
+def _where(cell: Cell) -> str:
+    return f"{cell.event}, {_interval(cell)}, {_load(cell)}, {cell.contender}{_family(cell)}"
 
 
 def _interval(cell: Cell) -> str:

@@ -92,7 +92,7 @@ class Supervisor:
         self._agent_proved = False
         self._stopping = False
         self._exit_status = 0
-        self._late_s = time.monotonic()
+        self._looked_s = self._awake_since_s = time.monotonic()
         _prepare_directories(options)
         self._lock = _lock(options)
         self._shared = _create_shared_state(options)
@@ -202,13 +202,18 @@ class Supervisor:
         agent.restart_at_s = time.monotonic() + _backoff_s(agent.failures - 1)
 
     def _check_heartbeat(self) -> None:
-        """Replace an engine that is alive but silent; allow for our own lateness."""
-        now_s = time.monotonic()
-        late, self._late_s = now_s - self._late_s > 2 * self._wait_s(), now_s
-        if late or not self._engine.pid:
+        """Replace an engine that is alive but silent.
+
+        Who slept too cannot tell: we must have been awake for as long as it may be silent.
+        """
+        now_s, limit_ns = time.monotonic(), self._silence_limit_ns()
+        if now_s - self._looked_s > 2 * self._wait_s():
+            self._awake_since_s = now_s
+        self._looked_s = now_s
+        if not self._engine.pid or now_s - self._awake_since_s < limit_ns / 1e9:
             return
         silent_ns = time.monotonic_ns() - self._shared.get(shm.H_HEARTBEAT)
-        if silent_ns > self._silence_limit_ns():
+        if silent_ns > limit_ns:
             _log("engine is silent", "error", silentMs=silent_ns // 1_000_000)
             self._engine.signal(signal.SIGKILL)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -373,19 +374,21 @@ def test_fifty_virtual_ips_spread_over_the_nodes(cluster: Lab) -> None:
         ]
         return good if len(good) == 50 else None
 
-    statuses = eventually(ready, within_s=60, every_s=0.5)
-    assert statuses is not None
-    load: dict[str, int] = {}
-    for status in statuses:
-        load[status["activeNode"]] = load.get(status["activeNode"], 0) + 1
-    assert len(load) == 3
-    assert all(0.7 * 50 / 3 <= count <= 1.3 * 50 / 3 for count in load.values()), load
-    assert len({status["virtualRouterID"] for status in statuses}) == 50
-    for node in cluster.nodes:
-        assert (
-            metric(node, "kube_vrrp_master") - (node in cluster.holders(ADDRESS))
-            == (load[node.name])
-        )
+    def spread() -> bool:
+        """Whether what the nodes report, in their statuses and metrics, is even and agrees."""
+        statuses = ready()
+        assert statuses is not None
+        load = Counter(status["activeNode"] for status in statuses)
+        assert len(load) == 3
+        assert all(0.7 * 50 / 3 <= count <= 1.3 * 50 / 3 for count in load.values()), load
+        assert len({status["virtualRouterID"] for status in statuses}) == 50
+        for node in cluster.nodes:
+            others = node in cluster.holders(ADDRESS)
+            assert metric(node, "kube_vrrp_master") - others == load[node.name]
+        return True
+
+    # Fifty elections begin at once: some move to their best node a moment later.
+    eventually(spread, within_s=90, every_s=0.5)
 
 
 # Readiness and metrics of the operator ------------------------------------------------

@@ -14,6 +14,7 @@ from tests.netns.observe import Capture
 
 from vrrp_lab.lab import Lab
 from vrrp_lab.node import Node
+from vrrp_speaker.shared_state import RouterState
 
 pytestmark = pytest.mark.netns
 NODES = 2
@@ -39,6 +40,12 @@ def holds_both(node: Node) -> bool:
 
 def holds_none(node: Node) -> bool:
     return not {ADDRESS, ADDRESS6} & set(addresses(node.host))
+
+
+def only_router(node: Node) -> RouterState:
+    """Return the router's state, whatever became of the program file."""
+    (router,) = engine(node).routers.values()
+    return router
 
 
 def kill_engine(node: Node) -> None:
@@ -77,7 +84,26 @@ def test_three_deaths_within_a_second_end_in_the_last_will(sized: Lab, home: Nod
     eventually(lambda: engine(home).engine_starts > 3, within_s=10)
 
 
-def test_engine_that_dies_beside_a_damaged_program_leaves_nothing_behind(
+def test_engine_that_dies_beside_a_damaged_program_resumes_from_its_copy(
+    sized: Lab, home: Node
+) -> None:
+    agent = home.processes()["agent"]
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        before = only_router(home).transitions
+        (home.run_dir / "program.json").write_text("{ torn")
+        starts = engine(home).engine_starts
+        kill_engine(home)
+        sent = only_router(home).advertisements_sent
+        eventually(lambda: only_router(home).advertisements_sent > sent + 4, within_s=5)
+        assert engine(home).engine_starts == starts + 1
+        assert only_router(home).transitions == before
+        assert holds_both(home)
+    finally:
+        os.kill(agent, signal.SIGCONT)
+
+
+def test_engine_that_dies_with_no_program_left_leaves_nothing_behind(
     sized: Lab, home: Node
 ) -> None:
     """Without an agent nobody can mend the program: the addresses go, and another has them."""
@@ -85,7 +111,8 @@ def test_engine_that_dies_beside_a_damaged_program_leaves_nothing_behind(
     agent = home.processes()["agent"]
     os.kill(agent, signal.SIGSTOP)
     try:
-        (home.run_dir / "program.json").write_text("{ torn")
+        for name in ("program.json", "program.json.good"):
+            (home.run_dir / name).write_text("{ torn")
         fenced = sum(engine(home).fencing.values())
         kill_engine(home)
         eventually(lambda: holds_none(home), within_s=5)

@@ -17,8 +17,8 @@ from vrrp_speaker.engine.netlink import (
     RequestSocket,
     delete_address_request,
 )
-from vrrp_speaker.engine.program import ProgramError, load_program
 from vrrp_speaker.engine.routers import new_router, route
+from vrrp_speaker.engine.stored_program import stored_program
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 
@@ -41,9 +41,8 @@ def execute_last_will(shared: SharedState, program_path: str) -> None:
 
 
 def _release(shared: SharedState, program_path: str) -> None:
-    try:
-        program = load_program(program_path)
-    except ProgramError:
+    program = stored_program(program_path)
+    if program is None:
         return  # nobody to tell by name; the addresses go all the same
     transport = Transport()
     clock = SignatureClock(shared.get(shm.H_CLOCK_OFFSET), shared.get(shm.H_CLOCK_LAST))

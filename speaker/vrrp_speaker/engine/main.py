@@ -34,10 +34,11 @@ from vrrp_speaker.engine.netlink import (
 )
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
-from vrrp_speaker.engine.program import EngineProgram, ProgramError, load_program
+from vrrp_speaker.engine.program import EngineProgram, ProgramError
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.router_table import RouterTable
 from vrrp_speaker.engine.routers import Executor
+from vrrp_speaker.engine.stored_program import load_and_keep, stored_program
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 
@@ -115,7 +116,7 @@ class Engine:
         self._network.reset(found)
         now_ns = monotonic_ns()
         self._shared.set(shm.H_LOADED, 0)
-        program = self._stored_program()
+        program = stored_program(self._files.program_path)  # if none, the agent compiles one
         self._remove_left_overs(found, program, now_ns)
         if program is not None:
             self._table.load(program, now_ns)
@@ -132,14 +133,6 @@ class Engine:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.set_wakeup_fd(writable)
         return readable
-
-    def _stored_program(self) -> EngineProgram | None:
-        if not os.path.exists(self._files.program_path):
-            return None
-        try:
-            return load_program(self._files.program_path)
-        except ProgramError:
-            return None  # the agent compiles a new one; it reports what is wrong
 
     def _remove_left_overs(
         self, found: list[News], program: EngineProgram | None, now_ns: int
@@ -172,7 +165,7 @@ class Engine:
 
     def _load(self, now_ns: int) -> None:
         try:
-            program = load_program(self._files.program_path)
+            program = load_and_keep(self._files.program_path)
         except ProgramError as error:
             self._agent.send({"type": "refused", "error": str(error)})
             return

@@ -1,0 +1,53 @@
+"""The program that outlives a damaged file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.unit.engine.test_program import document
+
+from vrrp_speaker.engine.program import ProgramError
+from vrrp_speaker.engine.stored_program import load_and_keep, stored_program
+
+
+def program_file(folder: Path, generation: int = 4) -> Path:
+    path = folder / "program.json"
+    path.write_text(json.dumps(document(lambda p: p.update({"generation": generation}))))
+    return path
+
+
+def test_damaged_or_missing_program_is_replaced_by_its_copy(tmp_path: Path) -> None:
+    path = program_file(tmp_path)
+    good = load_and_keep(str(path))
+    path.write_text("{ torn")
+    assert stored_program(str(path)) == good
+    path.unlink()
+    assert stored_program(str(path)) == good
+
+
+def test_newer_program_is_preferred_to_the_copy(tmp_path: Path) -> None:
+    load_and_keep(str(program_file(tmp_path, generation=4)))
+    newer = stored_program(str(program_file(tmp_path, generation=5)))
+    assert newer is not None
+    assert newer.generation == 5
+
+
+def test_refused_program_leaves_the_copy_as_it_was(tmp_path: Path) -> None:
+    path = program_file(tmp_path)
+    good = load_and_keep(str(path))
+    path.write_text("[]")
+    with pytest.raises(ProgramError):
+        load_and_keep(str(path))
+    assert stored_program(str(path)) == good
+
+
+def test_no_program_is_none(tmp_path: Path) -> None:
+    assert stored_program(str(tmp_path / "program.json")) is None
+
+
+def test_copy_is_nobody_elses_to_read(tmp_path: Path) -> None:
+    path = program_file(tmp_path)
+    load_and_keep(str(path))
+    assert Path(f"{path}.good").stat().st_mode & 0o077 == 0

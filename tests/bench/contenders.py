@@ -95,7 +95,7 @@ class KubeVrrp(Contender):
     """Ours, with its default configuration: signed."""
 
     name = "kube-vrrp"
-    addresses = {4: "192.0.2.50", 6: "2001:db8:0:1::50"}  # noqa: RUF012
+    addresses = {4: "192.0.2.50", 6: "2001:db8:0:1::50"}  # noqa: RUF012 - a constant that nobody changes
 
     def __init__(self, lab: Lab) -> None:
         self._node = lab.nodes[0]
@@ -128,7 +128,7 @@ class KeepalivedContender(Contender):
     """The peer, with its default scheduling; its VRIDs are not ours."""
 
     name = "keepalived"
-    addresses = {4: "192.0.2.70", 6: "2001:db8:0:1::70"}  # noqa: RUF012
+    addresses = {4: "192.0.2.70", 6: "2001:db8:0:1::70"}  # noqa: RUF012 - a constant that nobody changes
 
     def __init__(self, lab: Lab, interval_s: float) -> None:
         instances = {99: self.addresses[4], 98: self.addresses[6]}

@@ -290,7 +290,7 @@ class Faults:
             self._lan.nodes[0].wanted, priority=joiner.config.priority, peers=joiner.config.peers
         )
         joiner.wall_offset_ns = self._clock_at_start()
-        start = lambda now_ns: self._restart(joiner, now_ns, remembers=True)  # noqa: E731
+        start = partial(self._restart, joiner, remembers=True)
         self._later(int(self._rng.random() * 3 * SECOND), start)
         return [lambda index, config: with_config(config, peers=everybody - {index})]
 
@@ -345,7 +345,7 @@ def rotation(config: NodeConfig) -> Iterator[Stage]:
         return
     for mode in (Mode.PERMISSIVE, Mode.ENFORCE):
         if keys.mode is not Mode.ENFORCE:
-            yield lambda _, before, mode=mode: _with_keys(before, mode=mode)  # type: ignore[misc]
+            yield lambda _, before, mode=mode: _with_keys(before, mode=mode)  # type: ignore[misc]  # binds the loop variable
     new = SECOND_KEY if keys.active != SECOND_KEY else SECOND_KEY + 1
     both = {**keys.keys, new: KEYS[new]}
     yield lambda _, before: _with_keys(before, keys=both)

@@ -141,7 +141,7 @@ def roll_outs_move_nothing() -> None:
     story.settle()
     stages = list(rotation(story.nodes[0].config))
     for interval_ns in (100 * MS, 2 * SECOND, SECOND):
-        stages.append(lambda _, c, value=interval_ns: with_config(c, interval_ns=value))  # type: ignore[misc]
+        stages.append(lambda _, c, value=interval_ns: with_config(c, interval_ns=value))  # type: ignore[misc]  # binds the loop variable
     stages.append(lambda _, config: with_config(config, down_advertisements=5))
     stages.append(lambda _, config: with_config(config, preempt_delay_ns=SECOND))
     for stage in stages:

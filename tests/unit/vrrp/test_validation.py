@@ -50,7 +50,7 @@ def validate(election: Election, datagram: Datagram) -> Accepted | RejectReason:
 
 def plain(**fields: object) -> Datagram:
     """Return the version 3 unicast datagram with some fields of the IP header changed."""
-    return replace(V3.datagram, **fields)  # type: ignore[arg-type]
+    return replace(V3.datagram, **fields)  # type: ignore[arg-type]  # fields by name, of several types
 
 
 # What is accepted ------------------------------------------------------------------------

@@ -332,7 +332,7 @@ def test_parameters_outside_the_protocol_are_a_mistake_of_their_maker(
     field: str, value: int
 ) -> None:
     with pytest.raises(AssertionError):
-        replace(parameters(), **{field: value})  # type: ignore[arg-type]
+        replace(parameters(), **{field: value})  # type: ignore[arg-type]  # a field by name
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_parameters_outside_the_protocol_are_a_mistake_of_their_maker(
     ],
 )
 def test_parameters_at_the_bounds_of_the_protocol_are_taken(field: str, value: int) -> None:
-    assert getattr(replace(parameters(), **{field: value}), field) == value  # type: ignore[arg-type]
+    assert getattr(replace(parameters(), **{field: value}), field) == value  # type: ignore[arg-type]  # a field by name
 
 
 def test_heard_is_what_an_event_says() -> None:

@@ -17,7 +17,7 @@ from vrrp_api.election import (
     parse_split_brain_policy,
 )
 from vrrp_api.fields import Fields, object_fields
-from vrrp_api.health_check import HealthCheck, check_spec, parse_check_spec
+from vrrp_api.health_check import HealthCheck, check_spec, parse_resolved_check
 from vrrp_api.virtual_ip import VipAddress
 
 
@@ -32,10 +32,11 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class RouterCheck:
-    """A check that a Virtual Router depends on, weight resolved."""
+    """A check that a Virtual Router depends on, weight and reverse resolved."""
 
     name: str
     weight: int
+    reverse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +187,7 @@ def parse_node_config(obj: Mapping[str, Any]) -> NodeConfig:
         FieldError: the first wrong field.
     """
     spec, metadata = object_fields(obj, "NodeConfig")
-    checks = []
-    for item in spec.children("healthChecks", 0, 256):
-        checks.append(parse_check_spec(item, item.text("name"), 0, 0))
-        item.done()
+    checks = [parse_resolved_check(item) for item in spec.children("healthChecks", 0, 256)]
     routers = tuple(_router(item) for item in spec.children("virtualRouters", 0, 255))
     config = NodeConfig(
         node=spec.text("node"),
@@ -216,7 +214,8 @@ def _router(fields: Fields) -> VirtualRouterConfig:
         item.done()
     checks = []
     for item in fields.children("healthChecks", 0, 16):
-        checks.append(RouterCheck(item.text("name"), item.integer("weight", -254, 254)))
+        weight, reverse = item.integer("weight", -254, 254), item.boolean("reverse", False)
+        checks.append(RouterCheck(item.text("name"), weight, reverse))
         item.done()
     router = VirtualRouterConfig(
         name=fields.text("name"),
@@ -271,7 +270,8 @@ def _router_object(router: VirtualRouterConfig) -> dict[str, Any]:
             for peer in router.peers
         ],
         "healthChecks": [
-            {"name": check.name, "weight": check.weight} for check in router.health_checks
+            {"name": check.name, "weight": check.weight, "reverse": check.reverse}
+            for check in router.health_checks
         ],
     }
     if router.interface is not None:

@@ -39,10 +39,11 @@ class VipAddress:
 
 @dataclass(frozen=True, slots=True)
 class CheckReference:
-    """A HealthCheck the VirtualIP depends on; ``weight`` None means the check's own."""
+    """A HealthCheck the VirtualIP depends on; None means the check's own."""
 
     name: str
     weight: int | None = None
+    reverse: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,8 @@ def _health_checks(spec: Fields) -> tuple[CheckReference, ...]:
         name = item.text("name")
         if any(reference.name == name for reference in references):
             raise item.error("name", "is listed twice")
-        references.append(CheckReference(name, item.optional_integer("weight", -254, 254)))
+        weight = item.optional_integer("weight", -254, 254)
+        reverse = item.boolean("reverse", False) if item.has("reverse") else None
+        references.append(CheckReference(name, weight, reverse))
         item.done()
     return tuple(references)

@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vrrp_api.election import PLAIN, Authentication, ElectionSpec
+from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import NodeConfig, Peer, RouterCheck, VirtualRouterConfig
+from vrrp_api.virtual_ip import CheckReference
 from vrrp_operator.allocator import allocate_vrids
 from vrrp_operator.ranking import Ranking, rank_all, without_address
 from vrrp_operator.snapshot import ClusterSnapshot, Node, VirtualIPRecord
@@ -89,13 +91,7 @@ def _routers(
     """Return one election as each of its nodes takes part in it, by node name."""
     spec, checks = record.spec, snapshot.checks()
     assert spec is not None
-    references = tuple(
-        RouterCheck(
-            reference.name,
-            checks[reference.name].weight if reference.weight is None else reference.weight,
-        )
-        for reference in spec.health_checks
-    )
+    references = tuple(_resolved(reference, checks) for reference in spec.health_checks)
     members = _members(ranking, spec.family)
     return [
         (
@@ -158,6 +154,16 @@ def _carry_over(
                 routers[node].append(replace(router, peers=peers))
 
 
+def _resolved(reference: CheckReference, checks: Mapping[str, HealthCheck]) -> RouterCheck:
+    """Return what a VirtualIP says of a check, and where it is silent what the check says."""
+    check = checks[reference.name]
+    return RouterCheck(
+        reference.name,
+        check.weight if reference.weight is None else reference.weight,
+        check.reverse if reference.reverse is None else reference.reverse,
+    )
+
+
 def _config(
     node: Node, routers: list[VirtualRouterConfig], snapshot: ClusterSnapshot
 ) -> NodeConfig:
@@ -168,9 +174,7 @@ def _config(
     if report is not None and report.config is not None:
         # A check that was deleted under a router that is carried over stays as it was.
         known = {**{check.name: check for check in report.config.health_checks}, **known}
-    checks = [
-        replace(known[name], generation=0, weight=0) for name in sorted(used) if name in known
-    ]
+    checks = [replace(known[name], generation=0) for name in sorted(used) if name in known]
     return NodeConfig(
         node=node.name,
         generation=0,

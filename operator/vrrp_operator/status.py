@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vrrp_api.check_kinds import kind_name
 from vrrp_api.conditions import ConditionType, Reason, merge_conditions
-from vrrp_api.health_check import kind_name, target
 from vrrp_api.node_config import RouterStatus
 from vrrp_operator.conditions import (
     UNKNOWN,
@@ -73,7 +73,7 @@ def health_check_status(
             record.generation, ConditionType.ACCEPTED, Reason.INVALID_SPEC, str(record.error)
         )
     else:
-        kind = {"type": kind_name(record.spec.kind), "target": target(record.spec.kind)}
+        kind = {"type": kind_name(record.spec.kind), "target": record.spec.kind.target}
         message = "valid"
         accepted = condition(record.generation, ConditionType.ACCEPTED, Reason.ACCEPTED, message)
     return {

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from queue import Empty
 from typing import Any
 
+from vrrp.constants import State
 from vrrp_api.node_config import NodeConfig, Transition
 from vrrp_speaker.agent.cache import ConfigCache
 from vrrp_speaker.agent.channel import EngineChannel
 from vrrp_speaker.agent.checks.runner import CheckRunner
 from vrrp_speaker.agent.compile import Compiler
-from vrrp_speaker.agent.inputs import RouterInputs, router_inputs
+from vrrp_speaker.agent.inputs import InputsJudge, RouterInputs
 from vrrp_speaker.agent.keys import KeyFolder
 from vrrp_speaker.agent.messages import (
     CheckEnded,
@@ -72,6 +73,8 @@ class Agent:
         self._config: NodeConfig | None = None
         self._source: ConfigSource | None = None
         self._program: Mapping[str, Any] | None = compiler.stored()
+        self._judge = InputsJudge()
+        self._adopted = False
         self._inputs: dict[str, RouterInputs] = {}
         self._turned_ns = time.monotonic_ns()
         self._reported: object = None
@@ -228,8 +231,9 @@ class Agent:
     def _send_inputs(self) -> None:
         if self._config is None:
             return  # started from a stored program alone: the engine keeps what it knows
-        states = {name: running.state for name, running in self._checks.checks.items()}
-        self._inputs = router_inputs(self._config, states)
+        self._adopt_running()
+        verdicts = {name: running.verdict for name, running in self._checks.checks.items()}
+        self._inputs = self._judge.judge(self._config, verdicts)
         self._channel.send(
             {
                 "type": "inputs",
@@ -237,10 +241,22 @@ class Agent:
                     name: {
                         "effectivePriority": inputs.effective_priority,
                         "faults": list(inputs.faults),
+                        "keeps": inputs.keeps,
                     }
                     for name, inputs in self._inputs.items()
                 },
             }
+        )
+
+    def _adopt_running(self) -> None:
+        """Leave alone, for now, the routers that ran before this agent did."""
+        if self._adopted:
+            return
+        self._adopted = True
+        self._judge.adopt(
+            router["name"]
+            for router, state in self.view().routers()
+            if state.state in (State.ACTIVE, State.BACKUP)
         )
 
     def _notice_changes(self) -> None:

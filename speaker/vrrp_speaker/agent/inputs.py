@@ -1,41 +1,121 @@
-"""What the checks mean for each Virtual Router: effective priority and faults."""
+"""What the checks mean for each Virtual Router: effective priority and faults.
+
+Until its first result, a check of weight 0 holds a new router in Fault and a weighted one adds
+nothing, as keepalived does. A check that is added to a router which has had all results already
+does not hold it; and an agent that finds routers running, because another agent ended, says nothing
+of them before all their checks have results: what was last said of them stays true until then.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
-from vrrp.priority import contribution, effective_priority
-from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
-from vrrp_speaker.agent.checks.state import CheckState
+from vrrp.priority import (
+    Effect,
+    TrackerKind,
+    effective_priority,
+    file_effect,
+    state_effect,
+    tracked_weight,
+)
+from vrrp_api.check_kinds import CheckKind, FileCheck, InterfaceCheck, ProcessCheck
+from vrrp_api.health_check import HealthCheck
+from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
+from vrrp_speaker.agent.checks.verdict import Verdict
+
+_UNDECIDED = Verdict(decided=False, passing=False)
 
 
 @dataclass(frozen=True, slots=True)
 class RouterInputs:
-    """The agent's part of one router's state; faults as in NodeConfig status."""
+    """The agent's part of one router's state; faults as in NodeConfig status.
+
+    ``keeps``: the faults are checks that may be failing everywhere, so that only a successor ends
+    this node's holding of the addresses.
+    """
 
     effective_priority: int
-    faults: tuple[str, ...]
+    faults: tuple[str, ...] = ()
+    keeps: bool = False
 
 
-def router_inputs(config: NodeConfig, checks: Mapping[str, CheckState]) -> dict[str, RouterInputs]:
-    """Return the inputs of every router of the configuration.
+class InputsJudge:
+    """Joins verdicts into inputs; remembers which routers have had all results once."""
 
-    Until its first result, a check of weight 0 holds the router in Fault and a weighted one adds
-    nothing, as keepalived does.
-    """
-    return {router.name: _inputs(router, checks) for router in config.virtual_routers}
+    def __init__(self) -> None:
+        self._settled: set[str] = set()
+        self._adopted: set[str] = set()
+
+    def adopt(self, running: Iterable[str]) -> None:
+        """Take over routers that ran before this agent did."""
+        self._adopted.update(running)
+
+    def judge(self, config: NodeConfig, verdicts: Mapping[str, Verdict]) -> dict[str, RouterInputs]:
+        """Return the inputs of every router that there is something to say of."""
+        found = {}
+        for router in config.virtual_routers:
+            if all(_verdict(verdicts, check).decided for check in router.health_checks):
+                self._settled.add(router.name)
+                self._adopted.discard(router.name)
+            if router.name not in self._adopted:
+                found[router.name] = router_inputs(router, config, verdicts, self._settled)
+        names = {router.name for router in config.virtual_routers}
+        self._settled &= names
+        self._adopted &= names
+        return found
 
 
-def _inputs(router: VirtualRouterConfig, checks: Mapping[str, CheckState]) -> RouterInputs:
-    contributions, faults = [], []
+def router_inputs(
+    router: VirtualRouterConfig,
+    config: NodeConfig,
+    verdicts: Mapping[str, Verdict],
+    settled: Container[str] = (),
+) -> RouterInputs:
+    """Return one router's inputs; ``settled`` names those which pending checks do not hold."""
+    checks = {check.name: check for check in config.health_checks}
+    points, faults, keeps = [], [], True
     for reference in router.health_checks:
-        state = checks.get(reference.name)
-        if state is None or not state.decided:
-            if reference.weight == 0:
+        check = checks.get(reference.name)
+        verdict = _verdict(verdicts, reference)
+        pending = check is None or not verdict.decided
+        if check is not None and check.ignored:
+            continue
+        if pending:
+            if reference.weight == 0 and router.name not in settled:
                 faults.append(f"CheckPending: {reference.name}")
             continue
-        contributions.append(contribution(reference.weight, state.passing))
-        if reference.weight == 0 and not state.passing:
+        assert check is not None
+        effect = _effect(check, reference, verdict, router.base_priority)
+        points.append(effect.contribution)
+        if effect.fault:
             faults.append(f"CheckFailed: {reference.name}")
-    return RouterInputs(effective_priority(router.base_priority, contributions), tuple(faults))
+            keeps &= check.panic_threshold is not None
+    priority = effective_priority(router.base_priority, points)
+    return RouterInputs(priority, tuple(faults), keeps=bool(faults) and keeps)
+
+
+def _verdict(verdicts: Mapping[str, Verdict], reference: RouterCheck) -> Verdict:
+    return verdicts.get(reference.name, _UNDECIDED)
+
+
+def _effect(check: HealthCheck, reference: RouterCheck, verdict: Verdict, base: int) -> Effect:
+    tracker = _tracker(check.kind)
+    weight = tracked_weight(tracker, reference.weight, base)
+    assert weight is not None, "only an owner's priority is fixed, and there is none"
+    if tracker is TrackerKind.FILE:
+        return file_effect(weight, verdict.value, reference.reverse)
+    return state_effect(weight, verdict.passing, reference.reverse)
+
+
+def _tracker(kind: CheckKind) -> TrackerKind:
+    """Return the tracker of keepalived's that a kind counts as."""
+    match kind:
+        case FileCheck():
+            return TrackerKind.FILE
+        case InterfaceCheck():
+            return TrackerKind.INTERFACE
+        case ProcessCheck():
+            return TrackerKind.PROCESS
+        case _:
+            return TrackerKind.SCRIPT

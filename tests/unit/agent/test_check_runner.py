@@ -6,11 +6,13 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import pytest
 from tests.eventually import eventually
 
-from vrrp_api.health_check import HealthCheck, TcpCheck
+from vrrp_api.check_kinds import TcpCheck
+from vrrp_api.health_check import HealthCheck
 from vrrp_speaker.agent.checks.runner import CheckRunner
 from vrrp_speaker.agent.messages import CheckEnded, Message
 
@@ -18,7 +20,13 @@ SECOND = 1_000_000_000
 
 
 def check(name: str, **fields: int) -> HealthCheck:
-    values = {"interval_ns": SECOND, "timeout_ns": SECOND // 2, "rise": 1, "fall": 1, **fields}
+    values: dict[str, Any] = {
+        "interval_ns": SECOND,
+        "timeout_ns": SECOND // 2,
+        "rise": 1,
+        "fall": 1,
+        **fields,
+    }
     return HealthCheck(name, 1, TcpCheck("127.0.0.1:1"), weight=0, **values)
 
 

@@ -10,7 +10,8 @@ from typing import ClassVar
 
 import pytest
 
-from vrrp_api.health_check import HealthCheck, HttpCheck, TcpCheck
+from vrrp_api.check_kinds import HttpCheck, TcpCheck
+from vrrp_api.health_check import HealthCheck
 from vrrp_speaker.agent.checks.probes import run_probe
 
 

@@ -8,9 +8,10 @@ import pytest
 import yaml
 from tests.manifests import EXAMPLES, Manifest, right_virtual_ips, wrong_manifests
 
+from vrrp_api.check_kinds import HttpCheck, TcpCheck
 from vrrp_api.duration import format_duration, parse_duration
 from vrrp_api.errors import FieldError
-from vrrp_api.health_check import HealthCheck, HttpCheck, TcpCheck, check_spec, parse_health_check
+from vrrp_api.health_check import HealthCheck, check_spec, parse_health_check
 from vrrp_api.node_config import NodeConfig, parse_node_config
 from vrrp_api.virtual_ip import VipAddress, VirtualIP, parse_virtual_ip
 

@@ -7,7 +7,8 @@ import urllib.parse
 
 import urllib3
 
-from vrrp_api.health_check import HealthCheck, HttpCheck, TcpCheck
+from vrrp_api.check_kinds import HttpCheck, TcpCheck
+from vrrp_api.health_check import HealthCheck
 
 _MAX_BODY = 64 * 1024
 
@@ -20,6 +21,7 @@ def run_probe(check: HealthCheck) -> tuple[bool, str]:
     timeout_s = check.timeout_ns / 1e9
     if isinstance(check.kind, TcpCheck):
         return _tcp(check.kind, timeout_s)
+    assert isinstance(check.kind, HttpCheck)
     return _http(check.kind, timeout_s)
 
 

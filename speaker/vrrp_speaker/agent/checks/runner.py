@@ -15,6 +15,7 @@ from queue import SimpleQueue
 
 from vrrp_api.health_check import HealthCheck
 from vrrp_speaker.agent.checks.state import CheckState, initial_state
+from vrrp_speaker.agent.checks.verdict import Verdict
 from vrrp_speaker.agent.messages import CheckEnded, Inbox
 
 Probe = Callable[[HealthCheck], tuple[bool, str]]
@@ -35,6 +36,11 @@ class RunningCheck:
     since_s: float = 0.0
     durations: list[float] = field(default_factory=lambda: [0.0, 0.0])
     """Sum of seconds and number of runs, for the metric."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the check comes to now."""
+        return Verdict(self.state.decided, self.state.passing)
 
 
 class CheckRunner:

@@ -73,6 +73,7 @@ class TransitionReason(StrEnum):
     REMOVED = "Removed"
     LATE_WAKE = "LateWake"
     HANDOVER = "Handover"
+    HEALTH_LOWERED = "HealthLowered"
 
 
 class RejectReason(StrEnum):

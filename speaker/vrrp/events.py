@@ -44,9 +44,13 @@ class AdvertisementReceived:
 
 @dataclass(frozen=True, slots=True)
 class PriorityChanged:
-    """The effective priority moved, 1 to 254."""
+    """The effective priority moved, 1 to 254.
+
+    ``unhealthy``: health checks lowered it, and there is somebody who could do better.
+    """
 
     priority: int
+    unhealthy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,13 @@ class ConfigurationChanged:
 class FaultChanged:
     """The node became unable to hold the addresses, or able again.
 
-    ``hand_over``: they work still, or may, and stay until a successor has them.
+    ``hand_over``: they work still, or may, and stay until a successor has them. ``keeps``: however
+    long that takes, because all the others may be no better.
     """
 
     faulty: bool
     hand_over: bool = True
+    keeps: bool = False
 
 
 @dataclass(frozen=True, slots=True)

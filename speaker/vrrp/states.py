@@ -146,6 +146,18 @@ class Active:
     """When a losing advertisement was last answered; None: never."""
     release_answered_ns: int | None = None
     """When a release was last answered; None: never."""
+    offers: bool = False
+    """Whether it is faulty and every advertisement a release, until somebody takes over."""
+
+    def hurried(self, until_ns: int) -> Active:
+        """Return the state that advertises then at the latest."""
+        return replace(self, adver_deadline_ns=min(self.adver_deadline_ns, until_ns))
+
+    def release_answer_due_ns(self, mine: Parameters) -> int:
+        """Return from when on a release may be answered; long ago where none was."""
+        if self.release_answered_ns is None:
+            return 0
+        return self.release_answered_ns + mine.release_answer_spacing_ns()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ the addresses for a while: after a release until a successor is heard, and then,
 to a better one, for ``HANDOVER_GRACE_NS``, in which the successor binds and announces. The state
 has changed by then; ``held_until_ns`` is all that is left.
 
+Health checks move an Active Router in two ways of their own. Where they lower its priority and
+nobody may preempt it, it releases and stands for election anew with what is left. And where a check
+that may be failing everywhere makes it faulty, it *offers* the addresses for as long as it takes:
+still Active, it advertises nothing but releases, until it hears a successor.
+
 A preemption delay (keepalived's ``preempt_delay``) runs from the first losing advertisement a
 Backup hears. Until it ends the Backup defers to the loser as if it did not preempt.
 """
@@ -140,9 +145,8 @@ class VirtualRouter:
                 return self._leave(Initialize(), event.reason, event.hand_over, now_ns)
             case TakeOver():
                 return self._take_over_now(now_ns)
-            case PriorityChanged(priority=priority):
-                after = replace(self._parameters, priority=priority)
-                return self._change_parameters(after, now_ns)
+            case PriorityChanged():
+                return self._change_priority(event, now_ns)
             case ConfigurationChanged():
                 return self._change_configuration(event, now_ns)
             case FaultChanged():
@@ -238,14 +242,12 @@ class VirtualRouter:
         mine = self._parameters
         interval_ns = mine.adver_interval_ns
         if now_ns - state.adver_deadline_ns >= mine.late_wake_ns():
-            return (
-                UnbindAddresses(),
-                *self._enter(self._listening(interval_ns, now_ns), TransitionReason.LATE_WAKE),
-            )
+            after = Fault() if self._faulty else self._listening(interval_ns, now_ns)
+            return (UnbindAddresses(), *self._enter(after, TransitionReason.LATE_WAKE))
         # Keep the rhythm: the next deadline counts from this one, unless that is past already.
         deadline_ns = max(state.adver_deadline_ns + interval_ns, now_ns + interval_ns // 2)
         self._state = replace(state, adver_deadline_ns=deadline_ns)
-        return (SendAdvertisement(mine.priority),)
+        return (SendAdvertisement(PRIORITY_RELEASE if state.offers else mine.priority),)
 
     # Hearing others --------------------------------------------------------------------
 
@@ -281,6 +283,10 @@ class VirtualRouter:
     def _hear_as_active(self, state: Active, heard: AdvertisementReceived, now_ns: int) -> Actions:
         """Yield, answer or ignore (RFC 9568 §6.4.3)."""
         mine = self._parameters
+        if state.offers:
+            if heard.priority == PRIORITY_RELEASE:
+                return NOTHING
+            return self._enter(Fault(now_ns + HANDOVER_GRACE_NS), TransitionReason.FAULT)
         if heard.priority == PRIORITY_RELEASE:
             return self._answer_release(state, now_ns)
         if heard.priority > mine.priority:
@@ -300,12 +306,10 @@ class VirtualRouter:
     def _answer_release(self, state: Active, now_ns: int) -> Actions:
         """Advertise at once, so that no Backup that heard the release takes over."""
         mine = self._parameters
-        if state.release_answered_ns is not None:
-            due_ns = state.release_answered_ns + mine.release_answer_spacing_ns()
-            if now_ns < due_ns:
-                deadline_ns = min(state.adver_deadline_ns, due_ns)
-                self._state = replace(state, adver_deadline_ns=deadline_ns)
-                return NOTHING
+        due_ns = state.release_answer_due_ns(mine)
+        if now_ns < due_ns:
+            self._state = state.hurried(due_ns)
+            return NOTHING
         deadline_ns = now_ns + mine.adver_interval_ns
         self._state = replace(state, adver_deadline_ns=deadline_ns, release_answered_ns=now_ns)
         return (SendAdvertisement(mine.priority),)
@@ -314,25 +318,27 @@ class VirtualRouter:
         self, heard: AdvertisementReceived, reason: TransitionReason, now_ns: int
     ) -> Actions:
         interval_ns = self._parameters.heard_interval_ns(heard)
-        backup = Backup(
-            interval_ns,
-            now_ns + self._parameters.down_ns(interval_ns),
-            held_until_ns=now_ns + HANDOVER_GRACE_NS,
-        )
+        down_ns = now_ns + self._parameters.down_ns(interval_ns)
+        backup = Backup(interval_ns, down_ns, held_until_ns=now_ns + HANDOVER_GRACE_NS)
         return self._enter(backup, reason)
 
     # Changes from outside --------------------------------------------------------------
 
     def _change_configuration(self, changed: ConfigurationChanged, now_ns: int) -> Actions:
-        after = replace(
-            self._parameters,
-            adver_interval_ns=changed.adver_interval_ns,
-            down_advertisements=changed.down_advertisements,
-            preempt_mode=changed.preempt_mode,
-            preempt_delay_ns=changed.preempt_delay_ns,
-            source=changed.source,
-        )
-        return self._change_parameters(after, now_ns)
+        fields = {name: getattr(changed, name) for name in changed.__slots__}
+        return self._change_parameters(replace(self._parameters, **fields), now_ns)
+
+    def _change_priority(self, changed: PriorityChanged, now_ns: int) -> Actions:
+        mine = replace(self._parameters, priority=changed.priority)
+        self._change_parameters(mine, now_ns)
+        active = isinstance(self._state, Active) and not self._state.offers
+        if not (active and changed.unhealthy) or mine.preempt_mode:
+            return NOTHING  # where there is preemption, others see to it by themselves
+        due_ns = now_ns + mine.skew_ns(mine.adver_interval_ns)
+        held_ns = now_ns + mine.successor_ns()
+        stands = Backup(mine.adver_interval_ns, due_ns, held_until_ns=held_ns)
+        release = SendAdvertisement(PRIORITY_RELEASE)
+        return (release, *self._enter(stands, TransitionReason.HEALTH_LOWERED))
 
     def _change_parameters(self, after: Parameters, now_ns: int) -> Actions:
         """Let the running timer follow: an Active Router's Adver_Timer, a Backup's down timer."""
@@ -340,8 +346,7 @@ class VirtualRouter:
         match self._state:
             case Active() as active:
                 # A shorter interval counts from now; a longer one is told before it is used.
-                deadline_ns = min(active.adver_deadline_ns, now_ns + after.adver_interval_ns)
-                self._state = replace(active, adver_deadline_ns=deadline_ns)
+                self._state = active.hurried(now_ns + after.adver_interval_ns)
             case Backup() as backup:
                 self._state = backup.moved(before, after, now_ns)
             case _:
@@ -350,6 +355,12 @@ class VirtualRouter:
 
     def _change_fault(self, changed: FaultChanged, now_ns: int) -> Actions:
         self._faulty = changed.faulty
+        if isinstance(self._state, Active):
+            if changed.faulty and changed.hand_over and changed.keeps:
+                return self._offer(self._state, now_ns)
+            if self._state.offers and not changed.faulty:
+                self._state = self._active(now_ns)
+                return (SendAdvertisement(self._parameters.priority),)
         if changed.faulty:
             state = Initialize() if isinstance(self._state, Initialize) else Fault()
             return self._leave(state, TransitionReason.FAULT, changed.hand_over, now_ns)
@@ -357,6 +368,12 @@ class VirtualRouter:
             backup = replace(self._own_backup(now_ns), held_until_ns=self._state.held_until_ns)
             return self._enter(backup, TransitionReason.FAULT_CLEARED)
         return NOTHING
+
+    def _offer(self, state: Active, now_ns: int) -> Actions:
+        if state.offers:
+            return NOTHING
+        self._state = replace(self._active(now_ns), offers=True)
+        return (SendAdvertisement(PRIORITY_RELEASE),)
 
     # Helpers ---------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import EngineProgram, ProgramError
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.router_table import RouterTable
-from vrrp_speaker.engine.routers import Executor
+from vrrp_speaker.engine.routers import Executor, Inputs
 from vrrp_speaker.engine.stored_program import load_and_keep, stored_program
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
@@ -176,7 +176,7 @@ class Engine:
         if not isinstance(routers, Mapping):
             self._agent.send({"type": "refused", "error": "inputs.routers: not an object"})
             return
-        inputs: dict[str, tuple[int, bool]] = {}
+        inputs: dict[str, Inputs] = {}
         for name, values in routers.items():
             priority = values.get("effectivePriority") if isinstance(values, Mapping) else None
             if not isinstance(priority, int) or not 1 <= priority <= 254:
@@ -185,7 +185,8 @@ class Engine:
                 )
                 self._agent.send({"type": "refused", "error": error})
                 return
-            inputs[str(name)] = (priority, bool(values.get("faults")))
+            faulty, keeps = bool(values.get("faults")), bool(values.get("keeps"))
+            inputs[str(name)] = Inputs(priority, faulty, keeps)
         self._table.apply_inputs(inputs, now_ns)
 
     def _report(self, name: str, change: StateChanged, now_ns: int) -> None:

@@ -30,6 +30,7 @@ from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterPro
 from vrrp_speaker.engine.routers import (
     INSTALL_RETRY_NS,
     Executor,
+    Inputs,
     RunningRouter,
     new_router,
 )
@@ -141,6 +142,7 @@ class RouterTable:
         # Until the agent has told the checks' results, a router that has checks holds nothing.
         input_faults = program.has_checks and not resume
         router = new_router(program, input_faults=input_faults, priority=priority)
+        router.health_points = priority - program.base_priority
         self.routers[program.name] = router
         self._recall_marks(router)
         self._executor.begin(router)
@@ -238,17 +240,20 @@ class RouterTable:
 
     # Inputs of the agent ---------------------------------------------------------------
 
-    def apply_inputs(self, inputs: Mapping[str, tuple[int, bool]], now_ns: int) -> None:
-        """Take in the agent's view of each router: effective priority, and whether it is faulty."""
-        for name, (priority, faulty) in inputs.items():
+    def apply_inputs(self, inputs: Mapping[str, Inputs], now_ns: int) -> None:
+        """Take in the agent's view of each router."""
+        for name, told in inputs.items():
             router = self.routers.get(name)
             if router is None:
                 continue
-            if priority != router.machine.parameters.priority:
-                self._perform(router, PriorityChanged(priority), now_ns)
+            points = told.priority - router.program.base_priority
+            unhealthy = points < router.health_points and router.has_others
+            router.health_points = points
+            if told.priority != router.machine.parameters.priority:
+                self._perform(router, PriorityChanged(told.priority, unhealthy), now_ns)
                 router.prepare()
-                self._shared.set(router.offset + shm.S_EFFECTIVE_PRIORITY, priority)
-            router.input_faults = faulty
+                self._shared.set(router.offset + shm.S_EFFECTIVE_PRIORITY, told.priority)
+            router.input_faults, router.input_keeps = told.faulty, told.keeps
             self.refresh_faults(router, now_ns)
 
     # Faults ----------------------------------------------------------------------------
@@ -263,7 +268,8 @@ class RouterTable:
         router.engine_faults = self._engine_faults(router, now_ns)
         bits = sum(1 << shm.FAULTS.index(fault) for fault in router.engine_faults)
         self._shared.set(router.offset + shm.S_FAULTS, bits)
-        self._perform(router, FaultChanged(router.faulty, router.can_hand_over), now_ns)
+        hand_over = router.can_hand_over or router.keeps
+        self._perform(router, FaultChanged(router.faulty, hand_over, router.keeps), now_ns)
 
     def refresh_majorities(self, now_ns: int) -> None:
         """Tell the machines when the candidates that answer became too few, or enough again."""

@@ -48,6 +48,18 @@ INSTALL_RETRY_NS = 5_000_000_000
 """How long a router stays in Fault after the kernel refused its address."""
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the agent says of one router: effective priority 1 to 254, and what the checks forbid.
+
+    ``keeps``: the checks that forbid it may be failing on every node.
+    """
+
+    priority: int
+    faulty: bool
+    keeps: bool = False
+
+
 @dataclass(slots=True)
 class RunningRouter:
     """One Virtual Router: its program, its machine, and what holds it back."""
@@ -59,6 +71,9 @@ class RunningRouter:
     """Whether the agent's checks, or their absence so far, hold the router in Fault."""
     marks: ReplayMarks = field(default_factory=ReplayMarks)
     engine_faults: frozenset[EngineFault] = frozenset()
+    input_keeps: bool = False
+    health_points: int = 0
+    """What the checks did to the base priority when the agent last told."""
     renew_at_ns: int = 0
     install_retry_ns: int = 0
     queued_ns: int | None = None
@@ -73,8 +88,17 @@ class RunningRouter:
     @property
     def can_hand_over(self) -> bool:
         """Whether addresses that stay until a successor has them are of use to anybody."""
-        others = bool(self.program.peers) or self.program.multicast
-        return others and not self.program.faults and not self.engine_faults
+        return self.has_others and not self.program.faults and not self.engine_faults
+
+    @property
+    def has_others(self) -> bool:
+        """Whether anybody else may take part in the election."""
+        return bool(self.program.peers) or self.program.multicast
+
+    @property
+    def keeps(self) -> bool:
+        """Whether only a successor ends the holding, because all the others may be no better."""
+        return self.input_keeps and not self.program.faults and not self.engine_faults
 
     @property
     def offset(self) -> int:

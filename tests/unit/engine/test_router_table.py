@@ -24,7 +24,7 @@ from vrrp_speaker.engine.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import EngineProgram, Peer
 from vrrp_speaker.engine.router_table import RouterTable
-from vrrp_speaker.engine.routers import Executor, RunningRouter
+from vrrp_speaker.engine.routers import Executor, Inputs, RunningRouter
 from vrrp_speaker.shared_state import SharedState
 
 ONE, TWO, SIX = "192.0.2.50", "192.0.2.51", "2001:db8::50"
@@ -240,7 +240,7 @@ def test_address_goes_at_once_with_its_link(rig: Rig) -> None:
 def test_failing_check_keeps_the_address_for_a_successor(rig: Rig) -> None:
     router = rig.load(ONE)
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": (200, True)}, now_ns + 1)
+    rig.table.apply_inputs({"a": Inputs(200, faulty=True)}, now_ns + 1)
     assert router.machine.state is State.FAULT
     assert rig.transport.sent[-1] == 0
     assert f"delete {ONE}".encode() not in rig.requests.made
@@ -257,3 +257,52 @@ def test_named_successor_takes_over_once_for_each_name(rig: Rig) -> None:
 
 def test_start_with_an_old_name_takes_nothing_over(rig: Rig) -> None:
     assert rig.load(ONE, take_over="node-1").machine.state is State.BACKUP
+
+
+def test_check_that_may_fail_everywhere_leaves_the_address_with_the_last_holder(rig: Rig) -> None:
+    router = rig.load(ONE)
+    now_ns = rig.become_active(router)
+    rig.table.apply_inputs({"a": Inputs(200, faulty=True, keeps=True)}, now_ns + 1)
+    for turn in range(1, 20):
+        rig.executor.handle(router, DeadlineReached(), now_ns + 1 + turn * SECOND // 5)
+    assert router.machine.state is State.ACTIVE
+    assert rig.transport.sent == [200, *[0] * 20]
+    assert f"delete {ONE}".encode() not in rig.requests.made
+
+
+def test_link_that_goes_ends_the_keeping(rig: Rig) -> None:
+    router = rig.load(ONE)
+    now_ns = rig.become_active(router)
+    rig.table.apply_inputs({"a": Inputs(200, faulty=True, keeps=True)}, now_ns + 1)
+    rig.network.learn([LinkNews(2, "eth0", False, True)], Digest())
+    rig.table.refresh_all_faults(now_ns + 2)
+    assert router.machine.state is State.FAULT
+    assert rig.requests.made[-1] == f"delete {ONE}".encode()
+
+
+def test_unhealthy_active_router_yields_where_nobody_may_preempt(rig: Rig) -> None:
+    router = rig.load(ONE, preempt=False)
+    now_ns = rig.become_active(router)
+    rig.table.apply_inputs({"a": Inputs(230, faulty=False)}, now_ns + 1)
+    assert rig.transport.sent == [200]  # healthier than the base: nothing to yield for
+    rig.table.apply_inputs({"a": Inputs(210, faulty=False)}, now_ns + 2)
+    assert router.machine.state is State.BACKUP
+    assert rig.transport.sent[-1] == 0
+    assert f"delete {ONE}".encode() not in rig.requests.made
+
+
+def test_priority_that_the_operator_lowers_is_no_ill_health(rig: Rig) -> None:
+    router = rig.load(ONE, preempt=False, base_priority=200)
+    now_ns = rig.become_active(router)
+    rig.load(ONE, at_ns=now_ns + 1, preempt=False, base_priority=100)
+    rig.table.apply_inputs({"a": Inputs(100, faulty=False)}, now_ns + 2)
+    assert router.machine.state is State.ACTIVE
+
+
+def test_alone_there_is_nobody_to_yield_to(rig: Rig) -> None:
+    program = router_program(addresses=(address(ONE),), preempt=False)
+    rig.table.load(EngineProgram("n", 1, (program,)), NOW)
+    router = rig.table.routers["a"]
+    now_ns = rig.become_active(router)
+    rig.table.apply_inputs({"a": Inputs(1, faulty=False)}, now_ns + 1)
+    assert router.machine.state is State.ACTIVE

@@ -80,6 +80,7 @@ class Model:
     held: int | None = NEVER
     loser_answer: int | None = NEVER
     release_answer: int | None = NEVER
+    offers: bool = False
 
     def part(self, of_256: int, interval: int) -> int:
         scale = SECOND if self.version == 2 else interval
@@ -96,6 +97,7 @@ class Model:
 
     def to(self, state: str, reason: str) -> Names:
         before, self.state = self.state, state
+        self.offers = False
         return [(before, state, reason)] if before != state else []
 
     def to_backup(self, reason: str, interval: int, timer: int) -> Names:
@@ -104,6 +106,7 @@ class Model:
 
     def to_active(self, now: int) -> None:
         self.state, self.timer, self.held = "Active", now + self.interval, NEVER
+        self.offers = False
         self.loser_answer = self.release_answer = NEVER
 
     def let_go(self) -> Names:
@@ -140,8 +143,17 @@ class Model:
     def take_over(self, now: int) -> Names:
         return self.win(now, "Handover") if self.state == "Backup" else []
 
-    def set_fault(self, fault: bool, hand_over: bool, now: int) -> Names:
+    def set_fault(self, fault: bool, hand_over: bool, keeps: bool, now: int) -> Names:
         self.fault = fault
+        if self.state == "Active" and fault and hand_over and keeps:
+            if self.offers:
+                return []
+            self.to_active(now)
+            self.offers = True
+            return [("advertise", 0)]
+        if self.offers and not fault:
+            self.to_active(now)
+            return [("advertise", self.priority)]
         if fault:
             state = self.state if self.state == "Initialize" else "Fault"
             return self.leave(state, "Fault", hand_over, now)
@@ -159,11 +171,14 @@ class Model:
                 return [*self.let_go(), *self.to_backup("", self.learned, now + listened)]
             return self.win(now, "ActiveDownTimerExpired")
         room = (self.missed - 1) * self.interval if self.missed > 1 else self.skew(self.interval)
+        if late >= room and self.offers:
+            self.timer = NEVER
+            return [("unbind",), *self.to("Fault", "LateWake")]
         if late >= room:
             listened = self.interval + self.skew(self.interval)
             return [("unbind",), *self.to_backup("LateWake", self.interval, now + listened)]
         self.timer = max(self.timer + self.interval, now + self.interval // 2)
-        return [("advertise", self.priority)]
+        return [("advertise", 0 if self.offers else self.priority)]
 
     def hear(self, priority: int, address: bytes, interval: int, now: int) -> Names:
         if self.version == 2:
@@ -190,6 +205,11 @@ class Model:
         self.learned, self.timer = interval, now + self.down(interval)
 
     def hear_as_active(self, priority: int, address: bytes, interval: int, now: int) -> Names:
+        if self.offers and priority != 0:
+            self.timer, self.held = NEVER, now + 50 * MS
+            return self.to("Fault", "Fault")
+        if self.offers:
+            return []
         if priority == 0:
             if self.release_answer is not NEVER:
                 free = self.release_answer + self.part(2, self.interval) // 2
@@ -211,10 +231,19 @@ class Model:
         self.loser_answer = now
         return [("advertise", self.priority), ("announce",)][self.version == 2 :]
 
-    def change_priority(self, priority: int, now: int) -> None:
+    def change_priority(self, priority: int, unhealthy: bool, now: int) -> Names:
         before = self.down(self.learned)
         self.priority = priority
         self.shift(before, now)
+        if self.state != "Active" or self.offers:
+            return []
+        if self.timer is not NEVER:
+            self.timer = min(self.timer, now + self.interval)
+        if not unhealthy or self.preempt:
+            return []
+        self.held = now + self.interval + self.part(255, self.interval)
+        timer = now + self.skew(self.interval)
+        return [("advertise", 0), *self.to_backup("HealthLowered", self.interval, timer)]
 
     def change(self, new: ConfigurationChanged, now: int) -> None:
         before = self.down(self.learned)
@@ -331,11 +360,11 @@ class Machine(RuleBasedStateMachine):
         event = AdvertisementReceived(source, priority, interval // (10 * MS))
         self.same(event, self.model.hear(priority, source, interval, self.now))
 
-    @rule(passed=PASSED, priority=PRIORITIES)
-    def change_priority(self, passed: int, priority: int) -> None:
+    @rule(passed=PASSED, priority=PRIORITIES, unhealthy=st.booleans())
+    def change_priority(self, passed: int, priority: int, unhealthy: bool) -> None:
         self.now += passed
-        self.model.change_priority(priority, self.now)
-        self.same(PriorityChanged(priority), [])
+        expected = self.model.change_priority(priority, unhealthy, self.now)
+        self.same(PriorityChanged(priority, unhealthy), expected)
 
     @rule(
         passed=PASSED,
@@ -348,11 +377,11 @@ class Machine(RuleBasedStateMachine):
         self.model.change(new, self.now)
         self.same(new, [])
 
-    @rule(passed=PASSED, faulty=st.booleans(), hand_over=HAND_OVER)
-    def change_fault(self, passed: int, faulty: bool, hand_over: bool) -> None:
+    @rule(passed=PASSED, faulty=st.booleans(), hand_over=HAND_OVER, keeps=st.booleans())
+    def change_fault(self, passed: int, faulty: bool, hand_over: bool, keeps: bool) -> None:
         self.now += passed
-        expected = self.model.set_fault(faulty, hand_over, self.now)
-        self.same(FaultChanged(faulty, hand_over), expected)
+        expected = self.model.set_fault(faulty, hand_over, keeps, self.now)
+        self.same(FaultChanged(faulty, hand_over, keeps), expected)
 
     @invariant()
     def state_and_deadline_are_the_same(self) -> None:

@@ -21,7 +21,9 @@ class WebServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Serve from now on."""
+        """Serve from now on; one that serves goes on."""
+        if self._process is not None:
+            return
         self._process = self._node.host.namespace.start([sys.executable, "-m", "vrrp_lab.web"])
 
     def stop(self) -> None:

@@ -209,12 +209,12 @@ class Faults:
         link = self._rng.random() < 0.4
         if node.faulty and not link:
             return
-        node.set_fault(self._lan.now_ns, True, link=link)
+        node.set_fault(self._lan.now_ns, True, link=link, keeps=self._rng.random() < 0.4)
         self._later(self._duration(), lambda now_ns: node.set_fault(now_ns, False))
 
     def _priority_change(self, node: SimulatedNode) -> None:
         lowered = max(1, node.config.priority - self._rng.choice((5, 50, 120)))
-        node.set_priority(self._lan.now_ns, lowered)
+        node.set_priority(self._lan.now_ns, lowered, unhealthy=self._rng.random() < 0.6)
         base = node.config.priority
         self._later(self._duration(), lambda now_ns: node.set_priority(now_ns, base))
 

@@ -17,11 +17,12 @@ from vrrp.events import AdvertisementReceived
 _DELIVERY_NS = 2 * MS
 
 
-def _expect_holders(story: Story, *holders: int) -> None:
+def expect_holders(story: Story, *holders: int) -> None:
+    """Check which nodes have the addresses."""
     expect(story.lan.holders() == list(holders), f"addresses are on {story.lan.holders()}")
 
 
-def _expect_handed_over(story: Story) -> None:
+def expect_handed_over(story: Story) -> None:
     """Check that the addresses were somewhere always, and on two nodes for the grace."""
     holding = story.lan.holding
     holding.note(story.lan.now_ns)
@@ -40,12 +41,12 @@ def planned_stop_is_seen_by_nobody() -> None:
         story.nodes[0].shut_down(story.lan.now_ns)
         skew_s = 106 / 256 * (1 if version == 2 else interval_ns / SECOND)
         story.run(skew_s - 0.005)
-        _expect_holders(story, 0)
+        expect_holders(story, 0)
         story.run(0.025)
-        _expect_holders(story, 0, 1)
+        expect_holders(story, 0, 1)
         story.run(0.05)
-        _expect_holders(story, 1)
-        _expect_handed_over(story)
+        expect_holders(story, 1)
+        expect_handed_over(story)
         expect(story.nodes[0].router is None, "the stopped node does not end")
 
 
@@ -61,9 +62,9 @@ def stop_without_a_successor_ends() -> None:
         story.nodes[1].crash(story.lan.now_ns)
         story.nodes[0].shut_down(story.lan.now_ns)
         story.lan.run_for(bound_ns - MS)
-        _expect_holders(story, 0)
+        expect_holders(story, 0)
         story.lan.run_for(2 * MS)
-        _expect_holders(story)
+        expect_holders(story)
         expect(story.nodes[0].router is None, "the stopped node does not end")
 
 
@@ -73,11 +74,11 @@ def fault_is_handed_over_and_a_lost_link_is_not() -> None:
         story = Story(200, 150, 100)
         story.settle()
         story.nodes[0].set_fault(story.lan.now_ns, True, link=link)
-        _expect_holders(story, *(() if link else (0,)))
+        expect_holders(story, *(() if link else (0,)))
         story.run(1)
-        _expect_holders(story, 1)
+        expect_holders(story, 1)
         if not link:
-            _expect_handed_over(story)
+            expect_handed_over(story)
         story.oracle.check_one_takeover(story.nodes[1])
 
 
@@ -92,7 +93,7 @@ def link_lost_while_handing_over() -> None:
             story.nodes[0].set_fault(story.lan.now_ns, True)
         story.run(0.1)
         story.nodes[0].set_fault(story.lan.now_ns, True, link=True)
-        _expect_holders(story)
+        expect_holders(story)
 
 
 def fault_that_ends_before_there_is_a_successor() -> None:
@@ -103,10 +104,22 @@ def fault_that_ends_before_there_is_a_successor() -> None:
         story.nodes[0].set_fault(story.lan.now_ns, True)
         story.run(0.1)
         story.nodes[0].set_fault(story.lan.now_ns, False)
-        _expect_holders(story, 0)
+        expect_holders(story, 0)
         story.run(0.5)
-        _expect_holders(story, 1)
-        _expect_handed_over(story)
+        expect_holders(story, 1)
+        expect_handed_over(story)
+
+
+def stop_while_a_fault_is_handed_over() -> None:
+    """The addresses are still waiting for their successor."""
+    story = Story(200, 150)
+    story.settle()
+    story.nodes[0].set_fault(story.lan.now_ns, True)
+    story.nodes[0].shut_down(story.lan.now_ns)
+    expect_holders(story, 0)
+    story.run(1)
+    expect_holders(story, 1)
+    expect_handed_over(story)
 
 
 def returning_better_node_is_given_the_addresses() -> None:
@@ -118,8 +131,8 @@ def returning_better_node_is_given_the_addresses() -> None:
     story.nodes[0].start(story.lan.now_ns)
     story.run(10)
     story.oracle.check_one_takeover(story.nodes[0])
-    _expect_holders(story, 0)
-    _expect_handed_over(story)
+    expect_holders(story, 0)
+    expect_handed_over(story)
 
 
 def release_of_another_is_no_successor() -> None:
@@ -130,7 +143,7 @@ def release_of_another_is_no_successor() -> None:
     release = AdvertisementReceived(story.nodes[1].address, 0, 100)
     story.nodes[0].handle(story.lan.now_ns, release)
     story.run(0.1)
-    _expect_holders(story, 0)
+    expect_holders(story, 0)
 
 
 def grace_counts_from_the_first_advertisement() -> None:
@@ -140,10 +153,10 @@ def grace_counts_from_the_first_advertisement() -> None:
     story.nodes[0].shut_down(story.lan.now_ns)
     heard = AdvertisementReceived(story.nodes[1].address, 150, 100)
     for _ in range(2):
-        _expect_holders(story, 0)
+        expect_holders(story, 0)
         story.nodes[0].handle(story.lan.now_ns, heard)
         story.run(0.03)
-    _expect_holders(story)
+    expect_holders(story)
 
 
 def frozen_while_handing_over() -> None:
@@ -153,9 +166,9 @@ def frozen_while_handing_over() -> None:
     story.nodes[0].shut_down(story.lan.now_ns)
     story.nodes[0].freeze(story.lan.now_ns)
     story.run(2.5)
-    _expect_holders(story, 0, 1)
+    expect_holders(story, 0, 1)
     story.nodes[0].wake(story.lan.now_ns)
-    _expect_holders(story, 1)
+    expect_holders(story, 1)
 
 
 def late_wake_while_handing_over_as_backup() -> None:
@@ -166,9 +179,9 @@ def late_wake_while_handing_over_as_backup() -> None:
     story.nodes[0].set_fault(story.lan.now_ns, False)
     story.nodes[0].freeze(story.lan.now_ns)
     story.run(0.5)
-    _expect_holders(story, 0, 1)
+    expect_holders(story, 0, 1)
     story.nodes[0].wake(story.lan.now_ns)
-    _expect_holders(story, 1)
+    expect_holders(story, 1)
 
 
 def named_successor_takes_over_at_once() -> None:
@@ -179,11 +192,11 @@ def named_successor_takes_over_at_once() -> None:
         for node in reversed(story.nodes):
             node.wanted = named(2, 1, node.index, node.wanted)
             node.apply_wanted(story.lan.now_ns)
-        _expect_holders(story, 0, 2)
+        expect_holders(story, 0, 2)
         story.run(5)
         story.oracle.check_one_takeover(story.nodes[2])
-        _expect_holders(story, 2)
-        _expect_handed_over(story)
+        expect_holders(story, 2)
+        expect_handed_over(story)
 
 
 def named_successor_with_a_fault_does_nothing() -> None:
@@ -203,6 +216,7 @@ HANDOVER_SCENARIOS = (
     stop_without_a_successor_ends,
     fault_is_handed_over_and_a_lost_link_is_not,
     link_lost_while_handing_over,
+    stop_while_a_fault_is_handed_over,
     fault_that_ends_before_there_is_a_successor,
     returning_better_node_is_given_the_addresses,
     release_of_another_is_no_successor,

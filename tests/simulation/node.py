@@ -217,18 +217,24 @@ class SimulatedNode:
 
     # News ------------------------------------------------------------------------------
 
-    def set_fault(self, now_ns: int, faulty: bool, *, link: bool = False) -> None:
-        """Make the node unable to hold the addresses, or able again; without a link at once."""
+    def set_fault(
+        self, now_ns: int, faulty: bool, *, link: bool = False, keeps: bool = False
+    ) -> None:
+        """Make the node unable to hold the addresses, or able again; without a link at once.
+
+        ``keeps``: it is a check that may be failing everywhere.
+        """
         self.faulty, self.link_down = faulty, faulty and link
         words = "has lost its link" if link else "has a fault" if faulty else "has no fault"
         self.lan.timeline.note(now_ns, self.index, words)
-        changed = FaultChanged(faulty, self.can_hand_over)
+        changed = FaultChanged(faulty, self.can_hand_over, keeps)
         self._tell(now_ns, lambda at_ns: self.handle(at_ns, changed))
 
-    def set_priority(self, now_ns: int, priority: int) -> None:
-        """Move the effective priority."""
+    def set_priority(self, now_ns: int, priority: int, *, unhealthy: bool = False) -> None:
+        """Move the effective priority; ``unhealthy``: a check is the reason."""
         if not self.leaving:
-            self._tell(now_ns, lambda at_ns: self.handle(at_ns, PriorityChanged(priority)))
+            changed = PriorityChanged(priority, unhealthy)
+            self._tell(now_ns, lambda at_ns: self.handle(at_ns, changed))
 
     def apply_wanted(self, now_ns: int) -> None:
         """Take the newest configuration over, as a running router or at the next start."""

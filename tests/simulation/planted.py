@@ -11,6 +11,7 @@ from tests.simulation.planted_fault import (
     in_validation,
 )
 from tests.simulation.planted_handover import HANDOVER_FAULTS
+from tests.simulation.planted_health import HEALTH_FAULTS
 
 PLANTED = (
     # Hearing others
@@ -121,8 +122,8 @@ PLANTED = (
         "a change of priority leaves the running timer alone",
     ),
     in_router(
-        "deadline_ns = min(active.adver_deadline_ns, now_ns + after.adver_interval_ns)",
-        "deadline_ns = active.adver_deadline_ns",
+        "self._state = active.hurried(now_ns + after.adver_interval_ns)",
+        "self._state = active",
         "a shorter interval waits for the end of the longer one",
     ),
     in_router(
@@ -141,8 +142,8 @@ PLANTED = (
         "a replaced engine resumes in spite of a fault",
     ),
     in_router(
-        "release = SendAdvertisement(PRIORITY_RELEASE)",
-        "release = AnnounceAddresses()",
+        "release = SendAdvertisement(PRIORITY_RELEASE)\n            if hand_over",
+        "release = AnnounceAddresses()\n            if hand_over",
         "leaves without a release",
     ),
     in_router(
@@ -288,4 +289,5 @@ PLANTED = (
     ),
     in_authentication('source.ljust(16, b"\\0"),', "bytes(16),", "the source is not signed"),
     *HANDOVER_FAULTS,
+    *HEALTH_FAULTS,
 )

@@ -51,13 +51,13 @@ HANDOVER_FAULTS = (
         "a release is taken for a successor",
     ),
     in_router(
-        "held_until_ns=now_ns + HANDOVER_GRACE_NS,\n",
-        "held_until_ns=None,\n",
+        "held_until_ns=now_ns + HANDOVER_GRACE_NS)\n        return",
+        "held_until_ns=None)\n        return",
         "whoever yields forgets the addresses",
     ),
     in_router(
-        "held_until_ns=now_ns + HANDOVER_GRACE_NS,\n",
-        "held_until_ns=now_ns + 40 * HANDOVER_GRACE_NS,\n",
+        "held_until_ns=now_ns + HANDOVER_GRACE_NS)\n        return",
+        "held_until_ns=now_ns + 40 * HANDOVER_GRACE_NS)\n        return",
         "whoever yields keeps the addresses for long",
     ),
     in_router(
@@ -97,8 +97,8 @@ HANDOVER_FAULTS = (
         "a node that shuts down ends before there is a successor",
     ),
     in_router(
-        "UnbindAddresses(),\n                *self._enter(self._listening(interval_ns, now_ns)",
-        "*self._enter(self._listening(interval_ns, now_ns)",
+        "return (UnbindAddresses(), *self._enter(after, TransitionReason.LATE_WAKE))",
+        "return self._enter(after, TransitionReason.LATE_WAKE)",
         "a late wake keeps the addresses",
     ),
     in_states(
@@ -127,8 +127,8 @@ HANDOVER_FAULTS = (
     ),
     # Answers and timers that follow
     in_router(
-        "                deadline_ns = min(state.adver_deadline_ns, due_ns)\n",
-        "                deadline_ns = state.adver_deadline_ns\n",
+        "self._state = state.hurried(due_ns)",
+        "self._state = state",
         "a release answer that has to wait is lost",
     ),
     in_states(

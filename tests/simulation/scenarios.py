@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from tests.simulation.clock_scenarios import CLOCK_SCENARIOS
 from tests.simulation.faults import rotation
 from tests.simulation.handover_scenarios import HANDOVER_SCENARIOS
+from tests.simulation.health_scenarios import HEALTH_SCENARIOS
 from tests.simulation.settings import MS, SECOND, with_config
 from tests.simulation.simulation import Failure
 from tests.simulation.story import HOUR_NS, LAST, Story, acquaintances, expect, expect_sends, play
@@ -177,6 +178,15 @@ def releases_do_not_storm() -> None:
     expect_sends(story, begun_ns, 500, 1_030)
 
 
+def loser_is_answered_right_after_a_release() -> None:
+    """The two limits are two: whoever told the one has not told the other."""
+    story = Story(200, 100)
+    story.settle()
+    for priority in (0, 100):
+        heard = AdvertisementReceived(story.nodes[1].address, priority, 100)
+        story.nodes[0].handle(story.lan.now_ns, heard)
+
+
 def replaced_engine_resumes_without_a_gap() -> None:
     """A fork goes on where the dead engine was: no transition, unless the node has a fault."""
     for faulty in (False, True):
@@ -290,6 +300,7 @@ SCENARIOS: Mapping[str, Callable[[], None]] = {
         roll_outs_move_nothing,
         rivals_do_not_storm,
         releases_do_not_storm,
+        loser_is_answered_right_after_a_release,
         replaced_engine_resumes_without_a_gap,
         known_routers_survive_any_clock_step,
         stepped_clock_and_a_replaced_engine,
@@ -299,6 +310,7 @@ SCENARIOS: Mapping[str, Callable[[], None]] = {
         sender_whose_clock_was_wrong_is_heard_again,
         *CLOCK_SCENARIOS,
         *HANDOVER_SCENARIOS,
+        *HEALTH_SCENARIOS,
         *TIMER_SCENARIOS,
     )
 }

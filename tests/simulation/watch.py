@@ -63,6 +63,7 @@ class Watch:
         "_lateness_ns",
         "_learned_ns",
         "_loser_answered_ns",
+        "_offers",
         "_preempt_at_ns",
         "_priority",
         "_release_answered_ns",
@@ -86,6 +87,8 @@ class Watch:
         self._release_answered_ns: int | None = None
         self._held_until_ns: int | None = None
         """Addresses that are being handed over go then."""
+        self._offers = False
+        """Active, and nothing but releases until a successor is heard."""
 
     @property
     def holding(self) -> bool:
@@ -144,6 +147,7 @@ class Watch:
 
     def _begin_as_active(self, now_ns: int) -> None:
         """The first loser and the first release are answered at once."""
+        self._offers = False
         self._deadline_ns = now_ns + self._interval_ns
         self._loser_answered_ns = self._release_answered_ns = self._held_until_ns = None
 
@@ -191,7 +195,7 @@ class Watch:
         spare_ns = (mine.down_advertisements - 1) * self._interval_ns
         spare_ns = spare_ns or self._skew_ns(self._interval_ns)
         interval_ns, late_ns = self._interval_ns, now_ns - self._deadline_ns
-        if after is State.BACKUP:
+        if after is (State.FAULT if self._offers else State.BACKUP):
             if late_ns < spare_ns - _ROUNDING_NS:
                 return f"stepped down when {late_ns} ns late"
             self._learned_ns = interval_ns
@@ -204,7 +208,8 @@ class Watch:
             return f"advertises {-late_ns} ns early"
         # The rhythm is kept, but nothing is caught up on.
         self._deadline_ns = max(self._deadline_ns + interval_ns, now_ns + interval_ns // 2)
-        return _unless(done == "S" and after is State.ACTIVE, f"advertised by {done}")
+        right = done == ("0" if self._offers else "S") and after is State.ACTIVE
+        return _unless(right, f"advertised by {done}")
 
     # Advertisements --------------------------------------------------------------------
 
@@ -243,6 +248,11 @@ class Watch:
         self, heard: AdvertisementReceived, now_ns: int, done: str, after: State
     ) -> str:
         """Active: yield to the better, answer the others, seldom enough."""
+        if self._offers:
+            wanted = ("", State.ACTIVE) if heard.priority == 0 else (YIELD, State.FAULT)
+            if heard.priority:
+                self._held_until_ns = now_ns + GRACE_NS
+            return _unless((done, after) == wanted, f"offers, and became {after} by {done!r}")
         better = heard.priority > self._priority
         better |= heard.priority == self._priority and heard.source > self._source
         if better:
@@ -278,6 +288,12 @@ class Watch:
     # Changes from outside --------------------------------------------------------------
 
     def _judge_other(self, event: Event, now_ns: int, done: str, after: State) -> str:
+        if isinstance(event, PriorityChanged) and event.unhealthy and self._stands_anew():
+            self._priority = event.priority
+            self._deadline_ns = now_ns + self._skew_ns(self._interval_ns)
+            self._learned_ns, self._preempt_at_ns = self._interval_ns, None
+            self._held_until_ns = now_ns + self._successor_ns()
+            return _unless((done, after) == (RELEASE, State.BACKUP), f"stood anew by {done!r}")
         if isinstance(event, PriorityChanged | ConfigurationChanged):
             self._reconfigure(event, now_ns)
             return _unless(done == "" and after is self._state, f"did {done}, became {after}")
@@ -316,8 +332,7 @@ class Watch:
     def _leave(self, wanted: State, hand_over: bool, now_ns: int) -> str:
         """Return what a router does that takes part no more."""
         if self._state is State.ACTIVE and hand_over:
-            scale_ns = 1_000_000_000 if self._version == 2 else self._interval_ns
-            self._held_until_ns = now_ns + self._interval_ns + scale_ns * 255 // 256
+            self._held_until_ns = now_ns + self._successor_ns()
             return RELEASE
         news = "C" if self._state is not wanted else ""
         if hand_over:
@@ -325,6 +340,14 @@ class Watch:
         deeds = "0U" if self._state is State.ACTIVE else "U" * self.holding
         self._held_until_ns = None
         return deeds + news
+
+    def _stands_anew(self) -> bool:
+        return self._state is State.ACTIVE and not self._offers and not self._config.preempt
+
+    def _successor_ns(self) -> int:
+        """Return how long a successor may take: an interval, and the skew of priority 1."""
+        scale_ns = 1_000_000_000 if self._version == 2 else self._interval_ns
+        return self._interval_ns + scale_ns * 255 // 256
 
     def _reconfigure(self, event: PriorityChanged | ConfigurationChanged, now_ns: int) -> None:
         """A Backup's deadline moves by what the change makes of its wait, not into the past."""
@@ -356,7 +379,15 @@ class Watch:
     def _judge_fault(self, event: FaultChanged, now_ns: int, done: str, after: State) -> str:
         before, self._faulty = self._state, event.faulty
         wanted, deeds = before, ""
-        if event.faulty:
+        if before is State.ACTIVE and event.faulty and event.hand_over and event.keeps:
+            deeds = "" if self._offers else "0"
+            if not self._offers:
+                self._begin_as_active(now_ns)
+                self._offers = True
+        elif before is State.ACTIVE and self._offers and not event.faulty:
+            deeds = "S"
+            self._begin_as_active(now_ns)
+        elif event.faulty:
             wanted = State.INITIALIZE if before is State.INITIALIZE else State.FAULT
             deeds = self._leave(wanted, event.hand_over, now_ns)
         elif before is State.FAULT:

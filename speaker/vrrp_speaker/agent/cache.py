@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,10 +21,11 @@ class CacheError(Exception):
 
 
 class ConfigCache:
-    """One file, written atomically, with a checksum."""
+    """One file, written atomically, with a checksum; of one node only."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, node: str) -> None:
         self._path = path
+        self._node = node
 
     def store(self, config: NodeConfig) -> None:
         """Replace the cache; the old content survives a crash at any moment.
@@ -35,17 +37,25 @@ class ConfigCache:
         obj["metadata"]["generation"] = config.generation
         content = {"version": _VERSION, "checksum": _checksum(obj), "nodeConfig": obj}
         temporary = self._path.with_suffix(".tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        try:
+            # Checks may send headers that nobody else is to read.
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                json.dump(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()  # a full disk is to have the rest of it back
+            raise
+        _sync(self._path.parent)
 
     def load(self) -> NodeConfig | None:
         """Return the cached NodeConfig, or None when there is none yet.
 
         Raises:
-            CacheError: the file is damaged or of another version.
+            CacheError: the file is damaged, of another version or of another node.
         """
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
@@ -53,11 +63,23 @@ class ConfigCache:
                 raise CacheError(f"{self._path}: version {content['version']!r}, not {_VERSION}")
             if content["checksum"] != _checksum(content["nodeConfig"]):
                 raise CacheError(f"{self._path}: the checksum does not match the content")
-            return parse_node_config(content["nodeConfig"])
+            config = parse_node_config(content["nodeConfig"])
+            if config.node != self._node:
+                raise CacheError(f"{self._path}: of node {config.node!r}, not {self._node!r}")
+            return config
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, FieldError) as error:
             raise CacheError(f"{self._path}: {error!r}") from error
+
+
+def _sync(folder: Path) -> None:
+    """Let the new name outlive a power failure, too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _checksum(obj: Mapping[str, Any]) -> str:

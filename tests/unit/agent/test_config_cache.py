@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -32,16 +33,16 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_was_stored_is_loaded(path: Path) -> None:
-    ConfigCache(path).store(CONFIG)
-    assert ConfigCache(path).load() == CONFIG
+    ConfigCache(path, "node-1").store(CONFIG)
+    assert ConfigCache(path, "node-1").load() == CONFIG
 
 
 def test_no_file_is_no_configuration(path: Path) -> None:
-    assert ConfigCache(path).load() is None
+    assert ConfigCache(path, "node-1").load() is None
 
 
 def test_damage_is_refused_and_names_the_file(path: Path) -> None:
-    ConfigCache(path).store(CONFIG)
+    ConfigCache(path, "node-1").store(CONFIG)
     good = path.read_text()
     content = json.loads(good)
     for damaged in (
@@ -55,18 +56,65 @@ def test_damage_is_refused_and_names_the_file(path: Path) -> None:
     ):
         path.write_text(damaged)
         with pytest.raises(CacheError, match=r"node-config\.json"):
-            ConfigCache(path).load()
+            ConfigCache(path, "node-1").load()
 
 
 def test_bytes_that_are_no_text_are_refused(path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CacheError):
-        ConfigCache(path).load()
+        ConfigCache(path, "node-1").load()
+
+
+def test_no_flipped_bit_is_taken_for_the_truth(path: Path) -> None:
+    ConfigCache(path, "node-1").store(CONFIG)
+    good = path.read_bytes()
+    for place in range(len(good)):
+        flipped = bytearray(good)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with contextlib.suppress(CacheError):
+            assert ConfigCache(path, "node-1").load() == CONFIG
+
+
+def test_no_truncated_file_is_taken(path: Path) -> None:
+    ConfigCache(path, "node-1").store(CONFIG)
+    good = path.read_bytes()
+    for length in range(len(good) - 1):
+        path.write_bytes(good[:length])
+        with pytest.raises(CacheError):
+            ConfigCache(path, "node-1").load()
+
+
+def test_cache_of_another_node_is_refused(path: Path) -> None:
+    ConfigCache(path, "node-1").store(CONFIG)
+    with pytest.raises(CacheError, match="of node 'node-1', not 'node-2'"):
+        ConfigCache(path, "node-2").load()
+
+
+def test_nobody_else_reads_it(path: Path) -> None:
+    ConfigCache(path, "node-1").store(CONFIG)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_full_disk_keeps_the_old_content_and_leaves_nothing(path: Path) -> None:
+    ConfigCache(path, "node-1").store(CONFIG)
+    path.with_suffix(".tmp").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        ConfigCache(path, "node-1").store(NodeConfig("node-1", 8, (), (), ()))
+    assert ConfigCache(path, "node-1").load() == CONFIG
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_folder_that_cannot_be_written_is_an_error() -> None:
+    cache = ConfigCache(Path("/proc/node-config.json"), "node-1")
+    with pytest.raises(OSError):  # noqa: PT011 - which one is the kernel's business
+        cache.store(CONFIG)
+    assert cache.load() is None
 
 
 def test_failed_store_keeps_the_old_content(path: Path) -> None:
-    ConfigCache(path).store(CONFIG)
+    ConfigCache(path, "node-1").store(CONFIG)
     path.with_suffix(".tmp").mkdir()
     with pytest.raises(OSError):  # noqa: PT011 - which one depends on who runs the test
-        ConfigCache(path).store(NodeConfig("node-1", 8, (), (), ()))
-    assert ConfigCache(path).load() == CONFIG
+        ConfigCache(path, "node-1").store(NodeConfig("node-1", 8, (), (), ()))
+    assert ConfigCache(path, "node-1").load() == CONFIG

@@ -1,16 +1,27 @@
-"""``vrrp-speaker``: run this node's share of every VirtualIP."""
+"""``vrrp-speaker``: run this node's share of every VirtualIP, or ask about it."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from vrrp_speaker.options import CANNOT_RUN, parse_options
-from vrrp_speaker.supervisor import CannotRunError, supervise
 
 
 def main() -> int:
-    """Run the speaker; return its exit status (0 stopped as asked, 4 cannot run)."""
-    arguments = sys.argv[1:]
+    """Run the speaker or a command; return the exit status (docs/install.md lists them)."""
+    match sys.argv[1:]:
+        case ["check", *arguments]:
+            from vrrp_speaker.agent.check_command import check  # noqa: PLC0415 - not in process 1
+
+            return check(arguments)
+        case arguments:
+            return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from vrrp_speaker.supervisor import CannotRunError, supervise  # noqa: PLC0415 - as above
+
     try:
         return supervise(parse_options(arguments), arguments)
     except CannotRunError as error:

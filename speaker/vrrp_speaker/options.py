@@ -11,6 +11,8 @@ from vrrp_speaker import __version__
 
 CANNOT_RUN = 4
 """Exit status: the speaker cannot run as it was started; one line on stderr says why."""
+WITH_WARNINGS = 5
+"""Exit status of ``check``: a speaker runs with this file, and something in it is doubtful."""
 
 
 @dataclass(frozen=True, slots=True)

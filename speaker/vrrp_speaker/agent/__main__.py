@@ -26,12 +26,14 @@ from vrrp_speaker.agent.channel import EngineChannel
 from vrrp_speaker.agent.checks.probes import run_probe
 from vrrp_speaker.agent.checks.runner import CheckRunner
 from vrrp_speaker.agent.compile import Compiler
+from vrrp_speaker.agent.config_file import ConfigFileError
+from vrrp_speaker.agent.file_source import FileConfigSource
 from vrrp_speaker.agent.http_server import MetricsAddressError, serve
 from vrrp_speaker.agent.keys import KeyFolder, material_of_program
 from vrrp_speaker.agent.log import configure_logging
 from vrrp_speaker.agent.messages import ConfigArrived, ConfigSource, Inbox, Stop
 from vrrp_speaker.agent.metrics import NodeCollector
-from vrrp_speaker.agent.node_config import ApiConfigSource, ConfigFileError, FileConfigSource
+from vrrp_speaker.agent.node_config import ApiConfigSource
 from vrrp_speaker.agent.recording import RecordingFile
 from vrrp_speaker.agent.status import StatusBuilder, StatusWriter
 from vrrp_speaker.options import CANNOT_RUN, Options, parse_options
@@ -64,7 +66,8 @@ def run(options: Options) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     client = _client(options)
     writer: StatusWriter | None = None
-    cache = ConfigCache(Path(options.state_dir) / "node-config.json") if client else None
+    cache_path = Path(options.state_dir) / "node-config.json"
+    cache = ConfigCache(cache_path, options.node) if client else None
 
     def on_change() -> None:
         if writer is not None:
@@ -109,7 +112,7 @@ def _client(options: Options) -> ApiClient | None:
     if options.config is not None:
         return None
     if options.kubeconfig is not None:
-        return ApiClient(load_kubeconfig(options.kubeconfig))
+        return ApiClient(load_kubeconfig(options.kubeconfig), Path(options.kubeconfig))
     return ApiClient(in_cluster_credentials())
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
+import socket
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+from urllib3.connection import HTTPConnection
 
 from vrrp_api import API_VERSION
 
@@ -25,7 +28,22 @@ _COLLECTION = f"/apis/{API_VERSION}/nodeconfigs"
 _FIELD_MANAGER = "kube-vrrp-speaker"
 _REQUEST_TIMEOUT = urllib3.Timeout(connect=3, read=10)
 _WATCH_S = 60
-"""How long a watch may last; a stream that went silent is noticed soon after."""
+"""How long a watch may last."""
+_SILENCE_S = 15
+"""How much longer we wait for a server that should have ended it."""
+_KEEPALIVE = [
+    *HTTPConnection.default_socket_options,
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+]
+"""A watch only receives. Whoever moved away with the address, or lost its power, says nothing: the
+kernel must ask, or a minute goes by without news."""
+_LONGEST_LINE = 8 << 20
+"""etcd stores no object of more than some megabytes."""
+_UNAUTHORIZED = 401
+_log = logging.getLogger(__name__)
 
 
 class ApiError(Exception):
@@ -129,30 +147,31 @@ def _file(section: Mapping[str, Any], key: str) -> str | None:
 
 
 class ApiClient:
-    """Reads NodeConfigs and patches the status of one."""
+    """Reads NodeConfigs and patches the status of one.
 
-    def __init__(self, credentials: Credentials) -> None:
+    Tokens, certificates and authorities are read anew from their files; a ``kubeconfig`` that was
+    replaced is used as soon as the server of the old one is not reached or refuses us.
+    """
+
+    def __init__(self, credentials: Credentials, kubeconfig: Path | None = None) -> None:
         self._credentials = credentials
-        self._pool = urllib3.PoolManager(
-            num_pools=1,
-            maxsize=2,
-            ca_certs=credentials.ca,
-            cert_file=credentials.client_certificate,
-            key_file=credentials.client_key,
-            ssl_minimum_version=ssl.TLSVersion.TLSv1_2,
-            retries=False,
-        )
+        self._pool = _pool(credentials)
+        self._kubeconfig = kubeconfig
+        self._kubeconfig_text = kubeconfig.read_bytes() if kubeconfig is not None else b""
 
-    def list_node_configs(self, node: str | None) -> Mapping[str, Any]:
-        """Return the NodeConfigList of one node, or of all (metadata and items).
+    def list_node_configs(self, node: str | None) -> tuple[list[Mapping[str, Any]], str]:
+        """Return the NodeConfigs, of one node or a few of all, and the list's resourceVersion.
 
         Raises:
-            ApiError: not reached or refused.
+            ApiError: not reached, refused, or not answered with a list.
         """
         query = f"?fieldSelector=metadata.name%3D{node}" if node else "?limit=2"
         response = self._request("GET", _COLLECTION + query)
-        body: Mapping[str, Any] = response.json()
-        return body
+        try:
+            body = response.json()
+            return [dict(item) for item in body["items"] or ()], body["metadata"]["resourceVersion"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ApiError(f"GET {_COLLECTION}: no list in the answer: {error!r}") from error
 
     def watch_node_config(self, node: str, resource_version: str) -> Iterator[Mapping[str, Any]]:
         """Yield watch events until the server ends the watch.
@@ -164,7 +183,7 @@ class ApiClient:
             f"?watch=1&fieldSelector=metadata.name%3D{node}&resourceVersion={resource_version}"
             f"&allowWatchBookmarks=true&timeoutSeconds={_WATCH_S}"
         )
-        timeout = urllib3.Timeout(connect=3, read=_WATCH_S + 15)
+        timeout = urllib3.Timeout(connect=3, read=_WATCH_S + _SILENCE_S)
         response = self._request("GET", _COLLECTION + query, timeout=timeout, preload=False)
         buffer = b""
         try:
@@ -172,8 +191,10 @@ class ApiClient:
                 buffer += chunk
                 *lines, buffer = buffer.split(b"\n")
                 for line in lines:
-                    yield json.loads(line)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                    yield dict(json.loads(line))
+                if len(buffer) > _LONGEST_LINE:
+                    raise ApiError(f"watch: a line of more than {_LONGEST_LINE} bytes")
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, TypeError) as error:
             raise ApiError(f"watch: {error}") from error
         finally:
             response.close()
@@ -217,8 +238,40 @@ class ApiClient:
                 preload_content=preload,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            self._renew()
             raise ApiError(f"{method} {path.partition('?')[0]}: {error}") from error
         if response.status >= 400:
+            if response.status == _UNAUTHORIZED:
+                self._renew()
             text = response.data[:300].decode(errors="replace")
             raise ApiError(f"{method} {path.partition('?')[0]}: {text}", response.status)
         return response
+
+    def _renew(self) -> None:
+        """Use the kubeconfig as it is now, if it was replaced."""
+        if self._kubeconfig is None:
+            return
+        try:
+            text = self._kubeconfig.read_bytes()
+            if text == self._kubeconfig_text:
+                return
+            credentials = load_kubeconfig(str(self._kubeconfig))
+        except (OSError, KubeconfigError) as error:
+            _log.warning("kubeconfig not used", extra={"error": str(error)})
+            return
+        self._kubeconfig_text, self._credentials = text, credentials
+        self._pool = _pool(credentials)
+        _log.info("kubeconfig read again", extra={"server": credentials.server})
+
+
+def _pool(credentials: Credentials) -> urllib3.PoolManager:
+    return urllib3.PoolManager(
+        num_pools=1,
+        maxsize=2,
+        ca_certs=credentials.ca,
+        cert_file=credentials.client_certificate,
+        key_file=credentials.client_key,
+        ssl_minimum_version=ssl.TLSVersion.TLSv1_2,
+        retries=False,
+        socket_options=_KEEPALIVE,
+    )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
+import subprocess
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.agent.api_server import BROKEN, SILENT, ApiServer
 
+from vrrp_speaker.agent import api_client
 from vrrp_speaker.agent.api_client import (
     ApiClient,
     ApiError,
@@ -22,57 +23,16 @@ from vrrp_speaker.agent.api_client import (
 )
 
 
-class ApiServer(ThreadingHTTPServer):
-    """Remembers requests; answers what the test asks for."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
-        self.status = 200
-        self.chunks: list[bytes] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: ApiServer
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.requests.append((self.command, self.path, dict(self.headers), body))
-        self.send_response(self.server.status)
-        if "watch=1" in self.path:
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            for chunk in [*self.server.chunks, b""]:
-                self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
-            return
-        answer = b'{"items": [], "metadata": {"resourceVersion": "7"}}'
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    do_GET = do_PATCH = _serve
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
-
-
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
     made = ApiServer()
     yield made
-    made.shutdown()
-    made.server_close()
+    made.stop()
 
 
 def test_list_asks_for_one_name(server: ApiServer) -> None:
-    listed = ApiClient(Credentials(server.url, token="t")).list_node_configs("node-1")
-    assert listed["metadata"]["resourceVersion"] == "7"
+    client = ApiClient(Credentials(server.url, token="t"))
+    assert client.list_node_configs("node-1") == ([], "7")
     method, path, headers, _ = server.requests[0]
     assert (method, headers["Authorization"]) == ("GET", "Bearer t")
     assert path.endswith("/nodeconfigs?fieldSelector=metadata.name%3Dnode-1")
@@ -84,16 +44,62 @@ def test_watch_puts_lines_together_that_chunks_tear_apart(server: ApiServer) -> 
         {"type": "BOOKMARK", "object": {"n": 2}},
     ]
     text = b"".join(json.dumps(event).encode() + b"\n" for event in events)
-    server.chunks = [text[:5], text[5:40], text[40:]]
+    server.watch(text[:5], text[5:40], text[40:])
     client = ApiClient(Credentials(server.url))
     assert list(client.watch_node_config("node-1", "7")) == events
     assert "resourceVersion=7&allowWatchBookmarks=true" in server.requests[0][1]
 
 
-def test_watch_of_garbage_is_an_error(server: ApiServer) -> None:
-    server.chunks = [b"not json\n"]
+@pytest.mark.parametrize("line", [b"not json\n", b"7\n", b"[[]]\n", b"\xff\n"])
+def test_watch_of_garbage_is_an_error(server: ApiServer, line: bytes) -> None:
+    server.watch(line)
     with pytest.raises(ApiError, match="watch"):
         list(ApiClient(Credentials(server.url)).watch_node_config("node-1", "7"))
+
+
+def test_watch_that_breaks_off_is_an_error(server: ApiServer) -> None:
+    server.watch(b'{"type": "BOOKMARK"}\n', BROKEN)
+    events = ApiClient(Credentials(server.url)).watch_node_config("node-1", "7")
+    assert next(events) == {"type": "BOOKMARK"}
+    with pytest.raises(ApiError, match="watch"):
+        next(events)
+
+
+def test_watch_that_went_silent_is_an_error(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_client, "_WATCH_S", 0)
+    monkeypatch.setattr(api_client, "_SILENCE_S", 0.1)
+    server.watch(SILENT)
+    with pytest.raises(ApiError, match="timed out"):
+        list(ApiClient(Credentials(server.url)).watch_node_config("node-1", "7"))
+
+
+def test_line_without_an_end_is_an_error(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_client, "_LONGEST_LINE", 1000)
+    server.watch(*[b"x" * 600] * 2, SILENT)
+    with pytest.raises(ApiError, match="more than 1000 bytes"):
+        list(ApiClient(Credentials(server.url)).watch_node_config("node-1", "7"))
+
+
+def test_kernel_asks_whether_the_server_is_still_there(server: ApiServer) -> None:
+    """A watch whose server moved away with its address would wait for its time to be over."""
+    server.watch(b'{"type": "BOOKMARK"}\n', SILENT)
+    events = ApiClient(Credentials(server.url)).watch_node_config("node-1", "7")
+    next(events)
+    rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    timers = [row[5] for row in rows if row[2].endswith(f":{server.port:04X}") and row[3] == "01"]
+    assert [timer[:2] for timer in timers] == ["02"]  # proc(5): the timer of keepalive runs
+    assert int(timers[0][3:], 16) <= 500  # hundredths of a second
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"items": [7], "metadata": {}}'])
+def test_answer_that_is_no_list_is_an_error(server: ApiServer, answer: bytes) -> None:
+    server.answer = answer
+    with pytest.raises(ApiError, match="no list in the answer"):
+        ApiClient(Credentials(server.url)).list_node_configs(None)
 
 
 def test_status_is_applied_server_side(server: ApiServer) -> None:
@@ -115,6 +121,87 @@ def test_rotated_token_is_used_at_once(server: ApiServer, tmp_path: Path) -> Non
     assert sent == ["Bearer one", "Bearer two"]
 
 
+def test_token_that_is_refused_is_tried_until_it_is_renewed(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    client = ApiClient(Credentials(server.url, token_path=token))
+    server.token = "new"
+    with pytest.raises(ApiError) as refused:
+        client.list_node_configs(None)
+    assert refused.value.status == 401
+    token.write_text("new")
+    client.list_node_configs(None)
+
+
+def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+    """Return a new self-signed certificate for 127.0.0.1 and its key."""
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", f"/CN={name}", "-addext"),
+            *("subjectAltName=IP:127.0.0.1", "-out", str(certificate), "-keyout", str(key)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
+
+
+def test_authority_that_is_replaced_in_its_file_is_used(tmp_path: Path) -> None:
+    trusted = tmp_path / "ca.crt"
+    client, port = None, 0
+    for name in ("first", "second"):
+        certificate, key = make_certificate(tmp_path, name)
+        server = ApiServer(port, tls=(certificate, key))
+        port = server.port
+        client = client or ApiClient(Credentials(server.url, ca=str(trusted)))
+        if name == "second":
+            with pytest.raises(ApiError, match="certificate"):
+                client.list_node_configs(None)
+        trusted.write_bytes(certificate.read_bytes())
+        client.list_node_configs(None)
+        server.stop()
+
+
+def kubeconfig(url: str) -> str:
+    return KUBECONFIG.replace("https://192.0.2.1:6443/", url) % ""
+
+
+def test_kubeconfig_that_is_replaced_is_used_once_the_old_one_fails(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    path, other = tmp_path / "config", ApiServer()
+    path.write_text(kubeconfig(other.url))
+    client = ApiClient(load_kubeconfig(str(path)), path)
+    path.write_text(kubeconfig(server.url))
+    client.list_node_configs(None)
+    assert len(other.requests) == 1
+    other.stop()
+    with pytest.raises(ApiError):
+        client.list_node_configs(None)
+    client.list_node_configs(None)
+    assert len(server.requests) == 1
+
+
+def test_kubeconfig_that_is_damaged_or_gone_changes_nothing(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "config"
+    path.write_text(kubeconfig(server.url))
+    client = ApiClient(load_kubeconfig(str(path)), path)
+    server.status = 401
+    path.write_text("{ torn")
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            client.list_node_configs(None)
+        path.unlink(missing_ok=True)
+    server.status = 200
+    client.list_node_configs(None)
+
+
 def test_refusal_carries_its_status(server: ApiServer) -> None:
     server.status = 403
     with pytest.raises(ApiError) as refused:
@@ -123,8 +210,7 @@ def test_refusal_carries_its_status(server: ApiServer) -> None:
 
 
 def test_unreachable_server_is_an_error_without_status(server: ApiServer) -> None:
-    server.server_close()
-    server.shutdown()
+    server.stop()
     with pytest.raises(ApiError) as unreachable:
         ApiClient(Credentials(server.url)).list_node_configs(None)
     assert unreachable.value.status == 0

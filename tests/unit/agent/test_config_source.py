@@ -1,164 +1,247 @@
-"""Where NodeConfigs come from, and what does not become one."""
+"""Following a NodeConfig through an API server: watches that end, expire and break; outages."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+import json
+import logging
+import threading
+from collections.abc import Iterator
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
+import urllib3
 from tests.eventually import eventually
+from tests.unit.agent.api_server import BROKEN, EMPTY_LIST, SILENT, ApiServer
+from tests.unit.agent.inbox import Inbox, arrived, refused
 
 from vrrp_speaker.agent import node_config
-from vrrp_speaker.agent.api_client import ApiClient, ApiError
-from vrrp_speaker.agent.messages import ConfigArrived, ConfigRefused, ConfigSource, Message
-from vrrp_speaker.agent.node_config import (
-    ApiConfigSource,
-    ConfigFileError,
-    FileConfigSource,
-    read_config_file,
-)
+from vrrp_speaker.agent.api_client import ApiClient, Credentials
+from vrrp_speaker.agent.messages import ConfigSource
+from vrrp_speaker.agent.node_config import ApiConfigSource
 
-TEXT = """
-apiVersion: kube-vrrp.io/v1alpha1
-kind: NodeConfig
-metadata: {name: node-1}
-spec: {node: node-1, addresses: [192.0.2.11], virtualRouters: [], healthChecks: []}
-"""
+over: set[ApiServer] = set()
+"""Servers whose test is over: who follows them waits for ever, in silence."""
 
 
-def take(inbox: SimpleQueue[Message]) -> Message:
-    def get() -> Message | None:
-        try:
-            return inbox.get_nowait()
-        except Empty:
-            return None
-
-    found = eventually(get, within_s=10)
-    assert found is not None
-    return found
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    made = ApiServer()
+    yield made
+    over.add(made)
+    made.stop()
 
 
-# Files --------------------------------------------------------------------------------
+class Client(ApiClient):
+    """Asks nobody any more when the test is over."""
+
+    def __init__(self, server: ApiServer, **credentials: Any) -> None:
+        super().__init__(Credentials(server.url, **credentials))
+        self._server = server
+
+    def _request(self, *arguments: Any, **keywords: Any) -> urllib3.BaseHTTPResponse:
+        if self._server in over:
+            threading.Event().wait()
+        return super()._request(*arguments, **keywords)
 
 
-def test_file_is_read_at_start_and_after_a_change(tmp_path: Path) -> None:
-    path, inbox = tmp_path / "config.yaml", SimpleQueue[Message]()
-    path.write_text(TEXT)
-    FileConfigSource(path, "node-1", inbox).start()
-    first = take(inbox)
-    assert isinstance(first, ConfigArrived)
-    assert (first.source, first.config.generation) == (ConfigSource.FILE, 1)
-    path.write_text(TEXT.replace("192.0.2.11", "192.0.2.111"))
-    second = take(inbox)
-    assert isinstance(second, ConfigArrived)
-    assert (second.config.addresses, second.config.generation) == (("192.0.2.111",), 2)
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits as short as tests can take them; what they are for is not their length."""
+    monkeypatch.setattr(node_config, "_MAX_BACKOFF_S", 0.1)
+    monkeypatch.setattr(node_config, "_SHORTEST_WATCH_S", 0.05)
+    monkeypatch.setattr(node_config, "_ABSENT_PAUSE_S", 0.05)
 
 
-def test_broken_change_is_refused_by_name_and_a_good_one_taken(tmp_path: Path) -> None:
-    path, inbox = tmp_path / "config.yaml", SimpleQueue[Message]()
-    path.write_text(TEXT)
-    FileConfigSource(path, "node-1", inbox).start()
-    take(inbox)
-    path.write_text("{ torn")
-    refused = take(inbox)
-    assert isinstance(refused, ConfigRefused)
-    assert "config.yaml" in refused.error
-    path.write_text(TEXT.replace("192.0.2.11", "192.0.2.112"))
-    assert isinstance(take(inbox), ConfigArrived)
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("{", "config.yaml"),
-        ("7", "not a NodeConfig object"),
-        (TEXT.replace("node: node-1", "node: other"), "spec.node: 'other'"),
-        (TEXT.replace("[192.0.2.11]", "none"), "spec.addresses"),
-    ],
-)
-def test_unusable_file_is_named(tmp_path: Path, text: str, complaint: str) -> None:
-    path = tmp_path / "config.yaml"
-    path.write_text(text)
-    with pytest.raises(ConfigFileError, match=r"config\.yaml") as refused:
-        read_config_file(path, "node-1", 1)
-    assert complaint in str(refused.value)
-
-
-def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigFileError, match="absent"):
-        read_config_file(tmp_path / "absent", "node-1", 1)
-
-
-# API ----------------------------------------------------------------------------------
-
-
-def node_config_object(generation: int, **spec: Any) -> dict[str, Any]:
+def obj(generation: int, version: str = "9", **spec: Any) -> dict[str, Any]:
     """Return an object as a list holds it: without apiVersion and kind."""
     fields = {"node": "node-1", "addresses": [], "virtualRouters": [], "healthChecks": [], **spec}
-    return {"metadata": {"name": "node-1", "generation": generation}, "spec": fields}
+    metadata = {"name": "node-1", "generation": generation, "resourceVersion": version}
+    return {"metadata": metadata, "spec": fields}
 
 
-class FakeClient(ApiClient):
-    """Gives what the test put in; then behaves like a server that went away."""
-
-    def __init__(self, own: list[dict[str, Any]], others: int, events: list[Any]) -> None:
-        self._own = own
-        self._others = others
-        self._events = events
-
-    def list_node_configs(self, node: str | None) -> Mapping[str, Any]:
-        items = self._own if node else [*self._own, *[{}] * self._others]
-        return {"items": items, "metadata": {"resourceVersion": "1"}}
-
-    def watch_node_config(self, node: str, resource_version: str) -> Iterator[Mapping[str, Any]]:
-        yield from self._events
-        self._events = []
-        raise ApiError("gone")
+def listed(*items: dict[str, Any], version: str = "7") -> bytes:
+    return json.dumps({"items": items, "metadata": {"resourceVersion": version}}).encode()
 
 
-def test_listed_and_watched_objects_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
-    inbox = SimpleQueue[Message]()
-    events = [
-        {"type": "BOOKMARK", "object": {}},
-        {"type": "MODIFIED", "object": node_config_object(2)},
-    ]
-    ApiConfigSource(FakeClient([node_config_object(1)], 0, events), "node-1", inbox).start()
-    arrived = [take(inbox), take(inbox)]
-    assert [m.config.generation for m in arrived if isinstance(m, ConfigArrived)] == [1, 2]
+def event(kind: str, content: dict[str, Any]) -> bytes:
+    return json.dumps({"type": kind, "object": content}).encode() + b"\n"
 
 
-def test_object_that_cannot_be_used_is_refused_with_its_path() -> None:
-    inbox = SimpleQueue[Message]()
-    wrong = node_config_object(1, virtualRouters=7)
-    ApiConfigSource(FakeClient([wrong], 0, []), "node-1", inbox).start()
-    refused = take(inbox)
-    assert isinstance(refused, ConfigRefused)
-    assert "spec.virtualRouters" in refused.error
+def bookmark(version: str) -> bytes:
+    return event("BOOKMARK", {"metadata": {"resourceVersion": version}})
+
+
+def error(code: int) -> bytes:
+    return event("ERROR", {"kind": "Status", "code": code, "message": "too old resource version"})
+
+
+def follow(server: ApiServer, **credentials: Any) -> Inbox:
+    inbox = Inbox()
+    ApiConfigSource(Client(server, **credentials), "node-1", inbox).start()
+    return inbox
+
+
+def versions(server: ApiServer) -> list[str]:
+    """Return where each watch began."""
+    return [path.partition("resourceVersion=")[2].partition("&")[0]
+            for path in server.paths("watch=1")]  # fmt: skip
+
+
+def lists(server: ApiServer) -> int:
+    return len(server.paths("nodeconfigs?fieldSelector"))
+
+
+# Watching -----------------------------------------------------------------------------
+
+
+def test_listed_and_watched_objects_arrive(server: ApiServer) -> None:
+    server.answer = listed(obj(1))
+    server.watch(event("MODIFIED", obj(2)), SILENT)
+    inbox = follow(server)
+    found = [arrived(inbox), arrived(inbox)]
+    assert [message.config.generation for message in found] == [1, 2]
+    assert {message.source for message in found} == {ConfigSource.API}
+
+
+def test_ended_watch_goes_on_where_news_and_bookmarks_left_it(server: ApiServer) -> None:
+    server.answer = listed(obj(1), version="7")
+    server.watch(event("MODIFIED", obj(2, version="20")))
+    server.watch(bookmark("30"))
+    server.watch()
+    server.watch(event("MODIFIED", obj(3)), SILENT)
+    inbox = follow(server)
+    assert [arrived(inbox).config.generation for _ in range(3)] == [1, 2, 3]
+    assert versions(server) == ["7", "20", "30", "30"]
+    assert lists(server) == 1
+
+
+def test_expired_watch_lists_again(server: ApiServer) -> None:
+    server.answer = listed(obj(1))
+    server.watch(bookmark("30"), error(410))
+    inbox = follow(server)
+    arrived(inbox)
+    server.answer = listed(obj(2), version="50")
+    server.watch(SILENT)
+    assert arrived(inbox).config.generation == 2
+    eventually(lambda: versions(server) == ["7", "50"], within_s=5)
+
+
+def test_watch_refused_as_expired_lists_again(server: ApiServer) -> None:
+    server.answer = listed(obj(1))
+    server.watch_status = 410
+    inbox = follow(server)
+    arrived(inbox)
+    eventually(lambda: versions(server), within_s=5)
+    server.answer, server.watch_status = listed(obj(2)), 200
+    eventually(lambda: arrived(inbox).config.generation == 2, within_s=5)
+
+
+def test_broken_watch_lists_again(server: ApiServer) -> None:
+    server.answer = listed(obj(1))
+    server.watch(BROKEN)
+    inbox = follow(server)
+    arrived(inbox)
+    server.answer = listed(obj(2))
+    assert arrived(inbox).config.generation == 2
+    server.watch(SILENT)
+
+
+def test_object_that_cannot_be_used_is_refused_with_its_path(server: ApiServer) -> None:
+    server.answer = listed(obj(1, virtualRouters=7))
+    assert "spec.virtualRouters" in refused(follow(server))
+    server.watch(SILENT)
+
+
+@pytest.mark.parametrize("answer", [b"<html>welcome</html>", b"[]"])
+def test_answer_of_something_else_is_lived_through(server: ApiServer, answer: bytes) -> None:
+    server.answer = answer
+    inbox = follow(server)
+    eventually(lambda: lists(server) > 1, within_s=5)
+    server.answer = listed(obj(1))
+    assert arrived(inbox).config.generation == 1
+    server.watch(SILENT)
+
+
+# Outages ------------------------------------------------------------------------------
+
+
+def test_server_that_went_away_and_came_back(
+    server: ApiServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_config, "_OUTAGE_S", 0.1)
+    caplog.set_level(logging.INFO)
+    server.answer = listed(obj(1))
+    server.watch(SILENT)
+    inbox = follow(server)
+    arrived(inbox)
+    server.stop()
+    eventually(lambda: "API server not reached" in caplog.text, within_s=5)
+    again = ApiServer(server.port)
+    again.answer = listed(obj(2))
+    assert arrived(inbox).config.generation == 2
+    eventually(lambda: "API server reached again" in caplog.text, within_s=5)
+    assert caplog.text.count("API server not reached") == 1
+    again.stop()
+
+
+def test_token_that_is_rotated_after_it_expired(server: ApiServer, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    server.token, server.answer = "old", listed(obj(1))
+    server.watch(BROKEN)
+    inbox = follow(server, token_path=token)
+    arrived(inbox)
+    server.token, server.answer = "new", listed(obj(2))
+    eventually(lambda: lists(server) > 2, within_s=5)
+    assert inbox.empty() or arrived(inbox).config.generation == 1
+    token.write_text("new")
+    eventually(lambda: arrived(inbox).config.generation == 2, within_s=5)
+    server.watch(SILENT)
+
+
+# Rule 18 ------------------------------------------------------------------------------
+
+
+def test_deleted_kind_keeps_what_runs_and_says_so_once(server: ApiServer) -> None:
+    server.answer = listed(obj(1))
+    server.watch(event("DELETED", obj(1)))
+    inbox = follow(server)
+    arrived(inbox)
+    server.status = 404
+    assert refused(inbox) == (
+        "the API server has no NodeConfigs any more (404); what ran before runs on"
+    )
+    asked = lists(server)
+    eventually(lambda: lists(server) > asked + 2, within_s=5)
+    assert inbox.empty()
+    server.status = 200
+    assert arrived(inbox).config.generation == 1
+    server.watch(SILENT)
 
 
 @pytest.mark.parametrize("others", [0, 1])
 def test_absence_counts_only_while_other_nodes_have_theirs(
-    monkeypatch: pytest.MonkeyPatch, others: int
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch, others: int
 ) -> None:
     monkeypatch.setattr(node_config, "_ABSENCE_S", 0.0)
-    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
-    inbox = SimpleQueue[Message]()
-    source = ApiConfigSource(FakeClient([], others, []), "node-1", inbox)
-    source._follow()
+    server.answer = lambda path: listed(*[{}] * others) if "limit" in path else EMPTY_LIST
+    inbox = follow(server)
     if others:
-        arrived = take(inbox)
-        assert isinstance(arrived, ConfigArrived)
-        assert arrived.config.virtual_routers == ()
+        assert arrived(inbox).config.virtual_routers == ()
     else:
+        assert refused(inbox) == "all NodeConfigs are gone; what ran before runs on"
+        asked = lists(server)
+        eventually(lambda: lists(server) > asked + 2, within_s=5)
         assert inbox.empty()
+    server.answer = listed(obj(1))
+    eventually(lambda: arrived(inbox).config.generation == 1, within_s=5)
+    server.watch(SILENT)
 
 
-def test_short_absence_is_no_decision(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
-    inbox = SimpleQueue[Message]()
-    source = ApiConfigSource(FakeClient([], 1, []), "node-1", inbox)
-    source._follow()
+def test_short_absence_is_no_decision(server: ApiServer) -> None:
+    server.answer = lambda path: listed({}) if "limit" in path else EMPTY_LIST
+    inbox = follow(server)
+    eventually(lambda: lists(server) > 3, within_s=5)
     assert inbox.empty()
+    assert not server.paths("limit")

@@ -15,6 +15,10 @@ def main() -> int:
             from vrrp_speaker.agent.check_command import check  # noqa: PLC0415 - not in process 1
 
             return check(arguments)
+        case ["dump", *arguments]:
+            from vrrp_speaker.dump_command import dump  # noqa: PLC0415 - as above
+
+            return dump(arguments)
         case arguments:
             return _run(arguments)
 

@@ -14,6 +14,9 @@ CANNOT_RUN = 4
 WITH_WARNINGS = 5
 """Exit status of ``check``: a speaker runs with this file, and something in it is doubtful."""
 
+DEFAULT_RUN_DIR = "/run/kube-vrrp"
+CONTROL_SOCKET = "agent.sock"
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -45,18 +48,32 @@ class Options:
         """The channel between agent and engine."""
         return os.path.join(self.run_dir, "engine.sock")
 
+    @property
+    def control_path(self) -> str:
+        """Where the agent answers ``vrrp-speaker dump``."""
+        return os.path.join(self.run_dir, CONTROL_SOCKET)
+
+    @property
+    def dump_path(self) -> str:
+        """The state as it was at the last SIGUSR2."""
+        return os.path.join(self.run_dir, "dump.json")
+
 
 def parse_options(arguments: Sequence[str]) -> Options:
     """Parse the command line; exits with status 2 and a usage line when it is wrong."""
     parser = argparse.ArgumentParser(
-        prog="vrrp-speaker", description="Run this node's share of every VirtualIP."
+        prog="vrrp-speaker",
+        description="Run this node's share of every VirtualIP.",
+        epilog="commands: vrrp-speaker check FILE (look at a NodeConfig file), vrrp-speaker dump"
+        " (print the state of the speaker here). signals: SIGUSR1 switches the log to debug and"
+        " back, SIGUSR2 writes the state to dump.json in the run directory",
     )
     parser.add_argument("--node", default=os.environ.get("NODE_NAME"), help="name of this node")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--kubeconfig", help="absent: the pod's service account")
     source.add_argument("--config", help="standalone: a NodeConfig file, no API server")
     parser.add_argument("--state-dir", default="/var/lib/kube-vrrp", help="survives a reboot")
-    parser.add_argument("--run-dir", default="/run/kube-vrrp", help="lost at a reboot")
+    parser.add_argument("--run-dir", default=DEFAULT_RUN_DIR, help="lost at a reboot")
     parser.add_argument(
         "--keys-dir", default="/etc/kube-vrrp/keys", help="keys that sign, from a mounted Secret"
     )

@@ -25,6 +25,7 @@ from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, run_engine
 from vrrp_speaker.options import CANNOT_RUN, Options
+from vrrp_speaker.service_manager import ServiceManager
 from vrrp_speaker.shared_state import SharedState
 
 _LONGEST_WAIT_S = 0.1
@@ -41,6 +42,8 @@ _MAX_BACKOFF_S = 30.0
 _ENGINE_STOP_S = 25.0
 """Longer than the engine waits for successors."""
 _AGENT_STOP_S = 2.0
+_FOR_AGENT = (signal.SIGUSR1, signal.SIGUSR2)
+"""What is passed on: another log level, a dump of the state."""
 
 
 class CannotRunError(Exception):
@@ -91,6 +94,8 @@ class Supervisor:
         self._agent = Child("agent", _HEALTHY_S)
         self._agent_proved = False
         self._stopping = False
+        self._for_agent: list[signal.Signals] = []
+        self._manager = ServiceManager(os.environ, os.getpid())
         self._exit_status = 0
         self._looked_s = self._awake_since_s = time.monotonic()
         _prepare_directories(options)
@@ -106,6 +111,8 @@ class Supervisor:
         signal.set_wakeup_fd(self._wakeup_end)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._request_stop)
+        for number in _FOR_AGENT:
+            signal.signal(number, self._note_for_agent)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         gc.collect()
         gc.freeze()
@@ -114,11 +121,18 @@ class Supervisor:
             self._wait()
             self._reap()
             self._check_heartbeat()
+            self._forward()
+            self._tell_manager()
+        self._manager.stopping()
         self._stop_children()
         return self._exit_status
 
     def _request_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
+
+    def _note_for_agent(self, number: int, _frame: FrameType | None) -> None:
+        # Sent later: here the agent may have been reaped, and its pid be another process's.
+        self._for_agent.append(signal.Signals(number))
 
     # Starting --------------------------------------------------------------------------
 
@@ -130,6 +144,7 @@ class Supervisor:
 
     def _fork_engine(self) -> int:
         self._shared.set(shm.H_HEARTBEAT, time.monotonic_ns())
+        self._shared.set(shm.H_LOADED, 0)  # it was true of the one before
         pid = os.fork()
         if pid:
             return pid
@@ -153,6 +168,8 @@ class Supervisor:
         try:
             os.dup2(self._lifeline, 0)
             signal.set_wakeup_fd(-1)
+            for number in _FOR_AGENT:
+                signal.signal(number, signal.SIG_IGN)  # until it can do something about them
             command = [sys.executable, "-m", "vrrp_speaker.agent", *self._arguments]
             os.execv(command[0], command)
         finally:
@@ -216,6 +233,19 @@ class Supervisor:
         if silent_ns > limit_ns:
             _log("engine is silent", "error", silentMs=silent_ns // 1_000_000)
             self._engine.signal(signal.SIGKILL)
+
+    def _forward(self) -> None:
+        while self._for_agent:
+            number = self._for_agent.pop(0)
+            if not self._agent.pid:
+                _log("no agent to tell", "warning", signal=number.name)
+            self._agent.signal(number)
+
+    def _tell_manager(self) -> None:
+        silent_ns = time.monotonic_ns() - self._shared.get(shm.H_HEARTBEAT)
+        alive = bool(self._engine.pid) and silent_ns <= self._silence_limit_ns()
+        ready = alive and bool(self._shared.get(shm.H_LOADED))
+        self._manager.turn(time.monotonic(), ready=ready, alive=alive)
 
     def _silence_limit_ns(self) -> int:
         return self._shared.get(shm.H_SILENCE_LIMIT) or _FIRST_LIMIT_NS

@@ -27,6 +27,8 @@ from vrrp_speaker.agent.checks.probes import run_probe
 from vrrp_speaker.agent.checks.runner import CheckRunner
 from vrrp_speaker.agent.compile import Compiler
 from vrrp_speaker.agent.config_file import ConfigFileError
+from vrrp_speaker.agent.control import LogLevel, Signals, serve_dump
+from vrrp_speaker.agent.dump import Clock, Dump, node_dump
 from vrrp_speaker.agent.file_source import FileConfigSource
 from vrrp_speaker.agent.http_server import MetricsAddressError, serve
 from vrrp_speaker.agent.keys import KeyFolder, material_of_program
@@ -46,16 +48,19 @@ def main() -> int:
     """Run the agent; return its exit status (0 stopped as asked, 4 cannot run)."""
     options = parse_options(sys.argv[1:])
     configure_logging(options.log_level, options.log_format)
+    level = LogLevel(options.log_level)
+    signals = Signals(level)
+    signals.catch()
     try:
-        run(options)
+        run(options, signals, level)
     except (KubeconfigError, MetricsAddressError, ConfigFileError, RecordingError) as error:
         print(f"vrrp-speaker: {error}", file=sys.stderr, flush=True)
         return CANNOT_RUN
     return 0
 
 
-def run(options: Options) -> None:
-    """Run until SIGTERM or the supervisor's death.
+def run(options: Options, signals: Signals, level: LogLevel) -> None:
+    """Run until SIGTERM or the supervisor's death; ``signals`` may be waiting already.
 
     Raises:
         KubeconfigError, MetricsAddressError, ConfigFileError, RecordingError: it cannot run as it
@@ -91,6 +96,7 @@ def run(options: Options) -> None:
     registry = CollectorRegistry()
     registry.register(NodeCollector(agent.view))
     serve(options.metrics_bind_address, registry, agent.healthy, agent.ready)
+    _answer_questions(options, StateSource(agent, level), signals)
     if cache is not None:
         _use_cache(cache, inbox)
     if client is not None:
@@ -129,6 +135,15 @@ def _recording(options: Options) -> RecordingFile | None:
         raise RecordingError(f"recording {options.record}: {error.strerror}") from error
 
 
+def _answer_questions(options: Options, state: StateSource, signals: Signals) -> None:
+    signals.start(state, Path(options.dump_path))
+    try:
+        serve_dump(Path(options.control_path), state)
+    except OSError as error:
+        path = options.control_path
+        _log.warning("state not served", extra={"socket": path, "error": str(error)})
+
+
 def _use_cache(cache: ConfigCache, inbox: Inbox) -> None:
     try:
         config = cache.load()
@@ -157,6 +172,25 @@ class StatusSource:
         """Return the status to write now."""
         return self._builder.build(
             self._agent.view(), self._agent.transitions, time.time(), time.monotonic_ns()
+        )
+
+
+class StateSource:
+    """Returns the state of the node at this moment; from any thread."""
+
+    def __init__(self, agent: Agent, level: LogLevel) -> None:
+        self._agent = agent
+        self._level = level
+
+    def __call__(self) -> Dump:
+        """Return the state now."""
+        agent = self._agent
+        return node_dump(
+            agent.view(),
+            dict(agent.transitions),
+            agent.ready(),
+            self._level.name,
+            Clock(time.time(), time.monotonic_ns()),
         )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import socket
 import statistics
 import sys
 import time
@@ -14,11 +18,19 @@ from typing import Any
 import pytest
 import yaml
 from tests.eventually import eventually
-from tests.netns.inside import all_at, engine, manifest, routers, transitions
+from tests.netns.inside import (
+    all_at,
+    engine,
+    lateness_p99_s,
+    manifest,
+    routers,
+    transitions,
+)
 from tests.netns.observe import Capture, Frame
 
 from vrrp_lab.lab import Lab
 from vrrp_lab.node import Node
+from vrrp_speaker.engine.program import checksum
 
 pytestmark = pytest.mark.netns
 NODES = 3
@@ -104,11 +116,16 @@ def variations(config: dict[str, Any]) -> Iterator[str]:
                                                          "virtualRouterID: 51")  # fmt: skip
 
 
-def longest_gap_s(frames: list[Frame], source: bytes) -> float:
-    """Return the longest time between two advertisements of the untouched router."""
+def longest_gap_s(frames: list[Frame], node: Node, vrid: int = VRID) -> float:
+    """Return the longest time between two advertisements of a node for one router."""
+    source = bytes([192, 0, 2, node.host.number])
     times = [f.time_ns for f in frames if f.is_vrrp and f.data[26:30] == source
-             and f.data[35] == VRID]  # fmt: skip
+             and f.data[35] == vrid]  # fmt: skip
     return max(b - a for a, b in pairwise(times)) / 1e9
+
+
+def programs_applied(node: Node) -> int:
+    return node.log.read_text().count("configuration applied")
 
 
 def change_all_the_time(lab: Lab, home: Node) -> float:
@@ -116,22 +133,26 @@ def change_all_the_time(lab: Lab, home: Node) -> float:
     path = lab.config_file(home.name)
     good = path.read_text()
     changes = variations(yaml.safe_load(good))
-    applied = engine(home).generation
+    read, applied = engine(home).generation, programs_applied(home)
     with Capture(lab.node("node-2").host) as capture:
         begun_ns = time.monotonic_ns()
         try:
             for number in range(CHANGES_PER_S * CHANGES_FOR_S):
-                path.write_text(next(changes))
+                unfinished = path.with_suffix(".tmp")
+                unfinished.write_text(next(changes))
+                unfinished.replace(path)
                 due_s = begun_ns / 1e9 + (number + 1) / CHANGES_PER_S
                 time.sleep(max(0.0, due_s - time.monotonic()))
         finally:
             path.write_text(good)
         eventually(lambda: home.get("/readyz") == "ok\n", within_s=20)
         frames = capture.until_now(begun_ns)
-    gap_s = longest_gap_s(frames, bytes([192, 0, 2, home.host.number]))
-    count = engine(home).generation - applied
-    print(f"{count} generations loaded; longest silence {gap_s * 1000:.0f} ms")
-    assert count > 3
+    gap_s = longest_gap_s(frames, home)
+    read, applied = engine(home).generation - read, programs_applied(home) - applied
+    print(f"{CHANGES_PER_S * CHANGES_FOR_S} files, {read} good ones read, {applied} programs loaded"
+          f"; longest silence {gap_s * 1000:.0f} ms")  # fmt: skip
+    assert applied > 3
+    assert read > CHANGES_PER_S * CHANGES_FOR_S // 4
     return gap_s
 
 
@@ -145,3 +166,115 @@ def test_configuration_that_changes_all_the_time_leaves_the_rest_alone(
     assert home.processes() == pids
     document = json.loads((home.run_dir / "program.json").read_text())
     assert [router["faults"] for router in document["routers"]] == [[], []]
+
+
+# Programs that change, without the compiler in between --------------------------------------
+
+
+class Programs:
+    """Speaks to a node's engine as its agent does, who is stopped meanwhile."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._path = node.run_dir / "program.json"
+        self._document = json.loads(self._path.read_text())
+        self._agent = node.processes()["agent"]
+        self.refused: list[Any] = []
+        self.loaded: list[int] = []
+
+    def __enter__(self) -> Programs:
+        os.kill(self._agent, signal.SIGSTOP)
+        self._channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.connect(str(self._node.run_dir / "engine.sock"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+        os.kill(self._agent, signal.SIGCONT)
+
+    def load(self, number: int) -> int:
+        """Store another program and have it loaded; return its generation."""
+        document = json.loads(json.dumps(self._document))
+        for router in document["routers"]:
+            kept = router["addresses"][: 1 + number % len(router["addresses"])]
+            names = {address["address"] for address in kept}
+            router["addresses"] = kept
+            for field in ("announcements", "probes"):
+                router[field] = [frame for frame in router[field] if frame["address"] in names]
+            router["peers"] = router["peers"][:: (-1) ** number]
+            router["announcementPlan"]["burst"] = 1 + number % 5
+            if router["name"] == MOVING:
+                router["advertisementIntervalNs"] = (200_000_000, 100_000_000)[number % 2]
+        document["generation"] += number
+        document["checksum"] = checksum(document)
+        unfinished = self._path.with_suffix(".tmp")
+        with unfinished.open("w") as file:
+            json.dump(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(self._path)
+        self._channel.send(b'{"type":"load"}')
+        self.hear()
+        return int(document["generation"])
+
+    def hear(self) -> None:
+        """Note what the engine has answered so far."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                news = json.loads(self._channel.recv(1 << 20, socket.MSG_DONTWAIT))
+                if news["type"] == "loaded":
+                    self.loaded.append(news["generation"])
+                elif news["type"] == "refused":
+                    self.refused.append(news)
+
+    def heard(self, generation: int) -> bool:
+        self.hear()
+        return generation in self.loaded
+
+
+def load_all_the_time(lab: Lab, home: Node) -> float:
+    """Load another program every 50 ms; return the longest silence a peer saw of either router."""
+    before = engine(home)
+    with Capture(lab.node("node-2").host) as capture, Programs(home) as programs:
+        begun_ns = time.monotonic_ns()
+        for number in range(1, CHANGES_PER_S * CHANGES_FOR_S + 1):
+            last = programs.load(number)
+            due_s = begun_ns / 1e9 + number / CHANGES_PER_S
+            time.sleep(max(0.0, due_s - time.monotonic()))
+        eventually(lambda: programs.heard(last), within_s=5)
+        frames = capture.until_now(begun_ns)
+    gaps_s = [longest_gap_s(frames, home, vrid) for vrid in (VRID, 52)]
+    silences = " and ".join(f"{gap_s * 1000:.0f}" for gap_s in gaps_s)
+    print(f"{len(programs.loaded)} programs loaded in {CHANGES_FOR_S} s; longest silence {silences}"
+          f" ms; lateness p99 {lateness_p99_s(before, engine(home))}")  # fmt: skip
+    assert programs.refused == []
+    assert len(programs.loaded) == CHANGES_PER_S * CHANGES_FOR_S
+    return max(gaps_s)
+
+
+@pytest.fixture
+def more_addresses(sized: Lab, home: Node) -> Iterator[None]:
+    """The moving router has three addresses everywhere, so that programs can differ in them."""
+    good = {node.name: sized.config_file(node.name).read_text() for node in sized.nodes}
+    for node in sized.nodes:
+        config = yaml.safe_load(good[node.name])
+        (moving,) = [r for r in config["spec"]["virtualRouters"] if r["name"] == MOVING]
+        moving["addresses"] += [{"address": "192.0.2.52/24"}, {"address": "192.0.2.53/32"}]
+        sized.config_file(node.name).write_text(yaml.safe_dump(config))
+    eventually(lambda: home.host.holds("192.0.2.53"), within_s=10)
+    all_at(sized, home)
+    yield
+    for node in sized.nodes:
+        sized.config_file(node.name).write_text(good[node.name])
+    eventually(lambda: not home.host.holds("192.0.2.53"), within_s=10)
+
+
+def test_twenty_programs_a_second_move_nothing(
+    sized: Lab, home: Node, more_addresses: None
+) -> None:
+    before, pids = transitions(sized.nodes), home.processes()
+    if load_all_the_time(sized, home) > LONGEST_GAP_S:
+        assert load_all_the_time(sized, home) <= LONGEST_GAP_S  # the machine may have been busy
+    eventually(lambda: home.get("/readyz") == "ok\n", within_s=10)
+    assert transitions(sized.nodes) == before
+    assert home.processes() == pids

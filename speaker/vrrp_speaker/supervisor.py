@@ -21,12 +21,12 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, run_engine
 from vrrp_speaker.options import CANNOT_RUN, Options
 from vrrp_speaker.service_manager import ServiceManager
 from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 _LONGEST_WAIT_S = 0.1
 _CHECKS_PER_LIMIT = 5

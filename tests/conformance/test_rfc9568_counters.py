@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.agent.node import engine, view
 
 from vrrp.constants import Observation, RejectReason, State
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.agent.metrics import NodeCollector
-from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import FencingReason, SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 
 @pytest.fixture
@@ -57,6 +57,6 @@ def test_every_observation_is_a_series(shared: SharedState) -> None:
 
 def test_lateness_and_late_wakes_are_series(shared: SharedState) -> None:
     shared.add(shm.H_LATENESS + 8 * len(shm.LATENESS_BOUNDS_NS), 2)
-    shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(shm.FencingReason.LATE_WAKE), 3)
+    shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LATE_WAKE), 3)
     assert series(shared, "kube_vrrp_loop_lateness_seconds_bucket", "le")["+Inf"] == 2
     assert series(shared, "kube_vrrp_fencing_total", "reason")["late_wake"] == 3

@@ -20,7 +20,7 @@ from vrrp_speaker.compiler.links import (
 )
 from vrrp_speaker.compiler.netlink import add_request, delete_request
 from vrrp_speaker.engine.program import FORMAT, checksum
-from vrrp_speaker.shared_state import SLOTS
+from vrrp_speaker.shared_state.layout import SLOTS
 
 
 def compile_program(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vrrp.constants import State
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.netlink import AddressNews
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.program import AddressProgram
 from vrrp_speaker.engine.routers import Executor, RunningRouter
 from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 _ARRIVAL_NS = 5_000_000
 """The kernel tells of a new IPv6 address just before it routes packets to it."""

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vrrp_speaker.engine.program import Announcement, AnnouncementPlan
-from vrrp_speaker.shared_state import H_ANNOUNCED, H_QUEUE_LENGTH, KINDS, SharedState, name_hash
+from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state.layout import H_ANNOUNCED, H_QUEUE_LENGTH, KINDS, name_hash
 
 _MS = 1_000_000
 _SECOND = 1_000_000_000

@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from vrrp.constants import PRIORITY_MINIMUM, State
 from vrrp.states import Backup, Parameters
 from vrrp.timers import lease_seconds
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.neighbours import Neighbours, Sighting
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.program import RouterProgram
 from vrrp_speaker.engine.routers import Executor, RunningRouter
-from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import Conflict, SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 _SECOND = 1_000_000_000
 PROBES = 3
@@ -364,7 +364,7 @@ class Conflicts:
             self._executor.defend(watch.router, disputed, now_ns)
 
     def _note(self, router: RunningRouter, sighting: Sighting, count: int, now_ns: int) -> None:
-        conflict = shm.Conflict(sighting.address, sighting.mac, now_ns)
+        conflict = Conflict(sighting.address, sighting.mac, now_ns)
         self._shared.note_conflict(router.program.slot, conflict, count)
 
     def _last_heard_ns(self, program: RouterProgram) -> int | None:

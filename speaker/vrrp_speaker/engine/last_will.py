@@ -10,7 +10,6 @@ from time import monotonic_ns, time_ns
 
 from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_RELEASE, State
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.netlink import (
     ADDRESS_PROTOCOL,
     AddressNews,
@@ -21,6 +20,7 @@ from vrrp_speaker.engine.routers import new_router, route
 from vrrp_speaker.engine.stored_program import stored_program
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 
 def execute_last_will(shared: SharedState, program_path: str) -> None:

@@ -15,7 +15,6 @@ from time import monotonic_ns, time_ns
 from vrrp.authentication import SignatureClock
 from vrrp.constants import RejectReason, State
 from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Shutdown
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.address_watch import AddressWatch
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
@@ -27,6 +26,7 @@ from vrrp_speaker.engine.router_table import RouterTable
 from vrrp_speaker.engine.routers import Executor, RunningRouter
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 STOP_NS = 20_000_000_000
 """The longest that a stop waits for successors; Kubernetes kills after 30 s by default."""

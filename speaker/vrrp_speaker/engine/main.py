@@ -18,7 +18,6 @@ from typing import Any
 
 from vrrp.actions import StateChanged
 from vrrp.authentication import SignatureClock
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
@@ -41,6 +40,7 @@ from vrrp_speaker.engine.routers import Executor, Inputs
 from vrrp_speaker.engine.stored_program import load_and_keep, stored_program
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 _REAL_TIME_PRIORITY = 1
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # mlockall(2)

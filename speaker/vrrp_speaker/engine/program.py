@@ -32,7 +32,8 @@ from vrrp.constants import (
     VERSION_3,
     Family,
 )
-from vrrp_speaker.shared_state import IPV6_KINDS, KINDS, MAX_PEERS, SLOTS, AnnouncementKind
+from vrrp_speaker.shared_state import AnnouncementKind
+from vrrp_speaker.shared_state.layout import IPV6_KINDS, KINDS, MAX_PEERS, SLOTS
 
 FORMAT = 2
 CHECKSUMS = ("Auto", "MessageOnly", "PseudoHeader")

@@ -21,7 +21,6 @@ from vrrp.events import (
     TakeOver,
 )
 from vrrp.validation import Accepted, Election, Elections, observe
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
 from vrrp_speaker.engine.node_network import NodeNetwork
@@ -36,6 +35,7 @@ from vrrp_speaker.engine.routers import (
 )
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import EngineFault, SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 _MIN_SILENCE_NS, _MAX_SILENCE_NS = 40_000_000, 2_000_000_000
 _OBSERVATIONS = {o: shm.H_OBSERVED + 8 * i for i, o in enumerate(shm.OBSERVATIONS)}

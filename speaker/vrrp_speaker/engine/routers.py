@@ -24,7 +24,6 @@ from vrrp.events import Event
 from vrrp.states import Parameters
 from vrrp.timers import lease_seconds
 from vrrp.virtual_router import Actions, VirtualRouter
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.encoder import Encoder
 from vrrp_speaker.engine.netlink import RequestSocket
@@ -38,6 +37,7 @@ from vrrp_speaker.engine.program import (
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.transport import Route, Transport
 from vrrp_speaker.shared_state import EngineFault, FencingReason, SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 _SOURCE_OF = "the node's address on interface"
 """Names the announcements that belong to no router; no VirtualIP has a name with spaces."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from vrrp.constants import State, TransitionReason
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.agent.view import CheckView, NodeView
 from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 
 def program(*names: str) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.agent.node import engine, view
 
 from vrrp.constants import State
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.agent.metrics import NodeCollector
 from vrrp_speaker.agent.view import CheckView, NodeView
+from vrrp_speaker.shared_state import Conflict
+from vrrp_speaker.shared_state import layout as shm
 
 CHECK = CheckView("web", True, False, 0.0, "timed out", 1.5, 3)
 PENDING = CheckView("dns", False, False, 0.0, "", 0.0, 0)
@@ -64,7 +65,7 @@ def test_a_slot_that_another_router_took_is_not_mistaken_for_it(tmp_path: Path) 
 
 def test_conflicts_are_counted_for_their_virtual_ip(tmp_path: Path) -> None:
     shared = engine(tmp_path, State.ACTIVE, State.BACKUP)
-    shared.note_conflict(0, shm.Conflict(bytes(4), bytes(6), 6_000_000_000), 3)
+    shared.note_conflict(0, Conflict(bytes(4), bytes(6), 6_000_000_000), 3)
     counted = values(view(shared, ("a", "b")), "kube_vrrp_address_conflicts_total")
     assert counted == {"a": 3.0, "b": 0.0}
 

@@ -12,10 +12,11 @@ from tests.unit.agent.node import engine, view
 
 from vrrp.constants import State
 from vrrp_api.node_config import NodeConfigStatus, Transition, parse_node_config_status
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.status import StatusBuilder, StatusWriter, rfc3339
 from vrrp_speaker.agent.view import CheckView
+from vrrp_speaker.shared_state import Conflict
+from vrrp_speaker.shared_state import layout as shm
 
 TAKEOVER = Transition("2026-01-01T00:00:05Z", "Backup", "Active", "ActiveDownTimerExpired")
 
@@ -38,9 +39,9 @@ def test_stranger_is_told_with_address_mac_and_time(tmp_path: Path) -> None:
     shared = engine(tmp_path, State.FAULT, State.ACTIVE)
     mac = bytes.fromhex("02005e005364")
     shared.set(shm.S_FAULTS + shm.slot_offset(0), 1 << shm.FAULTS.index("AddressConflict"))
-    shared.note_conflict(0, shm.Conflict(bytes([192, 0, 2, 50]), mac, 6_000_000_000), 1)
+    shared.note_conflict(0, Conflict(bytes([192, 0, 2, 50]), mac, 6_000_000_000), 1)
     six = bytes.fromhex("20010db8000000000000000000000050")
-    shared.note_conflict(1, shm.Conflict(six, mac, 7_000_000_000), 3)
+    shared.note_conflict(1, Conflict(six, mac, 7_000_000_000), 3)
     builder = StatusBuilder()
     status = builder.build(view(shared, ("a", "b")), {}, 1010.0, 7_000_000_000)
     first, second = status.virtual_routers

@@ -13,7 +13,6 @@ from tests.unit.engine.programs import announcement, packed, router_program
 
 from vrrp.constants import State
 from vrrp.events import AdvertisementReceived, DeadlineReached, FaultChanged, Startup, TakeOver
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.engine.conflicts import (
     DEFEND_INTERVAL_NS,
     REPROBE_NS,
@@ -27,7 +26,8 @@ from vrrp_speaker.engine.netlink import LinkNews
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.program import Peer
 from vrrp_speaker.engine.routers import RunningRouter, new_router
-from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import Conflict, SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 VIP, SIX = packed("192.0.2.50"), packed("2001:db8::50")
 STRANGER, OTHER = bytes.fromhex("02005e005364"), bytes.fromhex("02005e005365")
@@ -170,7 +170,7 @@ def test_answer_is_judged_when_the_wait_ends_and_not_before(rig: Rig, address: b
     assert rig.counted == 1
     rig.shared.set(rig.router.offset + shm.S_NAME_HASH, 1)
     found = rig.shared.snapshot()
-    assert found.routers[0].last_conflict == shm.Conflict(address, STRANGER, NOW + DOWN)
+    assert found.routers[0].last_conflict == Conflict(address, STRANGER, NOW + DOWN)
 
 
 @pytest.mark.parametrize("priority", [0, 100, 254])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from vrrp.constants import State, TransitionReason
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.shared_state import SharedState, SharedStateReader
+from vrrp_speaker.shared_state import layout as shm
 
 
 def test_reader_sees_what_the_engine_wrote(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_slots_do_not_overlap_and_header_fields_fit() -> None:
     assert shm.H_OBSERVED + 8 * len(shm.OBSERVATIONS) <= shm.H_ANNOUNCED
     assert shm.H_LATENESS + 8 * (len(shm.LATENESS_BOUNDS_NS) + 1) <= shm.H_REJECTED
     assert shm.H_ANNOUNCED + 8 * len(shm.KINDS) <= shm.H_FENCED
-    assert shm.S_CONFLICT + shm._CONFLICT.size <= shm.S_TRANSITION_COUNTS
+    assert shm.S_CONFLICT + shm.CONFLICT.size <= shm.S_TRANSITION_COUNTS
     assert shm.H_FENCED + 8 * len(shm.FENCINGS) <= shm.HEADER_SIZE
     counts = 4 * len(shm.STATES) ** 2 * len(shm.REASONS)
     assert shm.S_TRANSITION_COUNTS + counts <= shm.S_PEERS

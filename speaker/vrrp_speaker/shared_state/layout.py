@@ -1,0 +1,137 @@
+"""Where each number of the shared state is, and the names that indices stand for.
+
+Layout: one header page, then ``SLOTS`` fixed slots, one for each Virtual Router. Integers are
+little-endian and aligned, so a reader sees each one either before or after a write. All times are
+CLOCK_MONOTONIC nanoseconds; 0 means never.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import StrEnum
+
+from vrrp.constants import Observation, RejectReason, State, TransitionReason
+
+MAGIC = 0x4B56525031000003
+SLOTS = 256
+MAX_PEERS = 79
+"""63 other candidates and 16 routers outside the cluster."""
+HEADER_SIZE = 4096
+SLOT_SIZE = 4096
+SIZE = HEADER_SIZE + SLOTS * SLOT_SIZE
+
+LATENESS_BOUNDS_NS = tuple(
+    int(ms * 1_000_000) for ms in (0.25, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
+)
+"""Upper bounds of the lateness histogram; a last bucket without bound follows."""
+
+
+class AnnouncementKind(StrEnum):
+    """The kinds of announcement frames, as in ``announcements_sent_total{kind}``."""
+
+    GRATUITOUS_ARP_REQUEST = "GratuitousARPRequest"
+    GRATUITOUS_ARP_REPLY = "GratuitousARPReply"
+    UNSOLICITED_NA = "UnsolicitedNA"
+    ARP_PROBE = "ARPProbe"
+    NEIGHBOR_PROBE = "NeighborProbe"
+
+
+class FencingReason(StrEnum):
+    """Why addresses were taken off outside the protocol, as in ``fencing_total{reason}``."""
+
+    LATE_WAKE = "late_wake"
+    LAST_WILL = "last_will"
+    LEFT_OVER = "left_over"
+
+
+class EngineFault(StrEnum):
+    """What the engine itself finds wrong with holding an address; names as in NodeConfig status."""
+
+    INTERFACE_DOWN = "InterfaceDown"
+    SOURCE_ADDRESS_MISSING = "SourceAddressMissing"
+    ADDRESS_INSTALL_FAILED = "AddressInstallFailed"
+    NO_MAJORITY = "NoMajority"
+    ADDRESS_CONFLICT = "AddressConflict"
+
+
+FAULTS = tuple(EngineFault)
+STATES = tuple(State)
+REASONS = tuple(TransitionReason)
+REJECTIONS = tuple(RejectReason)
+OBSERVATIONS = tuple(Observation)
+KINDS = tuple(AnnouncementKind)
+IPV6_KINDS = (AnnouncementKind.UNSOLICITED_NA, AnnouncementKind.NEIGHBOR_PROBE)
+FENCINGS = tuple(FencingReason)
+
+# Header: offsets of unsigned 64-bit integers.
+H_MAGIC = 0
+H_HEARTBEAT = 8
+H_ENGINE_PID = 16
+H_ENGINE_STARTS = 24
+H_GENERATION = 32
+H_QUEUE_LENGTH = 40
+H_LATENESS_SUM = 48
+H_REAL_TIME = 56
+H_EVENTS_DROPPED = 64
+H_SEND_ERRORS = 72
+H_SEQUENCE = 80
+H_LOADED = 88
+H_CLOCK_OFFSET = 96  # of the sender's sequence: wall time minus monotonic time
+H_SILENCE_LIMIT = 104  # how long the loop may be silent before it is replaced
+H_MEMORY_LOCKED = 112
+H_CLOCK_LAST = 120  # the sequence that signed last
+H_LATENESS = 128  # len(LATENESS_BOUNDS_NS) + 1 counters
+H_REJECTED = 512  # by index in REJECTIONS
+H_OBSERVED = 768  # by index in OBSERVATIONS
+H_ANNOUNCED = 1024  # by index in KINDS
+H_FENCED = 1280  # by index in FENCINGS
+
+# Slot: offsets of unsigned 64-bit integers, from the start of the slot.
+S_NAME_HASH = 0  # 0: free
+S_STATE = 8  # index in STATES
+S_SINCE = 16
+S_EFFECTIVE_PRIORITY = 24
+S_BASE_PRIORITY = 32
+S_TRANSITIONS = 40
+S_SENT = 48
+S_LAST_SENT = 56
+S_ADDRESS_PRESENT = 64
+S_RESTORED = 72
+S_DUAL_ACTIVE = 80
+S_VRID = 88
+S_FAULTS = 96  # bit set, by index in FAULTS
+S_UNLISTED = 104  # received, last heard: multicast routers that are no configured peers
+S_CONFLICTS = 128
+S_CONFLICT = 136  # the last one, as CONFLICT
+S_TRANSITION_COUNTS = 256  # unsigned 32-bit [from][to][reason]
+S_PEERS = 1024  # MAX_PEERS × (received, last heard, replay mark)
+PEER_SIZE = 24
+PEER_RECEIVED, PEER_LAST, PEER_MARK = 0, 8, 16
+
+U64 = struct.Struct("<Q")
+U32 = struct.Struct("<I")
+CONFLICT = struct.Struct("<QQ16s6s")  # when, length of the address, address, hardware address
+
+
+def name_hash(name: str) -> int:
+    """Return a stable non-zero 64-bit number for a router's name (FNV-1a)."""
+    value = 0xCBF29CE484222325
+    for byte in name.encode():
+        value = ((value ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return value or 1
+
+
+def slot_offset(slot: int) -> int:
+    """Return where a slot starts; ``slot`` is 0 to SLOTS − 1."""
+    return HEADER_SIZE + slot * SLOT_SIZE
+
+
+def peer_offset(slot: int, index: int) -> int:
+    """Return where the counters of one peer start; ``index`` is its place in the program."""
+    return slot_offset(slot) + S_PEERS + PEER_SIZE * index
+
+
+def transition_offset(before: State, after: State, reason: TransitionReason) -> int:
+    """Return the offset of one transition counter from the start of its slot."""
+    row = STATES.index(before) * len(STATES) + STATES.index(after)
+    return S_TRANSITION_COUNTS + 4 * (row * len(REASONS) + REASONS.index(reason))

@@ -1,0 +1,63 @@
+"""The agent's view of the shared state."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterable
+
+from vrrp_speaker.shared_state import layout
+from vrrp_speaker.shared_state.values import EngineState, decode
+
+
+class SharedStateReader:
+    """The reader's view; maps the engine's file read-only.
+
+    Raises:
+        OSError: the file does not exist yet.
+        ValueError: the file is not (yet) shared state of this version.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if os.fstat(descriptor).st_size != layout.SIZE:
+                raise ValueError(f"{os.fspath(path)}: not the shared state of this version")
+            self._memory = mmap.mmap(descriptor, layout.SIZE, prot=mmap.PROT_READ)
+        finally:
+            os.close(descriptor)
+        if layout.U64.unpack_from(self._memory, layout.H_MAGIC)[0] != layout.MAGIC:
+            raise ValueError(f"{os.fspath(path)}: not the shared state of this version")
+
+    def snapshot(self) -> EngineState:
+        """Return one copy of everything."""
+        return decode(bytes(self._memory))
+
+    def digest(self, slots: Iterable[int]) -> tuple[int, ...]:
+        """Return what differs whenever a status would: generation, and each slot's state.
+
+        A snapshot copies half a megabyte; this is cheap enough to be compared all the time.
+        """
+        found = [layout.U64.unpack_from(self._memory, layout.H_GENERATION)[0]]
+        for slot in slots:
+            start = layout.slot_offset(slot)
+            found += (
+                layout.U64.unpack_from(self._memory, start + field)[0]
+                for field in (
+                    layout.S_VRID,
+                    layout.S_STATE,
+                    layout.S_SINCE,
+                    layout.S_EFFECTIVE_PRIORITY,
+                    layout.S_FAULTS,
+                )
+            )
+            # A stranger that goes on is news every ten seconds.
+            found.append(
+                layout.U64.unpack_from(self._memory, start + layout.S_CONFLICT)[0] // 10**10
+            )
+        return tuple(found)
+
+    def heartbeat_ns(self) -> int:
+        """Return when the engine's loop last turned, without copying the rest."""
+        value: int = layout.U64.unpack_from(self._memory, layout.H_HEARTBEAT)[0]
+        return value

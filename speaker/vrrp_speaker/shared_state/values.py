@@ -1,0 +1,163 @@
+"""What a copy of the shared state says, as values."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vrrp.constants import RejectReason
+from vrrp_speaker.shared_state import layout
+
+
+@dataclass(frozen=True, slots=True)
+class PeerState:
+    """What was heard from one peer: advertisements accepted, and when the last one came."""
+
+    received: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The host outside the election that was last seen with one of the addresses (packed)."""
+
+    address: bytes
+    mac: bytes
+    seen_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouterState:
+    """One Virtual Router as the engine last wrote it; peers in the order of the program."""
+
+    state: str
+    since_ns: int
+    effective_priority: int
+    base_priority: int
+    transitions: int
+    advertisements_sent: int
+    last_sent_ns: int
+    address_present: bool
+    addresses_restored: int
+    dual_active_ns: int
+    vrid: int
+    faults: tuple[str, ...]
+    peers: tuple[PeerState, ...]
+    unlisted: PeerState
+    transition_counts: tuple[tuple[str, str, str, int], ...]
+    conflicts: int
+    last_conflict: Conflict | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """One copy of everything the engine shares; ``routers`` by slot, used slots only."""
+
+    heartbeat_ns: int
+    engine_pid: int
+    engine_starts: int
+    generation: int
+    loaded: bool
+    real_time: bool
+    memory_locked: bool
+    lateness_bounds_ns: tuple[int, ...]
+    lateness_counts: tuple[int, ...]
+    lateness_sum_ns: int
+    rejected: dict[str, int]
+    observed: dict[str, int]
+    unknown_vrid: int
+    announcements_sent: dict[str, int]
+    announcement_queue_length: int
+    fencing: dict[str, int]
+    events_dropped: int
+    send_errors: int
+    routers: dict[int, RouterState]
+
+
+def _counters(data: bytes, offset: int, count: int) -> tuple[int, ...]:
+    return struct.unpack_from(f"<{count}Q", data, offset)
+
+
+def _by_name(data: bytes, names: Iterable[str], offset: int) -> dict[str, int]:
+    """Return one counter for each name, in the order of the names from ``offset`` on."""
+    listed = tuple(map(str, names))
+    return dict(zip(listed, _counters(data, offset, len(listed)), strict=True))
+
+
+def decode(data: bytes) -> EngineState:
+    """Return what ``SIZE`` bytes of shared state say."""
+    rejected = _by_name(data, layout.REJECTIONS, layout.H_REJECTED)
+    header = _counters(data, 0, layout.H_LATENESS // 8)
+    return EngineState(
+        heartbeat_ns=header[layout.H_HEARTBEAT // 8],
+        engine_pid=header[layout.H_ENGINE_PID // 8],
+        engine_starts=header[layout.H_ENGINE_STARTS // 8],
+        generation=header[layout.H_GENERATION // 8],
+        loaded=bool(header[layout.H_LOADED // 8]),
+        real_time=bool(header[layout.H_REAL_TIME // 8]),
+        memory_locked=bool(header[layout.H_MEMORY_LOCKED // 8]),
+        lateness_bounds_ns=layout.LATENESS_BOUNDS_NS,
+        lateness_counts=_counters(data, layout.H_LATENESS, len(layout.LATENESS_BOUNDS_NS) + 1),
+        lateness_sum_ns=header[layout.H_LATENESS_SUM // 8],
+        rejected=rejected,
+        observed=_by_name(data, layout.OBSERVATIONS, layout.H_OBSERVED),
+        unknown_vrid=rejected[RejectReason.UNKNOWN_VRID],
+        announcements_sent=_by_name(data, layout.KINDS, layout.H_ANNOUNCED),
+        announcement_queue_length=header[layout.H_QUEUE_LENGTH // 8],
+        fencing=_by_name(data, layout.FENCINGS, layout.H_FENCED),
+        events_dropped=header[layout.H_EVENTS_DROPPED // 8],
+        send_errors=header[layout.H_SEND_ERRORS // 8],
+        routers={
+            slot: _decode_router(data, layout.slot_offset(slot))
+            for slot in range(layout.SLOTS)
+            if layout.U64.unpack_from(data, layout.slot_offset(slot) + layout.S_NAME_HASH)[0]
+        },
+    )
+
+
+def _decode_router(data: bytes, start: int) -> RouterState:
+    fields = _counters(data, start, layout.S_CONFLICTS // 8 + 1)
+    numbers = _counters(data, start + layout.S_PEERS, layout.MAX_PEERS * layout.PEER_SIZE // 8)
+    return RouterState(
+        state=str(layout.STATES[fields[layout.S_STATE // 8]]),
+        since_ns=fields[layout.S_SINCE // 8],
+        effective_priority=fields[layout.S_EFFECTIVE_PRIORITY // 8],
+        base_priority=fields[layout.S_BASE_PRIORITY // 8],
+        transitions=fields[layout.S_TRANSITIONS // 8],
+        advertisements_sent=fields[layout.S_SENT // 8],
+        last_sent_ns=fields[layout.S_LAST_SENT // 8],
+        address_present=bool(fields[layout.S_ADDRESS_PRESENT // 8]),
+        addresses_restored=fields[layout.S_RESTORED // 8],
+        dual_active_ns=fields[layout.S_DUAL_ACTIVE // 8],
+        vrid=fields[layout.S_VRID // 8],
+        faults=_faults(fields[layout.S_FAULTS // 8]),
+        peers=tuple(
+            PeerState(*numbers[i : i + 2]) for i in range(0, len(numbers), layout.PEER_SIZE // 8)
+        ),
+        unlisted=PeerState(*fields[layout.S_UNLISTED // 8 : layout.S_UNLISTED // 8 + 2]),
+        transition_counts=_decode_transitions(data, start),
+        conflicts=fields[layout.S_CONFLICTS // 8],
+        last_conflict=_decode_conflict(data, start),
+    )
+
+
+def _faults(bits: int) -> tuple[str, ...]:
+    return tuple(str(fault) for bit, fault in enumerate(layout.FAULTS) if bits >> bit & 1)
+
+
+def _decode_conflict(data: bytes, start: int) -> Conflict | None:
+    seen_ns, length, address, mac = layout.CONFLICT.unpack_from(data, start + layout.S_CONFLICT)
+    return Conflict(address[:length], mac, seen_ns) if seen_ns else None
+
+
+def _decode_transitions(data: bytes, start: int) -> tuple[tuple[str, str, str, int], ...]:
+    found = []
+    for before in layout.STATES:
+        for after in layout.STATES:
+            for reason in layout.REASONS:
+                offset = start + layout.transition_offset(before, after, reason)
+                count = layout.U32.unpack_from(data, offset)[0]
+                if count:
+                    found.append((str(before), str(after), str(reason), count))
+    return tuple(found)

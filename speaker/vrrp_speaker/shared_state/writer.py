@@ -1,0 +1,74 @@
+"""The engine's and the supervisor's view of the shared state."""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+from vrrp_speaker.shared_state import layout
+from vrrp_speaker.shared_state.values import Conflict, EngineState, decode
+
+
+class SharedState:
+    """The writer's view: plain integers at fixed offsets of a shared mapping."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+
+    @classmethod
+    def create(cls, path: str) -> SharedState:
+        """Make or reopen the file at ``path`` and map it; old content with our magic is kept.
+
+        Raises:
+            OSError: the file cannot be made; nothing is left mapped.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            if os.fstat(descriptor).st_size != layout.SIZE:
+                os.ftruncate(descriptor, 0)
+                os.ftruncate(descriptor, layout.SIZE)
+            memory = mmap.mmap(descriptor, layout.SIZE)
+        finally:
+            os.close(descriptor)
+        shared = cls(memory)
+        if shared.get(layout.H_MAGIC) != layout.MAGIC:
+            memory[:] = bytes(layout.SIZE)
+            shared.set(layout.H_MAGIC, layout.MAGIC)
+        return shared
+
+    def get(self, offset: int) -> int:
+        """Return the unsigned 64-bit integer at ``offset``."""
+        value: int = layout.U64.unpack_from(self._memory, offset)[0]
+        return value
+
+    def set(self, offset: int, value: int) -> None:
+        """Write an unsigned 64-bit integer at ``offset``."""
+        layout.U64.pack_into(self._memory, offset, value)
+
+    def add(self, offset: int, amount: int = 1) -> int:
+        """Add to the integer at ``offset`` and return the new value (one writer only)."""
+        value = self.get(offset) + amount
+        layout.U64.pack_into(self._memory, offset, value)
+        return value
+
+    def add32(self, offset: int) -> None:
+        """Count one in the unsigned 32-bit integer at ``offset``."""
+        value = layout.U32.unpack_from(self._memory, offset)[0]
+        layout.U32.pack_into(self._memory, offset, (value + 1) & 0xFFFFFFFF)
+
+    def note_conflict(self, slot: int, conflict: Conflict, count: int) -> None:
+        """Count sightings of a stranger and keep the last one."""
+        fields = conflict.seen_ns, len(conflict.address), conflict.address, conflict.mac
+        layout.CONFLICT.pack_into(
+            self._memory, layout.slot_offset(slot) + layout.S_CONFLICT, *fields
+        )
+        self.add(layout.slot_offset(slot) + layout.S_CONFLICTS, count)
+
+    def clear_slot(self, slot: int) -> None:
+        """Free a slot: all of it becomes zero."""
+        start = layout.slot_offset(slot)
+        self._memory[start : start + layout.SLOT_SIZE] = bytes(layout.SLOT_SIZE)
+
+    def snapshot(self) -> EngineState:
+        """Return a copy for a reader in this process."""
+        return decode(bytes(self._memory))

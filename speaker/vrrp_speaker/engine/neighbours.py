@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from vrrp_speaker.engine import bpf
 
 _ETH_P_ARP = 0x0806
 _ARP = struct.Struct("!HHBBH6s4s6s4s")
@@ -24,18 +25,13 @@ _HOP_LIMIT = 255
 _PKTINFO6 = struct.Struct("=16si")
 _INT = struct.Struct("=i")
 _PACKET_OUTGOING = 4
-_SO_ATTACH_FILTER, _ICMP6_FILTER = 26, 1
+_ICMP6_FILTER = 1
 _RECEIVE_BUFFER = 1 << 16
 """Small on purpose: what a storm does not fit into it costs the engine nothing."""
 _BATCH = 16
 _MAX_FILTERED = 500
 """Beyond so many addresses the engine compares, so that the filter stays small."""
 _TRANSIENT = frozenset({errno.EAGAIN, errno.ENETDOWN, errno.ENOBUFS, errno.ENETUNREACH})
-
-# Classic BPF: load a word or a half-word, jump if equal, return.
-_LD_W, _LD_H, _JEQ, _RET = 0x20, 0x28, 0x15, 0x06
-_INSTRUCTION = struct.Struct("=HBBI")
-_ALL = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +86,21 @@ def arp_filter(addresses: Iterable[bytes]) -> bytes:
     hardware, protocol, length, protocol_length = _ETHERNET_IPV4
     senders = sorted(set(addresses))
     program = [
-        (_LD_W, 0, 0, 0),
-        (_JEQ, 1, 0, hardware << 16 | protocol),
-        (_RET, 0, 0, 0),
-        (_LD_H, 0, 0, 4),
-        (_JEQ, 1, 0, length << 8 | protocol_length),
-        (_RET, 0, 0, 0),
-        (_LD_W, 0, 0, 14),
+        (bpf.LOAD_WORD, 0, 0, 0),
+        (bpf.JUMP_IF_EQUAL, 1, 0, hardware << 16 | protocol),
+        (bpf.RETURN, 0, 0, 0),
+        (bpf.LOAD_HALF, 0, 0, 4),
+        (bpf.JUMP_IF_EQUAL, 1, 0, length << 8 | protocol_length),
+        (bpf.RETURN, 0, 0, 0),
+        (bpf.LOAD_WORD, 0, 0, 14),
     ]
     if len(senders) > _MAX_FILTERED:
-        program.append((_RET, 0, 0, _ALL))
+        program.append((bpf.RETURN, 0, 0, bpf.ALL))
         senders = []
     for address in senders:
-        program += [(_JEQ, 0, 1, int.from_bytes(address)), (_RET, 0, 0, _ALL)]
-    program.append((_RET, 0, 0, 0))
-    return b"".join(_INSTRUCTION.pack(*instruction) for instruction in program)
+        program += [(bpf.JUMP_IF_EQUAL, 0, 1, int.from_bytes(address)), (bpf.RETURN, 0, 0, bpf.ALL)]
+    program.append((bpf.RETURN, 0, 0, 0))
+    return bpf.assemble(program)
 
 
 class Neighbours:
@@ -130,7 +126,7 @@ class Neighbours:
         lengths = {4: list[bytes](), 16: list[bytes]()}
         for address in addresses:
             lengths[len(address)].append(address)
-        _attach(self._arp, arp_filter(lengths[4]))
+        bpf.attach(self._arp, arp_filter(lengths[4]))
         if self._icmpv6 is not None:
             blocked = [0xFFFFFFFF] * 8
             if lengths[16]:
@@ -203,12 +199,3 @@ def _icmpv6_socket() -> socket.socket | None:
     raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
     return raw
-
-
-def _attach(open_socket: socket.socket, program: bytes) -> None:
-    code = array("B", program)
-    address, _ = code.buffer_info()
-    count = len(program) // _INSTRUCTION.size
-    # struct sock_fprog, with the compiler's padding; the kernel copies what it points to.
-    option = struct.pack("@HP", count, address)
-    open_socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, option)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from vrrp.constants import IP_PROTOCOL, TTL, Family
 from vrrp.validation import Datagram, ipv4_datagram
+from vrrp_speaker.engine import bpf
+from vrrp_speaker.engine.groups import Group, Groups
 from vrrp_speaker.engine.program import ADDRESS_FAMILIES
 
 _DSCP_CS6 = 0xC0
@@ -20,9 +22,18 @@ _ANCILLARY = 128
 _INT = struct.Struct("=i")
 _PKTINFO4 = struct.Struct("=i4s4s")
 _PKTINFO6 = struct.Struct("=16si")
-_MREQN = struct.Struct("=4s4si")
 # Linux; named in the socket module from Python 3.13 on, or not at all.
 _IP_PKTINFO, _IP_MULTICAST_ALL = 8, 49
+
+_EVERYTHING = bpf.assemble([(bpf.RETURN, 0, 0, bpf.ALL)])
+_NO_MULTICAST = bpf.assemble(
+    [
+        (bpf.LOAD_WORD, 0, 0, bpf.PACKET_TYPE),
+        (bpf.JUMP_IF_EQUAL, 0, 1, bpf.PACKET_MULTICAST),
+        (bpf.RETURN, 0, 0, 0),
+        (bpf.RETURN, 0, 0, bpf.ALL),
+    ]
+)
 
 # Nothing to do about these but try again with the next advertisement: the link is down, the peer
 # does not resolve, the queue is full, a firewall refuses.
@@ -63,46 +74,32 @@ class Transport:
     """
 
     def __init__(self) -> None:
-        self._sockets = {Family.IPV4: _ipv4_socket()}
-        ipv6 = _ipv6_socket()
-        if ipv6 is not None:
-            self._sockets[Family.IPV6] = ipv6
+        self._sockets = open_sockets()
         self._by_descriptor = {s.fileno(): family for family, s in self._sockets.items()}
-        self._groups: set[tuple[Family, int]] = set()
+        self._groups = Groups(self._sockets)
+        self._hear_ipv6_groups(False)
 
     def filenos(self) -> tuple[int, ...]:
         """Return the descriptors to wait on."""
         return tuple(self._by_descriptor)
 
-    def join_groups(self, wanted: Iterable[tuple[Family, int]]) -> None:
+    def join_groups(self, wanted: Iterable[Group]) -> None:
         """Take part in the VRRP group of each (family, interface), and in no other.
 
         An interface that does not exist is tried again at the next call.
         """
         wanted = set(wanted)
-        for group in self._groups - wanted:
-            self._change_group(*group, join=False)
-        self._groups = {g for g in wanted if g in self._groups or self._change_group(*g, join=True)}
+        self._groups.join(wanted)
+        self._hear_ipv6_groups(any(family is Family.IPV6 for family, _ in wanted))
 
     def forget_groups(self, ifindex: int) -> None:
-        """An interface went, and its memberships with it; one that returns may have its index."""
-        for group in [group for group in self._groups if group[1] == ifindex]:
-            self._change_group(*group, join=False)
-            self._groups.discard(group)
+        """An interface went, and its memberships with it."""
+        self._groups.forget(ifindex)
 
-    def _change_group(self, family: Family, ifindex: int, *, join: bool) -> bool:
-        try:
-            if family is Family.IPV4:
-                option = socket.IP_ADD_MEMBERSHIP if join else socket.IP_DROP_MEMBERSHIP
-                request = _MREQN.pack(family.group, bytes(4), ifindex)
-                self._sockets[family].setsockopt(socket.IPPROTO_IP, option, request)
-            else:
-                option = socket.IPV6_JOIN_GROUP if join else socket.IPV6_LEAVE_GROUP
-                request = _PKTINFO6.pack(family.group, ifindex)
-                self._sockets[family].setsockopt(socket.IPPROTO_IPV6, option, request)
-        except (OSError, KeyError):
-            return False  # the interface is gone, and its membership with it
-        return True
+    def _hear_ipv6_groups(self, wanted: bool) -> None:
+        """Let multicast pass or not: a raw IPv6 socket hears every group that its host is in."""
+        if Family.IPV6 in self._sockets:
+            bpf.attach(self._sockets[Family.IPV6], _EVERYTHING if wanted else _NO_MULTICAST)
 
     def send(self, route: Route, copies: Iterable[tuple[str, bytes]]) -> int:
         """Send each (destination, message); return how many could not be sent."""
@@ -129,26 +126,44 @@ class Transport:
         One that is too short to be IP is passed over by the kernel already.
         """
         family = self._by_descriptor[descriptor]
-        try:
-            data, ancillary, _, sender = self._sockets[family].recvmsg(_MAX_DATAGRAM, _ANCILLARY)
-        except (BlockingIOError, InterruptedError):
-            return None
-        except OSError as error:
-            if error.errno in TRANSIENT:
-                return None
-            raise
-        if family is Family.IPV6:
-            return _ipv6_datagram(data, ancillary, sender[0])
-        ifindex = 0
-        for level, kind, value in ancillary:
-            if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
-                ifindex = _PKTINFO4.unpack_from(value)[0]
-        return ipv4_datagram(data, ifindex)
+        return receive_datagram(self._sockets[family], family)
 
     def close(self) -> None:
         """Close the sockets."""
         for open_socket in self._sockets.values():
             open_socket.close()
+
+
+def open_sockets() -> dict[Family, socket.socket]:
+    """Return a raw socket for each family that the kernel has; none of them is in a group yet.
+
+    Raises:
+        PermissionError: the process may not open raw sockets (CAP_NET_RAW).
+    """
+    sockets = {Family.IPV4: _ipv4_socket()}
+    ipv6 = _ipv6_socket()
+    if ipv6 is not None:
+        sockets[Family.IPV6] = ipv6
+    return sockets
+
+
+def receive_datagram(raw: socket.socket, family: Family) -> Datagram | None:
+    """Return one datagram of such a socket, or None when there is none left."""
+    try:
+        data, ancillary, _, sender = raw.recvmsg(_MAX_DATAGRAM, _ANCILLARY)
+    except (BlockingIOError, InterruptedError):
+        return None
+    except OSError as error:
+        if error.errno in TRANSIENT:
+            return None
+        raise
+    if family is Family.IPV6:
+        return _ipv6_datagram(data, ancillary, sender[0])
+    ifindex = 0
+    for level, kind, value in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+            ifindex = _PKTINFO4.unpack_from(value)[0]
+    return ipv4_datagram(data, ifindex)
 
 
 def _raw_socket(family: Family) -> socket.socket:

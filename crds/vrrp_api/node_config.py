@@ -120,6 +120,19 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignRouter:
+    """The router outside the election that last used its virtual router ID; RFC 3339 time."""
+
+    source: str
+    priority: int
+    time: str
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the API form."""
+        return {"source": self.source, "priority": self.priority, "time": self.time}
+
+
+@dataclass(frozen=True, slots=True)
 class RouterStatus:
     """One Virtual Router as its node reports it."""
 
@@ -133,6 +146,7 @@ class RouterStatus:
     transitions: int
     last_transition: Transition | None
     conflict: Conflict | None = None
+    foreign: ForeignRouter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +322,8 @@ def _router_status_object(router: RouterStatus) -> dict[str, Any]:
         item["lastTransition"] = router.last_transition.to_object()
     if router.conflict is not None:
         item["conflict"] = router.conflict.to_object()
+    if router.foreign is not None:
+        item["foreign"] = router.foreign.to_object()
     return item
 
 
@@ -341,7 +357,9 @@ def parse_node_config_status(obj: Mapping[str, Any]) -> NodeConfigStatus | None:
 
 
 def _router_status(item: Mapping[str, Any]) -> RouterStatus:
-    last, conflict = item.get("lastTransition"), item.get("conflict")
+    last, conflict, foreign = (
+        item.get(field) for field in ("lastTransition", "conflict", "foreign")
+    )
     return RouterStatus(
         name=item["name"],
         virtual_ip_generation=item.get("virtualIPGeneration", 0),
@@ -356,5 +374,8 @@ def _router_status(item: Mapping[str, Any]) -> RouterStatus:
         else None,
         conflict=Conflict(conflict.get("address", ""), conflict["mac"], conflict["time"])
         if conflict
+        else None,
+        foreign=ForeignRouter(foreign["source"], foreign.get("priority", 0), foreign["time"])
+        if foreign
         else None,
     )

@@ -104,6 +104,11 @@ def _routers(view: NodeView) -> Iterator[Metric]:
         lambda s: s.conflicts,
     )
     yield counter(
+        "foreign_advertisements",
+        "Advertisements with the VRID, by routers outside the election.",
+        lambda s: s.foreign_advertisements,
+    )
+    yield counter(
         "dual_active_seconds",
         "Time this node was Active while hearing another Active node.",
         lambda s: s.dual_active_ns / 1e9,
@@ -228,6 +233,11 @@ def _engine(engine: EngineState) -> Iterator[Metric]:
         _PREFIX + "memory_locked",
         "1 when the engine's memory cannot be paged out.",
         engine.memory_locked,
+    )
+    yield GaugeMetricFamily(
+        _PREFIX + "unobserved_groups",
+        "Groups that could not be joined to look for foreign routers.",
+        engine.unobserved_groups,
     )
     yield _lateness(engine)
 

@@ -18,6 +18,7 @@ from typing import Any
 from vrrp_api.node_config import (
     CheckStatus,
     Conflict,
+    ForeignRouter,
     NodeConfigStatus,
     RouterStatus,
     Transition,
@@ -39,14 +40,22 @@ def rfc3339(seconds: float) -> str:
 
 
 def _moments(state: RouterState) -> tuple[int, ...]:
-    conflict = state.last_conflict
-    return (state.since_ns,) if conflict is None else (state.since_ns, conflict.seen_ns)
+    strangers = state.last_conflict, state.last_foreign
+    return (state.since_ns, *(stranger.seen_ns for stranger in strangers if stranger is not None))
 
 
 def _conflict(last: shared_state.Conflict | None, moment: Callable[[int], str]) -> Conflict | None:
     if last is None:
         return None
     return Conflict(address_text(last.address), last.mac.hex(":"), moment(last.seen_ns))
+
+
+def _foreign(
+    last: shared_state.ForeignRouter | None, moment: Callable[[int], str]
+) -> ForeignRouter | None:
+    if last is None:
+        return None
+    return ForeignRouter(address_text(last.source), last.priority, moment(last.seen_ns))
 
 
 def _router(
@@ -67,6 +76,7 @@ def _router(
         transitions=state.transitions,
         last_transition=last_transition,
         conflict=_conflict(state.last_conflict, moment),
+        foreign=_foreign(state.last_foreign, moment),
     )
 
 

@@ -19,6 +19,7 @@ from vrrp_speaker.engine.address_watch import AddressWatch
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
+from vrrp_speaker.engine.foreign import ForeignRouters
 from vrrp_speaker.engine.netlink import News, NewsLostError, NewsSocket, RequestSocket
 from vrrp_speaker.engine.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.presence import Presence
@@ -55,6 +56,7 @@ class Loop:
         table: RouterTable,
         presence: Presence,
         conflicts: Conflicts,
+        foreign: ForeignRouters,
         network: NodeNetwork,
         handle_message: Callable[[dict[str, object], int], None],
     ) -> None:
@@ -69,6 +71,7 @@ class Loop:
         self._table = table
         self._presence = presence
         self._conflicts = conflicts
+        self._foreign = foreign
         self._addresses = AddressWatch(shared, executor, network, table.routers)
         self._asked: tuple[int, ...] = ()
         self._network = network
@@ -93,6 +96,7 @@ class Loop:
         for descriptor in (
             *self._transport.filenos(),
             *self._conflicts.filenos(),
+            *self._foreign.filenos(),
             self._news.fileno(),
             self._agent.listener.fileno(),
             wakeup,
@@ -107,6 +111,7 @@ class Loop:
             self._shared.set(shm.H_CLOCK_LAST, self._clock.last)
             self._run_deadlines(now_ns)
             self._announcer.run(now_ns)
+            self._foreign.run(now_ns)
             self._ask_candidates(now_ns)
             ready = {fd for fd, _ in self._epoll.poll(self._wait_s(), 16)}
             if parent in ready:
@@ -143,7 +148,7 @@ class Loop:
         due_ns = now_ns + min(HEARTBEAT_NS, limit_ns // _TURNS_PER_LIMIT)
         if self._deadlines:
             due_ns = min(due_ns, self._deadlines[0][0])
-        for other in (self._announcer, self._presence, self._conflicts):
+        for other in (self._announcer, self._presence, self._conflicts, self._foreign):
             other_ns = other.next_deadline_ns()
             if other_ns is not None:
                 due_ns = min(due_ns, other_ns)
@@ -206,6 +211,8 @@ class Loop:
             self._presence.receive(descriptor, monotonic_ns())
         if self._news.fileno() in ready:
             self._receive_news()
+        for descriptor in ready.intersection(self._foreign.filenos()):
+            self._foreign.receive(descriptor, monotonic_ns())
         if self._agent.listener.fileno() in ready:
             connection = self._agent.accept()
             if connection is not None:
@@ -241,6 +248,7 @@ class Loop:
             result = self._table.elections.validate(datagram, wall_ns)
             if isinstance(result, RejectReason):
                 self._shared.add(_REJECTIONS[result])
+                self._foreign.refused(datagram, now_ns)
                 continue
             advertisement = result.advertisement
             event = AdvertisementReceived(
@@ -261,7 +269,7 @@ class Loop:
             digest.gone, digest.arrived = self._addresses.missing(), self._network.ours()
         now_ns = monotonic_ns()
         for ifindex in digest.links_gone:
-            self._transport.forget_groups(ifindex)
+            self._table.forget_groups(ifindex)
         if digest.concerns_programs:
             self._table.join_groups()
         # Faults first: an address that went with its link is not to be put back.

@@ -21,6 +21,7 @@ from vrrp.authentication import SignatureClock
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
+from vrrp_speaker.engine.foreign import ForeignRouters, Observer
 from vrrp_speaker.engine.loop import Loop
 from vrrp_speaker.engine.neighbours import Neighbours
 from vrrp_speaker.engine.netlink import (
@@ -85,6 +86,7 @@ class Engine:
         )
         presence = Presence()
         self._conflicts = Conflicts(self._shared, self._executor, self._network, Neighbours())
+        foreign = ForeignRouters(self._shared, Observer())
         self._table = RouterTable(
             self._shared,
             self._executor,
@@ -92,6 +94,7 @@ class Engine:
             transport,
             presence,
             conflicts=self._conflicts,
+            foreign=foreign,
         )
         self._loop = Loop(
             shared=self._shared,
@@ -105,6 +108,7 @@ class Engine:
             table=self._table,
             presence=presence,
             conflicts=self._conflicts,
+            foreign=foreign,
             network=self._network,
             handle_message=self._handle_message,
         )

@@ -23,6 +23,7 @@ from vrrp.events import (
 from vrrp.validation import Accepted, Election, Elections, observe
 from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
+from vrrp_speaker.engine.foreign import ForeignRouters
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterProgram
@@ -53,9 +54,11 @@ class RouterTable:
         presence: Presence,
         *,
         conflicts: Conflicts,
+        foreign: ForeignRouters,
     ) -> None:
         self._shared = shared
         self._conflicts = conflicts
+        self._foreign = foreign
         self._presence = presence
         self._transport = transport
         self._executor = executor
@@ -112,10 +115,20 @@ class RouterTable:
             for router in routers
             for index, peer in enumerate(router.program.peers)
         }
-        self.join_groups()
+        self._foreign.sync((router.program for router in routers), self.elections)
+        self._join_own_groups()
 
     def join_groups(self) -> None:
-        """Take part in the groups of all routers, also on links that have just come back."""
+        """Be in the groups of all routers, also on links that have just come back."""
+        self._foreign.join_groups()
+        self._join_own_groups()
+
+    def forget_groups(self, ifindex: int) -> None:
+        """An interface went, and its memberships with it."""
+        self._foreign.forget_groups(ifindex)
+        self._transport.forget_groups(ifindex)
+
+    def _join_own_groups(self) -> None:
         self._transport.join_groups(
             (router.program.family, router.program.ifindex)
             for router in self.routers.values()

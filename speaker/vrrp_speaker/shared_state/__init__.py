@@ -7,7 +7,13 @@ replaced engine finds its own past here. ``layout`` says where what is, ``values
 
 from vrrp_speaker.shared_state.layout import AnnouncementKind, EngineFault, FencingReason
 from vrrp_speaker.shared_state.reader import SharedStateReader
-from vrrp_speaker.shared_state.values import Conflict, EngineState, PeerState, RouterState
+from vrrp_speaker.shared_state.values import (
+    Conflict,
+    EngineState,
+    ForeignRouter,
+    PeerState,
+    RouterState,
+)
 from vrrp_speaker.shared_state.writer import SharedState
 
 __all__ = [
@@ -16,6 +22,7 @@ __all__ = [
     "EngineFault",
     "EngineState",
     "FencingReason",
+    "ForeignRouter",
     "PeerState",
     "RouterState",
     "SharedState",

@@ -81,6 +81,7 @@ H_SILENCE_LIMIT = 104  # how long the loop may be silent before it is replaced
 H_MEMORY_LOCKED = 112
 H_CLOCK_LAST = 120  # the sequence that signed last
 H_LATENESS = 128  # len(LATENESS_BOUNDS_NS) + 1 counters
+H_UNOBSERVED = 504  # groups that could not be joined to look for foreign routers
 H_REJECTED = 512  # by index in REJECTIONS
 H_OBSERVED = 768  # by index in OBSERVATIONS
 H_ANNOUNCED = 1024  # by index in KINDS
@@ -103,6 +104,8 @@ S_FAULTS = 96  # bit set, by index in FAULTS
 S_UNLISTED = 104  # received, last heard: multicast routers that are no configured peers
 S_CONFLICTS = 128
 S_CONFLICT = 136  # the last one, as CONFLICT
+S_FOREIGN_COUNT = 176
+S_FOREIGN = 184  # the last one, as FOREIGN
 S_TRANSITION_COUNTS = 256  # unsigned 32-bit [from][to][reason]
 S_PEERS = 1024  # MAX_PEERS × (received, last heard, replay mark)
 PEER_SIZE = 24
@@ -111,6 +114,7 @@ PEER_RECEIVED, PEER_LAST, PEER_MARK = 0, 8, 16
 U64 = struct.Struct("<Q")
 U32 = struct.Struct("<I")
 CONFLICT = struct.Struct("<QQ16s6s")  # when, length of the address, address, hardware address
+FOREIGN = struct.Struct("<QQQ16s")  # when, priority, length of the address, address
 
 
 def name_hash(name: str) -> int:

@@ -52,8 +52,9 @@ class SharedStateReader:
                 )
             )
             # A stranger that goes on is news every ten seconds.
-            found.append(
-                layout.U64.unpack_from(self._memory, start + layout.S_CONFLICT)[0] // 10**10
+            found += (
+                layout.U64.unpack_from(self._memory, start + last_seen)[0] // 10**10
+                for last_seen in (layout.S_CONFLICT, layout.S_FOREIGN)
             )
         return tuple(found)
 

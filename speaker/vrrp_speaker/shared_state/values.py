@@ -28,6 +28,15 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignRouter:
+    """The router outside the election that last used its VRID: packed source, priority."""
+
+    source: bytes
+    priority: int
+    seen_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class RouterState:
     """One Virtual Router as the engine last wrote it; peers in the order of the program."""
 
@@ -48,6 +57,8 @@ class RouterState:
     transition_counts: tuple[tuple[str, str, str, int], ...]
     conflicts: int
     last_conflict: Conflict | None
+    foreign_advertisements: int
+    last_foreign: ForeignRouter | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,7 @@ class EngineState:
     fencing: dict[str, int]
     events_dropped: int
     send_errors: int
+    unobserved_groups: int
     routers: dict[int, RouterState]
 
 
@@ -108,6 +120,7 @@ def decode(data: bytes) -> EngineState:
         fencing=_by_name(data, layout.FENCINGS, layout.H_FENCED),
         events_dropped=header[layout.H_EVENTS_DROPPED // 8],
         send_errors=header[layout.H_SEND_ERRORS // 8],
+        unobserved_groups=layout.U64.unpack_from(data, layout.H_UNOBSERVED)[0],
         routers={
             slot: _decode_router(data, layout.slot_offset(slot))
             for slot in range(layout.SLOTS)
@@ -139,6 +152,8 @@ def _decode_router(data: bytes, start: int) -> RouterState:
         transition_counts=_decode_transitions(data, start),
         conflicts=fields[layout.S_CONFLICTS // 8],
         last_conflict=_decode_conflict(data, start),
+        foreign_advertisements=layout.U64.unpack_from(data, start + layout.S_FOREIGN_COUNT)[0],
+        last_foreign=_decode_foreign(data, start),
     )
 
 
@@ -149,6 +164,11 @@ def _faults(bits: int) -> tuple[str, ...]:
 def _decode_conflict(data: bytes, start: int) -> Conflict | None:
     seen_ns, length, address, mac = layout.CONFLICT.unpack_from(data, start + layout.S_CONFLICT)
     return Conflict(address[:length], mac, seen_ns) if seen_ns else None
+
+
+def _decode_foreign(data: bytes, start: int) -> ForeignRouter | None:
+    seen_ns, priority, length, source = layout.FOREIGN.unpack_from(data, start + layout.S_FOREIGN)
+    return ForeignRouter(source[:length], priority, seen_ns) if seen_ns else None
 
 
 def _decode_transitions(data: bytes, start: int) -> tuple[tuple[str, str, str, int], ...]:

@@ -6,7 +6,7 @@ import mmap
 import os
 
 from vrrp_speaker.shared_state import layout
-from vrrp_speaker.shared_state.values import Conflict, EngineState, decode
+from vrrp_speaker.shared_state.values import Conflict, EngineState, ForeignRouter, decode
 
 
 class SharedState:
@@ -63,6 +63,13 @@ class SharedState:
             self._memory, layout.slot_offset(slot) + layout.S_CONFLICT, *fields
         )
         self.add(layout.slot_offset(slot) + layout.S_CONFLICTS, count)
+
+    def note_foreign(self, slot: int, router: ForeignRouter) -> None:
+        """Count an advertisement of a foreign router and keep who sent it."""
+        start = layout.slot_offset(slot)
+        fields = router.seen_ns, router.priority, len(router.source), router.source
+        layout.FOREIGN.pack_into(self._memory, start + layout.S_FOREIGN, *fields)
+        self.add(start + layout.S_FOREIGN_COUNT)
 
     def clear_slot(self, slot: int) -> None:
         """Free a slot: all of it becomes zero."""

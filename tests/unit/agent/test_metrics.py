@@ -11,7 +11,7 @@ from tests.unit.agent.node import engine, view
 from vrrp.constants import State
 from vrrp_speaker.agent.metrics import NodeCollector
 from vrrp_speaker.agent.view import CheckView, NodeView
-from vrrp_speaker.shared_state import Conflict
+from vrrp_speaker.shared_state import Conflict, ForeignRouter
 from vrrp_speaker.shared_state import layout as shm
 
 CHECK = CheckView("web", True, False, 0.0, "timed out", 1.5, 3)
@@ -61,6 +61,16 @@ def test_a_slot_that_another_router_took_is_not_mistaken_for_it(tmp_path: Path) 
     shared = engine(tmp_path, State.ACTIVE)
     shared.set(shm.slot_offset(0) + shm.S_VRID, 99)
     assert values(view(shared, ("a",)), "kube_vrrp_master") == {}
+
+
+def test_foreign_advertisements_are_counted_for_their_virtual_ip(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.ACTIVE, State.BACKUP)
+    shared.note_foreign(1, ForeignRouter(bytes(4), 150, 6_000_000_000))
+    shared.set(shm.H_UNOBSERVED, 2)
+    seen = view(shared, ("a", "b"))
+    counted = values(seen, "kube_vrrp_foreign_advertisements_total")
+    assert counted == {"a": 0.0, "b": 1.0}
+    assert values(seen, "kube_vrrp_unobserved_groups") == {"": 2.0}
 
 
 def test_conflicts_are_counted_for_their_virtual_ip(tmp_path: Path) -> None:

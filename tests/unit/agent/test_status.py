@@ -15,7 +15,7 @@ from vrrp_api.node_config import NodeConfigStatus, Transition, parse_node_config
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.status import StatusBuilder, StatusWriter, rfc3339
 from vrrp_speaker.agent.view import CheckView
-from vrrp_speaker.shared_state import Conflict
+from vrrp_speaker.shared_state import Conflict, ForeignRouter
 from vrrp_speaker.shared_state import layout as shm
 
 TAKEOVER = Transition("2026-01-01T00:00:05Z", "Backup", "Active", "ActiveDownTimerExpired")
@@ -56,6 +56,27 @@ def test_stranger_is_told_with_address_mac_and_time(tmp_path: Path) -> None:
     assert second.conflict.address == "2001:db8::50"
     obj = {"status": status.to_object()}
     assert parse_node_config_status(obj) == status
+    later = builder.build(view(shared, ("a", "b")), {}, 1020.37, 17_000_000_000)
+    assert later.virtual_routers == status.virtual_routers
+
+
+def test_foreign_router_is_told_with_source_priority_and_time(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.ACTIVE, State.ACTIVE)
+    shared.note_foreign(0, ForeignRouter(bytes([192, 0, 2, 99]), 150, 6_000_000_000))
+    six = bytes.fromhex("fe800000000000000000000000000099")
+    shared.note_foreign(1, ForeignRouter(six, 20, 7_000_000_000))
+    builder = StatusBuilder()
+    status = builder.build(view(shared, ("a", "b")), {}, 1010.0, 7_000_000_000)
+    first, second = status.virtual_routers
+    assert first.foreign is not None
+    assert first.foreign.to_object() == {
+        "source": "192.0.2.99",
+        "priority": 150,
+        "time": "1970-01-01T00:16:49.000000Z",  # a second before second 1010
+    }
+    assert second.foreign is not None
+    assert second.foreign.source == "fe80::99"
+    assert parse_node_config_status({"status": status.to_object()}) == status
     later = builder.build(view(shared, ("a", "b")), {}, 1020.37, 17_000_000_000)
     assert later.virtual_routers == status.virtual_routers
 

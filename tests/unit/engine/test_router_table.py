@@ -19,6 +19,7 @@ from vrrp.events import DeadlineReached
 from vrrp_speaker.engine.address_watch import AddressWatch
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
+from vrrp_speaker.engine.foreign import ForeignRouters
 from vrrp_speaker.engine.netlink import AddressNews, LinkNews
 from vrrp_speaker.engine.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.presence import Presence
@@ -75,6 +76,21 @@ class Neighbours:
         list(addresses)
 
 
+class Observer:
+    """Stands for the sockets that only look: remembers what they are to hear."""
+
+    def __init__(self) -> None:
+        self.vrids: set[object] = set()
+        self.groups: set[object] = set()
+
+    def look_for(self, vrids: Iterable[object]) -> None:
+        self.vrids = set(vrids)
+
+    def join_groups(self, wanted: Iterable[object]) -> int:
+        self.groups = set(wanted)
+        return 0
+
+
 @dataclass
 class Rig:
     """A router table with the world replaced."""
@@ -127,6 +143,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     )
     world: dict[str, Any] = {"requests": requests, "transport": transport, "recorder": recorder}
     neighbours: Any = Neighbours()
+    observer: Any = Observer()
     executor = Executor(
         shared=shared,
         clock=SignatureClock(),
@@ -137,7 +154,13 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     )
     conflicts = Conflicts(shared, executor, network, neighbours)
     table = RouterTable(
-        shared, executor, network, world["transport"], Presence(), conflicts=conflicts
+        shared,
+        executor,
+        network,
+        world["transport"],
+        Presence(),
+        conflicts=conflicts,
+        foreign=ForeignRouters(shared, observer),
     )
     addresses = AddressWatch(shared, executor, network, table.routers)
     return Rig(table, addresses, executor, announcer, requests, transport, network, wire)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vrrp.constants import State, TransitionReason
-from vrrp_speaker.shared_state import SharedState, SharedStateReader
+from vrrp_speaker.shared_state import ForeignRouter, SharedState, SharedStateReader
 from vrrp_speaker.shared_state import layout as shm
 
 
@@ -45,6 +45,17 @@ def test_state_survives_its_writer_and_a_cleared_slot_is_free(tmp_path: Path) ->
     assert second.snapshot().routers == {}
 
 
+def test_a_stranger_is_news_at_once_and_then_every_ten_seconds(tmp_path: Path) -> None:
+    path, ten_s = str(tmp_path / "state.shm"), 10 * 10**9
+    shared = SharedState.create(path)
+    reader, digests = SharedStateReader(path), []
+    for seen_ns in (0, ten_s, 2 * ten_s - 1, 2 * ten_s):
+        if seen_ns:
+            shared.note_foreign(3, ForeignRouter(bytes(4), 100, seen_ns))
+        digests.append(reader.digest([3]))
+    assert digests[0] != digests[1] == digests[2] != digests[3]
+
+
 @pytest.mark.parametrize("content", [b"", b"short", bytes(shm.SIZE)])
 def test_reader_refuses_a_file_that_is_not_shared_state(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "state.shm"
@@ -56,9 +67,12 @@ def test_reader_refuses_a_file_that_is_not_shared_state(content: bytes, tmp_path
 def test_slots_do_not_overlap_and_header_fields_fit() -> None:
     assert shm.H_REJECTED + 8 * len(shm.REJECTIONS) <= shm.H_OBSERVED
     assert shm.H_OBSERVED + 8 * len(shm.OBSERVATIONS) <= shm.H_ANNOUNCED
-    assert shm.H_LATENESS + 8 * (len(shm.LATENESS_BOUNDS_NS) + 1) <= shm.H_REJECTED
+    assert shm.H_LATENESS + 8 * (len(shm.LATENESS_BOUNDS_NS) + 1) <= shm.H_UNOBSERVED
+    assert shm.H_UNOBSERVED + 8 <= shm.H_REJECTED
     assert shm.H_ANNOUNCED + 8 * len(shm.KINDS) <= shm.H_FENCED
-    assert shm.S_CONFLICT + shm.CONFLICT.size <= shm.S_TRANSITION_COUNTS
+    assert shm.S_CONFLICT + shm.CONFLICT.size <= shm.S_FOREIGN_COUNT
+    assert shm.S_FOREIGN_COUNT + 8 <= shm.S_FOREIGN
+    assert shm.S_FOREIGN + shm.FOREIGN.size <= shm.S_TRANSITION_COUNTS
     assert shm.H_FENCED + 8 * len(shm.FENCINGS) <= shm.HEADER_SIZE
     counts = 4 * len(shm.STATES) ** 2 * len(shm.REASONS)
     assert shm.S_TRANSITION_COUNTS + counts <= shm.S_PEERS

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class ConditionType(StrEnum):
-    """The conditions we write; of the last four True is the bad news."""
+    """The conditions we write; of the last five True is the bad news."""
 
     READY = "Ready"
     ACCEPTED = "Accepted"
@@ -18,6 +18,7 @@ class ConditionType(StrEnum):
     SPLIT_BRAIN = "SplitBrain"
     FLAPPING = "Flapping"
     ADDRESS_CONFLICT = "AddressConflict"
+    FOREIGN_VRRP = "ForeignVRRP"
 
 
 class Reason(StrEnum):
@@ -54,6 +55,7 @@ class Reason(StrEnum):
     PROGRESSING = "Progressing"
     NO_STANDBY = "NoStandby"
     FLAPPING = "Flapping"
+    FOREIGN_VRRP = "ForeignVRRP"
     AS_EXPECTED = "AsExpected"
 
 

@@ -14,8 +14,10 @@ FLAPPING_TAKEOVERS = 5
 FLAPPING_WITHIN = timedelta(minutes=5)
 """More takeovers than that within that time are too many; the history must keep so many."""
 
-CONFLICT_REMEMBERED = timedelta(minutes=1)
-"""How long after a stranger was last seen with an address that is still told."""
+STRANGER_REMEMBERED = timedelta(minutes=1)
+"""How long after a stranger was last seen, with an address or the VRID, that is still told.
+
+Longer than version 3's longest interval, so that whoever goes on is told all the time."""
 
 NodeRouter = tuple[str, RouterStatus, bool]
 """(node, what it reports of the router, whether that can still be believed)."""
@@ -54,6 +56,7 @@ def virtual_ip_conditions(
         _split_brain(record, active),
         _flapping(record, takeovers, now),
         _address_conflict(record, reported, now),
+        _foreign_vrrp(record, plan, reported, now),
     ]
 
 
@@ -246,13 +249,44 @@ def _address_conflict(record: VirtualIPRecord, reported: list[NodeRouter], now: 
         faults = [f.removeprefix(prefix) for f in router.faults if f.startswith(prefix)]
         if known and faults:
             found.append(f"{node}: {faults[0]}, not bound")
-        elif known and conflict and _is_recent(conflict.time, now, CONFLICT_REMEMBERED):
+        elif known and conflict and _is_recent(conflict.time, now, STRANGER_REMEMBERED):
             found.append(f"{node}: {conflict.address} at {conflict.mac}")
     if found:
         reason, message = Reason.ADDRESS_CONFLICT, "; ".join(found)
     else:
         reason, message = Reason.AS_EXPECTED, "no host outside the election has an address"
     return _alarm(record.generation, ConditionType.ADDRESS_CONFLICT, reason, message)
+
+
+def _foreign_vrrp(
+    record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter], now: str
+) -> Condition:
+    """Return whether a router outside the election uses its VRID, as nodes heard it lately."""
+    found: dict[tuple[str, int], list[str]] = {}
+    for node, router, known in reported:
+        seen = router.foreign
+        if known and seen and _is_recent(seen.time, now, STRANGER_REMEMBERED):
+            found.setdefault((seen.source, seen.priority), []).append(node)
+    reason, message = Reason.AS_EXPECTED, "no router outside the election uses its VRID"
+    if found:
+        told = (
+            f"{', '.join(nodes)}: {source} with priority {priority}"
+            for (source, priority), nodes in found.items()
+        )
+        reason = Reason.FOREIGN_VRRP
+        vrid = plan.vrids.get(record.name, record.virtual_router_id)
+        message = f"virtual router ID {vrid} used by others, {'; '.join(told)}; {_remedy(record)}"
+    return _alarm(record.generation, ConditionType.FOREIGN_VRRP, reason, message)
+
+
+def _remedy(record: VirtualIPRecord) -> str:
+    """Return what ends the use of one VRID by two elections."""
+    multicast = record.spec is not None and record.spec.election.transport.multicast
+    how = "same version, authentication and interval" if multicast else "transport.externalPeers"
+    return (
+        "give that router another ID, or make this VirtualIP anew with another virtualRouterID,"
+        f" or let that router take part ({how})"
+    )
 
 
 def _is_recent(time: str, now: str, within: timedelta) -> bool:

@@ -124,6 +124,7 @@ def test_status_tells_who_holds_the_address(cluster: Lab) -> None:
         "SplitBrain": "False",
         "Flapping": "False",
         "AddressConflict": "False",
+        "ForeignVRRP": "False",
     }
     assert sorted(n["state"] for n in status["nodes"]) == ["Active", "Backup", "Backup"]
 

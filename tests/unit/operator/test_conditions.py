@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.cluster import nodes, report, router_status, snapshot, virtual_ip
 
-from vrrp_api.node_config import Conflict, RouterStatus, Transition
+from vrrp_api.node_config import Conflict, ForeignRouter, RouterStatus, Transition
 from vrrp_operator.planner import plan
 from vrrp_operator.snapshot import Node, NodeReport
 from vrrp_operator.status import virtual_ip_status
@@ -196,6 +196,40 @@ def test_address_that_is_not_bound_for_a_stranger_is_told_as_long_as_that_lasts(
 def test_node_that_reports_no_more_is_not_believed() -> None:
     status = folded(sighted("2026-02-28T23:59:59.000000Z"), stale=("node-1",))
     assert condition(status, "AddressConflict") == ("False", "AsExpected")
+
+
+# ForeignVRRP --------------------------------------------------------------------------
+
+
+def heard(time: str, source: str = "192.0.2.99", priority: int = 150) -> RouterStatus:
+    return replace(says("Backup"), foreign=ForeignRouter(source, priority, time))
+
+
+def test_foreign_router_is_told_with_nodes_source_vrid_priority_and_remedy() -> None:
+    recent = "2026-02-28T23:59:00.100000Z"
+    status = folded(heard(recent), heard(recent, "192.0.2.98", 20), heard(recent))
+    assert condition(status, "ForeignVRRP") == ("True", "ForeignVRRP")
+    assert message(status, "ForeignVRRP") == (
+        "virtual router ID 1 used by others, node-1, node-3: 192.0.2.99 with priority 150;"
+        " node-2: 192.0.2.98 with priority 20; give that router another ID, or make this VirtualIP"
+        " anew with another virtualRouterID, or let that router take part (transport.externalPeers)"
+    )
+
+
+def test_remedy_names_no_external_peers_where_there_are_none() -> None:
+    obj = virtual_ip("a", vrid=1, transport={"mode": "Multicast"})
+    status = folded(heard("2026-02-28T23:59:59.000000Z"), obj=obj)
+    assert "(same version, authentication and interval)" in message(status, "ForeignVRRP")
+
+
+def test_foreign_router_that_was_not_heard_for_a_minute_is_forgotten() -> None:
+    status = folded(heard("2026-02-28T23:59:00.000000Z"), says("Active"))
+    assert condition(status, "ForeignVRRP") == ("False", "AsExpected")
+
+
+def test_foreign_router_of_a_node_that_reports_no_more_is_not_believed() -> None:
+    status = folded(heard("2026-02-28T23:59:59.000000Z"), stale=("node-1",))
+    assert condition(status, "ForeignVRRP") == ("False", "AsExpected")
 
 
 # Accepted -----------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.eventually import eventually
 from tests.netns.observe import metric, settled, state
+from tests.netns.strangers import advertisement, advertising
 
 from vrrp_lab.lab import Lab
 from vrrp_lab.node import Node
@@ -127,6 +128,21 @@ def test_status_tells_who_holds_the_address(cluster: Lab) -> None:
         "ForeignVRRP": "False",
     }
     assert sorted(n["state"] for n in status["nodes"]) == ["Active", "Backup", "Backup"]
+
+
+def test_foreign_router_with_the_vrid_is_told(cluster: Lab) -> None:
+    assert condition(cluster, VIP, "ForeignVRRP")[:2] == ("False", "AsExpected")
+    vrid = get(cluster)["status"]["virtualRouterID"]
+    with advertising(cluster.client, advertisement(cluster.client, vrid, priority=254)):
+        eventually(lambda: condition(cluster, VIP, "ForeignVRRP")[0] == "True", within_s=30)
+    nodes = ", ".join(node.name for node in cluster.nodes)
+    told = f"virtual router ID {vrid} used by others, {nodes}: {cluster.client.address}"
+
+    def message() -> str:
+        return condition(cluster, VIP, "ForeignVRRP")[2]
+
+    eventually(lambda: message().startswith(f"{told} with priority 254; "), within_s=10)
+    assert condition(cluster, VIP, "Ready")[0] == "True"
 
 
 def test_users_objects_carry_no_finalizer_and_no_annotation_of_ours(cluster: Lab) -> None:

@@ -11,9 +11,9 @@ from tests.unit.agent.node import engine, program, view
 
 from vrrp.constants import State
 from vrrp_api.node_config import Transition
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.agent.dump import Clock, node_dump
 from vrrp_speaker.agent.view import CheckView, NodeView
+from vrrp_speaker.shared_state import layout as shm
 
 SECRET, PASSWORD = "5ec7e7" * 8, b"hunter-2".hex()
 CLOCK = Clock(1_000_000_000.0, 6_000_000_000)

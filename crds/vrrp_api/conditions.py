@@ -43,6 +43,7 @@ class Reason(StrEnum):
     AUTHENTICATION_KEY_INVALID = "AuthenticationKeyInvalid"
     ADDRESS_IN_USE = "AddressInUse"
     ADDRESS_INSTALL_FAILED = "AddressInstallFailed"
+    GROUP_NOT_JOINED = "GroupNotJoined"
     NO_MAJORITY = "NoMajority"
     CHECK_FAILED = "CheckFailed"
     CHECK_PENDING = "CheckPending"

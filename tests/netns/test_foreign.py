@@ -13,9 +13,11 @@ from tests.eventually import eventually
 from tests.netns.inside import (
     all_at,
     engine,
+    faults,
     lateness_p99_s,
     manifest,
     routers,
+    states,
     transitions,
 )
 from tests.netns.observe import metric
@@ -244,20 +246,20 @@ def test_interface_that_comes_back_is_looked_at_again(sized: Lab, home: Node, ch
             eventually(partial(counts_more, second, name, count), within_s=20)
 
 
-def test_no_room_for_a_membership_is_no_fault_and_shows(sized: Lab, home: Node) -> None:
+def test_no_room_for_a_membership_is_a_fault_in_multicast_only(sized: Lab, home: Node) -> None:
     second = sized.node("node-2")
     limit = "net.ipv4.igmp_max_memberships"
-    before = configured(sized, second, {}, "group")
     try:
         second.host.exec("sysctl", "-qw", f"{limit}=0")
         second.stop_speaker()
         second.start_speaker()
-        eventually(lambda: metric(second, "kube_vrrp_unobserved_groups") == 1, within_s=15)
-        eventually(lambda: routers(second)["one"].state == "Backup", within_s=15)
-        second.host.exec("sysctl", "-qw", f"{limit}=20")
-        configured(sized, second, {"one": {"basePriority": 174}})  # any news tries again
-        eventually(lambda: metric(second, "kube_vrrp_unobserved_groups") == 0, within_s=15)
+        eventually(lambda: faults(second, "group") == {"GroupNotJoined"}, within_s=15)
+        assert states(second)["group"] == "Fault"
+        eventually(lambda: states(second)["one"] == "Backup", within_s=15)
+        assert engine(second).unobserved_groups == 1
     finally:
         second.host.exec("sysctl", "-qw", f"{limit}=20")
-        sized.config_file(second.name).write_text(before)
+    # It tries again by itself.
+    eventually(lambda: states(second)["group"] == "Backup", within_s=15)
     eventually(lambda: memberships(second.host) == (2, 1), within_s=15)
+    assert metric(second, "kube_vrrp_unobserved_groups") == 0

@@ -46,7 +46,7 @@ class NodeView:
 
     def faults(self, router: Mapping[str, Any], state: RouterState) -> tuple[str, ...]:
         """Return what keeps a router from holding its addresses, from all who can tell."""
-        own = (_explained(fault, state.last_conflict) for fault in state.faults)
+        own = (_explained(fault, router, state.last_conflict) for fault in state.faults)
         return (*router["faults"], *self.input_faults.get(router["name"], ()), *own)
 
 
@@ -55,7 +55,13 @@ def address_text(packed: bytes) -> str:
     return str(ipaddress.ip_address(packed))
 
 
-def _explained(fault: str, conflict: Conflict | None) -> str:
+_LIMITS = {4: "net.ipv4.igmp_max_memberships", 6: "net.core.optmem_max"}
+"""The sysctl that says how many groups a socket may be in, by family."""
+
+
+def _explained(fault: str, router: Mapping[str, Any], conflict: Conflict | None) -> str:
+    if fault == EngineFault.GROUP_NOT_JOINED:
+        return f"{fault}: on {router['interface']}; {_LIMITS[router['family']]} may be too low"
     if fault != EngineFault.ADDRESS_CONFLICT or conflict is None:
         return fault
     return f"{fault}: {address_text(conflict.address)} at {conflict.mac.hex(':')}"

@@ -158,14 +158,16 @@ class ForeignRouters:
         self._paused_until_ns = None
         self.join_groups()
 
-    def join_groups(self) -> None:
+    def join_groups(self) -> int:
         """Hear the groups of all elections in unicast mode, also on links that have come back.
 
-        Not to hear one is no fault: the election does not need it. A gauge tells.
+        Not to hear one is no fault: the election does not need it. A gauge tells how many these
+        are, and so does what is returned.
         """
         watches = self._in_unicast().values()
         missing = self._observer.join_groups((w.program.family, w.program.ifindex) for w in watches)
         self._shared.set(shm.H_UNOBSERVED, missing)
+        return missing
 
     def forget_groups(self, ifindex: int) -> None:
         """An interface went, and its memberships with it."""

@@ -220,7 +220,7 @@ class Loop:
                 self._epoll.register(self._connection, select.EPOLLIN)
         if self._connection in ready and not self._stopping:
             self._receive_messages()
-        self._table.retry_installs(monotonic_ns())
+        self._table.retry(monotonic_ns())
         self._shared.set(shm.H_EVENTS_DROPPED, self._agent.dropped)
         self._schedule_all_new()
 
@@ -269,9 +269,9 @@ class Loop:
             digest.gone, digest.arrived = self._addresses.missing(), self._network.ours()
         now_ns = monotonic_ns()
         for ifindex in digest.links_gone:
-            self._table.forget_groups(ifindex)
+            self._table.memberships.forget(ifindex)
         if digest.concerns_programs:
-            self._table.join_groups()
+            self._table.memberships.join()
         # Faults first: an address that went with its link is not to be put back.
         self._table.refresh_all_faults(now_ns)
         for ifindex in digest.links_up:

@@ -23,6 +23,7 @@ from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.foreign import ForeignRouters, Observer
 from vrrp_speaker.engine.loop import Loop
+from vrrp_speaker.engine.memberships import Memberships
 from vrrp_speaker.engine.neighbours import Neighbours
 from vrrp_speaker.engine.netlink import (
     ADDRESS_PROTOCOL,
@@ -91,10 +92,9 @@ class Engine:
             self._shared,
             self._executor,
             self._network,
-            transport,
+            Memberships(transport, foreign),
             presence,
             conflicts=self._conflicts,
-            foreign=foreign,
         )
         self._loop = Loop(
             shared=self._shared,

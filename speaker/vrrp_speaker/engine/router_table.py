@@ -23,7 +23,7 @@ from vrrp.events import (
 from vrrp.validation import Accepted, Election, Elections, observe
 from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
-from vrrp_speaker.engine.foreign import ForeignRouters
+from vrrp_speaker.engine.memberships import Memberships
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterProgram
@@ -34,7 +34,6 @@ from vrrp_speaker.engine.routers import (
     RunningRouter,
     new_router,
 )
-from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
@@ -50,17 +49,15 @@ class RouterTable:
         shared: SharedState,
         executor: Executor,
         network: NodeNetwork,
-        transport: Transport,
+        memberships: Memberships,
         presence: Presence,
         *,
         conflicts: Conflicts,
-        foreign: ForeignRouters,
     ) -> None:
         self._shared = shared
         self._conflicts = conflicts
-        self._foreign = foreign
         self._presence = presence
-        self._transport = transport
+        self.memberships = memberships
         self._executor = executor
         self._network = network
         self._changed: dict[int, RunningRouter] = {}
@@ -115,25 +112,7 @@ class RouterTable:
             for router in routers
             for index, peer in enumerate(router.program.peers)
         }
-        self._foreign.sync((router.program for router in routers), self.elections)
-        self._join_own_groups()
-
-    def join_groups(self) -> None:
-        """Be in the groups of all routers, also on links that have just come back."""
-        self._foreign.join_groups()
-        self._join_own_groups()
-
-    def forget_groups(self, ifindex: int) -> None:
-        """An interface went, and its memberships with it."""
-        self._foreign.forget_groups(ifindex)
-        self._transport.forget_groups(ifindex)
-
-    def _join_own_groups(self) -> None:
-        self._transport.join_groups(
-            (router.program.family, router.program.ifindex)
-            for router in self.routers.values()
-            if router.program.multicast and router.program.ifindex
-        )
+        self.memberships.sync((router.program for router in routers), self.elections)
 
     def _remove(self, name: str, now_ns: int) -> None:
         """Let a router go; its addresses may stay a moment longer than its slot."""
@@ -295,8 +274,10 @@ class RouterTable:
     def _voting(self) -> list[RouterProgram]:
         return [r.program for r in self.routers.values() if r.program.require_majority]
 
-    def retry_installs(self, now_ns: int) -> None:
-        """Let routers try again whose address the kernel refused a while ago."""
+    def retry(self, now_ns: int) -> None:
+        """Try again what the kernel refused a while ago: memberships, addresses."""
+        if self.memberships.retry(now_ns):
+            self.refresh_all_faults(now_ns)
         for router in self.routers.values():
             if router.install_retry_ns and now_ns >= router.install_retry_ns:
                 router.install_retry_ns = 0
@@ -308,6 +289,8 @@ class RouterTable:
         faults = set()
         if not self._network.running(router.program.ifindex):
             faults.add(EngineFault.INTERFACE_DOWN)
+        elif self.memberships.is_deaf(router.program):
+            faults.add(EngineFault.GROUP_NOT_JOINED)
         if not self._network.has_address(router.program.source):
             faults.add(EngineFault.SOURCE_ADDRESS_MISSING)
         if now_ns < router.install_retry_ns <= now_ns + INSTALL_RETRY_NS:

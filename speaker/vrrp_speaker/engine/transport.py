@@ -83,14 +83,15 @@ class Transport:
         """Return the descriptors to wait on."""
         return tuple(self._by_descriptor)
 
-    def join_groups(self, wanted: Iterable[Group]) -> None:
+    def join_groups(self, wanted: Iterable[Group]) -> set[Group]:
         """Take part in the VRRP group of each (family, interface), and in no other.
 
-        An interface that does not exist is tried again at the next call.
+        Returns those that could not be joined; they are tried again at the next call.
         """
         wanted = set(wanted)
-        self._groups.join(wanted)
+        missing = self._groups.join(wanted)
         self._hear_ipv6_groups(any(family is Family.IPV6 for family, _ in wanted))
+        return missing
 
     def forget_groups(self, ifindex: int) -> None:
         """An interface went, and its memberships with it."""

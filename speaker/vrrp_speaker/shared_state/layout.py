@@ -52,6 +52,7 @@ class EngineFault(StrEnum):
     ADDRESS_INSTALL_FAILED = "AddressInstallFailed"
     NO_MAJORITY = "NoMajority"
     ADDRESS_CONFLICT = "AddressConflict"
+    GROUP_NOT_JOINED = "GroupNotJoined"
 
 
 FAULTS = tuple(EngineFault)

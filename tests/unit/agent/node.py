@@ -19,6 +19,7 @@ def program(*names: str) -> dict[str, Any]:
                 "name": name,
                 "slot": slot,
                 "vrid": slot + 1,
+                "family": 4,
                 "interface": "eth0",
                 "virtualIPGeneration": 4,
                 "multicast": False,

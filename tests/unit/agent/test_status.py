@@ -60,6 +60,17 @@ def test_stranger_is_told_with_address_mac_and_time(tmp_path: Path) -> None:
     assert later.virtual_routers == status.virtual_routers
 
 
+def test_group_that_was_not_joined_is_told_with_interface_and_limit(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.FAULT)
+    shared.set(shm.S_FAULTS + shm.slot_offset(0), 1 << shm.FAULTS.index("GroupNotJoined"))
+    seen = view(shared, ("a",))
+    assert seen.program is not None
+    for family, limit in ((4, "net.ipv4.igmp_max_memberships"), (6, "net.core.optmem_max")):
+        seen.program["routers"][0]["family"] = family
+        (router,) = StatusBuilder().build(seen, {}, 1010.0, 7_000_000_000).virtual_routers
+        assert router.faults == (f"GroupNotJoined: on eth0; {limit} may be too low",)
+
+
 def test_foreign_router_is_told_with_source_priority_and_time(tmp_path: Path) -> None:
     shared = engine(tmp_path, State.ACTIVE, State.ACTIVE)
     shared.note_foreign(0, ForeignRouter(bytes([192, 0, 2, 99]), 150, 6_000_000_000))

@@ -14,19 +14,20 @@ from tests.unit.engine.programs import address, announcement, packed, router_pro
 from tests.unit.engine.test_announcer import Wire
 
 from vrrp.authentication import SignatureClock
-from vrrp.constants import State
+from vrrp.constants import Family, State
 from vrrp.events import DeadlineReached
 from vrrp_speaker.engine.address_watch import AddressWatch
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.foreign import ForeignRouters
+from vrrp_speaker.engine.memberships import REJOIN_NS, Memberships
 from vrrp_speaker.engine.netlink import AddressNews, LinkNews
 from vrrp_speaker.engine.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import EngineProgram, Peer
 from vrrp_speaker.engine.router_table import RouterTable
 from vrrp_speaker.engine.routers import Executor, Inputs, RunningRouter
-from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import EngineFault, SharedState
 
 ONE, TWO, SIX = "192.0.2.50", "192.0.2.51", "2001:db8::50"
 PEER = Peer("node-2", packed("192.0.2.12"))
@@ -50,9 +51,15 @@ class Transport:
 
     def __init__(self) -> None:
         self.sent: list[int] = []
+        self.full = False
+        self.groups: set[object] = set()
 
-    def join_groups(self, wanted: Iterable[object]) -> None:
-        list(wanted)
+    def join_groups(self, wanted: Iterable[object]) -> set[object]:
+        self.groups = set(wanted)
+        return self.groups if self.full else set()
+
+    def forget_groups(self, _ifindex: int) -> None:
+        """Nothing to do."""
 
     def send(self, _route: object, copies: Iterable[tuple[str, bytes]]) -> int:
         self.sent += [message[2] for _, message in copies]
@@ -82,13 +89,14 @@ class Observer:
     def __init__(self) -> None:
         self.vrids: set[object] = set()
         self.groups: set[object] = set()
+        self.refused = 0
 
     def look_for(self, vrids: Iterable[object]) -> None:
         self.vrids = set(vrids)
 
     def join_groups(self, wanted: Iterable[object]) -> int:
         self.groups = set(wanted)
-        return 0
+        return self.refused
 
 
 @dataclass
@@ -103,6 +111,7 @@ class Rig:
     transport: Transport
     network: NodeNetwork
     wire: Wire
+    observer: Observer
 
     def load(self, *addresses: str, at_ns: int = NOW, **changed: Any) -> RunningRouter:
         """Load a program of one router with these addresses; return the router."""
@@ -157,13 +166,12 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
         shared,
         executor,
         network,
-        world["transport"],
+        Memberships(world["transport"], ForeignRouters(shared, observer)),
         Presence(),
         conflicts=conflicts,
-        foreign=ForeignRouters(shared, observer),
     )
     addresses = AddressWatch(shared, executor, network, table.routers)
-    return Rig(table, addresses, executor, announcer, requests, transport, network, wire)
+    return Rig(table, addresses, executor, announcer, requests, transport, network, wire, observer)
 
 
 # Announcements ---------------------------------------------------------------------------
@@ -329,3 +337,51 @@ def test_alone_there_is_nobody_to_yield_to(rig: Rig) -> None:
     now_ns = rig.become_active(router)
     rig.table.apply_inputs({"a": Inputs(1, faulty=False)}, now_ns + 1)
     assert router.machine.state is State.ACTIVE
+
+
+# Groups ----------------------------------------------------------------------------------
+
+
+def test_election_that_cannot_join_its_group_is_in_fault_until_it_can(rig: Rig) -> None:
+    rig.transport.full = True
+    router = rig.load(ONE, multicast=True)
+    assert router.engine_faults == {EngineFault.GROUP_NOT_JOINED}
+    rig.table.retry(NOW)
+    rig.transport.full = False
+    rig.table.retry(NOW + REJOIN_NS - 1)
+    assert router.machine.state is State.FAULT
+    rig.table.retry(NOW + REJOIN_NS)
+    assert router.engine_faults == set()
+    assert router.machine.next_deadline_ns() is not None  # it waits as a Backup
+
+
+def test_unicast_election_needs_no_group(rig: Rig) -> None:
+    rig.transport.full, rig.observer.refused = True, 1
+    assert rig.load(ONE, probes=(announcement(ONE),)).machine.state is State.BACKUP
+    assert rig.transport.groups == set()
+    rig.observer.groups.clear()
+    rig.table.retry(NOW)
+    assert rig.observer.groups == {(Family.IPV4, 2)}
+
+
+def test_election_in_unicast_goes_on_beside_one_that_hears_nobody(rig: Rig) -> None:
+    rig.transport.full = True
+    deaf = router_program(PEER, name="deaf", slot=1, vrid=52, multicast=True)
+    rig.table.load(EngineProgram("n", 1, (router_program(PEER), deaf)), NOW)
+    states = {name: router.machine.state for name, router in rig.table.routers.items()}
+    assert states == {"a": State.BACKUP, "deaf": State.FAULT}
+
+
+def test_group_on_a_link_that_is_down_is_not_the_fault(rig: Rig) -> None:
+    rig.transport.full = True
+    router = rig.load(ONE, multicast=True)
+    rig.network.learn([LinkNews(2, "eth0", True, False)], Digest())
+    rig.table.refresh_all_faults(NOW)
+    assert router.engine_faults == {EngineFault.INTERFACE_DOWN}
+
+
+def test_link_that_comes_back_is_looked_at_without_another_program(rig: Rig) -> None:
+    rig.load(ONE, probes=(announcement(ONE),))
+    rig.observer.groups.clear()
+    rig.table.memberships.join()
+    assert rig.observer.groups == {(Family.IPV4, 2)}

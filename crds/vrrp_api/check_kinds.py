@@ -1,23 +1,9 @@
-"""The kinds of a HealthCheck: what each looks at, read from and written to its field of a spec."""
+"""The kinds of a HealthCheck: what each looks at, and how it is written in its field of a spec."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
-import urllib.parse
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-from vrrp_api.fields import Fields
-
-_STATUS_RANGE = re.compile(r"([1-5]\d\d)(?:-([1-5]\d\d))?")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_GRPC_SERVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
-_METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
-PROCESSES_MAXIMUM = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,25 +228,6 @@ POLLED = (HttpCheck, TcpCheck, GrpcCheck, ExecCheck, PingCheck)
 """Kinds whose single run may be wrong; of the others every result is a fact and counts at once."""
 
 
-def parse_kind(spec: Fields) -> CheckKind:
-    """Return the one kind that a spec names.
-
-    Raises:
-        FieldError: none, two, or a wrong field in it.
-    """
-    given = [name for name in _PARSERS if spec.has(name)]
-    if len(given) != 1:
-        found = f"found {' and '.join(given)}" if given else "found none"
-        raise spec.error(
-            given[0] if given else "http",
-            f"exactly one of {', '.join(_PARSERS)} must be given; {found}",
-        )
-    fields = spec.required_child(given[0])
-    kind = _PARSERS[given[0]](fields)
-    fields.done()
-    return kind
-
-
 def kind_name(kind: CheckKind) -> str:
     """Return the field of the spec that a kind is written in."""
     return _FIELDS[type(kind)]
@@ -275,166 +242,6 @@ def _present(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _http(fields: Fields) -> HttpCheck:
-    url = fields.text("url")
-    try:
-        parts = urllib.parse.urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise fields.error("url", "must be http:// or https:// with a host")
-    insecure, ca_ref = _tls(fields.child("tls"))
-    return HttpCheck(
-        url=url,
-        method=fields.choice("method", _METHODS, "GET"),
-        headers=_headers(fields),
-        expected_statuses=_expected_statuses(fields),
-        body_contains=fields.optional_text("bodyContains"),
-        insecure_skip_verify=insecure,
-        ca_ref=ca_ref,
-    )
-
-
-def _headers(fields: Fields) -> tuple[tuple[str, str], ...]:
-    headers = []
-    for item in fields.children("headers", 0, 16):
-        name, value = item.text("name"), item.text("value")
-        if not _HEADER_NAME.fullmatch(name):
-            raise item.error("name", "must be a header name (accepted: Host, X-Probe)")
-        if "\r" in value or "\n" in value:
-            raise item.error("value", "must be one line")
-        headers.append((name, value))
-        item.done()
-    return tuple(headers)
-
-
-def _tls(tls: Fields | None) -> tuple[bool, str | None]:
-    if tls is None:
-        return False, None
-    insecure, ca_ref = tls.boolean("insecureSkipVerify", False), tls.optional_text("caRef")
-    if ca_ref is not None and not _FILE_NAME.fullmatch(ca_ref):
-        raise tls.error("caRef", "must be a file name without a folder (accepted: internal-ca.crt)")
-    if ca_ref is not None and insecure:
-        raise tls.error("caRef", "contradicts insecureSkipVerify: true; give one of them")
-    tls.done()
-    return insecure, ca_ref
-
-
-def _expected_statuses(fields: Fields) -> tuple[tuple[int, int], ...]:
-    ranges = []
-    for text in fields.texts("expectedStatuses", 0, 16) or ("200-399",):
-        match = _STATUS_RANGE.fullmatch(text)
-        low = int(match[1]) if match else 1
-        high = int(match[2] or match[1]) if match else 0
-        if low > high:
-            message = "must be statuses or ranges (accepted: 200, 200-399)"
-            raise fields.error("expectedStatuses", message)
-        ranges.append((low, high))
-    return tuple(ranges)
-
-
-def _host_and_port(fields: Fields) -> str:
-    address = fields.text("address")
-    try:
-        parts = urllib.parse.urlsplit(f"//{address}")
-        valid = bool(parts.hostname) and bool(parts.port) and not parts.path and not parts.username
-    except ValueError:
-        valid = False
-    if not valid:
-        raise fields.error("address", "must be host:port (accepted: 127.0.0.1:8080, [::1]:8080)")
-    return address
-
-
-def _tcp(fields: Fields) -> TcpCheck:
-    return TcpCheck(_host_and_port(fields))
-
-
-def _grpc(fields: Fields) -> GrpcCheck:
-    service = fields.optional_text("service") or ""
-    if service and not _GRPC_SERVICE.fullmatch(service):
-        raise fields.error("service", "must be a gRPC service name (accepted: my.package.Service)")
-    return GrpcCheck(_host_and_port(fields), service)
-
-
-def _exec(fields: Fields) -> ExecCheck:
-    script = fields.text("script")
-    if not _FILE_NAME.fullmatch(script):
-        message = (
-            "must be the name of a file in the speaker's script folder (accepted: check-db.sh)"
-        )
-        raise fields.error("script", message)
-    args = fields.texts("args", 0, 16)
-    if any("\0" in argument for argument in args):
-        raise fields.error("args", "must not hold a zero byte")
-    return ExecCheck(script, args)
-
-
-def _process(fields: Fields) -> ProcessCheck:
-    minimum = fields.integer("minimum", 0, PROCESSES_MAXIMUM, 1)
-    maximum = fields.optional_integer("maximum", 0, PROCESSES_MAXIMUM)
-    if maximum is not None and maximum < minimum:
-        raise fields.error("maximum", f"must not be less than minimum, which is {minimum}")
-    if maximum is None and minimum == 0:
-        raise fields.error("minimum", "must be at least 1 without a maximum: it would never fail")
-    return ProcessCheck(fields.text("name"), fields.boolean("fullCommand", False), minimum, maximum)
-
-
-def _file(fields: Fields) -> FileCheck:
-    path = fields.text("path")
-    parts = path.split("/")
-    if (
-        not path.startswith("/")
-        or "\0" in path
-        or any(part in ("", ".", "..") for part in parts[1:])
-    ):
-        message = "must be an absolute path without . and .. (accepted: /var/lib/app/weight)"
-        raise fields.error("path", message)
-    return FileCheck(path)
-
-
-def _interface(fields: Fields) -> InterfaceCheck:
-    name = fields.interface("name")
-    if name is None:
-        raise fields.error("name", "is required (accepted: eth0)")
-    return InterfaceCheck(name)
-
-
-def _ping(fields: Fields) -> PingCheck:
-    address = fields.ip_address("address")
-    if ipaddress.ip_address(address).is_multicast:
-        raise fields.error("address", "must be a unicast address (accepted: 192.0.2.1)")
-    return PingCheck(address)
-
-
-def _node_condition(fields: Fields) -> NodeConditionCheck:
-    return NodeConditionCheck(
-        fields.text("type"),
-        fields.choice("status", ("True", "False", "Unknown")),
-        fields.optional_text("observed"),
-    )
-
-
-def _service(fields: Fields) -> ServiceCheck:
-    for key in ("namespace", "name"):
-        if not _DNS_NAME.fullmatch(fields.text(key)):
-            raise fields.error(key, "must be a Kubernetes name (accepted: ingress-nginx)")
-    ready = fields.optional_integer("readyEndpoints", 0, 2**31 - 1)
-    return ServiceCheck(fields.text("namespace"), fields.text("name"), ready)
-
-
-_PARSERS: dict[str, Callable[[Fields], CheckKind]] = {
-    "http": _http,
-    "tcp": _tcp,
-    "grpc": _grpc,
-    "exec": _exec,
-    "process": _process,
-    "file": _file,
-    "interface": _interface,
-    "ping": _ping,
-    "nodeCondition": _node_condition,
-    "service": _service,
-}
 _FIELDS: dict[type, str] = {
     HttpCheck: "http",
     TcpCheck: "tcp",

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vrrp_api.check_kinds import POLLED, CheckKind, FileCheck, kind_object, parse_kind
+from vrrp_api.check_kinds import POLLED, CheckKind, FileCheck, kind_object
+from vrrp_api.check_parsing import parse_kind
 from vrrp_api.duration import format_duration
 from vrrp_api.fields import Fields, object_fields
 
@@ -20,7 +21,7 @@ class HealthCheck:
     """One check, defaults filled in; weight 0 means failing is a Fault.
 
     ``panic_threshold``: the share of candidate nodes, in percent, whose failing makes a Fault not
-    count; None: it always counts. ``ignored``: the operator found that share reached.
+    count; None: it always counts.
     """
 
     name: str
@@ -34,7 +35,6 @@ class HealthCheck:
     reverse: bool = False
     initially_failing: bool = False
     panic_threshold: int | None = _EVERY_NODE
-    ignored: bool = False
 
 
 def parse_health_check(obj: Mapping[str, Any]) -> HealthCheck:
@@ -55,19 +55,19 @@ def parse_resolved_check(item: Fields) -> HealthCheck:
     Raises:
         FieldError: the first wrong field.
     """
-    check = _check(item, item.text("name"), 0, item.boolean("ignored", False))
+    check = _check(item, item.text("name"), 0, resolved=True)
     item.done()
     return check
 
 
-def _check(spec: Fields, name: str, generation: int, ignored: bool = False) -> HealthCheck:
+def _check(spec: Fields, name: str, generation: int, resolved: bool = False) -> HealthCheck:
     interval_ns = spec.duration("interval", "50ms", "1h", "1s")
     # Absent, the timeout is the schema's default or the interval, whichever is shorter.
     default_ns = min(interval_ns, 1_000_000_000)
     timeout_ns = spec.duration("timeout", "10ms", "1h", format_duration(default_ns))
     if timeout_ns > interval_ns:
         raise spec.error("timeout", "must not be longer than interval")
-    kind = parse_kind(spec)
+    kind = parse_kind(spec, resolved)
     rise, fall = _thresholds(spec, kind)
     weight = spec.integer("weight", -254, 254, 0)
     return HealthCheck(
@@ -83,7 +83,6 @@ def _check(spec: Fields, name: str, generation: int, ignored: bool = False) -> H
         initially_failing=spec.choice("initialState", ("Unknown", "Failing"), "Unknown")
         == "Failing",
         panic_threshold=_panic_threshold(spec, weight),
-        ignored=ignored,
     )
 
 
@@ -124,6 +123,4 @@ def check_spec(check: HealthCheck) -> dict[str, Any]:
     if check.weight == 0:
         threshold = check.panic_threshold
         spec["panicThreshold"] = "Never" if threshold is None else f"{threshold}%"
-    if check.ignored:
-        spec["ignored"] = True
     return spec

@@ -32,11 +32,15 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class RouterCheck:
-    """A check that a Virtual Router depends on, weight and reverse resolved."""
+    """A check that a Virtual Router depends on, weight and reverse resolved.
+
+    ``ignored``: so many of its candidates fail the check that it does not count here.
+    """
 
     name: str
     weight: int
     reverse: bool = False
+    ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +232,7 @@ def _router(fields: Fields) -> VirtualRouterConfig:
         item.done()
     checks = []
     for item in fields.children("healthChecks", 0, 16):
-        weight, reverse = item.integer("weight", -254, 254), item.boolean("reverse", False)
-        checks.append(RouterCheck(item.text("name"), weight, reverse))
-        item.done()
+        checks.append(_router_check(item))
     router = VirtualRouterConfig(
         name=fields.text("name"),
         virtual_ip_generation=fields.integer("virtualIPGeneration", 0, 2**63 - 1),
@@ -249,6 +251,17 @@ def _router(fields: Fields) -> VirtualRouterConfig:
     _check_peers(fields, router)
     fields.done()
     return router
+
+
+def _router_check(fields: Fields) -> RouterCheck:
+    check = RouterCheck(
+        name=fields.text("name"),
+        weight=fields.integer("weight", -254, 254),
+        reverse=fields.boolean("reverse", False),
+        ignored=fields.boolean("ignored", False),
+    )
+    fields.done()
+    return check
 
 
 def _check_peers(fields: Fields, router: VirtualRouterConfig) -> None:
@@ -283,10 +296,7 @@ def _router_object(router: VirtualRouterConfig) -> dict[str, Any]:
             {"node": peer.node, "address": peer.address, "priority": peer.priority}
             for peer in router.peers
         ],
-        "healthChecks": [
-            {"name": check.name, "weight": check.weight, "reverse": check.reverse}
-            for check in router.health_checks
-        ],
+        "healthChecks": [_router_check_object(check) for check in router.health_checks],
     }
     if router.interface is not None:
         item["interface"] = router.interface
@@ -297,6 +307,11 @@ def _router_object(router: VirtualRouterConfig) -> dict[str, Any]:
     if router.take_over is not None:
         item["takeOver"] = router.take_over
     return item
+
+
+def _router_check_object(check: RouterCheck) -> dict[str, Any]:
+    item = {"name": check.name, "weight": check.weight, "reverse": check.reverse}
+    return {**item, "ignored": True} if check.ignored else item
 
 
 def _address_object(address: VipAddress) -> dict[str, Any]:

@@ -11,10 +11,18 @@ from typing import Any
 
 import pytest
 from tests.conftest import lab_or_skip
-from tests.manifests import EXAMPLES, Manifest, right_virtual_ips, wrong_manifests
+from tests.manifests import EXAMPLES, Manifest, right_manifests, wrong_manifests
 
+from vrrp_api.check_kinds import NodeConditionCheck, ServiceCheck
 from vrrp_api.election import PLAIN, Announcements, Authentication
-from vrrp_api.node_config import NodeConfig, Peer, VirtualRouterConfig, parse_node_config
+from vrrp_api.health_check import parse_health_check
+from vrrp_api.node_config import (
+    NodeConfig,
+    Peer,
+    RouterCheck,
+    VirtualRouterConfig,
+    parse_node_config,
+)
 from vrrp_api.virtual_ip import parse_virtual_ip
 from vrrp_lab.lab import Lab, LabOptions
 
@@ -74,7 +82,7 @@ def test_wrong_manifest_is_refused_with_words_that_help(api: Lab, wrong: Manifes
     assert "evaluating rule" not in ended.stderr  # no rule stumbles over what another one refuses
 
 
-@pytest.mark.parametrize("right", right_virtual_ips(), ids=lambda right: right.name)
+@pytest.mark.parametrize("right", right_manifests(), ids=lambda right: right.name)
 def test_what_is_just_right_is_accepted(api: Lab, right: Manifest) -> None:
     ended = api.kubectl(
         "create", "--dry-run=server", "--validate=strict", "-f", "-",
@@ -133,6 +141,40 @@ def test_node_config_of_the_typed_view_fits_its_schema(api: Lab) -> None:
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
         assert parse_node_config(json.loads(ended.stdout)).virtual_routers == (router,)
+
+
+def test_every_resolved_check_fits_the_schema_of_node_configs(api: Lab) -> None:
+    manifests = [right for right in right_manifests() if right.kind == "HealthCheck"]
+    checks = []
+    for number, right in enumerate(manifests):
+        check = replace(parse_health_check(right.to_object()), name=f"check-{number}")
+        if isinstance(check.kind, NodeConditionCheck):
+            check = replace(check, kind=replace(check.kind, observed="Unknown"))
+        if isinstance(check.kind, ServiceCheck):
+            check = replace(check, kind=replace(check.kind, ready_endpoints=0))
+        checks.append(check)
+    spec = parse_virtual_ip(virtual_ip("any"))
+    used = tuple(RouterCheck(c.name, c.weight, c.reverse, c.weight == 0) for c in checks[:16])
+    election = spec.election.authenticated(PLAIN)
+    router = VirtualRouterConfig("any", 1, 1, None, spec.addresses, 200, election, (), used)
+    config = NodeConfig("node-1", 0, ("192.0.2.11",), (router,), tuple(checks))
+    ended = api.kubectl(
+        "create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-",
+        stdin=json.dumps(config.to_object()), check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert parse_node_config(json.loads(ended.stdout)).health_checks == tuple(checks)
+
+
+def test_defaults_of_a_check_are_those_of_the_typed_view(api: Lab) -> None:
+    for right in right_manifests():
+        if right.kind == "HealthCheck":
+            ended = api.kubectl(
+                "create", "--dry-run=server", "-o", "json", "-f", "-",
+                stdin=json.dumps(right.to_object()), check=True,
+            )  # fmt: skip
+            defaulted = replace(parse_health_check(json.loads(ended.stdout)), generation=0)
+            assert defaulted == parse_health_check(right.to_object())
 
 
 def test_version_of_a_running_election_may_change(api: Lab) -> None:
@@ -195,6 +237,13 @@ def test_fields_explain_themselves(api: Lab) -> None:
         "vip.spec.authentication.mode",
         "vip.spec.announcements.repeatAfter",
         "vhc.spec.weight",
+        "vhc.spec.grpc.service",
+        "vhc.spec.exec.args",
+        "vhc.spec.process.maximum",
+        "vhc.spec.file.path",
+        "vhc.spec.nodeCondition.status",
+        "vhc.spec.service.namespace",
+        "vhc.spec.panicThreshold",
     ):
         explained = api.kubectl("explain", path, check=True).stdout
         assert "DESCRIPTION:" in explained

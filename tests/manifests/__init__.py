@@ -37,7 +37,7 @@ def wrong_manifests() -> list[Manifest]:
     return [Manifest(**item) for item in yaml.safe_load(text)]
 
 
-def right_virtual_ips() -> list[Manifest]:
-    """Return VirtualIPs at the edge of what is accepted."""
+def right_manifests() -> list[Manifest]:
+    """Return what is at the edge of what is accepted."""
     text = Path(__file__).with_name("right.yaml").read_text(encoding="utf-8")
-    return [Manifest(kind="VirtualIP", **item) for item in yaml.safe_load(text)]
+    return [Manifest(**{"kind": "VirtualIP", **item}) for item in yaml.safe_load(text)]

@@ -79,7 +79,7 @@ def router_inputs(
         check = checks.get(reference.name)
         verdict = _verdict(verdicts, reference)
         pending = check is None or not verdict.decided
-        if check is not None and check.ignored:
+        if reference.ignored:
             continue
         if pending:
             if reference.weight == 0 and router.name not in settled:

@@ -114,7 +114,7 @@ def test_a_file_counts_by_its_number(
 
 
 def test_an_ignored_check_is_no_fault_and_holds_nobody() -> None:
-    node = config(100, RouterCheck("c", 0), checks=[check("c", ignored=True)])
+    node = config(100, RouterCheck("c", 0, ignored=True), checks=[check("c")])
     for verdict in (FAILING, PENDING):
         assert router_inputs(node.virtual_routers[0], node, {"c": verdict}).faults == ()
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
-from tests.manifests import EXAMPLES, Manifest, right_virtual_ips, wrong_manifests
+from tests.manifests import EXAMPLES, Manifest, right_manifests, wrong_manifests
 
-from vrrp_api.check_kinds import HttpCheck, TcpCheck
+from vrrp_api.check_kinds import HttpCheck, NodeConditionCheck, ServiceCheck, TcpCheck
 from vrrp_api.duration import format_duration, parse_duration
+from vrrp_api.election import PLAIN
 from vrrp_api.errors import FieldError
 from vrrp_api.health_check import HealthCheck, check_spec, parse_health_check
-from vrrp_api.node_config import NodeConfig, parse_node_config
-from vrrp_api.virtual_ip import VipAddress, VirtualIP, parse_virtual_ip
+from vrrp_api.node_config import (
+    NodeConfig,
+    RouterCheck,
+    VirtualRouterConfig,
+    parse_node_config,
+)
+from vrrp_api.virtual_ip import CheckReference, VipAddress, VirtualIP, parse_virtual_ip
 
 MS = 1_000_000
 
@@ -45,9 +52,14 @@ def test_wrong_manifest_is_refused_at_its_path(wrong: Manifest) -> None:
     assert str(refused.value).startswith(f"{wrong.kind} manifest: {wrong.path}")
 
 
-@pytest.mark.parametrize("right", right_virtual_ips(), ids=lambda right: right.name)
-def test_what_is_just_right_is_accepted(right: Manifest) -> None:
-    assert parse_virtual_ip(right.to_object()).name == "manifest"
+@pytest.mark.parametrize("right", right_manifests(), ids=lambda right: right.name)
+def test_what_is_just_right_is_accepted_and_survives_the_way(right: Manifest) -> None:
+    if right.kind == "VirtualIP":
+        assert parse_virtual_ip(right.to_object()).name == "manifest"
+        return
+    check = parse_health_check(right.to_object())
+    sent = NodeConfig("node-1", 0, ("192.0.2.11",), (), (check,))
+    assert parse_node_config(sent.to_object()).health_checks == (check,)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -116,6 +128,57 @@ def test_resolved_check_survives_the_way_through_a_node_config() -> None:
     sent = NodeConfig("node-1", 0, ("192.0.2.11",), (), (check,))
     assert parse_node_config(sent.to_object()).health_checks == (check,)
     assert check_spec(check)["http"] == http
+
+
+def test_what_the_operator_observes_is_read_from_a_node_config_only() -> None:
+    check = parse_health_check(health_check(service={"namespace": "web", "name": "nginx"}))
+    assert isinstance(check.kind, ServiceCheck)
+    condition = parse_health_check(
+        health_check(nodeCondition={"type": "Ready", "status": "True"}),
+    )
+    assert isinstance(condition.kind, NodeConditionCheck)
+    observed = (
+        replace(check, kind=replace(check.kind, ready_endpoints=0)),
+        replace(condition, name="ready", kind=replace(condition.kind, observed="Unknown")),
+    )
+    sent = NodeConfig("node-1", 0, ("192.0.2.11",), (), observed)
+    assert parse_node_config(sent.to_object()).health_checks == observed
+
+
+def test_router_of_a_node_config_says_what_does_not_count() -> None:
+    parsed = parse_virtual_ip(virtual_ip(healthChecks=[{"name": "web", "reverse": True}]))
+    assert parsed.health_checks == (CheckReference("web", None, True),)
+    check = parse_health_check(health_check(tcp={"address": "[::1]:80"}))
+    used = (RouterCheck("web", 0, reverse=True, ignored=True),)
+    election = parsed.election.authenticated(PLAIN)
+    router = VirtualRouterConfig("v", 1, 1, None, parsed.addresses, 200, election, (), used)
+    sent = NodeConfig("node-1", 0, ("192.0.2.11",), (router,), (check,))
+    assert parse_node_config(sent.to_object()).virtual_routers == (router,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "thresholds"),
+    [
+        ({"http": {"url": "http://[::1]/"}}, (2, 3)),
+        ({"tcp": {"address": "[::1]:80"}}, (2, 3)),
+        ({"grpc": {"address": "[::1]:80"}}, (2, 3)),
+        ({"exec": {"script": "a"}}, (2, 3)),
+        ({"ping": {"address": "::1"}}, (2, 3)),
+        ({"process": {"name": "a"}}, (1, 1)),
+        ({"file": {"path": "/a"}}, (1, 1)),
+        ({"interface": {"name": "a"}}, (1, 1)),
+        ({"nodeCondition": {"type": "a", "status": "True"}}, (1, 1)),
+        ({"service": {"namespace": "a", "name": "a"}}, (1, 1)),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_rise_and_fall_depend_on_whether_one_result_may_be_wrong(
+    kind: dict[str, Any], thresholds: tuple[int, int]
+) -> None:
+    check = parse_health_check(health_check(**kind))
+    assert (check.rise, check.fall) == thresholds
+    assert (check.weight, check.reverse, check.initially_failing) == (0, False, False)
+    assert check.panic_threshold == 100
 
 
 @pytest.mark.parametrize(

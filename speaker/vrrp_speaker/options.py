@@ -28,6 +28,10 @@ class Options:
     state_dir: str
     run_dir: str
     keys_dir: str
+    ca_dir: str
+    scripts_dir: str
+    script_user: str
+    file_folders: tuple[str, ...]
     record: str | None
     metrics_bind_address: str
     log_level: str
@@ -77,6 +81,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--keys-dir", default="/etc/kube-vrrp/keys", help="keys that sign, from a mounted Secret"
     )
+    _add_check_options(parser)
     parser.add_argument(
         "--record", help="file for every election's events, see kubectl-vrrp replay"
     )
@@ -90,3 +95,27 @@ def parse_options(arguments: Sequence[str]) -> Options:
     if not values.node:
         parser.error("--node is required (or the environment variable NODE_NAME)")
     return Options(**vars(values))
+
+
+def _add_check_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ca-dir", default="/etc/kube-vrrp/ca", help="authorities that HTTPS checks may name"
+    )
+    parser.add_argument(
+        "--scripts-dir", default="/etc/kube-vrrp/scripts", help="scripts that exec checks may name"
+    )
+    parser.add_argument("--script-user", default="nobody", help="whom scripts run as; never root")
+    parser.add_argument(
+        "--file-folders",
+        type=_folders,
+        default=("/var/lib/kube-vrrp/files",),
+        help="folders that file checks may read in, separated by colons; empty: none",
+    )
+
+
+def _folders(text: str) -> tuple[str, ...]:
+    folders = tuple(folder for folder in text.split(":") if folder)
+    for folder in folders:
+        if not folder.startswith("/"):
+            raise argparse.ArgumentTypeError(f"{folder}: must be an absolute path")
+    return folders

@@ -23,8 +23,8 @@ from vrrp_speaker.agent.api_client import (
 )
 from vrrp_speaker.agent.cache import CacheError, ConfigCache
 from vrrp_speaker.agent.channel import EngineChannel
-from vrrp_speaker.agent.checks.probes import run_probe
-from vrrp_speaker.agent.checks.runner import CheckRunner
+from vrrp_speaker.agent.checks.assembly import check_runner
+from vrrp_speaker.agent.checks.probes import CheckSettings
 from vrrp_speaker.agent.compile import Compiler
 from vrrp_speaker.agent.config_file import ConfigFileError
 from vrrp_speaker.agent.control import LogLevel, Signals, serve_dump
@@ -87,7 +87,7 @@ def run(options: Options, signals: Signals, level: LogLevel) -> None:
         channel=channel,
         compiler=compiler,
         keys=keys,
-        checks=CheckRunner(inbox, run_probe),
+        checks=check_runner(inbox, _check_settings(options)),
         cache=cache,
         recording=_recording(options),
         shared_state_path=options.shared_state_path,
@@ -120,6 +120,16 @@ def _client(options: Options) -> ApiClient | None:
     if options.kubeconfig is not None:
         return ApiClient(load_kubeconfig(options.kubeconfig), Path(options.kubeconfig))
     return ApiClient(in_cluster_credentials())
+
+
+def _check_settings(options: Options) -> CheckSettings:
+    return CheckSettings(
+        node=options.node,
+        ca_dir=options.ca_dir,
+        scripts_dir=options.scripts_dir,
+        script_user=options.script_user,
+        file_folders=options.file_folders,
+    )
 
 
 class RecordingError(Exception):

@@ -19,6 +19,8 @@ from vrrp_speaker.agent.inputs import InputsJudge, RouterInputs
 from vrrp_speaker.agent.keys import KeyFolder
 from vrrp_speaker.agent.messages import (
     CheckEnded,
+    CheckNews,
+    CheckTouched,
     Compiled,
     ConfigArrived,
     ConfigRefused,
@@ -124,8 +126,8 @@ class Agent:
                 self._greet_engine()
             case EngineMessage(message=news):
                 self._hear_engine(news)
-            case CheckEnded():
-                if self._checks.ended(message, time.monotonic()):
+            case CheckEnded() | CheckNews() | CheckTouched():
+                if self._checks.hear(message, time.monotonic()):
                     self._verdict_changed()
             case Stop():
                 raise AssertionError("handled by run")
@@ -142,7 +144,8 @@ class Agent:
                 extra={"generation": config.generation, "source": str(source)},
             )
         self._config, self._source = config, source
-        self._checks.configure(config.health_checks, time.monotonic())
+        if self._checks.configure(config.health_checks, time.monotonic()):
+            self._verdict_changed()
         if source is ConfigSource.API and self._cache is not None:
             try:
                 self._cache.store(config)

@@ -8,7 +8,9 @@ from enum import StrEnum
 from queue import SimpleQueue
 from typing import Any
 
+from vrrp_api.check_kinds import CheckKind
 from vrrp_api.node_config import NodeConfig
+from vrrp_speaker.agent.checks.verdict import Result
 
 
 class ConfigSource(StrEnum):
@@ -61,13 +63,31 @@ class EngineMessage:
 
 @dataclass(frozen=True, slots=True)
 class CheckEnded:
-    """One run of a check; ``run`` tells it from a run that was given up at its deadline."""
+    """A run of a check came back; ``run`` is its number, and no two runs have the same."""
 
     name: str
     run: int
-    passed: bool
-    message: str
+    result: Result
     duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckNews:
+    """What a check of this ``kind`` looks at is seen for the first time, or has changed."""
+
+    name: str
+    kind: CheckKind
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTouched:
+    """What a check looks at may have changed: run it now."""
+
+    name: str
+
+
+CheckMessage = CheckEnded | CheckNews | CheckTouched
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +103,8 @@ Message = (
     | EngineConnected
     | EngineMessage
     | CheckEnded
+    | CheckNews
+    | CheckTouched
     | Stop
 )
 Inbox = SimpleQueue[Message]

@@ -47,3 +47,37 @@ def test_new_thresholds_keep_the_verdict_and_start_counting_anew(passed: bool) -
         assert opposite.passing is passed
         opposite = opposite.after(not passed)
     assert opposite.passing is not passed
+
+
+def after(rise: int, fall: int, results: str) -> CheckState:
+    state = initial_state(rise, fall)
+    for result in results:
+        state = state.after(result == "+")
+    return state
+
+
+@pytest.mark.parametrize(
+    ("results", "rise", "fall", "score"),
+    [
+        # From rise 3, fall 4: scores 0 to 6, passing from 3 on.
+        ("+", 5, 2, 6),  # full stays full
+        ("+-", 5, 2, 6),  # two failures from failing would be score 7, one more than full
+        ("+-", 3, 9, 5),
+        ("+---", 1, 4, 1),  # one failure from failing stays so
+        ("-", 5, 2, 0),  # empty stays empty
+        ("-+", 5, 2, 3),  # two successes from passing stays so
+        ("-+", 1, 2, 0),
+        ("-++", 2, 1, 1),
+    ],
+)
+def test_a_count_that_has_begun_goes_on_with_new_thresholds(
+    results: str, rise: int, fall: int, score: int
+) -> None:
+    """Worked out from keepalived's clear_diff_script (reference §1b, reload)."""
+    assert after(3, 4, results).reconfigured(rise, fall).score == score
+
+
+def test_initially_failing_takes_all_of_rise() -> None:
+    state = initial_state(3, 1, failing=True)
+    assert (state.decided, state.passing) == (True, False)
+    assert [(state := state.after(True)).passing for _ in range(3)] == [False, False, True]

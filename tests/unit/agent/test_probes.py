@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import SimpleQueue
 from typing import ClassVar
 
 import pytest
+from tests.unit.agent.checks import Heard, a_check, a_run, probe, settings
 
-from vrrp_api.check_kinds import HttpCheck, TcpCheck
-from vrrp_api.health_check import HealthCheck
-from vrrp_speaker.agent.checks.probes import run_probe
+from vrrp_api.check_kinds import CheckKind, HttpCheck, TcpCheck
+from vrrp_speaker.agent.checks.probes import Probes
+from vrrp_speaker.agent.checks.verdict import Result
+
+PASSED = Result(True)
 
 
 class _Handler(BaseHTTPRequestHandler):
     seen: ClassVar[dict[str, str]] = {}
 
     def do_GET(self) -> None:
-        _Handler.seen = dict(self.headers)
+        _Handler.seen = {"path": self.path, "method": self.command, **dict(self.headers)}
         if self.path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/200")
@@ -27,9 +35,12 @@ class _Handler(BaseHTTPRequestHandler):
             threading.Event().wait(2)
             self.send_response(200)
         else:
-            self.send_response(int(self.path[1:]))
+            self.send_response(int(self.path[1:4]))
         self.end_headers()
-        self.wfile.write(b"status: green")
+        if self.command != "HEAD":
+            self.wfile.write(b"." * 5000 + b"status: green")
+
+    do_HEAD = do_POST = do_GET
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
@@ -43,19 +54,26 @@ def server() -> Iterator[str]:
     made.shutdown()
 
 
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Result]:
+    made = settings(tmp_path)
+
+    def once(kind: CheckKind, timeout_ms: int = 1000) -> Result:
+        return probe(made, kind, timeout_ms=timeout_ms)
+
+    return once
+
+
 def http(
     url: str,
     statuses: tuple[tuple[int, int], ...] = ((200, 399),),
     body: str | None = None,
     headers: tuple[tuple[str, str], ...] = (),
-    timeout_ms: int = 1000,
-) -> tuple[bool, str]:
-    kind = HttpCheck(url, "GET", headers, statuses, body, False)
-    return run_probe(HealthCheck("c", 1, kind, 10**9, timeout_ms * 10**6, 1, 1, 0))
-
-
-def tcp(address: str) -> tuple[bool, str]:
-    return run_probe(HealthCheck("c", 1, TcpCheck(address), 10**9, 10**9, 1, 1, 0))
+    method: str = "GET",
+    insecure: bool = False,
+    ca_ref: str | None = None,
+) -> HttpCheck:
+    return HttpCheck(url, method, headers, statuses, body, insecure, ca_ref)
 
 
 def unused_port() -> int:
@@ -64,42 +82,195 @@ def unused_port() -> int:
         return port
 
 
-def test_status_is_compared_with_the_ranges(server: str) -> None:
-    assert http(f"{server}/200") == (True, "")
-    assert http(f"{server}/503") == (False, "status 503")
-    assert http(f"{server}/503", statuses=((200, 299), (503, 503))) == (True, "")
+Once = Callable[..., Result]
 
 
-def test_redirect_is_an_answer_and_not_followed(server: str) -> None:
-    assert http(f"{server}/moved") == (True, "")
-    assert http(f"{server}/moved", statuses=((200, 200),)) == (False, "status 302")
+def test_status_is_compared_with_the_ranges(server: str, run: Once) -> None:
+    assert run(http(f"{server}/200")) == PASSED
+    assert run(http(f"{server}/503")) == Result(False, "status 503")
+    assert run(http(f"{server}/503", statuses=((200, 299), (503, 503)))) == PASSED
 
 
-def test_body_must_hold_the_text(server: str) -> None:
-    assert http(f"{server}/200", body="green") == (True, "")
-    assert http(f"{server}/200", body="red") == (False, "body does not contain 'red'")
+def test_redirect_is_an_answer_and_not_followed(server: str, run: Once) -> None:
+    assert run(http(f"{server}/moved")) == PASSED
+    assert run(http(f"{server}/moved", statuses=((200, 200),))) == Result(False, "status 302")
 
 
-def test_headers_are_sent(server: str) -> None:
-    http(f"{server}/200", headers=(("X-Probe", "vrrp"),))
-    assert _Handler.seen["X-Probe"] == "vrrp"
+def test_body_must_hold_the_text(server: str, run: Once) -> None:
+    assert run(http(f"{server}/200", body="green")) == PASSED
+    red = Result(False, "body does not contain 'red'")
+    assert run(http(f"{server}/200", body="red")) == red
 
 
-def test_slow_server_times_out(server: str) -> None:
-    assert http(f"{server}/slow", timeout_ms=100) == (False, "timed out")
+def test_headers_method_and_query_are_sent(server: str, run: Once) -> None:
+    host = (("X-Probe", "vrrp"), ("Host", "example.org"))
+    assert run(http(f"{server}/200?deep=1#part", headers=host)) == PASSED
+    seen = _Handler.seen
+    assert (seen["path"], seen["X-Probe"], seen["Host"]) == ("/200?deep=1", "vrrp", "example.org")
+    assert run(http(f"{server}/200", method="HEAD")) == PASSED
+    assert _Handler.seen["method"] == "HEAD"
+    assert run(http(f"{server}/200", method="POST")) == PASSED
+    assert _Handler.seen["Content-Length"] == "0"
 
 
-def test_nobody_listening_is_refused() -> None:
+def test_slow_server_times_out(server: str, run: Once) -> None:
+    assert run(http(f"{server}/slow"), timeout_ms=100) == Result(False, "timed out")
+
+
+def test_nobody_listening_is_refused(run: Once) -> None:
     port = unused_port()
-    assert http(f"http://127.0.0.1:{port}/") == (False, "Connection refused")
-    assert tcp(f"127.0.0.1:{port}") == (False, "Connection refused")
+    refused = Result(False, "Connection refused")
+    assert run(http(f"http://127.0.0.1:{port}/")) == refused
+    assert run(TcpCheck(f"127.0.0.1:{port}")) == refused
 
 
-def test_tcp_passes_when_accepted(server: str) -> None:
-    assert tcp(server.removeprefix("http://")) == (True, "")
+def test_tcp_passes_when_accepted(server: str, run: Once) -> None:
+    assert run(TcpCheck(server.removeprefix("http://"))) == PASSED
 
 
-def test_unknown_host_is_a_failure_and_no_crash() -> None:
-    passed, message = tcp("host.invalid:80")
-    assert not passed
-    assert message
+def test_tcp_over_ipv6(run: Once) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
+        assert run(TcpCheck(f"[::1]:{listener.getsockname()[1]}")) == PASSED
+
+
+def test_unknown_host_is_a_failure_and_no_crash(run: Once) -> None:
+    result = run(TcpCheck("host.invalid:80"))
+    assert not result.passed
+    assert result.message
+
+
+@pytest.mark.parametrize("said", [b"garbage\r\n\r\n", b"", b"HTTP/1.1 99999 x\r\n\r\n"])
+def test_what_is_no_http_is_a_failure(said: bytes, run: Once) -> None:
+    with _Speaking(said) as port:
+        result = run(http(f"http://127.0.0.1:{port}/"))
+    assert not result.passed
+    assert result.message
+
+
+def test_a_server_that_drips_is_given_up_with_its_run(tmp_path: Path) -> None:
+    """One byte now and then resets any timeout of a single read; the run still ends."""
+    heard = Heard()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_drip, args=(listener,), daemon=True).start()
+        kind = http(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        begun = a_run(a_check(kind, timeout_ms=500))
+        Probes(heard.inbox, settings(tmp_path)).begin(begun)
+        begun.give_up()
+        heard.until(lambda: begun.number in heard.ended)
+    assert not heard.ended[begun.number].passed
+
+
+def test_each_run_has_a_thread_of_its_own_and_threads_are_used_again(
+    server: str, tmp_path: Path
+) -> None:
+    heard = Heard()
+    probes = Probes(heard.inbox, settings(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hanging = http(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        stuck = [a_run(a_check(hanging, timeout_ms=60_000)) for _ in range(20)]
+        for begun in stuck:
+            probes.begin(begun)
+        for _ in range(50):
+            quick = a_run(a_check(http(f"{server}/200")))
+            probes.begin(quick)
+            heard.until(lambda number=quick.number: number in heard.ended)  # type: ignore[misc] # mypy has no type for a lambda's default
+            assert heard.ended[quick.number] == PASSED
+        assert probes._workers.count < 25
+        for begun in stuck:
+            begun.give_up()
+        heard.until(lambda: all(begun.number in heard.ended for begun in stuck))
+
+
+# TLS ---------------------------------------------------------------------------------
+
+
+def _certificate(folder: Path, name: str, address: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    key, certificate = folder / f"{name}.key", folder / f"{name}.crt"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", str(key)]
+    command += ["-addext", f"subjectAltName=IP:{address}", "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[str]:
+    certificate = _certificate(tmp_path / "ca", "ours", "127.0.0.1")
+    _certificate(tmp_path / "ca", "other", "127.0.0.1")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+    made = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    made.socket = context.wrap_socket(made.socket, server_side=True)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield f"https://127.0.0.1:{made.server_address[1]}/200"
+    made.shutdown()
+
+
+def test_a_certificate_must_come_from_the_named_authority(secure: str, run: Once) -> None:
+    assert run(http(secure, ca_ref="ours.crt")) == PASSED
+    for wrong in (run(http(secure)), run(http(secure, ca_ref="other.crt"))):
+        assert not wrong.passed
+        assert wrong.message.startswith("certificate: ")
+    assert run(http(secure, insecure=True)) == PASSED
+
+
+def test_a_certificate_must_name_the_host(secure: str, run: Once) -> None:
+    result = run(http(secure.replace("127.0.0.1", "localhost"), ca_ref="ours.crt"))
+    assert result.message.startswith("certificate: Hostname mismatch")
+
+
+def test_a_missing_or_empty_authority_is_named(secure: str, tmp_path: Path, run: Once) -> None:
+    missing = run(http(secure, ca_ref="missing.crt"))
+    assert missing.message == "authority missing.crt of --ca-dir: No such file or directory"
+    (tmp_path / "ca" / "empty.crt").write_text("")
+    empty = run(http(secure, ca_ref="empty.crt"))
+    assert not empty.passed
+    assert empty.message.startswith("authority empty.crt of --ca-dir: ")
+
+
+def test_a_changed_authority_is_read_again(secure: str, tmp_path: Path) -> None:
+    probes = Probes(SimpleQueue(), settings(tmp_path))
+    used, ours = tmp_path / "ca" / "used.crt", tmp_path / "ca" / "ours.crt"
+    used.write_bytes((tmp_path / "ca" / "other.crt").read_bytes())
+    assert not probes.probe(a_run(a_check(http(secure, ca_ref="used.crt")))).passed
+    fresh = used.with_name("fresh")
+    fresh.write_bytes(ours.read_bytes())
+    fresh.replace(used)
+    assert probes.probe(a_run(a_check(http(secure, ca_ref="used.crt")))) == PASSED
+
+
+# Servers of few words ------------------------------------------------------------------
+
+
+class _Speaking:
+    """A server that says some bytes to everybody and closes."""
+
+    def __init__(self, said: bytes) -> None:
+        self._said = said
+        self._listener = socket.create_server(("127.0.0.1", 0))
+
+    def __enter__(self) -> int:
+        threading.Thread(target=self._serve, daemon=True).start()
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(self._said)
+
+
+def _drip(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        try:
+            while True:
+                connection.sendall(b"H")
+                time.sleep(0.02)
+        except OSError:
+            return

@@ -1,70 +1,80 @@
-"""One run of a check: an HTTP request or a TCP connection."""
+"""Runs of checks: each in a thread of its own, a script in a process of its own."""
 
 from __future__ import annotations
 
-import socket
-import urllib.parse
+import time
+from dataclasses import dataclass
 
-import urllib3
-
-from vrrp_api.check_kinds import HttpCheck, TcpCheck
-from vrrp_api.health_check import HealthCheck
-
-_MAX_BODY = 64 * 1024
-
-
-def run_probe(check: HealthCheck) -> tuple[bool, str]:
-    """Run once; return whether it passed, and a message for people (empty when passed).
-
-    Blocks for about the timeout at most; the runner counts a miss at the deadline, not here.
-    """
-    timeout_s = check.timeout_ns / 1e9
-    if isinstance(check.kind, TcpCheck):
-        return _tcp(check.kind, timeout_s)
-    assert isinstance(check.kind, HttpCheck)
-    return _http(check.kind, timeout_s)
+from vrrp_api.check_kinds import ExecCheck, FileCheck, GrpcCheck, HttpCheck, PingCheck, TcpCheck
+from vrrp_speaker.agent.checks.probe_file import probe_file
+from vrrp_speaker.agent.checks.probe_http import Authorities, probe_http
+from vrrp_speaker.agent.checks.probe_ping import probe_ping
+from vrrp_speaker.agent.checks.probe_tcp import probe_tcp
+from vrrp_speaker.agent.checks.run import Run
+from vrrp_speaker.agent.checks.scripts import Scripts
+from vrrp_speaker.agent.checks.verdict import Result
+from vrrp_speaker.agent.checks.workers import Workers
+from vrrp_speaker.agent.messages import CheckEnded, Inbox
 
 
-def _tcp(kind: TcpCheck, timeout_s: float) -> tuple[bool, str]:
-    parts = urllib.parse.urlsplit(f"//{kind.address}")
-    try:
-        assert parts.hostname is not None
-        with socket.create_connection((parts.hostname, parts.port or 0), timeout=timeout_s):
-            return True, ""
-    except OSError as error:
-        return False, _reason(error)
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """What the node's administrator allows checks, by the speaker's flags."""
+
+    node: str
+    ca_dir: str
+    scripts_dir: str
+    script_user: str
+    file_folders: tuple[str, ...]
 
 
-def _http(kind: HttpCheck, timeout_s: float) -> tuple[bool, str]:
-    # A new connection for each run: a kept one would hide that nobody accepts any more.
-    verify = "CERT_NONE" if kind.insecure_skip_verify else "CERT_REQUIRED"
-    with urllib3.PoolManager(retries=False, cert_reqs=verify) as pool:
+class Probes:
+    """Begins runs; each ends in a ``CheckEnded``."""
+
+    def __init__(self, inbox: Inbox, settings: CheckSettings) -> None:
+        self._inbox = inbox
+        self._settings = settings
+        self._workers = Workers("check")
+        self._authorities = Authorities(settings.ca_dir)
+        self._scripts = Scripts(
+            inbox, settings.node, settings.scripts_dir, settings.script_user, self._workers
+        )
+
+    def begin(self, run: Run) -> None:
+        """Begin a run, without waiting for anything."""
+        if isinstance(run.check.kind, ExecCheck):
+            self._scripts.begin(run)
+        else:
+            self._workers.begin(lambda: self._work(run))
+
+    def probe(self, run: Run) -> Result:
+        """Run once, in this thread; it may take longer than the deadline."""
+        match run.check.kind:
+            case HttpCheck() as kind:
+                return probe_http(run, kind, self._authorities)
+            case TcpCheck() as kind:
+                return probe_tcp(run, kind)
+            case GrpcCheck() as kind:
+                # Only where somebody wants it: a speaker counts its megabytes.
+                from vrrp_speaker.agent.checks.probe_grpc import (  # noqa: PLC0415 - as said
+                    probe_grpc,
+                )
+
+                return probe_grpc(run, kind)
+            case PingCheck() as kind:
+                return probe_ping(run, kind)
+            case FileCheck():
+                return probe_file(run.check, run.previous, self._settings.file_folders)
+            case other:
+                raise AssertionError(f"{type(other).__name__} has no runs")
+
+    def _work(self, run: Run) -> None:
+        begun_s = time.monotonic()
         try:
-            response = pool.request(
-                kind.method,
-                kind.url,
-                headers=dict(kind.headers),
-                timeout=urllib3.Timeout(total=timeout_s),
-                redirect=False,
-                preload_content=False,
-            )
-            body = response.read(_MAX_BODY) if kind.body_contains is not None else b""
-            response.close()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            return False, _reason(error)
-    if not any(low <= response.status <= high for low, high in kind.expected_statuses):
-        return False, f"status {response.status}"
-    if kind.body_contains is not None and kind.body_contains.encode() not in body:
-        return False, f"body does not contain {kind.body_contains!r}"
-    return True, ""
-
-
-def _reason(error: Exception) -> str:
-    # To urllib3 a refused connection is one more kind of timeout.
-    refused = isinstance(error, urllib3.exceptions.NewConnectionError)
-    if not refused and isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
-        return "timed out"
-    cause = error
-    while cause.__cause__ is not None and isinstance(cause.__cause__, Exception):
-        cause = cause.__cause__
-    return (getattr(cause, "strerror", None) or str(cause))[:200]
+            result = self.probe(run)
+        except Exception as error:  # a run must end, or its check hangs for ever
+            result = Result(False, f"{type(error).__name__}: {error}"[:200])
+        finally:
+            run.close()
+        duration_s = time.monotonic() - begun_s
+        self._inbox.put(CheckEnded(run.check.name, run.number, result, duration_s))

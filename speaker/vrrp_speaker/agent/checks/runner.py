@@ -1,24 +1,47 @@
-"""When checks run: each in a thread of its own, so that none delays another.
+"""When checks run, and what late, stuck and removed ones count for.
 
-A run that misses its timeout fails at its deadline, not when it returns; what it says later is
-ignored. While a run is still stuck the next one is skipped, and skipped runs fail like missed ones.
+Checks that ask somebody run at their interval, each apart from all others. A run that misses its
+timeout fails at its deadline, not when it returns; what it says later is ignored. While a run is
+still stuck the next one is skipped, and skipped runs fail like missed ones. Checks of what the node
+or the operator knows by itself have no runs: news of them counts at once, and what was last known
+counts again at each interval, for ``rise`` and ``fall``.
 """
 
 from __future__ import annotations
 
-import threading
+import itertools
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from typing import Protocol
 
+from vrrp_api.check_kinds import POLLED, CheckKind, FileCheck
 from vrrp_api.health_check import HealthCheck
+from vrrp_speaker.agent.checks.facts import asked, known_result
+from vrrp_speaker.agent.checks.run import Run
 from vrrp_speaker.agent.checks.state import CheckState, initial_state
-from vrrp_speaker.agent.checks.verdict import Verdict
-from vrrp_speaker.agent.messages import CheckEnded, Inbox
+from vrrp_speaker.agent.checks.verdict import Result, Verdict
+from vrrp_speaker.agent.messages import CheckEnded, CheckMessage, CheckNews, CheckTouched
 
-Probe = Callable[[HealthCheck], tuple[bool, str]]
+_APART_S = 0.001
+"""Between the first runs of checks that arrive together."""
+_SILENCE_S = 5.0
+"""For so long a source may say nothing of a check; an undecided check may hold a router back."""
+_TIMED_OUT = "timed out"
+_HAS_RUNS = (*POLLED, FileCheck)
+
+Begin = Callable[[Run], None]
+
+
+class Source(Protocol):
+    """Watches what checks of some kinds look at, and puts news of it into the agent's inbox."""
+
+    def watch(self, wanted: Mapping[str, CheckKind]) -> None:
+        """Watch for these checks, by name, and no others."""
+
+    def stop(self) -> None:
+        """Watch nothing any more."""
 
 
 @dataclass(slots=True)
@@ -27,12 +50,15 @@ class RunningCheck:
 
     check: HealthCheck
     state: CheckState
+    begun_s: float
     due_s: float
-    requests: SimpleQueue[tuple[int, HealthCheck] | None]
-    run: int = 0
-    deadline_s: float | None = None
+    run: Run | None = None
+    first: bool = True
     stuck: bool = False
+    touched: bool = False
+    fact: Result | None = None
     message: str = ""
+    value: int = 0
     since_s: float = 0.0
     durations: list[float] = field(default_factory=lambda: [0.0, 0.0])
     """Sum of seconds and number of runs, for the metric."""
@@ -40,107 +66,173 @@ class RunningCheck:
     @property
     def verdict(self) -> Verdict:
         """What the check comes to now."""
-        return Verdict(self.state.decided, self.state.passing)
+        return Verdict(self.state.decided, self.state.passing, self.value)
+
+    @property
+    def next_s(self) -> float:
+        """When there is something to do: a deadline, or a run that is due."""
+        waiting = self.run is not None and not self.stuck
+        return self.run.deadline_s if waiting and self.run is not None else self.due_s
 
 
 class CheckRunner:
     """Runs the checks of the configuration; driven by ``step`` from the agent's loop."""
 
-    def __init__(self, inbox: Inbox, probe: Probe) -> None:
-        self._inbox = inbox
-        self._probe = probe
+    def __init__(self, begin: Begin, sources: Mapping[type, Source]) -> None:
+        """``begin`` starts a run that ends in a ``CheckEnded``; ``sources`` are by kind."""
+        self._begin_run = begin
+        self._sources = sources
+        self._numbers = itertools.count(1)
         self.checks: dict[str, RunningCheck] = {}
 
-    def configure(self, checks: Iterable[HealthCheck], now_s: float) -> None:
-        """Make the running checks equal the wanted ones; results of those that stay are kept."""
+    def configure(self, checks: Iterable[HealthCheck], now_s: float) -> bool:
+        """Make the running checks equal the wanted ones; return whether a verdict changed.
+
+        Results of those that stay are kept. Another target decides anew: what its first run finds.
+        """
         wanted = {check.name: check for check in checks}
         for name in list(self.checks):
             if name not in wanted:
-                self.checks.pop(name).requests.put(None)
+                _give_up(self.checks.pop(name))
+        first_s, changed = now_s, False
         for name, check in wanted.items():
             running = self.checks.get(name)
-            if running is None:
-                self.checks[name] = self._start(check, now_s)
-                continue
-            if running.check.kind != check.kind:
-                # Another target: the old results say nothing about it, but they hold until the
-                # first new one decides.
-                running.state = initial_state(check.rise, check.fall)
-            running.state = running.state.reconfigured(check.rise, check.fall)
-            running.check = check
+            if running is None or asked(running.check.kind) != asked(check.kind):
+                self.checks[name] = running = _started(check, first_s, running)
+                changed |= running.state.decided
+                first_s += _APART_S
+            else:
+                running.state = running.state.reconfigured(check.rise, check.fall)
+                running.due_s = min(running.due_s, now_s + check.interval_ns / 1e9)
+                running.check = check
+            changed |= self._take_known(running)
+        self._watch()
+        return changed
 
     def next_s(self) -> float | None:
         """Return when ``step`` has something to do."""
-        times = [c.due_s if c.deadline_s is None else c.deadline_s for c in self.checks.values()]
-        return min(times, default=None)
+        return min((running.next_s for running in self.checks.values()), default=None)
 
     def step(self, now_s: float) -> bool:
         """Start what is due and fail what is late; return whether any verdict changed."""
         changed = False
         for running in self.checks.values():
-            if running.deadline_s is not None and now_s >= running.deadline_s:
-                running.deadline_s = None
+            run = running.run
+            if run is not None and not running.stuck and now_s >= run.deadline_s:
                 running.stuck = True
-                changed |= self._count(running, False, "timed out", now_s)
-            if running.deadline_s is None and now_s >= running.due_s:
-                changed |= self._begin(running, now_s)
+                run.give_up()
+                changed |= _count(running, Result(False, _TIMED_OUT, running.value))
+            if now_s >= running.due_s and (running.run is None or running.stuck):
+                changed |= self._due(running, now_s)
         return changed
 
-    def ended(self, message: CheckEnded, now_s: float) -> bool:
-        """Take in the end of a run; return whether the check's verdict changed."""
+    def hear(self, message: CheckMessage, now_s: float) -> bool:
+        """Take in news of a check; return whether its verdict changed."""
         running = self.checks.get(message.name)
-        if running is None or message.run != running.run:
+        if running is None:
             return False
-        running.durations[0] += message.duration_s
-        running.durations[1] += 1
-        if running.stuck:
-            running.stuck = False  # it came back after its deadline: counted already
-            return False
-        running.deadline_s = None
-        return self._count(running, message.passed, message.message, now_s)
+        match message:
+            case CheckEnded():
+                return self._ended(running, message, now_s)
+            case CheckNews(kind=kind, result=result):
+                return running.check.kind == kind and _learn(running, result)
+            case CheckTouched():
+                running.touched = running.run is not None
+                if not running.touched:
+                    self._begin(running, now_s)
+                return False
 
     def stop(self) -> None:
-        """Let every worker end."""
+        """Let every run and every source end."""
         self.configure((), 0.0)
+        for source in set(self._sources.values()):
+            source.stop()
 
-    def _start(self, check: HealthCheck, now_s: float) -> RunningCheck:
-        requests: SimpleQueue[tuple[int, HealthCheck] | None] = SimpleQueue()
-        worker = threading.Thread(
-            target=self._work, args=(requests,), name=f"check-{check.name}", daemon=True
-        )
-        worker.start()
-        return RunningCheck(check, initial_state(check.rise, check.fall), now_s, requests)
+    def _watch(self) -> None:
+        for kind, source in self._sources.items():
+            source.watch(
+                {
+                    name: running.check.kind
+                    for name, running in self.checks.items()
+                    if isinstance(running.check.kind, kind)
+                }
+            )
 
-    def _begin(self, running: RunningCheck, now_s: float) -> bool:
+    def _take_known(self, running: RunningCheck) -> bool:
+        result = known_result(running.check.kind)
+        return result is not None and result != running.fact and _learn(running, result)
+
+    def _due(self, running: RunningCheck, now_s: float) -> bool:
         interval_s = running.check.interval_ns / 1e9
-        if running.run == 0:
+        if running.first:
             # The first run is at once; from then on checks are spread over their interval.
+            running.first = False
             running.due_s = now_s + interval_s * (0.5 + _phase(running.check.name) / 2)
         else:
             running.due_s = max(running.due_s + interval_s, now_s)
-        if running.stuck:
-            return self._count(running, False, "still running after its timeout", now_s)
-        running.run += 1
-        running.deadline_s = now_s + running.check.timeout_ns / 1e9
-        running.requests.put((running.run, running.check))
-        return False
+        if isinstance(running.check.kind, _HAS_RUNS):
+            if running.run is None:
+                self._begin(running, now_s)
+                return False
+            return _count(running, Result(False, "still running after its timeout", running.value))
+        if running.fact is not None:
+            return _count(running, running.fact)
+        if now_s - running.begun_s < _SILENCE_S:
+            return False
+        return _count(running, Result(False, "nothing is known of it"))
 
-    def _count(self, running: RunningCheck, passed: bool, message: str, now_s: float) -> bool:
-        before = running.state
-        running.state = before.after(passed)
-        running.message = message
-        changed = (before.decided, before.passing) != (True, running.state.passing)
-        if changed:
-            running.since_s = time.time()
+    def _begin(self, running: RunningCheck, now_s: float) -> None:
+        deadline_s = now_s + running.check.timeout_ns / 1e9
+        number = next(self._numbers)
+        running.run = Run(number, running.check, running.value, now_s, deadline_s)
+        self._begin_run(running.run)
+
+    def _ended(self, running: RunningCheck, message: CheckEnded, now_s: float) -> bool:
+        if running.run is None or message.run != running.run.number:
+            return False
+        running.durations[0] += message.duration_s
+        running.durations[1] += 1
+        late, running.run, running.stuck = running.stuck, None, False
+        changed = not late and _count(running, message.result)
+        if late and message.result.message.startswith(_TIMED_OUT):
+            running.message = message.result.message  # counted at its deadline; this says more
+        if running.touched:
+            running.touched = False
+            self._begin(running, now_s)
         return changed
 
-    def _work(self, requests: SimpleQueue[tuple[int, HealthCheck] | None]) -> None:
-        while (request := requests.get()) is not None:
-            run, check = request
-            begun_s = time.monotonic()
-            passed, message = self._probe(check)
-            duration_s = time.monotonic() - begun_s
-            self._inbox.put(CheckEnded(check.name, run, passed, message, duration_s))
+
+def _started(check: HealthCheck, at_s: float, before: RunningCheck | None) -> RunningCheck:
+    """Return a check that runs first at a time; ``before`` has its name and another target."""
+    failing = check.initially_failing and before is None
+    state = initial_state(check.rise, check.fall, failing=failing)
+    running = RunningCheck(check, state, at_s, at_s)
+    if failing:
+        running.message, running.since_s = "no success yet", time.time()
+    if before is not None:
+        _give_up(before)
+        running.durations = before.durations
+    return running
+
+
+def _learn(running: RunningCheck, result: Result) -> bool:
+    running.fact = result
+    return _count(running, result)
+
+
+def _count(running: RunningCheck, result: Result) -> bool:
+    before, value = running.state, running.value
+    running.state = before.after(result.passed)
+    running.message, running.value = result.message, result.value
+    turned = (before.decided, before.passing) != (True, running.state.passing)
+    if turned:
+        running.since_s = time.time()
+    return turned or running.value != value
+
+
+def _give_up(running: RunningCheck) -> None:
+    if running.run is not None:
+        running.run.give_up()
 
 
 def _phase(name: str) -> float:

@@ -30,13 +30,23 @@ class CheckState:
         return replace(self, score=score, decided=True)
 
     def reconfigured(self, rise: int, fall: int) -> CheckState:
-        """Return the state under new thresholds: what was known stays known."""
-        if (rise, fall) == (self.rise, self.fall):
-            return self
+        """Return the state under new thresholds: what was known stays known.
+
+        A count that had begun goes on: as many successes as before are missing from passing, as
+        many failures are missing from failing; a count that had not begun begins with the new
+        thresholds. Source: keepalived ``vrrp.c``, ``clear_diff_script``.
+        """
         fresh = initial_state(rise, fall)
         if not self.decided:
             return fresh
-        return replace(fresh, score=rise + fall - 1 if self.passing else 0, decided=True)
+        full = rise + fall - 1
+        if not self.passing:
+            score = max(0, self.score + rise - self.rise) if self.score else 0
+        elif self.score == self.rise + self.fall - 1:
+            score = full
+        else:
+            score = min(full, self.score + rise - self.rise)
+        return replace(fresh, score=score, decided=True)
 
     def _score_after_success(self) -> int:
         if self.score < self.rise - 1:
@@ -47,6 +57,11 @@ class CheckState:
         return self.score - 1 if self.score > self.rise else 0
 
 
-def initial_state(rise: int, fall: int) -> CheckState:
-    """Return the state before the first result: one success from passing."""
+def initial_state(rise: int, fall: int, *, failing: bool = False) -> CheckState:
+    """Return the state before the first result: one success from passing.
+
+    ``failing``: it is decided already, and takes all of ``rise`` (keepalived's ``init_fail``).
+    """
+    if failing:
+        return CheckState(rise, fall, score=0, decided=True)
     return CheckState(rise, fall, score=rise - 1)

@@ -1,8 +1,21 @@
-"""What a check comes to at this moment, for whoever depends on it."""
+"""What one run of a check found, and what the check comes to at this moment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one run, or one look at a fact, found.
+
+    ``message`` is for people, and empty where there is nothing to explain; ``value`` is the number
+    in the file of a file check.
+    """
+
+    passed: bool
+    message: str = ""
+    value: int = 0
 
 
 @dataclass(frozen=True, slots=True)

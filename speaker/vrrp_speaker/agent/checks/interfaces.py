@@ -1,0 +1,146 @@
+"""Interface checks: up with a carrier, told by the kernel the moment that it changes.
+
+As keepalived's ``track_interface``: IFF_UP and IFF_RUNNING (rtnetlink(7)).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+
+from vrrp_api.check_kinds import CheckKind
+from vrrp_speaker.agent.checks.verdict import Result
+from vrrp_speaker.agent.checks.watching import News, Watching
+from vrrp_speaker.agent.messages import CheckMessage
+
+_GROUP_LINKS = 0x1
+_ERROR, _DONE, _NEW_LINK, _DELETE_LINK, _GET_LINK = 2, 3, 16, 17, 18
+_REQUEST_DUMP = 0x1 | 0x300
+_HEADER = struct.Struct("=IHHII")
+_LINK = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
+_ATTRIBUTE = struct.Struct("=HH")
+_IFLA_NAME = 3
+_UP, _RUNNING = 0x1, 0x40
+_BUFFER = 1 << 17
+_PATIENCE_S = 2.0
+
+
+class Interfaces(Watching):
+    """Watches the node's interfaces."""
+
+    def open(self) -> Links:
+        """Listen to the kernel and ask it for what there is."""
+        return Links()
+
+
+class Links:
+    """The state of every interface, as news of the kernel has it."""
+
+    def __init__(self) -> None:
+        """Open a socket.
+
+        Raises:
+            OSError: the kernel has none for us.
+        """
+        self._flags: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+        self._news = News()
+        self._kernel = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+        )
+        try:
+            self._kernel.settimeout(_PATIENCE_S)
+            self._kernel.bind((0, _GROUP_LINKS))
+            request = _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+            header = _HEADER.pack(_HEADER.size + len(request), _GET_LINK, _REQUEST_DUMP, 1, 0)
+            self._kernel.send(header + request)
+            while not self._take(self._kernel.recv(_BUFFER)):
+                pass
+            self._kernel.setblocking(False)
+        except OSError:
+            self._kernel.close()
+            raise
+
+    def fileno(self) -> int:
+        """Return the socket."""
+        return self._kernel.fileno()
+
+    def wait_s(self) -> None:
+        """Nothing happens without news."""
+        return
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._kernel.close()
+
+    def turn(self, wanted: Mapping[str, CheckKind]) -> Iterable[CheckMessage]:
+        """Take in the kernel's news; return what is new for the checks.
+
+        Raises:
+            OSError: news were lost (ENOBUFS); everything must be asked again.
+        """
+        found: list[CheckMessage] = list(self._judge(wanted))
+        while True:
+            try:
+                self._take(self._kernel.recv(_BUFFER))
+            except BlockingIOError:
+                return found
+            # Judged after each: an interface that went and came back did go.
+            found += self._judge(wanted)
+
+    def _judge(self, wanted: Mapping[str, CheckKind]) -> Iterable[CheckMessage]:
+        return self._news.of({name: (kind, self.result(kind)) for name, kind in wanted.items()})
+
+    def result(self, kind: CheckKind) -> Result:
+        """Return what an interface check finds."""
+        flags = self._flags.get(kind.target)
+        if flags is None:
+            return Result(False, f"no interface {kind.target}")
+        if not flags & _UP:
+            return Result(False, f"{kind.target} is down")
+        if not flags & _RUNNING:
+            return Result(False, f"{kind.target} has no carrier")
+        return Result(True)
+
+    def _take(self, data: bytes) -> bool:
+        """Take in messages; return whether they end the dump."""
+        for kind, body in _messages(data):
+            if kind == _DONE:
+                return True
+            if kind == _ERROR:
+                number = -struct.unpack_from("=i", body)[0]
+                raise OSError(number, "list of interfaces")
+            if kind in (_NEW_LINK, _DELETE_LINK):
+                self._link(body, gone=kind == _DELETE_LINK)
+        return False
+
+    def _link(self, body: bytes, *, gone: bool) -> None:
+        family, _, index, flags, _ = _LINK.unpack_from(body)
+        if family != socket.AF_UNSPEC:
+            return  # a bridge's word on a port of its own
+        name = _name(body[_LINK.size :])
+        before = self._names.pop(index, None)
+        if before is not None:
+            self._flags.pop(before, None)
+        if not gone and name:
+            self._names[index] = name
+            self._flags[name] = flags
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, _, _, _ = _HEADER.unpack_from(data, offset)
+        yield kind, data[offset + _HEADER.size : offset + length]
+        offset += max(_HEADER.size, (length + 3) & ~3)
+
+
+def _name(attributes: bytes) -> str:
+    offset = 0
+    while offset + _ATTRIBUTE.size <= len(attributes):
+        length, kind = _ATTRIBUTE.unpack_from(attributes, offset)
+        if kind == _IFLA_NAME:
+            return attributes[offset + _ATTRIBUTE.size : offset + length].rstrip(b"\0").decode()
+        offset += max(_ATTRIBUTE.size, (length + 3) & ~3)
+    return ""

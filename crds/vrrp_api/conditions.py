@@ -45,6 +45,7 @@ class Reason(StrEnum):
     ADDRESS_INSTALL_FAILED = "AddressInstallFailed"
     GROUP_NOT_JOINED = "GroupNotJoined"
     NO_MAJORITY = "NoMajority"
+    ENGINE_SILENT = "EngineSilent"
     CHECK_FAILED = "CheckFailed"
     CHECK_PENDING = "CheckPending"
     ACTIVE = "Active"

@@ -98,16 +98,22 @@ class NodeConfig:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One state change: RFC 3339 time, from, to, reason."""
+    """One state change: RFC 3339 time, from, to, reason.
+
+    ``sequence`` counts the changes of all routers of the node since its boot, from 1; 0 where a
+    speaker does not say.
+    """
 
     time: str
     before: str
     after: str
     reason: str
+    sequence: int = 0
 
     def to_object(self) -> dict[str, Any]:
         """Return the API form."""
-        return {"time": self.time, "from": self.before, "to": self.after, "reason": self.reason}
+        said = {"time": self.time, "from": self.before, "to": self.after, "reason": self.reason}
+        return {"sequence": self.sequence, **said} if self.sequence else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +157,8 @@ class RouterStatus:
     last_transition: Transition | None
     conflict: Conflict | None = None
     foreign: ForeignRouter | None = None
+    history: tuple[Transition, ...] = ()
+    """The newest transitions by sequence, those into and out of Active above all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +343,8 @@ def _router_status_object(router: RouterStatus) -> dict[str, Any]:
         item["interface"] = router.interface
     if router.last_transition is not None:
         item["lastTransition"] = router.last_transition.to_object()
+    if router.history:
+        item["history"] = [transition.to_object() for transition in router.history]
     if router.conflict is not None:
         item["conflict"] = router.conflict.to_object()
     if router.foreign is not None:
@@ -384,13 +394,18 @@ def _router_status(item: Mapping[str, Any]) -> RouterStatus:
         interface=item.get("interface"),
         faults=tuple(item.get("faults") or ()),
         transitions=item.get("transitions", 0),
-        last_transition=Transition(last["time"], last["from"], last["to"], last["reason"])
-        if last
-        else None,
+        last_transition=_transition(last) if last else None,
         conflict=Conflict(conflict.get("address", ""), conflict["mac"], conflict["time"])
         if conflict
         else None,
         foreign=ForeignRouter(foreign["source"], foreign.get("priority", 0), foreign["time"])
         if foreign
         else None,
+        history=tuple(_transition(past) for past in item.get("history") or ()),
+    )
+
+
+def _transition(item: Mapping[str, Any]) -> Transition:
+    return Transition(
+        item["time"], item["from"], item["to"], item["reason"], item.get("sequence", 0)
     )

@@ -180,9 +180,7 @@ class StatusSource:
 
     def __call__(self) -> NodeConfigStatus:
         """Return the status to write now."""
-        return self._builder.build(
-            self._agent.view(), self._agent.transitions, time.time(), time.monotonic_ns()
-        )
+        return self._builder.build(self._agent.view(), time.time(), time.monotonic_ns())
 
 
 class StateSource:
@@ -197,7 +195,6 @@ class StateSource:
         agent = self._agent
         return node_dump(
             agent.view(),
-            dict(agent.transitions),
             agent.ready(),
             self._level.name,
             Clock(time.time(), time.monotonic_ns()),

@@ -10,7 +10,7 @@ from queue import Empty
 from typing import Any
 
 from vrrp.constants import State
-from vrrp_api.node_config import NodeConfig, Transition
+from vrrp_api.node_config import NodeConfig
 from vrrp_speaker.agent.cache import ConfigCache
 from vrrp_speaker.agent.channel import EngineChannel
 from vrrp_speaker.agent.checks.runner import CheckRunner
@@ -33,7 +33,6 @@ from vrrp_speaker.agent.messages import (
     Stop,
 )
 from vrrp_speaker.agent.recording import RecordingFile
-from vrrp_speaker.agent.status import rfc3339
 from vrrp_speaker.agent.view import CheckView, NodeView
 from vrrp_speaker.shared_state import EngineState, SharedStateReader
 
@@ -80,7 +79,6 @@ class Agent:
         self._inputs: dict[str, RouterInputs] = {}
         self._turned_ns = time.monotonic_ns()
         self._reported: object = None
-        self.transitions: dict[str, Transition] = {}
         self.problem = ""
         """Why the newest configuration is not applied; empty when it is or will be."""
         self._refused = ""
@@ -211,19 +209,9 @@ class Agent:
         self._on_change()
 
     def _record(self, news: Mapping[str, Any]) -> None:
-        happened_s = time.time() - (time.monotonic_ns() - news["monotonicNs"]) / 1e9
-        transition = Transition(rfc3339(happened_s), news["from"], news["to"], news["reason"])
-        self.transitions[news["name"]] = transition
-        _log.info(
-            "transition",
-            extra={
-                "virtual_ip": news["name"],
-                "from": transition.before,
-                "to": transition.after,
-                "reason": transition.reason,
-                "sequence": news["sequence"],
-            },
-        )
+        # For people who read the log; what happened is in the shared state, also what was not told.
+        said = {key: news[key] for key in ("from", "to", "reason", "sequence")}
+        _log.info("transition", extra={"virtual_ip": news["name"], **said})
 
     def _verdict_changed(self) -> None:
         for name, running in self._checks.checks.items():
@@ -268,7 +256,9 @@ class Agent:
         if reader is None:
             return
         slots = [router["slot"] for router in self._program["routers"]] if self._program else []
-        seen = (reader.digest(slots), tuple(inputs.faults for inputs in self._inputs.values()))
+        silent = time.monotonic_ns() - reader.heartbeat_ns() > _STALE_NS
+        faults = tuple(inputs.faults for inputs in self._inputs.values())
+        seen = (reader.digest(slots), faults, silent)
         if seen != self._reported:
             self._reported = seen
             self._on_change()
@@ -307,6 +297,7 @@ class Agent:
             ),
             desired_generation=self._config.generation if self._config else 0,
             config_source=str(self._source or ""),
+            now_ns=time.monotonic_ns(),
         )
 
     def healthy(self) -> tuple[bool, str]:

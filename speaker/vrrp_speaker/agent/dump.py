@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from vrrp.timers import active_down_interval_ns, skew_time_ns
-from vrrp_api.node_config import Transition
 from vrrp_speaker import __version__
-from vrrp_speaker.agent.status import rfc3339
-from vrrp_speaker.agent.view import CheckView, NodeView, address_text
+from vrrp_speaker.agent.status import past_transition, rfc3339
+from vrrp_speaker.agent.view import CheckView, NodeView, address_text, peers_heard
 from vrrp_speaker.shared_state import EngineState, RouterState
 
 Dump = dict[str, Any]
@@ -34,7 +33,6 @@ class Clock:
 
 def node_dump(
     view: NodeView,
-    transitions: Mapping[str, Transition],
     ready: tuple[bool, str],
     log_level: str,
     clock: Clock,
@@ -43,7 +41,6 @@ def node_dump(
 
     Args:
         view: program, engine and checks.
-        transitions: the newest of each router.
         ready: the verdict of /readyz.
         log_level: the agent's, now.
         clock: when this is.
@@ -69,10 +66,7 @@ def node_dump(
         },
         "engine": _engine(view.engine, clock) if view.engine else None,
         "slots": {router["name"]: router["slot"] for router in program["routers"]},
-        "virtualRouters": [
-            _router(view, router, state, transitions.get(router["name"]), clock)
-            for router, state in view.routers()
-        ],
+        "virtualRouters": [_router(view, router, state, clock) for router, state in view.routers()],
         "checks": [_check(check) for check in view.checks],
     }
 
@@ -106,7 +100,6 @@ def _router(
     view: NodeView,
     router: Mapping[str, Any],
     state: RouterState,
-    last: Transition | None,
     clock: Clock,
 ) -> Dump:
     return {
@@ -128,7 +121,7 @@ def _router(
         "faults": list(view.faults(router, state)),
         "timers": _timers(router, state, clock),
         "transitions": state.transitions,
-        "lastTransition": last.to_object() if last else None,
+        "history": [past_transition(past).to_object() for past in state.history],
         "transitionCounts": [
             {"from": before, "to": after, "reason": reason, "count": count}
             for before, after, reason, count in state.transition_counts
@@ -145,7 +138,7 @@ def _router(
                 "advertisementsReceived": heard.received,
                 "heardAgeMs": clock.age_ms(heard.last_ns),
             }
-            for peer, heard in zip(router["peers"], state.peers, strict=False)
+            for peer, heard in peers_heard(router, state)
         ],
         "unlistedPeers": {
             "advertisementsReceived": state.unlisted.received,

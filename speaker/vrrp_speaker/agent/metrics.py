@@ -7,7 +7,7 @@ search for; everywhere else the state is called Active.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client.core import (
@@ -22,11 +22,14 @@ from prometheus_client.registry import Collector
 
 from vrrp.constants import State
 from vrrp_speaker import __version__
-from vrrp_speaker.agent.view import NodeView
-from vrrp_speaker.shared_state import EngineState, RouterState
+from vrrp_speaker.agent.view import NodeView, peers_heard
+from vrrp_speaker.shared_state import Durations, EngineState, RouterState
 
 _PREFIX = "kube_vrrp_"
 _ROUTER = ("virtual_ip", "node", "interface")
+_STATE_NAMES = tuple(map(str, State))
+Rows = Sequence[tuple[tuple[str, str, str], Mapping[str, Any], RouterState]]
+"""(labels, router of the program, its state), for each router."""
 UNLISTED = "unlisted"
 """The peer label of multicast routers that no configuration names."""
 
@@ -42,8 +45,9 @@ class NodeCollector(Collector):
         view = self._view()
         yield InfoMetricFamily(_PREFIX + "build", "Version.", {"version": __version__})
         yield from _configuration(view)
-        yield from _routers(view)
-        yield from _peers(view)
+        rows = [(_labels(view, router), router, state) for router, state in view.reported()]
+        yield from _routers(rows)
+        yield from _peers(rows)
         yield from _checks(view)
         if view.engine is not None:
             yield from _engine(view.engine)
@@ -66,17 +70,17 @@ def _configuration(view: NodeView) -> Iterator[Metric]:
     yield source
 
 
-def _routers(view: NodeView) -> Iterator[Metric]:
+def _routers(rows: Rows) -> Iterator[Metric]:
     def gauge(name: str, text: str, value: Callable[[RouterState], float]) -> Metric:
         family = GaugeMetricFamily(_PREFIX + name, text, labels=_ROUTER)
-        for router, state in view.routers():
-            family.add_metric(_labels(view, router), value(state))
+        for labels, _, state in rows:
+            family.add_metric(labels, value(state))
         return family
 
     def counter(name: str, text: str, value: Callable[[RouterState], float]) -> Metric:
         family = CounterMetricFamily(_PREFIX + name, text, labels=_ROUTER)
-        for router, state in view.routers():
-            family.add_metric(_labels(view, router), value(state))
+        for labels, _, state in rows:
+            family.add_metric(labels, value(state))
         return family
 
     yield gauge(
@@ -113,45 +117,45 @@ def _routers(view: NodeView) -> Iterator[Metric]:
         "Time this node was Active while hearing another Active node.",
         lambda s: s.dual_active_ns / 1e9,
     )
-    yield _key_ids(view)
-    yield _states(view)
-    yield _transitions(view)
+    yield _key_ids(rows)
+    yield _states(rows)
+    yield _transitions(rows)
 
 
-def _key_ids(view: NodeView) -> Metric:
+def _key_ids(rows: Rows) -> Metric:
     family = GaugeMetricFamily(
         _PREFIX + "authentication_key_id",
         "Id of the HMAC key that signs; 0 when advertisements are not signed.",
         labels=_ROUTER,
     )
-    for router, _ in view.routers():
+    for labels, router, _ in rows:
         authentication = router["authentication"]
         signs = authentication.get("mode") in ("Enforce", "Permissive")
-        family.add_metric(_labels(view, router), authentication["active"] if signs else 0)
+        family.add_metric(labels, authentication["active"] if signs else 0)
     return family
 
 
-def _states(view: NodeView) -> Metric:
+def _states(rows: Rows) -> Metric:
     family = GaugeMetricFamily(
         _PREFIX + "state", "1 for the current state.", labels=(*_ROUTER, "state")
     )
-    for router, state in view.routers():
-        for name in State:
-            family.add_metric((*_labels(view, router), name), float(state.state == name))
+    for labels, _, state in rows:
+        for name in _STATE_NAMES:
+            family.add_metric((*labels, name), float(state.state == name))
     return family
 
 
-def _transitions(view: NodeView) -> Metric:
+def _transitions(rows: Rows) -> Metric:
     family = CounterMetricFamily(
         _PREFIX + "transitions", "State changes.", labels=(*_ROUTER, "from", "to", "reason")
     )
-    for router, state in view.routers():
+    for labels, _, state in rows:
         for before, after, reason, count in state.transition_counts:
-            family.add_metric((*_labels(view, router), before, after, reason), count)
+            family.add_metric((*labels, before, after, reason), count)
     return family
 
 
-def _peers(view: NodeView) -> Iterator[Metric]:
+def _peers(rows: Rows) -> Iterator[Metric]:
     labels = (*_ROUTER, "peer")
     received = CounterMetricFamily(
         _PREFIX + "advertisements_received", "Advertisements accepted.", labels=labels
@@ -162,12 +166,12 @@ def _peers(view: NodeView) -> Iterator[Metric]:
         labels=labels,
     )
     offset_s = time.time() - time.monotonic()
-    for router, state in view.routers():
-        heard_from = list(zip((p["node"] for p in router["peers"]), state.peers, strict=False))
+    for own, router, state in rows:
+        heard_from = [(peer["node"], heard) for peer, heard in peers_heard(router, state)]
         if router["multicast"]:
             heard_from.append((UNLISTED, state.unlisted))
         for peer, heard in heard_from:
-            values = (*_labels(view, router), peer)
+            values = (*own, peer)
             received.add_metric(values, heard.received)
             if heard.last_ns:
                 last.add_metric(values, offset_s + heard.last_ns / 1e9)
@@ -239,21 +243,31 @@ def _engine(engine: EngineState) -> Iterator[Metric]:
         "Groups that could not be joined to look for foreign routers.",
         engine.unobserved_groups,
     )
-    yield _lateness(engine)
-
-
-def _lateness(engine: EngineState) -> Metric:
-    buckets, total = [], 0
-    bounds = [*(str(bound / 1e9) for bound in engine.lateness_bounds_ns), "+Inf"]
-    for bound, count in zip(bounds, engine.lateness_counts, strict=True):
-        total += count
-        buckets.append((bound, total))
-    return HistogramMetricFamily(
+    bounds_ns, counts = engine.lateness_bounds_ns, engine.lateness_counts
+    yield _histogram(
         _PREFIX + "loop_lateness_seconds",
         "How late the engine handled its deadlines.",
-        buckets=buckets,
-        sum_value=engine.lateness_sum_ns / 1e9,
+        Durations(bounds_ns, counts, engine.lateness_sum_ns),
     )
+    yield _histogram(
+        _PREFIX + "takeover_seconds",
+        "From the last advertisement of the former Active node until this one was Active.",
+        engine.takeovers,
+    )
+    yield _histogram(
+        _PREFIX + "handover_seconds",
+        "How long this node kept the addresses for a successor after it was Active.",
+        engine.handovers,
+    )
+
+
+def _histogram(name: str, text: str, durations: Durations) -> Metric:
+    buckets, total = [], 0
+    bounds = [*(str(bound / 1e9) for bound in durations.bounds_ns), "+Inf"]
+    for bound, count in zip(bounds, durations.counts, strict=True):
+        total += count
+        buckets.append((bound, total))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=durations.sum_ns / 1e9)
 
 
 def _labels(view: NodeView, router: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -10,11 +10,12 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from vrrp.constants import State
 from vrrp_api.node_config import (
     CheckStatus,
     Conflict,
@@ -26,11 +27,14 @@ from vrrp_api.node_config import (
 from vrrp_speaker import __version__, shared_state
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.view import NodeView, address_text
-from vrrp_speaker.shared_state import RouterState
+from vrrp_speaker.shared_state import PastTransition, RouterState
 
 _log = logging.getLogger(__name__)
 HEARTBEAT_S = 10.0
 _COALESCE_S = 0.03
+_TENURES, _OTHERS = 10, 4
+"""Five takeovers are told by as many transitions into Active and as many out of it."""
+_TENURES_OF_NODE, _FEWEST_TENURES = 640, 4
 _MAX_BACKOFF_S = 5.0
 
 
@@ -58,13 +62,28 @@ def _foreign(
     return ForeignRouter(address_text(last.source), last.priority, moment(last.seen_ns))
 
 
+def past_transition(past: PastTransition) -> Transition:
+    """Return the API form; the engine read the clock, so every agent tells the same moment."""
+    time_text = rfc3339(past.wall_ns / 1e9)
+    return Transition(time_text, past.before, past.after, past.reason, past.sequence)
+
+
+def _bounded(history: Sequence[Transition], routers: int) -> tuple[Transition, ...]:
+    """Return the newest ones: of each kind so many, fewer on a node with many routers."""
+    tenures = [t for t in history if State.ACTIVE in (t.before, t.after)]
+    others = [t for t in history if State.ACTIVE not in (t.before, t.after)]
+    most = min(_TENURES, max(_FEWEST_TENURES, _TENURES_OF_NODE // routers))
+    told = {t.sequence for t in (*tenures[-most:], *others[-_OTHERS:])}
+    return tuple(t for t in history if t.sequence in told)
+
+
 def _router(
     view: NodeView,
     router: Mapping[str, Any],
     state: RouterState,
-    last_transition: Transition | None,
     moment: Callable[[int], str],
 ) -> RouterStatus:
+    history = [past_transition(past) for past in state.history]
     return RouterStatus(
         name=router["name"],
         virtual_ip_generation=router["virtualIPGeneration"],
@@ -74,9 +93,10 @@ def _router(
         interface=router["interface"] or None,
         faults=view.faults(router, state),
         transitions=state.transitions,
-        last_transition=last_transition,
+        last_transition=history[-1] if history else None,
         conflict=_conflict(state.last_conflict, moment),
         foreign=_foreign(state.last_foreign, moment),
+        history=_bounded(history, len(view.program["routers"]) if view.program else 1),
     )
 
 
@@ -86,19 +106,14 @@ class StatusBuilder:
     def __init__(self) -> None:
         self._texts: dict[tuple[str, int], str] = {}
 
-    def build(
-        self, view: NodeView, transitions: Mapping[str, Transition], now_s: float, now_ns: int
-    ) -> NodeConfigStatus:
-        """Return the status; ``now_s`` is wall time, ``now_ns`` CLOCK_MONOTONIC at the same moment.
-
-        ``transitions`` holds the newest transition of each router.
-        """
+    def build(self, view: NodeView, now_s: float, now_ns: int) -> NodeConfigStatus:
+        """Return the status; ``now_s`` is wall time, ``now_ns`` CLOCK_MONOTONIC at that moment."""
         routers = []
-        for router, state in view.routers():
-            name = router["name"]
-            moment = partial(self._text, name, now_s=now_s, now_ns=now_ns)
-            routers.append(_router(view, router, state, transitions.get(name), moment))
-        current = {(r["name"], at) for r, s in view.routers() for at in _moments(s)}
+        reported = view.reported()
+        for router, state in reported:
+            moment = partial(self._text, router["name"], now_s=now_s, now_ns=now_ns)
+            routers.append(_router(view, router, state, moment))
+        current = {(r["name"], at) for r, s in reported for at in _moments(s)}
         self._texts = {key: text for key, text in self._texts.items() if key in current}
         engine = view.engine
         return NodeConfigStatus(

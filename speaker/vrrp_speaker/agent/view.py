@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from vrrp_speaker.shared_state import Conflict, EngineFault, EngineState, RouterState
+from vrrp.constants import State
+from vrrp_speaker.shared_state import Conflict, EngineFault, EngineState, PeerState, RouterState
+
+ENGINE_SILENT = "EngineSilent"
+_SILENT_NS = 500_000_000
+"""Five turns that the engine's loop owes; its supervisor replaces it earlier, if that turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class NodeView:
     checks: tuple[CheckView, ...]
     desired_generation: int
     config_source: str
+    now_ns: int
+    """CLOCK_MONOTONIC when this was looked at."""
 
     def routers(self) -> Iterator[tuple[Mapping[str, Any], RouterState]]:
         """Yield each router of the program with its state in the engine."""
@@ -44,10 +51,40 @@ class NodeView:
             if state is not None and state.vrid == router["vrid"]:
                 yield router, state
 
+    def reported(self) -> list[tuple[Mapping[str, Any], RouterState]]:
+        """Return each router with what can be said of it.
+
+        A router whose engine does not turn takes no part any more, whatever that last wrote: its
+        peers have counted it out, and nobody renews its addresses.
+        """
+        return [(router, self._heard(router, state)) for router, state in self.routers()]
+
+    def _heard(self, router: Mapping[str, Any], state: RouterState) -> RouterState:
+        assert self.engine is not None
+        wait_ns = router["downAdvertisements"] * router["advertisementIntervalNs"]
+        if self.now_ns - self.engine.heartbeat_ns <= max(_SILENT_NS, wait_ns):
+            return state
+        return replace(
+            state,
+            state=str(State.FAULT),
+            since_ns=max(state.since_ns, self.engine.heartbeat_ns),
+            address_present=False,
+            faults=(*state.faults, ENGINE_SILENT),
+        )
+
     def faults(self, router: Mapping[str, Any], state: RouterState) -> tuple[str, ...]:
         """Return what keeps a router from holding its addresses, from all who can tell."""
         own = (_explained(fault, router, state.last_conflict) for fault in state.faults)
         return (*router["faults"], *self.input_faults.get(router["name"], ()), *own)
+
+
+def peers_heard(
+    router: Mapping[str, Any], state: RouterState
+) -> list[tuple[Mapping[str, Any], PeerState]]:
+    """Return each peer of the program with what was heard from it, those never heard as well."""
+    never_heard = [PeerState(0, 0)] * (len(router["peers"]) - len(state.peers))
+    # A program that has just been compiled may have fewer peers than the engine still runs.
+    return list(zip(router["peers"], (*state.peers, *never_heard), strict=False))
 
 
 def address_text(packed: bytes) -> str:

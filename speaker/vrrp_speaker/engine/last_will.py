@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from time import monotonic_ns, time_ns
 
+from vrrp.actions import StateChanged
 from vrrp.authentication import SignatureClock
-from vrrp.constants import PRIORITY_RELEASE, State
+from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
 from vrrp_speaker.engine.netlink import (
     ADDRESS_PROTOCOL,
     AddressNews,
@@ -56,8 +57,8 @@ def _release(shared: SharedState, program_path: str) -> None:
             )
             copies = router.encoder.encode(PRIORITY_RELEASE, clock, monotonic_ns(), time_ns())
             transport.send(route(router_program), copies)
-            shared.set(offset + shm.S_STATE, shm.STATES.index(State.INITIALIZE))
-            shared.set(offset + shm.S_SINCE, monotonic_ns())
+            ended = StateChanged(State.ACTIVE, State.INITIALIZE, TransitionReason.SHUTDOWN)
+            shared.note_transition(router_program.slot, ended, monotonic_ns(), time_ns())
             shared.set(offset + shm.S_ADDRESS_PRESENT, 0)
     finally:
         transport.close()

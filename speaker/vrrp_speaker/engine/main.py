@@ -193,12 +193,12 @@ class Engine:
             inputs[str(name)] = Inputs(priority, faulty, keeps)
         self._table.apply_inputs(inputs, now_ns)
 
-    def _report(self, name: str, change: StateChanged, now_ns: int) -> None:
+    def _report(self, name: str, change: StateChanged, sequence: int, now_ns: int) -> None:
         self._conflicts.moved(name, change.after, now_ns)
         self._agent.send(
             {
                 "type": "transition",
-                "sequence": self._shared.add(shm.H_SEQUENCE),
+                "sequence": sequence,
                 "name": name,
                 "from": str(change.before),
                 "to": str(change.after),

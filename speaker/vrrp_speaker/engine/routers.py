@@ -77,6 +77,8 @@ class RunningRouter:
     renew_at_ns: int = 0
     install_retry_ns: int = 0
     queued_ns: int | None = None
+    left_ns: int | None = None
+    """When it stopped being Active and kept the addresses for a successor."""
     removed: bool = False
     """No longer in the program: its slot of the shared state may be another's."""
 
@@ -162,7 +164,7 @@ def route(program: RouterProgram) -> Route:
 class TransitionListener(Protocol):
     """Told of every state change, after it was done."""
 
-    def __call__(self, name: str, change: StateChanged, now_ns: int) -> None: ...
+    def __call__(self, name: str, change: StateChanged, sequence: int, now_ns: int) -> None: ...
 
 
 class Executor:
@@ -207,6 +209,7 @@ class Executor:
                     self.bind(router, router.program.addresses, now_ns)
                 case UnbindAddresses():
                     self.unbind(router, router.program.addresses)
+                    self._note_handed_over(router, now_ns)
                     if not router.removed:
                         self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
                 case AnnounceAddresses():
@@ -288,15 +291,35 @@ class Executor:
         if handing_over or (active and now_ns >= router.renew_at_ns):
             self.bind(router, router.program.addresses, now_ns)
 
+    def _note_takeover(self, router: RunningRouter, now_ns: int) -> None:
+        """Count how long the addresses were without a voice, if another node had them before.
+
+        In Backup an advertisement means that another router was Active.
+        """
+        shared, slot = self._shared, router.program.slot
+        places = [shm.peer_offset(slot, index) for index in range(len(router.program.peers))]
+        places.append(router.offset + shm.S_UNLISTED)
+        heard_ns = max(shared.get(place + shm.PEER_LAST) for place in places)
+        if heard_ns and heard_ns >= shared.get(router.offset + shm.S_SINCE):
+            shared.note_duration(shm.H_TAKEOVERS, now_ns - heard_ns)
+
+    def _note_handed_over(self, router: RunningRouter, now_ns: int) -> None:
+        """Count how long a successor was waited for with the addresses in place."""
+        if router.left_ns is not None:
+            self._shared.note_duration(shm.H_HANDOVERS, now_ns - router.left_ns)
+            router.left_ns = None
+
     def _record(self, router: RunningRouter, change: StateChanged, now_ns: int) -> None:
-        shared, offset = self._shared, router.offset
+        shared = self._shared
         if change.before is State.ACTIVE:
+            router.left_ns = now_ns if router.machine.holding else None
             self._announcer.cancel(router.program.name)
             self._announcer.cancel(f"{_DEFENCE_OF} {router.program.name}")
+        if change.after is State.ACTIVE:
+            router.left_ns = None
+            if change.before is State.BACKUP:
+                self._note_takeover(router, now_ns)
         if change.reason is TransitionReason.LATE_WAKE:
             shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LATE_WAKE))
-        shared.set(offset + shm.S_STATE, shm.STATES.index(change.after))
-        shared.set(offset + shm.S_SINCE, now_ns)
-        shared.add(offset + shm.S_TRANSITIONS)
-        shared.add32(offset + shm.transition_offset(change.before, change.after, change.reason))
-        self._on_transition(router.program.name, change, now_ns)
+        sequence = shared.note_transition(router.program.slot, change, now_ns, time_ns())
+        self._on_transition(router.program.name, change, sequence, now_ns)

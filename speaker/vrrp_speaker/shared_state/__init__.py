@@ -9,8 +9,10 @@ from vrrp_speaker.shared_state.layout import AnnouncementKind, EngineFault, Fenc
 from vrrp_speaker.shared_state.reader import SharedStateReader
 from vrrp_speaker.shared_state.values import (
     Conflict,
+    Durations,
     EngineState,
     ForeignRouter,
+    PastTransition,
     PeerState,
     RouterState,
 )
@@ -19,10 +21,12 @@ from vrrp_speaker.shared_state.writer import SharedState
 __all__ = [
     "AnnouncementKind",
     "Conflict",
+    "Durations",
     "EngineFault",
     "EngineState",
     "FencingReason",
     "ForeignRouter",
+    "PastTransition",
     "PeerState",
     "RouterState",
     "SharedState",

@@ -2,7 +2,8 @@
 
 Layout: one header page, then ``SLOTS`` fixed slots, one for each Virtual Router. Integers are
 little-endian and aligned, so a reader sees each one either before or after a write. All times are
-CLOCK_MONOTONIC nanoseconds; 0 means never.
+CLOCK_MONOTONIC nanoseconds; 0 means never. The history alone has wall time: it is for people, and
+a reader that starts anew must find the same moments.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import StrEnum
 
 from vrrp.constants import Observation, RejectReason, State, TransitionReason
 
-MAGIC = 0x4B56525031000003
+MAGIC = 0x4B56525031000004
 SLOTS = 256
 MAX_PEERS = 79
 """63 other candidates and 16 routers outside the cluster."""
@@ -24,6 +25,11 @@ LATENESS_BOUNDS_NS = tuple(
     int(ms * 1_000_000) for ms in (0.25, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 )
 """Upper bounds of the lateness histogram; a last bucket without bound follows."""
+
+DURATION_BOUNDS_NS = tuple(
+    ms * 1_000_000 for ms in (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000)
+)
+"""Upper bounds of the histograms of takeovers and hand-overs; a last bucket follows."""
 
 
 class AnnouncementKind(StrEnum):
@@ -87,6 +93,9 @@ H_REJECTED = 512  # by index in REJECTIONS
 H_OBSERVED = 768  # by index in OBSERVATIONS
 H_ANNOUNCED = 1024  # by index in KINDS
 H_FENCED = 1280  # by index in FENCINGS
+# Histograms: the sum, then len(DURATION_BOUNDS_NS) + 1 counters.
+H_TAKEOVERS = 1536
+H_HANDOVERS = 1792
 
 # Slot: offsets of unsigned 64-bit integers, from the start of the slot.
 S_NAME_HASH = 0  # 0: free
@@ -111,9 +120,18 @@ S_TRANSITION_COUNTS = 256  # unsigned 32-bit [from][to][reason]
 S_PEERS = 1024  # MAX_PEERS × (received, last heard, replay mark)
 PEER_SIZE = 24
 PEER_RECEIVED, PEER_LAST, PEER_MARK = 0, 8, 16
+# What happened lately: two rings of TRANSITION entries, oldest overwritten, and how many each took.
+# What others may do often (a check that flaps in Backup) cannot push out who held the addresses.
+S_TENURES = 3328  # into and out of Active
+TENURES = 24
+S_OTHERS = S_TENURES + 24 * TENURES
+OTHERS = 8
+S_TENURE_COUNT = 3312
+S_OTHER_COUNT = 3320
 
 U64 = struct.Struct("<Q")
 U32 = struct.Struct("<I")
+TRANSITION = struct.Struct("<QQQ")  # sequence, wall time in ns, before << 16 | after << 8 | reason
 CONFLICT = struct.Struct("<QQ16s6s")  # when, length of the address, address, hardware address
 FOREIGN = struct.Struct("<QQQ16s")  # when, priority, length of the address, address
 

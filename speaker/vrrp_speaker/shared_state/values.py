@@ -9,6 +9,17 @@ from dataclasses import dataclass
 from vrrp.constants import RejectReason
 from vrrp_speaker.shared_state import layout
 
+# A node may have 255 routers and is scraped often: what can be worked out once is.
+_PEER_FIELDS = layout.PEER_SIZE // 8
+_PEERS = struct.Struct(f"<{layout.MAX_PEERS * _PEER_FIELDS}Q")
+_TRANSITION_NAMES = tuple(
+    (str(before), str(after), str(reason))
+    for before in layout.STATES
+    for after in layout.STATES
+    for reason in layout.REASONS
+)
+_TRANSITION_COUNTS = struct.Struct(f"<{len(_TRANSITION_NAMES)}I")
+
 
 @dataclass(frozen=True, slots=True)
 class PeerState:
@@ -37,8 +48,22 @@ class ForeignRouter:
 
 
 @dataclass(frozen=True, slots=True)
+class PastTransition:
+    """One state change; ``sequence`` counts those of the node since its boot, from 1."""
+
+    sequence: int
+    wall_ns: int
+    before: str
+    after: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RouterState:
-    """One Virtual Router as the engine last wrote it; peers in the order of the program."""
+    """One Virtual Router as the engine last wrote it.
+
+    ``peers`` are in the order of the program and end with the last one that was ever heard.
+    """
 
     state: str
     since_ns: int
@@ -59,6 +84,17 @@ class RouterState:
     last_conflict: Conflict | None
     foreign_advertisements: int
     last_foreign: ForeignRouter | None
+    history: tuple[PastTransition, ...]
+    """The newest ones by sequence; some older of other kinds than into and out of Active miss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """A histogram; ``counts`` by bucket, each alone, the last one without bound."""
+
+    bounds_ns: tuple[int, ...]
+    counts: tuple[int, ...]
+    sum_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +111,8 @@ class EngineState:
     lateness_bounds_ns: tuple[int, ...]
     lateness_counts: tuple[int, ...]
     lateness_sum_ns: int
+    takeovers: Durations
+    handovers: Durations
     rejected: dict[str, int]
     observed: dict[str, int]
     unknown_vrid: int
@@ -97,6 +135,11 @@ def _by_name(data: bytes, names: Iterable[str], offset: int) -> dict[str, int]:
     return dict(zip(listed, _counters(data, offset, len(listed)), strict=True))
 
 
+def _durations(data: bytes, offset: int) -> Durations:
+    total_ns, *counts = _counters(data, offset, len(layout.DURATION_BOUNDS_NS) + 2)
+    return Durations(layout.DURATION_BOUNDS_NS, tuple(counts), total_ns)
+
+
 def decode(data: bytes) -> EngineState:
     """Return what ``SIZE`` bytes of shared state say."""
     rejected = _by_name(data, layout.REJECTIONS, layout.H_REJECTED)
@@ -112,6 +155,8 @@ def decode(data: bytes) -> EngineState:
         lateness_bounds_ns=layout.LATENESS_BOUNDS_NS,
         lateness_counts=_counters(data, layout.H_LATENESS, len(layout.LATENESS_BOUNDS_NS) + 1),
         lateness_sum_ns=header[layout.H_LATENESS_SUM // 8],
+        takeovers=_durations(data, layout.H_TAKEOVERS),
+        handovers=_durations(data, layout.H_HANDOVERS),
         rejected=rejected,
         observed=_by_name(data, layout.OBSERVATIONS, layout.H_OBSERVED),
         unknown_vrid=rejected[RejectReason.UNKNOWN_VRID],
@@ -131,7 +176,6 @@ def decode(data: bytes) -> EngineState:
 
 def _decode_router(data: bytes, start: int) -> RouterState:
     fields = _counters(data, start, layout.S_CONFLICTS // 8 + 1)
-    numbers = _counters(data, start + layout.S_PEERS, layout.MAX_PEERS * layout.PEER_SIZE // 8)
     return RouterState(
         state=str(layout.STATES[fields[layout.S_STATE // 8]]),
         since_ns=fields[layout.S_SINCE // 8],
@@ -145,16 +189,23 @@ def _decode_router(data: bytes, start: int) -> RouterState:
         dual_active_ns=fields[layout.S_DUAL_ACTIVE // 8],
         vrid=fields[layout.S_VRID // 8],
         faults=_faults(fields[layout.S_FAULTS // 8]),
-        peers=tuple(
-            PeerState(*numbers[i : i + 2]) for i in range(0, len(numbers), layout.PEER_SIZE // 8)
-        ),
+        peers=_decode_peers(data, start),
         unlisted=PeerState(*fields[layout.S_UNLISTED // 8 : layout.S_UNLISTED // 8 + 2]),
         transition_counts=_decode_transitions(data, start),
         conflicts=fields[layout.S_CONFLICTS // 8],
         last_conflict=_decode_conflict(data, start),
         foreign_advertisements=layout.U64.unpack_from(data, start + layout.S_FOREIGN_COUNT)[0],
         last_foreign=_decode_foreign(data, start),
+        history=_decode_history(data, start),
     )
+
+
+def _decode_peers(data: bytes, start: int) -> tuple[PeerState, ...]:
+    numbers = _PEERS.unpack_from(data, start + layout.S_PEERS)
+    received, last_ns = numbers[::_PEER_FIELDS], numbers[1::_PEER_FIELDS]
+    heard = [index for index, at_ns in enumerate(last_ns) if at_ns or received[index]]
+    count = heard[-1] + 1 if heard else 0
+    return tuple(map(PeerState, received[:count], last_ns[:count]))
 
 
 def _faults(bits: int) -> tuple[str, ...]:
@@ -171,13 +222,20 @@ def _decode_foreign(data: bytes, start: int) -> ForeignRouter | None:
     return ForeignRouter(source[:length], priority, seen_ns) if seen_ns else None
 
 
+def _decode_history(data: bytes, start: int) -> tuple[PastTransition, ...]:
+    states, found = layout.STATES, []
+    for entry in range(layout.TENURES + layout.OTHERS):  # one ring lies behind the other
+        offset = start + layout.S_TENURES + entry * layout.TRANSITION.size
+        sequence, wall_ns, code = layout.TRANSITION.unpack_from(data, offset)
+        if sequence:
+            before, after, reason = code >> 16, code >> 8 & 0xFF, code & 0xFF
+            names = str(states[before]), str(states[after]), str(layout.REASONS[reason])
+            found.append(PastTransition(sequence, wall_ns, *names))
+    return tuple(sorted(found, key=lambda past: past.sequence))
+
+
 def _decode_transitions(data: bytes, start: int) -> tuple[tuple[str, str, str, int], ...]:
-    found = []
-    for before in layout.STATES:
-        for after in layout.STATES:
-            for reason in layout.REASONS:
-                offset = start + layout.transition_offset(before, after, reason)
-                count = layout.U32.unpack_from(data, offset)[0]
-                if count:
-                    found.append((str(before), str(after), str(reason), count))
-    return tuple(found)
+    counts = _TRANSITION_COUNTS.unpack_from(data, start + layout.S_TRANSITION_COUNTS)
+    return tuple(
+        (*names, count) for names, count in zip(_TRANSITION_NAMES, counts, strict=True) if count
+    )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import mmap
 import os
+from bisect import bisect_left
 
+from vrrp.actions import StateChanged
+from vrrp.constants import State
 from vrrp_speaker.shared_state import layout
 from vrrp_speaker.shared_state.values import Conflict, EngineState, ForeignRouter, decode
 
@@ -55,6 +58,37 @@ class SharedState:
         """Count one in the unsigned 32-bit integer at ``offset``."""
         value = layout.U32.unpack_from(self._memory, offset)[0]
         layout.U32.pack_into(self._memory, offset, (value + 1) & 0xFFFFFFFF)
+
+    def note_duration(self, histogram: int, duration_ns: int) -> None:
+        """Count a duration in one of the header's histograms."""
+        bucket = bisect_left(layout.DURATION_BOUNDS_NS, duration_ns)
+        self.add(histogram, duration_ns)
+        self.add(histogram + 8 * (1 + bucket))
+
+    def note_transition(self, slot: int, change: StateChanged, now_ns: int, wall_ns: int) -> int:
+        """Write and count a state change and keep it in the history; return its sequence.
+
+        ``wall_ns`` is nanoseconds since 1970. A reader that comes in between sees the old entry of
+        the history go, never half of the new one.
+        """
+        sequence, start = self.add(layout.H_SEQUENCE), layout.slot_offset(slot)
+        self.set(start + layout.S_STATE, layout.STATES.index(change.after))
+        self.set(start + layout.S_SINCE, now_ns)
+        self.add(start + layout.S_TRANSITIONS)
+        self.add32(start + layout.transition_offset(change.before, change.after, change.reason))
+        if State.ACTIVE in (change.before, change.after):
+            count, ring, size = layout.S_TENURE_COUNT, layout.S_TENURES, layout.TENURES
+        else:
+            count, ring, size = layout.S_OTHER_COUNT, layout.S_OTHERS, layout.OTHERS
+        place = (self.add(start + count) - 1) % size
+        states = layout.STATES
+        code = states.index(change.before) << 16 | states.index(change.after) << 8
+        code |= layout.REASONS.index(change.reason)
+        offset = start + ring + place * layout.TRANSITION.size
+        self.set(offset, 0)
+        layout.TRANSITION.pack_into(self._memory, offset, 0, wall_ns, code)
+        self.set(offset, sequence)
+        return sequence
 
     def note_conflict(self, slot: int, conflict: Conflict, count: int) -> None:
         """Count sightings of a stranger and keep the last one."""

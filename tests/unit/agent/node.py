@@ -22,6 +22,8 @@ def program(*names: str) -> dict[str, Any]:
                 "family": 4,
                 "interface": "eth0",
                 "virtualIPGeneration": 4,
+                "advertisementIntervalNs": 1_000_000_000,
+                "downAdvertisements": 3,
                 "multicast": False,
                 "authentication": {"type": "None"},
                 "peers": [{"node": "node-2"}, {"node": "node-3"}],
@@ -36,6 +38,7 @@ def engine(tmp_path: Path, *states: State) -> SharedState:
     """Return shared state with a router in each of these states, since second 5."""
     shared = SharedState.create(str(tmp_path / "state.shm"))
     shared.set(shm.H_GENERATION, 9)
+    shared.set(shm.H_HEARTBEAT, 7_000_000_000)
     shared.set(shm.H_ENGINE_STARTS, 3)
     for slot, state in enumerate(states):
         start = shm.slot_offset(slot)
@@ -52,8 +55,13 @@ def engine(tmp_path: Path, *states: State) -> SharedState:
     return shared
 
 
-def view(shared: SharedState | None, names: tuple[str, ...], *checks: CheckView) -> NodeView:
-    """Return the view of a node that runs these routers."""
+def view(
+    shared: SharedState | None,
+    names: tuple[str, ...],
+    *checks: CheckView,
+    now_ns: int = 7_000_000_000,
+) -> NodeView:
+    """Return the view of a node that runs these routers, a moment after the engine's last turn."""
     return NodeView(
         node="node-1",
         program=program(*names),
@@ -62,4 +70,5 @@ def view(shared: SharedState | None, names: tuple[str, ...], *checks: CheckView)
         checks=checks,
         desired_generation=10,
         config_source="API",
+        now_ns=now_ns,
     )

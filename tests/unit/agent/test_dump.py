@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.unit.agent.node import engine, program, view
 
-from vrrp.constants import State
-from vrrp_api.node_config import Transition
+from vrrp.actions import StateChanged
+from vrrp.constants import State, TransitionReason
 from vrrp_speaker.agent.dump import Clock, node_dump
 from vrrp_speaker.agent.view import CheckView, NodeView
 from vrrp_speaker.shared_state import layout as shm
@@ -55,12 +55,12 @@ def with_program(found: NodeView, document: dict[str, Any] | None) -> NodeView:
         found.checks,
         found.desired_generation,
         found.config_source,
+        found.now_ns,
     )
 
 
 def dumped(found: NodeView) -> dict[str, Any]:
-    last = Transition("2026-01-01T00:00:00Z", "Backup", "Active", "TimerExpired")
-    text = json.dumps(node_dump(found, {"a": last}, (True, "ok"), "info", CLOCK))
+    text = json.dumps(node_dump(found, (True, "ok"), "info", CLOCK))
     document: dict[str, Any] = json.loads(text)
     return document
 
@@ -68,6 +68,8 @@ def dumped(found: NodeView) -> dict[str, Any]:
 @pytest.fixture
 def dump(tmp_path: Path) -> dict[str, Any]:
     shared = engine(tmp_path, State.ACTIVE, State.BACKUP)
+    reason = TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED
+    shared.note_transition(0, StateChanged(State.BACKUP, State.ACTIVE, reason), 5 * 10**9, 1)
     shared.set(shm.H_HEARTBEAT, 5_999_000_000)
     check = CheckView("web", True, False, 1.0, "status 500", 0.5, 100)
     return dumped(with_program(view(shared, ("a", "b"), check), compiled()))
@@ -91,9 +93,11 @@ def test_every_router_with_its_timers_and_peers(dump: dict[str, Any]) -> None:
     assert (second["name"], second["state"]) == ("b", "Backup")
     assert second["faults"] == ["CheckFailed: web"]
     assert first["addresses"] == ["192.0.2.50/24"]
-    assert first["lastTransition"]["reason"] == "TimerExpired"
+    (past,) = first["history"]
+    assert (past["sequence"], past["reason"]) == (1, "ActiveDownTimerExpired")
+    assert second["history"] == []
     assert first["transitionCounts"] == [
-        {"from": "Backup", "to": "Active", "reason": "ActiveDownTimerExpired", "count": 1}
+        {"from": "Backup", "to": "Active", "reason": "ActiveDownTimerExpired", "count": 2}
     ]
     assert first["peers"] == [
         {

@@ -113,6 +113,25 @@ def test_lateness_buckets_are_cumulative(tmp_path: Path) -> None:
     assert values(seen, "kube_vrrp_loop_lateness_seconds_count")[""] == 4
 
 
+def test_takeovers_and_handovers_are_histograms(tmp_path: Path) -> None:
+    shared = engine(tmp_path)
+    shared.note_duration(shm.H_TAKEOVERS, 60_000_000)
+    shared.note_duration(shm.H_HANDOVERS, 4_000_000)
+    for name, under, total in (("takeover", "0.05", 0.06), ("handover", "0.005", 0.004)):
+        buckets = values(view(shared, ()), f"kube_vrrp_{name}_seconds_bucket", "le")
+        assert (buckets[under], buckets["0.1"]) == (float(name == "handover"), 1)
+        assert values(view(shared, ()), f"kube_vrrp_{name}_seconds_sum")[""] == total
+
+
+def test_an_engine_that_does_not_turn_holds_nothing(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.ACTIVE)
+    shared.set(shm.slot_offset(0) + shm.S_ADDRESS_PRESENT, 1)
+    for now_s, held in ((7, 1.0), (10, 1.0), (11, 0.0)):
+        seen = view(shared, ("a",), now_ns=now_s * 10**9)
+        assert values(seen, "kube_vrrp_master") == {"a": held}
+        assert values(seen, "kube_vrrp_address_present") == {"a": held}
+
+
 def test_undecided_check_has_no_verdict(tmp_path: Path) -> None:
     seen = view(engine(tmp_path), (), CHECK, PENDING)
     assert values(seen, "kube_vrrp_check_passing", "check") == {"web": 0.0}

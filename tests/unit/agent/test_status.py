@@ -10,7 +10,8 @@ from typing import Any
 from tests.eventually import eventually
 from tests.unit.agent.node import engine, view
 
-from vrrp.constants import State
+from vrrp.actions import StateChanged
+from vrrp.constants import State, TransitionReason
 from vrrp_api.node_config import NodeConfigStatus, Transition, parse_node_config_status
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.status import StatusBuilder, StatusWriter, rfc3339
@@ -18,18 +19,27 @@ from vrrp_speaker.agent.view import CheckView
 from vrrp_speaker.shared_state import Conflict, ForeignRouter
 from vrrp_speaker.shared_state import layout as shm
 
-TAKEOVER = Transition("2026-01-01T00:00:05Z", "Backup", "Active", "ActiveDownTimerExpired")
+TAKEOVER = StateChanged(State.BACKUP, State.ACTIVE, TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED)
+YIELD = StateChanged(State.ACTIVE, State.BACKUP, TransitionReason.HANDOVER)
+FAULT = StateChanged(State.BACKUP, State.FAULT, TransitionReason.FAULT)
+CLEARED = StateChanged(State.FAULT, State.BACKUP, TransitionReason.FAULT_CLEARED)
 
 
 def test_status_says_what_the_engine_and_the_checks_say(tmp_path: Path) -> None:
     check = CheckView("web", True, False, 1000.0, "timed out", 0.0, 1)
     pending = CheckView("dns", False, False, 0.0, "", 0.0, 0)
-    seen = view(engine(tmp_path, State.ACTIVE, State.FAULT), ("a", "b"), check, pending)
-    status = StatusBuilder().build(seen, {"a": TAKEOVER}, 1010.0, 7_000_000_000)
+    shared = engine(tmp_path, State.BACKUP, State.FAULT)
+    shared.note_transition(0, TAKEOVER, 5_000_000_000, 1_008_000_000_000)
+    seen = view(shared, ("a", "b"), check, pending)
+    status = StatusBuilder().build(seen, 1010.0, 7_000_000_000)
     first, second = status.virtual_routers
     assert (first.name, first.state, first.effective_priority) == ("a", "Active", 180)
     assert first.since == "1970-01-01T00:16:48.000000Z"  # 2 s before second 1010
-    assert (first.last_transition, first.virtual_ip_generation) == (TAKEOVER, 4)
+    told = Transition(
+        "1970-01-01T00:16:48.000000Z", "Backup", "Active", "ActiveDownTimerExpired", sequence=1
+    )
+    assert (first.last_transition, first.history, first.virtual_ip_generation) == (told, (told,), 4)
+    assert (second.last_transition, second.history) == (None, ())
     assert (second.state, second.faults) == ("Fault", ("CheckFailed: web",))
     assert [c.name for c in status.checks] == ["web"]
     assert (status.observed_generation, status.engine_restarts) == (9, 2)
@@ -43,7 +53,7 @@ def test_stranger_is_told_with_address_mac_and_time(tmp_path: Path) -> None:
     six = bytes.fromhex("20010db8000000000000000000000050")
     shared.note_conflict(1, Conflict(six, mac, 7_000_000_000), 3)
     builder = StatusBuilder()
-    status = builder.build(view(shared, ("a", "b")), {}, 1010.0, 7_000_000_000)
+    status = builder.build(view(shared, ("a", "b")), 1010.0, 7_000_000_000)
     first, second = status.virtual_routers
     assert first.faults == ("AddressConflict: 192.0.2.50 at 02:00:5e:00:53:64",)
     assert first.conflict is not None
@@ -56,7 +66,7 @@ def test_stranger_is_told_with_address_mac_and_time(tmp_path: Path) -> None:
     assert second.conflict.address == "2001:db8::50"
     obj = {"status": status.to_object()}
     assert parse_node_config_status(obj) == status
-    later = builder.build(view(shared, ("a", "b")), {}, 1020.37, 17_000_000_000)
+    later = builder.build(view(shared, ("a", "b")), 1020.37, 17_000_000_000)
     assert later.virtual_routers == status.virtual_routers
 
 
@@ -77,7 +87,7 @@ def test_foreign_router_is_told_with_source_priority_and_time(tmp_path: Path) ->
     six = bytes.fromhex("fe800000000000000000000000000099")
     shared.note_foreign(1, ForeignRouter(six, 20, 7_000_000_000))
     builder = StatusBuilder()
-    status = builder.build(view(shared, ("a", "b")), {}, 1010.0, 7_000_000_000)
+    status = builder.build(view(shared, ("a", "b")), 1010.0, 7_000_000_000)
     first, second = status.virtual_routers
     assert first.foreign is not None
     assert first.foreign.to_object() == {
@@ -88,16 +98,53 @@ def test_foreign_router_is_told_with_source_priority_and_time(tmp_path: Path) ->
     assert second.foreign is not None
     assert second.foreign.source == "fe80::99"
     assert parse_node_config_status({"status": status.to_object()}) == status
-    later = builder.build(view(shared, ("a", "b")), {}, 1020.37, 17_000_000_000)
+    later = builder.build(view(shared, ("a", "b")), 1020.37, 17_000_000_000)
     assert later.virtual_routers == status.virtual_routers
 
 
 def test_equal_state_gives_equal_text_though_clocks_drift(tmp_path: Path) -> None:
     seen = view(engine(tmp_path, State.ACTIVE), ("a",))
     builder = StatusBuilder()
-    first = builder.build(seen, {}, 1010.0, 7_000_000_000)
-    later = builder.build(seen, {}, 1020.37, 17_000_000_000)
+    first = builder.build(seen, 1010.0, 7_000_000_000)
+    later = builder.build(seen, 1020.37, 17_000_000_000)
     assert replace(later, heartbeat_time=first.heartbeat_time) == first
+
+
+def test_history_tells_five_tenures_whatever_a_standby_went_through(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.BACKUP)
+    for second in range(12):
+        shared.note_transition(0, (TAKEOVER, YIELD)[second % 2], 0, second * 10**9)
+    for second in range(100, 200):
+        shared.note_transition(0, (FAULT, CLEARED)[second % 2], 0, second * 10**9)
+    (router,) = StatusBuilder().build(view(shared, ("a",)), 1010.0, 0).virtual_routers
+    tenures = [past.sequence for past in router.history if "Active" in (past.before, past.after)]
+    assert tenures == list(range(3, 13))
+    assert [past.sequence for past in router.history if past.sequence > 12] == [109, 110, 111, 112]
+    assert router.last_transition == router.history[-1]
+    # Another agent, as after a restart, says the same to the letter.
+    (again,) = StatusBuilder().build(view(shared, ("a",)), 2020.5, 7).virtual_routers
+    assert again.history == router.history
+
+
+def test_history_of_a_node_with_many_routers_is_short(tmp_path: Path) -> None:
+    shared = engine(tmp_path, *[State.BACKUP] * 255)
+    for moment in range(10):
+        shared.note_transition(0, (TAKEOVER, YIELD)[moment % 2], 0, moment)
+    names = tuple(f"vip-{number}" for number in range(255))
+    status = StatusBuilder().build(view(shared, names), 1010.0, 0)
+    assert [past.sequence for past in status.virtual_routers[0].history] == [7, 8, 9, 10]
+
+
+def test_router_of_an_engine_that_does_not_turn_takes_no_part(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.ACTIVE)
+    turned_ns = 7_000_000_000  # the election waits three intervals of a second
+    late = view(shared, ("a",), now_ns=turned_ns + 3_000_000_000)
+    (router,) = StatusBuilder().build(late, 1010.0, late.now_ns).virtual_routers
+    assert (router.state, router.faults) == ("Active", ())
+    gone = view(shared, ("a",), now_ns=turned_ns + 3_000_000_001)
+    (router,) = StatusBuilder().build(gone, 1010.0, gone.now_ns).virtual_routers
+    assert (router.state, router.faults) == ("Fault", ("EngineSilent",))
+    assert router.since == "1970-01-01T00:16:47.000000Z"  # when it turned last
 
 
 def test_times_are_rfc3339_in_utc() -> None:

@@ -15,7 +15,7 @@ from tests.unit.engine.test_announcer import Wire
 
 from vrrp.authentication import SignatureClock
 from vrrp.constants import Family, State
-from vrrp.events import DeadlineReached
+from vrrp.events import AdvertisementReceived, DeadlineReached
 from vrrp_speaker.engine.address_watch import AddressWatch
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
@@ -28,6 +28,7 @@ from vrrp_speaker.engine.program import EngineProgram, Peer
 from vrrp_speaker.engine.router_table import RouterTable
 from vrrp_speaker.engine.routers import Executor, Inputs, RunningRouter
 from vrrp_speaker.shared_state import EngineFault, SharedState
+from vrrp_speaker.shared_state import layout as shm
 
 ONE, TWO, SIX = "192.0.2.50", "192.0.2.51", "2001:db8::50"
 PEER = Peer("node-2", packed("192.0.2.12"))
@@ -112,6 +113,22 @@ class Rig:
     network: NodeNetwork
     wire: Wire
     observer: Observer
+    shared: SharedState
+
+    def durations_ns(self) -> tuple[list[int], list[int]]:
+        """Return (number, sum) of takeovers and of hand-overs."""
+        state = self.shared.snapshot()
+        takeovers, handovers = (
+            [sum(d.counts), d.sum_ns] for d in (state.takeovers, state.handovers)
+        )
+        return takeovers, handovers
+
+    def hear(self, router: RunningRouter, at_ns: int, priority: int = 250) -> None:
+        """Let the peer's advertisement come in."""
+        place = shm.peer_offset(router.program.slot, 0)
+        self.shared.set(place + shm.PEER_LAST, at_ns)
+        event = AdvertisementReceived(PEER.address, priority, 100)
+        self.executor.handle(router, event, at_ns)
 
     def load(self, *addresses: str, at_ns: int = NOW, **changed: Any) -> RunningRouter:
         """Load a program of one router with these addresses; return the router."""
@@ -171,7 +188,9 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
         conflicts=conflicts,
     )
     addresses = AddressWatch(shared, executor, network, table.routers)
-    return Rig(table, addresses, executor, announcer, requests, transport, network, wire, observer)
+    return Rig(
+        table, addresses, executor, announcer, requests, transport, network, wire, observer, shared
+    )
 
 
 # Announcements ---------------------------------------------------------------------------
@@ -385,3 +404,40 @@ def test_link_that_comes_back_is_looked_at_without_another_program(rig: Rig) -> 
     rig.observer.groups.clear()
     rig.table.memberships.join()
     assert rig.observer.groups == {(Family.IPV4, 2)}
+
+
+# What it took ----------------------------------------------------------------------------
+
+
+def test_takeover_is_counted_from_the_last_advertisement_of_the_former_active(rig: Rig) -> None:
+    router = rig.load(ONE)
+    rig.hear(router, NOW + 1)
+    now_ns = rig.become_active(router)
+    assert rig.durations_ns() == ([1, now_ns - NOW - 1], [0, 0])
+
+
+def test_becoming_active_when_nobody_was_is_no_takeover(rig: Rig) -> None:
+    router = rig.load(ONE)
+    rig.shared.set(shm.peer_offset(router.program.slot, 0) + shm.PEER_LAST, NOW - 1)
+    rig.become_active(router)
+    assert rig.durations_ns() == ([0, 0], [0, 0])
+
+
+def test_handover_is_counted_until_the_addresses_went(rig: Rig) -> None:
+    router = rig.load(ONE)
+    now_ns = rig.become_active(router)
+    rig.table.apply_inputs({"a": Inputs(200, faulty=True)}, now_ns + 1)
+    rig.hear(router, now_ns + 51)
+    gone_ns = router.machine.next_deadline_ns()
+    assert gone_ns is not None
+    assert rig.durations_ns() == ([0, 0], [0, 0])
+    rig.executor.handle(router, DeadlineReached(), gone_ns)
+    assert rig.durations_ns() == ([0, 0], [1, gone_ns - now_ns - 1])
+
+
+def test_giving_up_without_a_successor_is_no_handover(rig: Rig) -> None:
+    alone = router_program(addresses=(address(ONE),))
+    rig.table.load(EngineProgram("n", 1, (alone,)), NOW)
+    now_ns = rig.become_active(rig.table.routers["a"])
+    rig.table.apply_inputs({"a": Inputs(200, faulty=True)}, now_ns + 1)
+    assert rig.durations_ns() == ([0, 0], [0, 0])

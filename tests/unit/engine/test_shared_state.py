@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
-from vrrp_speaker.shared_state import ForeignRouter, SharedState, SharedStateReader
+from vrrp_speaker.shared_state import (
+    ForeignRouter,
+    PastTransition,
+    SharedState,
+    SharedStateReader,
+)
 from vrrp_speaker.shared_state import layout as shm
+
+TAKEOVER = StateChanged(State.BACKUP, State.ACTIVE, TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED)
+YIELD = StateChanged(State.ACTIVE, State.BACKUP, TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT)
+STARTUP = StateChanged(State.INITIALIZE, State.BACKUP, TransitionReason.STARTUP)
 
 
 def test_reader_sees_what_the_engine_wrote(tmp_path: Path) -> None:
@@ -56,6 +66,54 @@ def test_a_stranger_is_news_at_once_and_then_every_ten_seconds(tmp_path: Path) -
     assert digests[0] != digests[1] == digests[2] != digests[3]
 
 
+def test_history_is_numbered_over_all_routers_and_outlives_its_writer(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.shm")
+    first = SharedState.create(path)
+    for slot in (0, 1):
+        first.set(shm.slot_offset(slot) + shm.S_NAME_HASH, 1)
+    assert first.note_transition(0, TAKEOVER, 50, 7_000) == 1
+    assert first.note_transition(1, STARTUP, 60, 8_000) == 2
+    second = SharedState.create(path)
+    assert second.note_transition(0, YIELD, 70, 9_000) == 3
+    routers = SharedStateReader(path).snapshot().routers
+    assert routers[0].history == (
+        PastTransition(1, 7_000, "Backup", "Active", "ActiveDownTimerExpired"),
+        PastTransition(3, 9_000, "Active", "Backup", "HigherPriorityAdvertisement"),
+    )
+    assert routers[1].history == (PastTransition(2, 8_000, "Initialize", "Backup", "Startup"),)
+    assert (routers[0].state, routers[0].since_ns, routers[0].transitions) == ("Backup", 70, 2)
+    second.clear_slot(0)
+    assert second.note_transition(0, TAKEOVER, 80, 10_000) == 4
+
+
+def test_history_is_bounded_and_keeps_who_was_active(tmp_path: Path) -> None:
+    shared = SharedState.create(str(tmp_path / "state.shm"))
+    shared.set(shm.slot_offset(0) + shm.S_NAME_HASH, 1)
+    for _ in range(shm.TENURES):
+        shared.note_transition(0, TAKEOVER, 0, 1)
+        shared.note_transition(0, YIELD, 0, 1)
+    for _ in range(10 * shm.OTHERS):
+        shared.note_transition(0, STARTUP, 0, 1)
+    history = shared.snapshot().routers[0].history
+    assert len(history) == shm.TENURES + shm.OTHERS
+    assert [past.sequence for past in history[: shm.TENURES]] == list(range(25, 49))
+    assert [past.sequence for past in history[shm.TENURES :]] == list(range(121, 129))
+
+
+@pytest.mark.parametrize(
+    ("duration_ms", "bucket"), [(0, 0), (5, 0), (5.1, 1), (30_000, 11), (30_001, 12)]
+)
+def test_durations_fall_into_the_bucket_of_their_bound(
+    duration_ms: float, bucket: int, tmp_path: Path
+) -> None:
+    shared = SharedState.create(str(tmp_path / "state.shm"))
+    shared.note_duration(shm.H_HANDOVERS, int(duration_ms * 1e6))
+    seen = shared.snapshot()
+    assert seen.handovers.sum_ns == int(duration_ms * 1e6)
+    assert [i for i, count in enumerate(seen.handovers.counts) if count] == [bucket]
+    assert not any(seen.takeovers.counts)
+
+
 @pytest.mark.parametrize("content", [b"", b"short", bytes(shm.SIZE)])
 def test_reader_refuses_a_file_that_is_not_shared_state(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "state.shm"
@@ -73,7 +131,12 @@ def test_slots_do_not_overlap_and_header_fields_fit() -> None:
     assert shm.S_CONFLICT + shm.CONFLICT.size <= shm.S_FOREIGN_COUNT
     assert shm.S_FOREIGN_COUNT + 8 <= shm.S_FOREIGN
     assert shm.S_FOREIGN + shm.FOREIGN.size <= shm.S_TRANSITION_COUNTS
-    assert shm.H_FENCED + 8 * len(shm.FENCINGS) <= shm.HEADER_SIZE
     counts = 4 * len(shm.STATES) ** 2 * len(shm.REASONS)
     assert shm.S_TRANSITION_COUNTS + counts <= shm.S_PEERS
-    assert shm.S_PEERS + 16 * shm.MAX_PEERS <= shm.SLOT_SIZE
+    assert shm.S_PEERS + shm.PEER_SIZE * shm.MAX_PEERS <= shm.S_TENURE_COUNT
+    assert shm.S_OTHER_COUNT + 8 <= shm.S_TENURES
+    assert shm.S_OTHERS + shm.TRANSITION.size * shm.OTHERS <= shm.SLOT_SIZE
+    histogram = 8 * (2 + len(shm.DURATION_BOUNDS_NS))
+    assert shm.H_FENCED + 8 * len(shm.FENCINGS) <= shm.H_TAKEOVERS
+    assert shm.H_TAKEOVERS + histogram <= shm.H_HANDOVERS
+    assert shm.H_HANDOVERS + histogram <= shm.HEADER_SIZE

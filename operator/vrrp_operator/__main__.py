@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
 import threading
 
@@ -13,8 +14,9 @@ import kopf
 from kubernetes.config import ConfigException
 
 from vrrp_operator import __version__
-from vrrp_operator.apply import Writer, load_client
+from vrrp_operator.apply import ApiUnavailableError, Writer, load_client
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.event_poster import EventPoster
 from vrrp_operator.handlers import configure, register_handlers
 from vrrp_operator.log import configure_logging
 from vrrp_operator.metrics import Metrics, MetricsAddressError, serve
@@ -34,11 +36,18 @@ def main() -> int:
         client = load_client(options.kubeconfig)
         metrics, cache = Metrics(), ObjectCache()
         writer = Writer(client, cache)
-        reconciler = Reconciler(cache, writer, metrics, options.default_key_ref)
+        poster = EventPoster(
+            writer,
+            socket.gethostname(),
+            ApiUnavailableError,
+            lambda outcome: metrics.events.labels(outcome).inc(),
+        )
+        reconciler = Reconciler(cache, writer, metrics, options.default_key_ref, poster.post)
         serve(options.metrics_bind_address, metrics, reconciler.healthy, reconciler.ready)
     except (ConfigException, MetricsAddressError, OSError) as error:
         print(f"vrrp-operator: {error}", file=sys.stderr)
         return CANNOT_RUN
+    poster.start()
     registry = kopf.OperatorRegistry()
     register_handlers(registry, cache, reconciler)
     _run(registry)

@@ -19,6 +19,8 @@ from urllib3.exceptions import HTTPError
 
 from vrrp_api import API_VERSION
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.event_budget import SeriesUpdate
+from vrrp_operator.events import NAMESPACE
 
 _log = logging.getLogger(__name__)
 FIELD_MANAGER = "kube-vrrp-operator"
@@ -26,12 +28,25 @@ _OURS = f"/apis/{API_VERSION}"
 _PATHS = {kind: f"{_OURS}/{kind}" for kind in ("virtualips", "healthchecks", "nodeconfigs")}
 _PATHS["nodes"] = "/api/v1/nodes"
 _KINDS = {"virtualips": "VirtualIP", "healthchecks": "HealthCheck", "nodeconfigs": "NodeConfig"}
+_EVENTS = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
+_APPLY, _CREATE = "application/apply-patch+yaml", "application/json"
+_MERGE = "application/merge-patch+json"
+_CONFLICT = 409
+_NEVER = (400, 404, 422)
+"""Answers that another try would not change."""
 _TIMEOUT_S = (3.0, 15.0)
 _NOT_FOUND = 404
 
 
 class ApiUnavailableError(Exception):
-    """The API server cannot be reached or refuses; nothing was lost, the next cycle tries again."""
+    """The API server cannot be reached or refuses; nothing was lost, the next cycle tries again.
+
+    ``status`` is HTTP's, 0 without an answer.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ObjectGoneError(ApiUnavailableError):
@@ -108,6 +123,37 @@ class Writer:
             raise
         return True
 
+    def create_event(self, obj: Mapping[str, Any]) -> str:
+        """Create an Event; return what became of it: created, known or refused.
+
+        Raises:
+            ApiUnavailableError: not reached, or not now.
+        """
+        try:
+            self._call("POST", _EVENTS, body=obj, content_type=_CREATE)
+        except ApiUnavailableError as error:
+            if error.status == _CONFLICT:
+                return "known"
+            if error.status not in _NEVER:
+                raise
+            _log.warning("event refused", extra={"error": str(error)})
+            return "refused"
+        return "created"
+
+    def count_event(self, update: SeriesUpdate) -> None:
+        """Write how often an Event happened by now; one that is gone has been told.
+
+        Raises:
+            ApiUnavailableError: not reached, or not now.
+        """
+        series = {"count": update.count, "lastObservedTime": update.last}
+        path = f"{_EVENTS}/{update.name}"
+        try:
+            self._call("PATCH", path, body={"series": series}, content_type=_MERGE)
+        except ApiUnavailableError as error:
+            if error.status not in _NEVER and not isinstance(error, ObjectGoneError):
+                raise
+
     def _apply(self, path: str, obj: Mapping[str, Any]) -> None:
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
         self._call("PATCH", path, query=query, body=obj)
@@ -119,6 +165,7 @@ class Writer:
         *,
         query: Any = (),
         body: Mapping[str, Any] | None = None,
+        content_type: str = _APPLY,
     ) -> Any:
         request = self._client.param_serialize(
             method,
@@ -126,7 +173,7 @@ class Writer:
             query_params=list(query),
             header_params={
                 "Accept": "application/json",
-                "Content-Type": "application/apply-patch+yaml",
+                "Content-Type": content_type,
             },
             body=body,
             auth_settings=["BearerToken"],
@@ -142,7 +189,8 @@ class Writer:
             raise ObjectGoneError(f"{method} {path}: not found")
         if response.status >= 400:
             text = data[:500].decode(errors="replace")
-            raise ApiUnavailableError(f"{method} {path}: {response.status} {text}")
+            message = f"{method} {path}: {response.status} {text}"
+            raise ApiUnavailableError(message, response.status)
         return json.loads(data)
 
 

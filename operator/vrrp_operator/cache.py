@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +28,9 @@ KINDS = ("virtualips", "healthchecks", "nodeconfigs", "nodes")
 _BLIND_S = 60.0
 """A view in which no heartbeat moved for so long was interrupted: it cannot tell who is away."""
 
+_NOTICED_S = 40.0
+"""An API server that is away is noticed at the latest when heartbeats seem stale, and a tick on."""
+
 Object = Mapping[str, Any]
 
 
@@ -36,11 +40,33 @@ class ObjectCache:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
-        self._heartbeats: dict[str, tuple[str, float]] = {}
+        self._heartbeats: dict[str, _Heartbeat] = {}
         self._active_seen_s: dict[str, dict[str, tuple[str, float]]] = {}
         """Node to router to (since, when that was first seen), for routers that are Active."""
         self._last_heartbeat_s = 0.0
         self._unbroken_since_s = 0.0
+        self._blind_since_s: float | None = None
+        self._blind_s = 0.0
+        """How long nothing could be seen so far, over all outages that have ended."""
+
+    def lost_sight(self, now_s: float) -> None:
+        """Note that the API server does not answer: that nothing moves says nothing from now on.
+
+        It began when the last heartbeat was seen, or as long ago as takes to notice.
+        """
+        with self._lock:
+            if self._blind_since_s is None:
+                self._blind_since_s = max(self._last_heartbeat_s, now_s - _NOTICED_S)
+
+    def regained_sight(self, now_s: float) -> None:
+        """Note that the API server answers again."""
+        with self._lock:
+            self._blind_s = self._blind_total_s(now_s)
+            self._blind_since_s = None
+
+    def _blind_total_s(self, now_s: float) -> float:
+        going_on_s = now_s - self._blind_since_s if self._blind_since_s is not None else 0.0
+        return self._blind_s + going_on_s
 
     def replace(self, kind: str, objects: list[Object], now_s: float) -> None:
         """Take in a complete list of one kind."""
@@ -63,10 +89,9 @@ class ObjectCache:
             if before is not None and _version(obj) < _version(before):
                 return False
             self._objects[kind][name] = obj
-            if kind == "nodeconfigs":
-                self._note_heartbeat(obj, now_s)
-                if self._is_contested(name):
-                    return True  # a heartbeat tells that both Active nodes are alive
+            revived = kind == "nodeconfigs" and self._note_heartbeat(obj, now_s)
+            if revived or self._is_contested(kind, name):
+                return True  # a heartbeat tells that both Active nodes are alive
         return before is None or _relevant(kind, before) != _relevant(kind, obj)
 
     def get(self, kind: str, name: str) -> Object | None:
@@ -83,19 +108,21 @@ class ObjectCache:
         """Return everything as values; ``now_s`` is monotonic, ``wall`` the time of day in UTC."""
         with self._lock:
             objects = {kind: dict(items) for kind, items in self._objects.items()}
-            heard_s = {name: seen_s for name, (_, seen_s) in self._heartbeats.items()}
+            heartbeats = dict(self._heartbeats)
+            blind_s = self._blind_total_s(now_s)
             active_seen_s = {
                 node: {router: seen_s for router, (_, seen_s) in routers.items()}
                 for node, routers in self._active_seen_s.items()
             }
             unbroken_s = now_s - self._unbroken_since_s
-        ages = {name: now_s - seen_s for name, seen_s in heard_s.items()}
+        ages = {name: beat.age_s(now_s, blind_s) for name, beat in heartbeats.items()}
         reports = {
             name: node_report(
                 obj,
                 fresh=ages.get(name, FRESH_S) < FRESH_S,
-                heard_s=heard_s.get(name, 0.0),
+                heard_s=heartbeats[name].seen_s if name in heartbeats else 0.0,
                 active_seen_s=active_seen_s.get(name),
+                alive=name in heartbeats and heartbeats[name].moved,
             )
             for name, obj in objects["nodeconfigs"].items()
         }
@@ -113,26 +140,46 @@ class ObjectCache:
             objects["virtualips"].values(), objects["healthchecks"].values(), nodes, reports
         )
 
-    def _is_contested(self, node: str) -> bool:
+    def _is_contested(self, kind: str, node: str) -> bool:
+        if kind != "nodeconfigs":
+            return False
         own = self._active_seen_s.get(node, {}).keys()
         return any(
             own & routers.keys() for name, routers in self._active_seen_s.items() if name != node
         )
 
-    def _note_heartbeat(self, obj: Object, now_s: float) -> None:
+    def _note_heartbeat(self, obj: Object, now_s: float) -> bool:
+        """Take in a heartbeat; return whether it is of a node that was taken for dead."""
         name = obj["metadata"]["name"]
-        before = self._active_seen_s.get(name, {})
+        seen = self._active_seen_s.get(name, {})
         self._active_seen_s[name] = {
-            router: before[router] if before.get(router, ("",))[0] == since else (since, now_s)
+            router: seen[router] if seen.get(router, ("",))[0] == since else (since, now_s)
             for router, since in _active_routers(obj)
         }
         text = (obj.get("status") or {}).get("heartbeatTime", "")
-        if not text or self._heartbeats.get(name, ("", 0.0))[0] == text:
-            return
+        before = self._heartbeats.get(name)
+        if not text or (before is not None and before.text == text):
+            return False
         if now_s - self._last_heartbeat_s > _BLIND_S:
             self._unbroken_since_s = now_s
-        self._heartbeats[name] = (text, now_s)
+        blind_s = self._blind_total_s(now_s)
+        self._heartbeats[name] = _Heartbeat(text, now_s, blind_s, moved=before is not None)
         self._last_heartbeat_s = now_s
+        return before is not None and before.age_s(now_s, blind_s) >= FRESH_S
+
+
+@dataclass(frozen=True, slots=True)
+class _Heartbeat:
+    """A node's last heartbeat and when it was seen; ``moved`` once another came before it."""
+
+    text: str
+    seen_s: float
+    blind_s: float
+    moved: bool
+
+    def age_s(self, now_s: float, blind_s: float) -> float:
+        """Return how long none came, without the time in which none could be seen."""
+        return now_s - self.seen_s - (blind_s - self.blind_s)
 
 
 def _active_routers(obj: Object) -> list[tuple[str, str]]:

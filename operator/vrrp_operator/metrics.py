@@ -46,6 +46,14 @@ class Metrics:
             labelnames=("resource",),
             registry=self.registry,
         )
+        self.events = Counter(
+            "kube_vrrp_events",
+            "Kubernetes Events, by what became of them.",
+            labelnames=("outcome",),
+            registry=self.registry,
+        )
+        for outcome in ("created", "known", "folded", "dropped", "refused"):
+            self.events.labels(outcome)
         self.vrids_allocated = Gauge(
             "kube_vrrp_vrids_allocated", "VRIDs in use, of 255.", registry=self.registry
         )

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from vrrp_operator.apply import ApiUnavailableError, Writer
 from vrrp_operator.cache import KINDS, ObjectCache
+from vrrp_operator.chronicle import Chronicle
+from vrrp_operator.events import Occurrence, newest_first
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.planner import Plan, plan
 from vrrp_operator.snapshot import ClusterSnapshot
@@ -29,11 +32,14 @@ class Reconciler:
         writer: Writer,
         metrics: Metrics,
         default_key_ref: str | None = None,
+        post: Callable[[Iterable[Occurrence]], None] = lambda _: None,
     ) -> None:
         self._cache = cache
         self._writer = writer
         self._metrics = metrics
         self._default_key_ref = default_key_ref
+        self._post = post
+        self._happened = Chronicle()
         self._listed = False
         self.succeeded_s = 0.0
         """When the last cycle ended well, monotonic; 0 while none did."""
@@ -44,8 +50,13 @@ class Reconciler:
         Raises:
             ApiUnavailableError: at least one kind was not read; nothing was replaced.
         """
-        lists = {kind: self._writer.list(kind) for kind in KINDS}
+        try:
+            lists = {kind: self._writer.list(kind) for kind in KINDS}
+        except ApiUnavailableError:
+            self._cache.lost_sight(time.monotonic())
+            raise
         now_s = time.monotonic()
+        self._cache.regained_sight(now_s)
         for kind, objects in lists.items():
             self._cache.replace(kind, objects, now_s)
         self._listed = True
@@ -60,6 +71,8 @@ class Reconciler:
         except ApiUnavailableError as error:
             # A watch that breaks off never tells what was deleted meanwhile: look for oneself.
             self._listed = False
+            if error.status == 0:
+                self._cache.lost_sight(time.monotonic())
             self._metrics.reconcile_errors.inc()
             _log.warning("reconcile failed", extra={"error": str(error)})
             return False
@@ -95,14 +108,21 @@ class Reconciler:
     ) -> list[dict[str, object]]:
         now = wall.strftime("%Y-%m-%dT%H:%M:%SZ")
         statuses = []
-        for record in snapshot.virtual_ips:
-            status = virtual_ip_status(record, snapshot, planned, now)
-            statuses.append(status)
-            self._count(self._writer.apply_status("virtualips", record.name, status), "virtualips")
-        for check in snapshot.health_checks:
-            status = health_check_status(check, snapshot, now)
-            wrote = self._writer.apply_status("healthchecks", check.name, status)
-            self._count(wrote, "healthchecks")
+        occurrences: list[Occurrence] = []
+        try:
+            for record in snapshot.virtual_ips:
+                status = virtual_ip_status(record, snapshot, planned, now)
+                statuses.append(status)
+                self._apply_status("virtualips", record.name, status)
+                occurrences += self._happened.of_virtual_ip(record, snapshot, planned, status, wall)
+            for check in snapshot.health_checks:
+                self._apply_status(
+                    "healthchecks", check.name, health_check_status(check, snapshot, now)
+                )
+                occurrences += self._happened.of_health_check(check, snapshot, wall)
+        finally:
+            self._post(newest_first(occurrences))
+        self._happened.forget_others(snapshot)
         return statuses
 
     def _write_node_configs(self, snapshot: ClusterSnapshot, planned: Plan) -> None:
@@ -113,6 +133,9 @@ class Reconciler:
             # A list of nodes that came back empty is not a cluster without nodes.
             if name not in planned.configs and snapshot.nodes:
                 self._writer.delete_node_config(name)
+
+    def _apply_status(self, kind: str, name: str, status: Mapping[str, object]) -> None:
+        self._count(self._writer.apply_status(kind, name, status), kind)
 
     def _count(self, wrote: bool, resource: str) -> None:
         if wrote:

@@ -77,6 +77,7 @@ class HealthCheckRecord:
     error: FieldError | None
     status: Object
     conditions: tuple[Condition, ...]
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class NodeReport:
 
     Times are seconds of the operator's own monotonic clock, so that the nodes' clocks do not
     matter. ``fresh``: the heartbeat moved within the last 30 s. ``heard_s``: when it last moved.
-    ``active_seen_s``: when each router that is Active was first seen so.
+    ``active_seen_s``: when each router that is Active was first seen so. ``alive``: the heartbeat
+    moved at least once while this operator looked.
     """
 
     config: NodeConfig | None
@@ -93,6 +95,7 @@ class NodeReport:
     fresh: bool
     heard_s: float = 0.0
     active_seen_s: Mapping[str, float] = field(default_factory=dict)
+    alive: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,7 @@ def health_check_record(obj: Object) -> HealthCheckRecord:
         error=error,
         status=status,
         conditions=parse_conditions(status.get("conditions") or ()),
+        uid=metadata.get("uid", ""),
     )
 
 
@@ -186,13 +190,15 @@ def node_report(
     fresh: bool,
     heard_s: float = 0.0,
     active_seen_s: Mapping[str, float] | None = None,
+    alive: bool = True,
 ) -> NodeReport:
     """Read a NodeConfig object; one that another version wrote counts as not there."""
     try:
         config = parse_node_config(obj)
     except FieldError:
         config = None
-    return NodeReport(config, parse_node_config_status(obj), fresh, heard_s, active_seen_s or {})
+    status = parse_node_config_status(obj)
+    return NodeReport(config, status, fresh, heard_s, active_seen_s or {}, alive)
 
 
 def take_snapshot(

@@ -15,6 +15,7 @@ from vrrp_operator.conditions import (
     condition,
     virtual_ip_conditions,
 )
+from vrrp_operator.history import takeovers
 from vrrp_operator.planner import Plan
 from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, NodeReport, VirtualIPRecord
 
@@ -28,18 +29,21 @@ def virtual_ip_status(
 
     Equal reports give equal statuses, so that nothing is written while nothing happens.
     """
-    reported = _reported(record.name, snapshot)
-    takeovers = _takeovers(record, reported)
-    conditions = virtual_ip_conditions(
-        record, snapshot, plan, reported, takeovers=takeovers, now=now
-    )
+    reported = _reported(record, snapshot)
+    known = record.status.get("history") or []
+    held = takeovers(known, [(node, router) for node, router, _ in reported])
+    conditions = virtual_ip_conditions(record, snapshot, plan, reported, takeovers=held, now=now)
     status: dict[str, Any] = {
         "observedGeneration": record.generation,
         "addresses": [str(a) for a in record.spec.addresses] if record.spec else [],
         "transitions": sum(router.transitions for _, router, _ in reported),
         "standbys": sum(1 for _, router, fresh in reported if fresh and router.state == "Backup"),
-        "nodes": [_node_entry(node, router, known) for node, router, known in reported],
-        "history": takeovers[-MAX_HISTORY:],
+        "nodes": [
+            _node_entry(node, router, known)
+            for node, router, known in reported
+            if known or node in plan.candidates.get(record.name, (node,))
+        ],
+        "history": held[-MAX_HISTORY:],
         "conditions": [c.to_object() for c in merge_conditions(record.conditions, conditions, now)],
     }
     vrid = plan.vrids.get(record.name)
@@ -86,14 +90,26 @@ def health_check_status(
     }
 
 
-def _reported(name: str, snapshot: ClusterSnapshot) -> list[NodeRouter]:
-    superseded = _superseded(name, snapshot)
+def _reported(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> list[NodeRouter]:
+    """Return what the nodes say of a VirtualIP, and whether it can be believed.
+
+    An operator that starts anew has seen no heartbeat move: until then it goes on not to believe
+    whom it did not believe before.
+    """
+    superseded = _superseded(record.name, snapshot)
+    unknown = {
+        entry["node"] for entry in record.status.get("nodes") or () if entry.get("state") == UNKNOWN
+    }
     return [
-        (node, router, report.fresh and node not in superseded)
+        (
+            node,
+            router,
+            report.fresh and node not in superseded and (report.alive or node not in unknown),
+        )
         for node, report in sorted(snapshot.reports.items())
         if report.status is not None
         for router in report.status.virtual_routers
-        if router.name == name
+        if router.name == record.name
     ]
 
 
@@ -129,26 +145,6 @@ def _node_entry(node: str, router: RouterStatus, known: bool) -> dict[str, Any]:
         "faults": list(router.faults),
         "failingChecks": failing,
     }
-
-
-def _takeovers(record: VirtualIPRecord, reported: Iterable[NodeRouter]) -> list[dict[str, str]]:
-    """Return the history and what is new: {time, from, to, reason}, oldest first.
-
-    New is a node's transition to Active that the history does not hold yet.
-    """
-    history: list[dict[str, str]] = list(record.status.get("history") or [])
-    known = {(entry["time"], entry["to"]) for entry in history}
-    takeovers = []
-    for node, router, _ in reported:
-        last = router.last_transition
-        if last is not None and last.after == "Active" and (last.time, node) not in known:
-            takeovers.append({"time": last.time, "to": node, "reason": last.reason})
-    for takeover in sorted(takeovers, key=lambda entry: entry["time"]):
-        before = history[-1]["to"] if history else ""
-        if history and takeover["time"] < history[-1]["time"]:
-            continue  # older than what is known: it fell out of the history already
-        history.append({**takeover, "from": before})
-    return history
 
 
 def condition_counts(statuses: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vrrp_api.conditions import Reason
+from vrrp_operator.events import EventReason
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("operator", "speaker", "cli", "crds", "lab")
@@ -106,6 +107,11 @@ def test_links_between_pages_lead_somewhere(path: Path) -> None:
 def test_every_reason_is_explained() -> None:
     headings = re.findall(r"^### (\w+)$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.M)
     assert sorted(headings) == sorted(map(str, Reason))
+
+
+def test_every_event_is_explained() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "events.md").read_text(), re.M)
+    assert sorted(rows) == sorted(map(str, EventReason))
 
 
 def test_every_metric_is_documented_and_no_other() -> None:

@@ -155,3 +155,58 @@ def test_heartbeat_is_news_while_two_nodes_say_they_are_active() -> None:
     assert not put(cache, active("a", "2", 2), 20)
     put(cache, active("b", "1", 3), 21)
     assert put(cache, active("a", "3", 4), 30)
+
+
+# Outages ---------------------------------------------------------------------------------
+
+
+def fresh(cache: ObjectCache, now_s: float) -> set[str]:
+    reports = cache.snapshot(now_s, WALL).reports
+    return {name for name, report in reports.items() if report.fresh}
+
+
+def test_time_in_which_nothing_could_be_seen_makes_nobody_stale() -> None:
+    cache = ObjectCache()
+    put(cache, node_config("dead", "1", 1), 0)
+    put(cache, node_config("a", "1", 2), 100)
+    cache.lost_sight(135)  # noticed by the first write that failed
+    cache.lost_sight(136)
+    assert fresh(cache, 5000) == {"a"}
+    cache.regained_sight(5000)
+    assert fresh(cache, 5000 + FRESH_S - 1) == {"a"}
+    assert fresh(cache, 5000 + FRESH_S + 1) == set()
+
+
+def test_who_reports_during_an_outage_of_others_is_not_credited_twice() -> None:
+    cache = ObjectCache()
+    put(cache, node_config("a", "1", 1), 100)
+    cache.lost_sight(130)
+    put(cache, node_config("a", "2", 2), 400)  # a watch came back before the list did
+    cache.regained_sight(410)
+    assert fresh(cache, 400 + FRESH_S + 9) == {"a"}
+    assert fresh(cache, 400 + FRESH_S + 11) == set()
+
+
+def test_an_error_does_not_revive_who_was_stale_long_before() -> None:
+    cache = ObjectCache()
+    put(cache, node_config("a", "1", 1), 0)
+    cache.lost_sight(1000)
+    cache.regained_sight(1001)
+    assert fresh(cache, 1001) == set()
+
+
+def test_heartbeat_of_a_node_that_was_taken_for_dead_is_news() -> None:
+    cache = ObjectCache()
+    put(cache, node_config("a", "1", 1), 0)
+    assert not put(cache, node_config("a", "2", 2), FRESH_S - 1)
+    assert put(cache, node_config("a", "3", 3), 2 * FRESH_S)
+
+
+def test_a_node_is_alive_once_its_heartbeat_moved() -> None:
+    cache = ObjectCache()
+    put(cache, node_config("a", "1", 1), 0)
+    assert not cache.snapshot(1, WALL).reports["a"].alive
+    put(cache, node_config("a", "1", 2, observedGeneration=1), 1)
+    assert not cache.snapshot(1, WALL).reports["a"].alive
+    put(cache, node_config("a", "2", 3), 2)
+    assert cache.snapshot(2, WALL).reports["a"].alive

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.unit.operator.cluster import virtual_ip
 
 from vrrp_operator.apply import ApiUnavailableError, ObjectGoneError, Writer
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.events import Occurrence
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.reconcile import Reconciler
 
@@ -30,6 +33,7 @@ class FakeServer(Writer):
         *,
         query: Any = (),
         body: Mapping[str, Any] | None = None,
+        content_type: str = "",
     ) -> Any:
         if not self.available:
             raise ApiUnavailableError(f"{method} {path}: refused")
@@ -173,3 +177,30 @@ def test_an_object_deleted_behind_our_back_leaves_the_nodes_in_the_next_cycle() 
         config = cache.get("nodeconfigs", name)
         assert config is not None
         assert config["spec"]["virtualRouters"] == []
+
+
+def test_what_happened_is_posted_once_it_is_on_record() -> None:
+    server, cache, _ = cluster()
+    posted: list[Occurrence] = []
+    reconciler = Reconciler(cache, server, Metrics(), post=posted.extend)
+    reconciler.relist()
+    server.available = False
+    assert not reconciler.run_cycle()
+    assert posted == []
+    server.available = True
+    assert reconciler.run_cycle()
+    assert [str(occurrence.reason) for occurrence in posted] == ["VRIDAllocated"]
+
+
+def test_outage_makes_no_node_stale() -> None:
+    """The first cycle after it would write that nobody reports any more."""
+    server, cache, reconciler = cluster()
+    reconciler.run_cycle()
+    server.available = False
+    cache.put("virtualips", virtual_ip("a"), deleted=False, now_s=0.0)
+    assert not reconciler.run_cycle()
+    later_s = time.monotonic() + 3600
+    assert all(r.fresh for r in cache.snapshot(later_s, datetime.now(UTC)).reports.values())
+    server.available = True
+    assert reconciler.run_cycle()
+    assert not any(r.fresh for r in cache.snapshot(later_s, datetime.now(UTC)).reports.values())

@@ -259,3 +259,54 @@ def test_a_node_not_heard_since_another_took_over_is_not_believed() -> None:
 
 def test_a_node_heard_after_another_took_over_is_a_split_brain() -> None:
     assert condition(two_active(first_heard_s=21.0), "Ready") == ("False", "SplitBrain")
+
+
+# Whom to believe -------------------------------------------------------------------------
+
+
+def test_stale_node_is_unknown_and_no_standby() -> None:
+    status = folded((active(), True), (backup(), False), (backup(), True))
+    assert [n["state"] for n in status["nodes"]] == ["Active", "Unknown", "Backup"]
+    assert status["standbys"] == 1
+
+
+def test_operator_that_starts_anew_believes_only_whom_it_did_or_who_moved() -> None:
+    """All heartbeats look fresh to it; that of a node dead for days would, too."""
+    before = folded((active(), True), (backup(), False), (backup(), True))
+    obj = virtual_ip("a", vrid=1, status=before)
+    told = {"node-1": active(), "node-2": backup(), "node-3": backup()}
+    unseen = {name: replace(report(None, r), alive=False) for name, r in told.items()}
+    started = status_of(snapshot([obj], nodes(3), reports=unseen))
+    assert [n["state"] for n in started["nodes"]] == ["Active", "Unknown", "Backup"]
+    assert started["standbys"] == 1
+    moved = {**unseen, "node-2": report(None, backup())}
+    later = status_of(snapshot([obj], nodes(3), reports=moved))
+    assert [n["state"] for n in later["nodes"]] == ["Active", "Backup", "Backup"]
+
+
+def test_dead_node_that_is_no_candidate_any_more_is_not_shown() -> None:
+    reports = {
+        "node-1": report(None, active()),
+        "left": report(None, backup(), fresh=False),
+        "leaving": report(None, backup()),
+    }
+    status = status_of(snapshot([virtual_ip("a", vrid=1)], nodes(1), reports=reports))
+    assert [n["node"] for n in status["nodes"]] == ["leaving", "node-1"]
+
+
+def test_a_move_during_an_outage_leaves_no_gap_in_the_history() -> None:
+    """Both nodes moved it back and forth; each tells its own part, long after."""
+
+    def at(sequence: int, second: int, before: str, after: str) -> Transition:
+        return Transition(f"2026-02-01T00:00:0{second}.000000Z", before, after, "Fault", sequence)
+
+    first = at(1, 1, "Backup", "Active"), at(2, 2, "Active", "Fault"), at(5, 4, "Backup", "Active")
+    second = at(9, 2, "Backup", "Active"), at(10, 4, "Active", "Backup")
+    status = folded(
+        (replace(active(), history=first), True), (replace(backup(), history=second), True)
+    )
+    assert [(e["from"], e["to"]) for e in status["history"]] == [
+        ("", "node-1"),
+        ("node-1", "node-2"),
+        ("node-2", "node-1"),
+    ]

@@ -26,12 +26,15 @@ from tests.bench.protocol import measure_protocol
 from tests.bench.report import Report
 from tests.bench.restarts import measure_restarts
 from tests.bench.samples import Samples
+from tests.bench.scrapes import measure_scrapes
+from tests.bench.writes import measure_writes
 
 from vrrp_lab.lab import Lab
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
-_PARTS = ("failover", "engine", "protocol", "memory", "latency")
+_PARTS = ("failover", "engine", "protocol", "memory", "latency", "writes")
 _INTERVALS, _ALL_INTERVALS = "1s,200ms", "1s,200ms,100ms,20ms"
+_SCRAPES, _MOVES = 50, 6
 _KILLS, _AGENT_KILLS, _WILLS, _ROUNDS = 100, 20, 5, 3
 Step = Callable[[], None]
 
@@ -74,10 +77,18 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
         "protocol": [("protocol", lambda: measure_protocol(report))],
         "memory": [("memory", lambda: _cluster(options, report, ("memory",)))],
         "latency": [("latency", lambda: _cluster(options, report, ("latency",)))],
+        "writes": [
+            ("scrapes", lambda: measure_scrapes(report, _SCRAPES)),
+            ("writes", lambda: _cluster(options, report, ("writes",))),
+        ],
     }
     if options.only is not None:
         return list(parts[options.only])
-    together = [("memory and latency", lambda: _cluster(options, report, ("memory", "latency")))]
+    in_cluster = ("memory", "latency", "writes")
+    together = [
+        ("scrapes", lambda: measure_scrapes(report, _SCRAPES)),
+        (", ".join(in_cluster), lambda: _cluster(options, report, in_cluster)),
+    ]
     return [*parts["failover"], *parts["engine"], *parts["protocol"], *together]
 
 
@@ -102,6 +113,8 @@ def _cluster(options: argparse.Namespace, report: Report, parts: tuple[str, ...]
             measure_memory(report, lab)
         if "latency" in parts:
             measure_latencies(report, lab, options.runs)
+        if "writes" in parts:
+            measure_writes(report, lab, min(options.runs, _MOVES))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,7 +1,7 @@
 """The NodeConfig's status: what this node reports, and when it is written.
 
-Written on change, coalesced, and as a heartbeat; an unreachable API server delays it and nothing
-else, and afterwards the newest state is written.
+An unreachable API server delays it and nothing else; afterwards the newest state is written, with
+what happened meanwhile.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ from vrrp_api.node_config import (
 )
 from vrrp_speaker import __version__, shared_state
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
+from vrrp_speaker.agent.status_pace import WritePace
 from vrrp_speaker.agent.view import NodeView, address_text
 from vrrp_speaker.shared_state import PastTransition, RouterState
 
 _log = logging.getLogger(__name__)
-HEARTBEAT_S = 10.0
 _COALESCE_S = 0.03
 _TENURES, _OTHERS = 10, 4
 """Five takeovers are told by as many transitions into Active and as many out of it."""
 _TENURES_OF_NODE, _FEWEST_TENURES = 640, 4
-_MAX_BACKOFF_S = 5.0
 
 
 def rfc3339(seconds: float) -> str:
@@ -138,7 +137,7 @@ class StatusBuilder:
 
 
 class StatusWriter:
-    """Writes the newest status whenever it is told that something changed, and as a heartbeat."""
+    """Writes the newest status when it differs from what was written, and as a heartbeat."""
 
     def __init__(
         self, client: ApiClient, node: str, current: Callable[[], NodeConfigStatus]
@@ -146,6 +145,7 @@ class StatusWriter:
         self._client = client
         self._node = node
         self._current = current
+        self._pace = WritePace(random.random)
         self._changed = threading.Event()
         self._stopping = False
         self._ended = threading.Event()
@@ -165,24 +165,27 @@ class StatusWriter:
         self._ended.wait(patience_s)
 
     def _run(self) -> None:
-        backoff_s = 0.1
         while True:
             stopping = self._stopping
-            try:
-                self._client.apply_status(self._node, self._current().to_object())
-                backoff_s = 0.1
-                wait_s = HEARTBEAT_S * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-            except ApiError as error:
-                # 404: the operator has not made the object yet. Any other: try again, later.
-                if error.status != 404 and backoff_s >= _MAX_BACKOFF_S:
-                    _log.warning("status not written", extra={"error": str(error)})
-                wait_s = backoff_s
-                backoff_s = min(_MAX_BACKOFF_S, backoff_s * 2)
-                if not stopping:
-                    time.sleep(min(wait_s, 0.5))
+            status = self._current()
+            wait_s = self._pace.wait_s(status, time.monotonic())
+            if stopping or not wait_s:
+                self._write(status)
+                wait_s = self._pace.wait_s(status, time.monotonic())
             if stopping:
                 self._ended.set()
                 return
             if self._changed.wait(wait_s) and not self._stopping:
                 time.sleep(_COALESCE_S)  # a failover changes several things at once
             self._changed.clear()
+
+    def _write(self, status: NodeConfigStatus) -> None:
+        try:
+            self._client.apply_status(self._node, status.to_object())
+        except ApiError as error:
+            lasts = self._pace.failed(status, time.monotonic())
+            # 404: the operator has not made the object yet.
+            if lasts and error.status != 404:
+                _log.warning("status not written", extra={"error": str(error)})
+        else:
+            self._pace.wrote(status, time.monotonic())

@@ -162,33 +162,55 @@ class FakeClient(ApiClient):
         if self.refusals:
             self.refusals -= 1
             raise ApiError("away")
-        self.written.append((node, status["configSource"]))
+        self.written.append((node, status["observedGeneration"]))
 
 
-def writer(client: FakeClient) -> StatusWriter:
-    class Status(NodeConfigStatus):
-        def to_object(self) -> dict[str, Any]:
-            return {"configSource": self.config_source}
+class Source:
+    """A status that changes when told."""
 
-    return StatusWriter(client, "node-1", lambda: Status(1, "", "", 0, "API", (), ()))
+    def __init__(self) -> None:
+        self.generation = 1
+
+    def __call__(self) -> NodeConfigStatus:
+        return NodeConfigStatus(self.generation, "", "", 0, "API", (), ())
+
+
+def writer(client: FakeClient) -> tuple[StatusWriter, Source]:
+    source = Source()
+    return StatusWriter(client, "node-1", source), source
 
 
 def test_change_is_written_soon_and_outages_are_outlasted() -> None:
     client = FakeClient()
     client.refusals = 3
-    made = writer(client)
+    made, source = writer(client)
     made.start()
-    eventually(lambda: client.written == [("node-1", "API")], within_s=5)
+    eventually(lambda: client.written == [("node-1", 1)], within_s=5)
+    source.generation = 2
     made.changed()
-    eventually(lambda: len(client.written) == 2, within_s=5)
+    eventually(lambda: client.written[1:] == [("node-1", 2)], within_s=5)
     made.stop(5)
-    assert len(client.written) == 3  # the last word
+    assert client.written[2:] == [("node-1", 2)]  # the last word
+
+
+def test_what_changes_nothing_is_not_written() -> None:
+    client = FakeClient()
+    made, source = writer(client)
+    made.start()
+    eventually(lambda: client.written, within_s=5)
+    for _ in range(5):
+        made.changed()
+    source.generation = 2
+    made.changed()
+    eventually(lambda: ("node-1", 2) in client.written, within_s=5)
+    assert client.written == [("node-1", 1), ("node-1", 2)]
+    made.stop(5)
 
 
 def test_stop_does_not_wait_for_an_api_server_that_is_away() -> None:
     client = FakeClient()
     client.refusals = 10**9
-    made = writer(client)
+    made, _ = writer(client)
     made.start()
     stopping = threading.Thread(target=made.stop, args=(0.2,), daemon=True)
     stopping.start()

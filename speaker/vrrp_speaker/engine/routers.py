@@ -78,7 +78,7 @@ class RunningRouter:
     install_retry_ns: int = 0
     queued_ns: int | None = None
     left_ns: int | None = None
-    """When it stopped being Active and kept the addresses for a successor."""
+    """When it stopped being Active; addresses that go later were kept for a successor."""
     removed: bool = False
     """No longer in the program: its slot of the shared state may be another's."""
 
@@ -312,7 +312,7 @@ class Executor:
     def _record(self, router: RunningRouter, change: StateChanged, now_ns: int) -> None:
         shared = self._shared
         if change.before is State.ACTIVE:
-            router.left_ns = now_ns if router.machine.holding else None
+            router.left_ns = now_ns  # addresses that went with it are gone by now
             self._announcer.cancel(router.program.name)
             self._announcer.cancel(f"{_DEFENCE_OF} {router.program.name}")
         if change.after is State.ACTIVE:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from tests.unit.operator.cluster import virtual_ip
 
 from vrrp_operator.apply import ApiUnavailableError, ObjectGoneError, Writer
@@ -192,15 +193,20 @@ def test_what_happened_is_posted_once_it_is_on_record() -> None:
     assert [str(occurrence.reason) for occurrence in posted] == ["VRIDAllocated"]
 
 
-def test_outage_makes_no_node_stale() -> None:
+@pytest.mark.parametrize("relisting", [False, True])
+def test_outage_makes_no_node_stale(*, relisting: bool) -> None:
     """The first cycle after it would write that nobody reports any more."""
     server, cache, reconciler = cluster()
     reconciler.run_cycle()
     server.available = False
-    cache.put("virtualips", virtual_ip("a"), deleted=False, now_s=0.0)
-    assert not reconciler.run_cycle()
+    if relisting:
+        with pytest.raises(ApiUnavailableError):
+            reconciler.relist()
+    else:
+        cache.put("virtualips", virtual_ip("a"), deleted=False, now_s=0.0)
+        assert not reconciler.run_cycle()
     later_s = time.monotonic() + 3600
     assert all(r.fresh for r in cache.snapshot(later_s, datetime.now(UTC)).reports.values())
     server.available = True
-    assert reconciler.run_cycle()
+    reconciler.relist()
     assert not any(r.fresh for r in cache.snapshot(later_s, datetime.now(UTC)).reports.values())

@@ -243,6 +243,10 @@ def _engine(engine: EngineState) -> Iterator[Metric]:
         "Groups that could not be joined to look for foreign routers.",
         engine.unobserved_groups,
     )
+    yield from _histograms(engine)
+
+
+def _histograms(engine: EngineState) -> Iterator[Metric]:
     bounds_ns, counts = engine.lateness_bounds_ns, engine.lateness_counts
     yield _histogram(
         _PREFIX + "loop_lateness_seconds",

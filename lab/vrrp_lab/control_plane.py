@@ -20,6 +20,58 @@ _NAMESPACE = "kube-vrrp"
 _READY_S = 60.0
 
 
+def prepare_shared_files(folder: Path, admin_token: str) -> None:
+    """Write what all API servers of a cluster must have the same: signing key and tokens."""
+    key = folder / "service-account.key"
+    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+    (folder / "tokens.csv").write_text(f'{admin_token},admin,admin,"system:masters"\n')
+
+
+def apiserver_command(
+    assets: ControlPlaneAssets, host: Host, folder: Path, shared: Path
+) -> list[str]:
+    """Return the command of an API server on a host that has an etcd.
+
+    ``folder`` takes its certificates, ``shared`` holds what ``prepare_shared_files`` wrote.
+    """
+    return [
+        str(assets.kube_apiserver),
+        "--etcd-servers=http://127.0.0.1:2379",
+        f"--secure-port={_PORT}",
+        f"--advertise-address={host.address}",
+        f"--cert-dir={folder}",
+        f"--service-account-key-file={shared / 'service-account.key'}",
+        f"--service-account-signing-key-file={shared / 'service-account.key'}",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        f"--token-auth-file={shared / 'tokens.csv'}",
+        "--authorization-mode=RBAC",
+        "--shutdown-delay-duration=0s",
+        "--v=1",
+    ]
+
+
+def wait_ready(host: Host, apiserver: subprocess.Popen[bytes], admin_token: str, log: Path) -> None:
+    """Wait until a host's API server is ready.
+
+    Raises:
+        LabError: it ends, or is not ready in time; the message holds the end of its log.
+    """
+    deadline_s = time.monotonic() + _READY_S
+    while time.monotonic() < deadline_s:
+        if apiserver.poll() is not None:
+            break
+        ready = host.exec(
+            *("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}"),
+            *("-H", f"Authorization: Bearer {admin_token}"),
+            f"https://127.0.0.1:{_PORT}/readyz",
+        )
+        if ready.stdout == "200":
+            return
+        time.sleep(0.05)
+    raise LabError(f"kube-apiserver is not ready:\n{log.read_text()[-800:]}")
+
+
 class ControlPlane:
     """The cluster's API; ``server`` is how hosts of the LAN reach it."""
 
@@ -68,44 +120,13 @@ class ControlPlane:
         return self.host.namespace.start(command, log=self._dir / "etcd.log")
 
     def _apiserver_command(self) -> list[str]:
-        return [
-            str(self._assets.kube_apiserver),
-            "--etcd-servers=http://127.0.0.1:2379",
-            f"--secure-port={_PORT}",
-            f"--advertise-address={self.host.address}",
-            f"--cert-dir={self._dir}",
-            f"--service-account-key-file={self._dir / 'service-account.key'}",
-            f"--service-account-signing-key-file={self._dir / 'service-account.key'}",
-            "--service-account-issuer=https://kubernetes.default.svc",
-            "--service-cluster-ip-range=10.96.0.0/16",
-            f"--token-auth-file={self._dir / 'tokens.csv'}",
-            "--authorization-mode=RBAC",
-            "--shutdown-delay-duration=0s",
-            "--v=1",
-        ]
+        return apiserver_command(self._assets, self.host, self._dir, self._dir)
 
     def _prepare_files(self) -> None:
-        key = self._dir / "service-account.key"
-        subprocess.run(
-            ["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True
-        )
-        (self._dir / "tokens.csv").write_text(f'{self._admin_token},admin,admin,"system:masters"\n')
+        prepare_shared_files(self._dir, self._admin_token)
 
     def _wait_ready(self, apiserver: subprocess.Popen[bytes]) -> None:
-        deadline_s = time.monotonic() + _READY_S
-        while time.monotonic() < deadline_s:
-            if apiserver.poll() is not None:
-                break
-            ready = self.host.exec(
-                *("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}"),
-                *("-H", f"Authorization: Bearer {self._admin_token}"),
-                f"https://127.0.0.1:{_PORT}/readyz",
-            )
-            if ready.stdout == "200":
-                return
-            time.sleep(0.05)
-        tail = (self._dir / "kube-apiserver.log").read_text()[-800:]
-        raise LabError(f"kube-apiserver is not ready:\n{tail}")
+        wait_ready(self.host, apiserver, self._admin_token, self._dir / "kube-apiserver.log")
 
     def _forward(self) -> int:
         """Let programs outside reach the API server; return their port on localhost."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from tests.eventually import eventually
 from tests.netns.observe import Capture, metric, settled, state
 
 from vrrp_lab.lab import Lab
+from vrrp_lab.lan import Lan
 from vrrp_lab.node import Node
 from vrrp_lab.probe import Probe
 from vrrp_lab.web import WebServer
@@ -38,6 +40,24 @@ spec:
   interval: 100ms
   rise: 1
   fall: 1
+"""
+
+
+_DELIVERS = """
+import socket, subprocess, sys, time
+from vrrp_speaker.engine.netlink import RequestSocket
+requests, index = RequestSocket(), socket.if_nametoindex("eth0")
+for text in sys.argv[1:]:
+    packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    answers = [requests.delivers(index, packed)]
+    options = ["nodad", "noprefixroute"] if ":" in text else []
+    subprocess.run(["ip", "addr", "add", text, "dev", "eth0", *options], check=True)
+    end = time.monotonic() + 5
+    while not requests.delivers(index, packed) and time.monotonic() < end:
+        pass
+    answers.append(requests.delivers(index, packed))
+    answers.append(requests.delivers(index + 77, packed))
+    print(*answers)
 """
 
 
@@ -75,6 +95,12 @@ def lost_during(lab: Lab, move: Callable[[], object], to: Node) -> list[int]:
         for probe in probes:
             probe.wait_answered(5)
         return [probe.report(since_ns).lost for probe in probes]
+
+
+def test_kernel_tells_whether_an_address_answers(lan: Lan) -> None:
+    host = lan.hosts[0]
+    told = host.exec(sys.executable, "-c", _DELIVERS, ADDRESS, ADDRESS6).stdout.split("\n")
+    assert told[:2] == ["False True False"] * 2
 
 
 def test_stop_and_return_lose_no_probe(standalone: Lab, home: Node) -> None:

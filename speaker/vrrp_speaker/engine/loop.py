@@ -72,7 +72,7 @@ class Loop:
         self._presence = presence
         self._conflicts = conflicts
         self._foreign = foreign
-        self._addresses = AddressWatch(shared, executor, network, table.routers)
+        self._addresses = AddressWatch(shared, executor, requests, network, table.routers)
         self._asked: tuple[int, ...] = ()
         self._network = network
         self._handle_message = handle_message
@@ -110,6 +110,7 @@ class Loop:
             self._shared.set(shm.H_CLOCK_OFFSET, self._clock.offset_ns)
             self._shared.set(shm.H_CLOCK_LAST, self._clock.last)
             self._run_deadlines(now_ns)
+            self._addresses.run(now_ns)
             self._announcer.run(now_ns)
             self._foreign.run(now_ns)
             self._ask_candidates(now_ns)
@@ -148,7 +149,8 @@ class Loop:
         due_ns = now_ns + min(HEARTBEAT_NS, limit_ns // _TURNS_PER_LIMIT)
         if self._deadlines:
             due_ns = min(due_ns, self._deadlines[0][0])
-        for other in (self._announcer, self._presence, self._conflicts, self._foreign):
+        watches = (self._addresses, self._presence, self._conflicts, self._foreign)
+        for other in (self._announcer, *watches):
             other_ns = other.next_deadline_ns()
             if other_ns is not None:
                 due_ns = min(due_ns, other_ns)
@@ -279,7 +281,7 @@ class Loop:
         for address in digest.gone:
             self._addresses.restore(address, now_ns)
         for address in digest.arrived:
-            self._addresses.announce_arrival(address, now_ns)
+            self._addresses.await_use(address, now_ns)
         if digest.concerns_programs:
             self._agent.send({"type": "links-changed"})
 

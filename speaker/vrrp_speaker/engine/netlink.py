@@ -22,10 +22,13 @@ _GROUPS = 0x1 | 0x10 | 0x100  # RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_I
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTM_NEWROUTE, RTM_GETROUTE = 24, 26
 _F_REQUEST, _F_ACK, _F_DUMP = 0x1, 0x4, 0x300
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_PROTO = 1, 2, 11
 _IFA_F_TENTATIVE = 0x40
 _IFLA_ADDRESS, _IFLA_IFNAME = 1, 3
+_RTA_DST, _RTA_OIF = 1, 4
+_RTN_LOCAL = 2
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _BUFFER = 1 << 16
 _RECEIVE_BUFFER = 1 << 20
@@ -35,7 +38,9 @@ _LEAST_NEWS = 64
 _HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBi")
+_ROUTE = struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
+_INDEX = struct.Struct("=i")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +132,35 @@ class RequestSocket:
 
     def request(self, message: bytes) -> int:
         """Send one request that asks for an acknowledgement; return 0 or the errno."""
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        numbered = message[:8] + struct.pack("=I", self._sequence) + message[12:]
         try:
-            self._socket.send(numbered)
-            while True:
-                for kind, sequence, body in _messages(self._socket.recv(_BUFFER)):
-                    if kind == _NLMSG_ERROR and sequence == self._sequence:
-                        code: int = struct.unpack_from("=i", body)[0]
-                        return -code
+            kind, body = self._ask(message)
         except TimeoutError:
             return errno.ETIMEDOUT
         except OSError as error:
             return error.errno or errno.EIO
+        return _error(body) if kind == _NLMSG_ERROR else errno.EPROTO
+
+    def delivers(self, ifindex: int, address: bytes) -> bool:
+        """Return whether the kernel would take packets to this address as its own.
+
+        For an IPv6 address that becomes true some time after it was bound. What cannot be asked
+        counts as no.
+        """
+        try:
+            kind, body = self._ask(_route_request(ifindex, address))
+        except OSError:
+            return False
+        return kind == RTM_NEWROUTE and len(body) >= _ROUTE.size and body[7] == _RTN_LOCAL
+
+    def _ask(self, message: bytes) -> tuple[int, bytes]:
+        """Send a request and return the kind and body of the first message that answers it."""
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        numbered = message[:8] + struct.pack("=I", self._sequence) + message[12:]
+        self._socket.send(numbered)
+        while True:
+            for kind, sequence, body in _messages(self._socket.recv(_BUFFER)):
+                if sequence == self._sequence:
+                    return kind, body
 
     def dump(self) -> list[News]:
         """Return every link and address of the namespace."""
@@ -174,6 +195,20 @@ def delete_address_request(news: AddressNews) -> bytes:
     body = _IFADDR.pack(family, news.prefix_length, 0, 0, news.ifindex) + attribute
     flags = _F_REQUEST | _F_ACK
     return _HEADER.pack(_HEADER.size + len(body), RTM_DELADDR, flags, 0, 0) + body
+
+
+def _route_request(ifindex: int, address: bytes) -> bytes:
+    """Return the question how packets to an address would go (rtnetlink(7), RTM_GETROUTE)."""
+    family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
+    body = _ROUTE.pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, 0)
+    body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(address), _RTA_DST) + address
+    body += _ATTRIBUTE.pack(_ATTRIBUTE.size + _INDEX.size, _RTA_OIF) + _INDEX.pack(ifindex)
+    return _HEADER.pack(_HEADER.size + len(body), RTM_GETROUTE, _F_REQUEST, 0, 0) + body
+
+
+def _error(body: bytes) -> int:
+    code: int = _INDEX.unpack_from(body)[0]
+    return -code
 
 
 def parse_news(data: bytes) -> Iterator[News]:

@@ -26,11 +26,13 @@ class NodeNetwork:
     def __init__(self) -> None:
         self._links: dict[int, LinkNews] = {}
         self._addresses: dict[tuple[int, bytes], int] = {}
+        self._awaited: set[tuple[int, bytes]] = set()
 
     def reset(self, news: Iterable[News]) -> None:
         """Forget everything and learn it again from a dump."""
         self._links.clear()
         self._addresses.clear()
+        self._awaited.clear()
         self.learn(news, Digest())
 
     def learn(self, news: Iterable[News], digest: Digest) -> None:
@@ -59,6 +61,7 @@ class NodeNetwork:
         key = (news.ifindex, news.address)
         known = self._addresses.pop(key, None)
         if not news.present:
+            self._awaited.discard(key)
             digest.gone.append(news)
             digest.concerns_programs |= known not in (None, ADDRESS_PROTOCOL)
             return
@@ -95,3 +98,16 @@ class NodeNetwork:
     def on_interface(self, ifindex: int, address: bytes) -> bool:
         """Return whether this interface holds the packed address."""
         return (ifindex, address) in self._addresses
+
+    def await_use(self, ifindex: int, address: bytes) -> None:
+        """Note that an address is on the interface, but does not answer yet."""
+        self._awaited.add((ifindex, address))
+
+    def note_use(self, ifindex: int, address: bytes) -> None:
+        """Note that an address answers."""
+        self._awaited.discard((ifindex, address))
+
+    def in_use(self, ifindex: int, address: bytes) -> bool:
+        """Return whether the address is on the interface, and not known to be mute."""
+        key = (ifindex, address)
+        return key in self._addresses and key not in self._awaited

@@ -74,7 +74,8 @@ class RunningRouter:
     input_keeps: bool = False
     health_points: int = 0
     """What the checks did to the base priority when the agent last told."""
-    renew_at_ns: int = 0
+    renew_at_ns: int | None = None
+    """When the lease is to be renewed; None while no addresses are bound."""
     install_retry_ns: int = 0
     queued_ns: int | None = None
     left_ns: int | None = None
@@ -121,6 +122,10 @@ class RunningRouter:
             program.down_advertisements,
         )
         return seconds * 1_000_000_000
+
+    def lease_due(self, now_ns: int) -> bool:
+        """Return whether addresses are bound whose lease is to be renewed."""
+        return self.renew_at_ns is not None and now_ns >= self.renew_at_ns
 
     def renewal_ns(self) -> int:
         """Return how long after one renewal the next is due, which goes with an advertisement.
@@ -210,6 +215,7 @@ class Executor:
                 case UnbindAddresses():
                     self.unbind(router, router.program.addresses)
                     self._note_handed_over(router, now_ns)
+                    router.renew_at_ns = None
                     if not router.removed:
                         self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
                 case AnnounceAddresses():
@@ -244,7 +250,7 @@ class Executor:
         """Begin a burst of gratuitous ARP and unsolicited NA for the addresses that answer.
 
         The kernel puts an IPv6 address into use a moment after it acknowledged it. Whoever was told
-        before would send into the void; ``RouterTable.announce_arrival`` tells then.
+        before would send into the void; ``AddressWatch.await_use`` tells then.
         """
         program = router.program
         frames = self._announceable(program)
@@ -273,7 +279,7 @@ class Executor:
         return tuple(
             frame
             for frame in program.announcements
-            if len(frame.address) == 4 or self._network.on_interface(frame.ifindex, frame.address)
+            if len(frame.address) == 4 or self._network.in_use(frame.ifindex, frame.address)
         )
 
     def _send(self, router: RunningRouter, priority: int, now_ns: int) -> None:
@@ -285,10 +291,10 @@ class Executor:
         shared.add(offset + shm.S_SENT, len(copies) - failures)
         shared.set(offset + shm.S_LAST_SENT, now_ns)
         # The lease is renewed only here: by a loop that is on time, while Active, and once more for
-        # the time in which a successor takes over.
-        active = router.machine.state is State.ACTIVE
+        # the time in which a successor takes over. Before the first binding there is none to renew.
+        renewing = router.machine.state is State.ACTIVE and router.lease_due(now_ns)
         handing_over = priority == PRIORITY_RELEASE and router.machine.holding
-        if handing_over or (active and now_ns >= router.renew_at_ns):
+        if renewing or handing_over:
             self.bind(router, router.program.addresses, now_ns)
 
     def _note_takeover(self, router: RunningRouter, now_ns: int) -> None:

@@ -16,7 +16,7 @@ from tests.unit.engine.test_announcer import Wire
 from vrrp.authentication import SignatureClock
 from vrrp.constants import Family, State
 from vrrp.events import AdvertisementReceived, DeadlineReached
-from vrrp_speaker.engine.address_watch import AddressWatch
+from vrrp_speaker.engine.address_watch import ASK_EVERY_NS, LONGEST_WAIT_NS, AddressWatch
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.foreign import ForeignRouters
@@ -41,10 +41,14 @@ class Requests:
     def __init__(self) -> None:
         self.made: list[bytes] = []
         self.refuses = False
+        self.in_use: set[bytes] = set()
 
     def request(self, message: bytes) -> int:
         self.made.append(message)
         return errno.EACCES if self.refuses and message.startswith(b"add") else 0
+
+    def delivers(self, _ifindex: int, address: bytes) -> bool:
+        return address in self.in_use
 
 
 class Transport:
@@ -150,6 +154,20 @@ class Rig:
         assert router.machine.state is State.ACTIVE
         return now_ns
 
+    def bound(self, text: str, now_ns: int) -> None:
+        """Let the kernel tell that an address is on the interface."""
+        arrived = AddressNews(2, packed(text), 64, 112, True)
+        self.network.learn([arrived], Digest())
+        self.addresses.await_use(arrived, now_ns)
+
+    def look(self) -> int:
+        """Let the address watch look when it wants to, and announce; return when that was."""
+        now_ns = self.addresses.next_deadline_ns()
+        assert now_ns is not None
+        self.addresses.run(now_ns)
+        self.announcer.run(now_ns)
+        return now_ns
+
     def announce_until(self, end_ns: int) -> None:
         """Let the announcer do everything that is due."""
         while (due_ns := self.announcer.next_deadline_ns()) is not None and due_ns <= end_ns:
@@ -187,7 +205,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
         Presence(),
         conflicts=conflicts,
     )
-    addresses = AddressWatch(shared, executor, network, table.routers)
+    addresses = AddressWatch(shared, executor, world["requests"], network, table.routers)
     return Rig(
         table, addresses, executor, announcer, requests, transport, network, wire, observer, shared
     )
@@ -236,15 +254,67 @@ def test_address_that_cannot_be_restored_is_not_announced(rig: Rig) -> None:
 
 
 def test_ipv6_address_is_announced_once_the_kernel_has_it_in_use(rig: Rig) -> None:
-    now_ns = rig.become_active(rig.load(ONE, SIX))
+    router = rig.load(ONE, SIX)
+    now_ns = rig.become_active(router)
     assert rig.wire.sent == [ONE.encode()]
-    arrived = AddressNews(2, packed(SIX), 64, 112, True)
-    rig.network.learn([arrived], Digest())
-    rig.addresses.announce_arrival(arrived, now_ns)
-    rig.announcer.run(now_ns)
-    assert SIX.encode() not in rig.wire.sent  # the kernel routes to it a moment later
-    rig.announcer.run(now_ns + 10_000_000)
+    rig.bound(SIX, now_ns)
+    # Meanwhile it is not announced with the others either.
+    rig.executor.announce(router, now_ns)
+    for _ in range(20):
+        now_ns = rig.look()
+    assert SIX.encode() not in rig.wire.sent
+    rig.requests.in_use.add(packed(SIX))
+    rig.addresses.run(now_ns + 1)
+    assert rig.addresses.next_deadline_ns() == now_ns + ASK_EVERY_NS
+    rig.look()
     assert SIX.encode() in rig.wire.sent
+    assert rig.addresses.next_deadline_ns() is None
+
+
+def test_ipv6_address_that_a_routing_rule_hides_is_announced_in_the_end(rig: Rig) -> None:
+    now_ns = rig.become_active(rig.load(SIX))
+    rig.bound(SIX, now_ns)
+    rig.addresses.run(now_ns + LONGEST_WAIT_NS)
+    rig.announcer.run(now_ns + LONGEST_WAIT_NS)
+    assert rig.wire.sent == [SIX.encode()]
+
+
+@pytest.mark.parametrize("why", ["address gone", "router gone"])
+def test_ipv6_address_that_went_before_it_answered_is_not_announced(rig: Rig, why: str) -> None:
+    now_ns = rig.become_active(rig.load(SIX))
+    rig.bound(SIX, now_ns)
+    if why == "address gone":
+        rig.network.learn([AddressNews(2, packed(SIX), 64, 112, False)], Digest())
+    else:
+        rig.table.load(EngineProgram("n", 2, ()), now_ns)
+    rig.requests.in_use.add(packed(SIX))
+    rig.addresses.run(now_ns + SECOND)
+    rig.announcer.run(now_ns + SECOND)
+    assert rig.addresses.next_deadline_ns() is None
+    assert rig.wire.sent == []
+
+
+def test_addresses_of_others_are_not_waited_for(rig: Rig) -> None:
+    now_ns = rig.become_active(rig.load(ONE, SIX))
+    for text in (ONE, "2001:db8::99"):
+        rig.bound(text, now_ns)
+    assert rig.addresses.next_deadline_ns() is None
+
+
+def test_takeover_binds_each_address_once_and_after_its_advertisement(rig: Rig) -> None:
+    # Twice would be worse than idle: the kernel answers a second request for an IPv6 address with
+    # news that look as if it were in use.
+    rig.become_active(rig.load(ONE, SIX))
+    assert rig.requests.made == [f"add {text}".encode() for text in (ONE, SIX)]
+
+
+def test_advertisements_renew_what_is_bound(rig: Rig) -> None:
+    router = rig.load(ONE)
+    begun_ns = rig.become_active(router)
+    while (now_ns := router.machine.next_deadline_ns() or 0) < begun_ns + 10 * SECOND:
+        rig.executor.handle(router, DeadlineReached(), now_ns)
+    renewals = rig.requests.made.count(f"add {ONE}".encode()) - 1
+    assert renewals >= 10 * SECOND // router.lease_ns()
 
 
 def test_node_tells_its_own_address_when_the_link_comes_up(rig: Rig) -> None:

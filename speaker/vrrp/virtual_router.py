@@ -74,9 +74,11 @@ from vrrp.states import (
 Actions = tuple[Action, ...]
 NOTHING: Actions = ()
 
-HANDOVER_GRACE_NS = 50_000_000
+HANDOVER_GRACE_NS = 150_000_000
 """How long addresses stay after a successor was heard: it binds and announces in a few of these
-milliseconds, and nobody minds two holders for that long."""
+milliseconds, but its kernel may put an IPv6 address into use 50 ms later. Nobody minds two holders
+for that long. It ends before the announcements 200 ms after the takeover: they reach whoever asked
+for the address meanwhile and was answered by the old holder."""
 
 
 class VirtualRouter:

@@ -1,7 +1,7 @@
 """Make before break: addresses that stay until a successor has them, and those that may not.
 
 Hand-worked like all scenarios: the successor waits (256 − 150) / 256 of a second, everybody has the
-addresses for 50 ms after it is heard, and nobody for more than an interval and the longest skew.
+addresses for 150 ms after it is heard, and nobody for more than an interval and the longest skew.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def planned_stop_is_seen_by_nobody() -> None:
         expect_holders(story, 0)
         story.run(0.025)
         expect_holders(story, 0, 1)
-        story.run(0.05)
+        story.run(GRACE_NS / SECOND)
         expect_holders(story, 1)
         expect_handed_over(story)
         expect(story.nodes[0].router is None, "the stopped node does not end")
@@ -142,12 +142,12 @@ def release_of_another_is_no_successor() -> None:
     story.nodes[0].shut_down(story.lan.now_ns)
     release = AdvertisementReceived(story.nodes[1].address, 0, 100)
     story.nodes[0].handle(story.lan.now_ns, release)
-    story.run(0.1)
+    story.run(2 * GRACE_NS / SECOND)
     expect_holders(story, 0)
 
 
 def grace_counts_from_the_first_advertisement() -> None:
-    """A successor that advertises twice is given 50 ms all the same."""
+    """A successor that advertises twice is given 150 ms all the same."""
     story = Story(200, 150)
     story.settle()
     story.nodes[0].shut_down(story.lan.now_ns)
@@ -155,7 +155,7 @@ def grace_counts_from_the_first_advertisement() -> None:
     for _ in range(2):
         expect_holders(story, 0)
         story.nodes[0].handle(story.lan.now_ns, heard)
-        story.run(0.03)
+        story.run(0.6 * GRACE_NS / SECOND)
     expect_holders(story)
 
 

@@ -35,7 +35,7 @@ from vrrp.events import (
 )
 
 _ROUNDING_NS = 1_000
-GRACE_NS = 50_000_000
+GRACE_NS = 150_000_000
 """How long addresses stay after a successor was heard (architecture §4.7)."""
 _LETTERS = {BindAddresses: "B", UnbindAddresses: "U", AnnounceAddresses: "A", StateChanged: "C"}
 

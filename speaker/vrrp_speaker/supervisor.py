@@ -1,8 +1,10 @@
 """Process 1 of the speaker: keeps engine and agent alive, and nothing else.
 
 Standard library only. The engine's code is loaded here and frozen, so that a dead engine is
-replaced by a fork in about a millisecond; the new one finds its state in shared memory and its
-addresses still on their lease. A crash loop ends in the last will and a growing back-off.
+replaced by a fork, and the new one advertises within ten milliseconds: it finds its state in shared
+memory and its addresses still on their lease. Where permitted this process is of real-time priority
+too, because it matters only when it is needed at once. A crash loop ends in the last will and a
+growing back-off.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import FrameType
 
 from vrrp_speaker.engine.last_will import execute_last_will
-from vrrp_speaker.engine.main import EngineFiles, run_engine
+from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
 from vrrp_speaker.options import CANNOT_RUN, Options
 from vrrp_speaker.service_manager import ServiceManager
 from vrrp_speaker.shared_state import SharedState
@@ -39,6 +41,8 @@ _ENGINE_HEALTHY_S = 0.5
 """An engine that lived this long has resumed and advertised: its death is no crash loop."""
 _CRASHES_BEFORE_LAST_WILL = 3
 _MAX_BACKOFF_S = 30.0
+_HIGH_DESCRIPTOR = 500
+"""Above every other one of an engine."""
 _ENGINE_STOP_S = 25.0
 """Longer than the engine waits for successors."""
 _AGENT_STOP_S = 2.0
@@ -51,31 +55,48 @@ class CannotRunError(Exception):
 
 
 class Child:
-    """One supervised process: its pid, its pidfd, and how its starts went."""
+    """One supervised process: its pid, what tells of its end, and how its starts went."""
 
     def __init__(self, name: str, healthy_s: float) -> None:
         self.name = name
         self.healthy_s = healthy_s
         self.pid = 0
         self.pidfd = -1
+        self.pulse = -1
+        """Reads end-of-file once the process runs no more code, if it has such a pipe."""
         self.started_s = 0.0
         self.failures = 0
         self.restart_at_s: float | None = 0.0
 
-    def started(self, pid: int) -> None:
-        """Note a new process."""
+    def started(self, pid: int, pulse: int) -> None:
+        """Note a new process, and the pipe (or -1) that it holds open while it runs code."""
         self.pid = pid
+        self.pulse = pulse
         self.pidfd = os.pidfd_open(pid)
         self.started_s = time.monotonic()
         self.restart_at_s = None
 
-    def ended(self) -> int:
-        """Reap the process and return its exit status, negative for a signal."""
-        _, status = os.waitpid(self.pid, 0)
-        os.close(self.pidfd)
+    @property
+    def descriptors(self) -> list[int]:
+        """What becomes readable when the process is over."""
+        return [descriptor for descriptor in (self.pidfd, self.pulse) if descriptor >= 0]
+
+    def is_over(self) -> bool:
+        """Return whether there is a process, and it runs no more code."""
+        return bool(self.pid) and bool(_ready(self.descriptors, 0))
+
+    def leave(self) -> int:
+        """Forget a process that is over and return its pid, which is still to be waited for."""
         lived_s = time.monotonic() - self.started_s
         self.failures = 1 if lived_s > self.healthy_s else self.failures + 1
-        self.pid, self.pidfd = 0, -1
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        pid, self.pid, self.pidfd, self.pulse = self.pid, 0, -1, -1
+        return pid
+
+    def ended(self) -> int:
+        """Wait for the process's end and return its exit status, negative for a signal."""
+        _, status = os.waitpid(self.leave(), 0)
         return os.waitstatus_to_exitcode(status)
 
     def signal(self, number: signal.Signals) -> None:
@@ -92,6 +113,8 @@ class Supervisor:
         self._arguments = list(arguments)
         self._engine = Child("engine", _ENGINE_HEALTHY_S)
         self._agent = Child("agent", _HEALTHY_S)
+        self._dead_engines: dict[int, int] = {}
+        """Pids of engines that run no more code but still end, and the failures so far."""
         self._agent_proved = False
         self._stopping = False
         self._for_agent: list[signal.Signals] = []
@@ -114,6 +137,7 @@ class Supervisor:
         for number in _FOR_AGENT:
             signal.signal(number, self._note_for_agent)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        request_real_time()
         gc.collect()
         gc.freeze()
         while not self._stopping:
@@ -140,15 +164,19 @@ class Supervisor:
         now_s = time.monotonic()
         for child, start in ((self._engine, self._fork_engine), (self._agent, self._start_agent)):
             if child.restart_at_s is not None and now_s >= child.restart_at_s:
-                child.started(start())
+                child.started(*start())
 
-    def _fork_engine(self) -> int:
+    def _fork_engine(self) -> tuple[int, int]:
         self._shared.set(shm.H_HEARTBEAT, time.monotonic_ns())
         self._shared.set(shm.H_LOADED, 0)  # it was true of the one before
+        pulse, pulse_end = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
         if pid:
-            return pid
+            os.close(pulse_end)
+            return pid, pulse
         try:
+            os.close(pulse)
+            _keep_till_death(pulse_end)
             os.close(self._lifeline_end)
             run_engine(
                 EngineFiles(
@@ -161,11 +189,13 @@ class Supervisor:
             os._exit(1)
         os._exit(0)
 
-    def _start_agent(self) -> int:
+    def _start_agent(self) -> tuple[int, int]:
         pid = os.fork()
         if pid:
-            return pid
+            return pid, -1
         try:
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             os.dup2(self._lifeline, 0)
             signal.set_wakeup_fd(-1)
             for number in _FOR_AGENT:
@@ -178,24 +208,32 @@ class Supervisor:
     # Watching --------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        poll = select.poll()
-        poll.register(self._wakeup, select.POLLIN)
-        for child in (self._engine, self._agent):
-            if child.pidfd >= 0:
-                poll.register(child.pidfd, select.POLLIN)
-        poll.poll(int(self._wait_s() * 1000))
+        watched = [self._wakeup, *self._engine.descriptors, *self._agent.descriptors]
+        _ready(watched, self._wait_s())
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup, 512)
 
     def _reap(self) -> None:
-        for child, ended in ((self._engine, self._engine_ended), (self._agent, self._agent_ended)):
-            if child.pid and _has_ended(child.pidfd):
-                ended(child.ended())
-        _reap_orphans({self._engine.pid, self._agent.pid})
+        if self._engine.is_over():
+            self._engine_died()
+        if self._agent.is_over():
+            self._agent_ended(self._agent.ended())
+        for pid, failures in list(self._dead_engines.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                del self._dead_engines[pid]
+                code = os.waitstatus_to_exitcode(status)
+                _log("engine ended", "error", status=code, failures=failures)
+        _reap_orphans({self._engine.pid, self._agent.pid, *self._dead_engines})
 
-    def _engine_ended(self, status: int) -> None:
+    def _engine_died(self) -> None:
+        """Have a dead engine replaced, or execute its last will; its end is not waited for.
+
+        The kernel takes 20 ms to close its packet sockets, and only then tells that it has ended.
+        """
         engine = self._engine
-        _log("engine ended", "error", status=status, failures=engine.failures)
+        pid = engine.leave()
+        self._dead_engines[pid] = engine.failures
         if engine.failures < _CRASHES_BEFORE_LAST_WILL:
             engine.restart_at_s = 0.0
             return
@@ -261,7 +299,7 @@ class Supervisor:
             if not child.pid:
                 continue
             child.signal(signal.SIGTERM)
-            if not _ends_within(child.pidfd, patience_s):
+            if not _ready([child.pidfd], patience_s):
                 _log("does not stop", "error", process=child.name)
                 child.signal(signal.SIGKILL)
             child.ended()
@@ -316,14 +354,21 @@ def _listen(path: str) -> socket.socket:
     return listener
 
 
-def _has_ended(pidfd: int) -> bool:
-    return _ends_within(pidfd, 0)
-
-
-def _ends_within(pidfd: int, seconds: float) -> bool:
+def _ready(descriptors: Iterable[int], seconds: float) -> list[tuple[int, int]]:
     poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(int(seconds * 1000)))
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return poll.poll(int(seconds * 1000))
+
+
+def _keep_till_death(descriptor: int) -> None:
+    """Let the kernel close this one before the others: of a dead process it closes the last first.
+
+    Where that many descriptors are not allowed, its end is noticed later.
+    """
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
+        os.close(descriptor)
 
 
 def _reap_orphans(children: set[int]) -> None:

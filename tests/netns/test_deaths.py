@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.eventually import eventually
@@ -18,6 +20,7 @@ from vrrp_speaker.shared_state import RouterState
 
 pytestmark = pytest.mark.netns
 NODES = 2
+_PTRACE_SEIZE = 0x4206
 ADDRESS, ADDRESS6 = "192.0.2.50", "2001:db8:0:1::50"
 MANIFEST = manifest("pair", 51, f"{ADDRESS}/24", f"{ADDRESS6}/64", ranks=(1, 2))
 
@@ -66,6 +69,31 @@ def test_engine_killed_every_700_ms_is_no_crash_loop(sized: Lab, home: Node) -> 
     assert engine(home).fencing == fenced
     assert transitions(sized.nodes) == before
     assert holds_both(home)
+
+
+def test_dead_engine_is_replaced_before_it_has_ended(sized: Lab, home: Node) -> None:
+    """The kernel takes its time to end a process that runs no more code; a tracer, as long as it
+    likes."""
+    before, starts = transitions(sized.nodes), engine(home).engine_starts
+    dead = home.processes()["engine"]
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.ptrace(_PTRACE_SEIZE, dead, None, None) == 0, os.strerror(ctypes.get_errno())
+    try:
+        kill_engine(home)
+        sent = only_router(home).advertisements_sent
+        eventually(lambda: only_router(home).advertisements_sent > sent + 4, within_s=5)
+    finally:
+        os.kill(dead, signal.SIGKILL)
+        os.waitpid(dead, 0)
+    assert engine(home).engine_starts == starts + 1
+    assert transitions(sized.nodes) == before
+    eventually(lambda: not Path(f"/proc/{dead}").exists(), within_s=5)
+
+
+def test_what_must_act_at_once_has_the_same_priority_and_the_agent_none(home: Node) -> None:
+    policies = {name: os.sched_getscheduler(pid) for name, pid in home.processes().items()}
+    assert policies["supervisor"] == policies["engine"]
+    assert policies["agent"] == os.SCHED_OTHER
 
 
 def test_three_deaths_within_a_second_end_in_the_last_will(sized: Lab, home: Node) -> None:

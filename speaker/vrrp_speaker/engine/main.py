@@ -124,6 +124,8 @@ class Engine:
         self._remove_left_overs(found, program, now_ns)
         if program is not None:
             self._table.load(program, now_ns)
+        # It takes a millisecond, in which an heir had better advertise.
+        self._shared.set(shm.H_MEMORY_LOCKED, int(_lock_memory()))
         self._loop.run(wakeup, self._files.parent)
 
     def _catch_signals(self) -> int:
@@ -215,8 +217,7 @@ def run_engine(files: EngineFiles) -> None:
     shared.set(shm.H_ENGINE_PID, os.getpid())
     shared.add(shm.H_ENGINE_STARTS)
     shared.set(shm.H_HEARTBEAT, monotonic_ns())
-    shared.set(shm.H_REAL_TIME, int(_request_real_time()))
-    shared.set(shm.H_MEMORY_LOCKED, int(_lock_memory()))
+    shared.set(shm.H_REAL_TIME, int(request_real_time()))
     Engine(files).run()
 
 
@@ -229,8 +230,11 @@ def _lock_memory() -> bool:
     return bool(libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0)
 
 
-def _request_real_time() -> bool:
-    """Ask for SCHED_RR; without the right to it the engine runs on, and a gauge shows it."""
+def request_real_time() -> bool:
+    """Ask for SCHED_RR for this process and return whether it was granted.
+
+    Without the right to it the engine runs on, and a gauge shows it.
+    """
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_REAL_TIME_PRIORITY))
     except OSError:

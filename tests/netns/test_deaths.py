@@ -71,6 +71,18 @@ def test_engine_killed_every_700_ms_is_no_crash_loop(sized: Lab, home: Node) -> 
     assert holds_both(home)
 
 
+def test_engine_of_a_backup_killed_often_counts_no_transition(sized: Lab, home: Node) -> None:
+    backup = sized.node("node-2")
+    before, since_ns = transitions(sized.nodes), routers(backup)["pair"].since_ns
+    for _ in range(3):
+        due_s = time.monotonic() + 0.7
+        kill_engine(backup)
+        time.sleep(max(0.0, due_s - time.monotonic()))
+    assert states(backup)["pair"] == "Backup"
+    assert routers(backup)["pair"].since_ns == since_ns
+    assert transitions(sized.nodes) == before
+
+
 def test_dead_engine_is_replaced_before_it_has_ended(sized: Lab, home: Node) -> None:
     """The kernel takes its time to end a process that runs no more code; a tracer, as long as it
     likes."""

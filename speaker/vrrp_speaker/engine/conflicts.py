@@ -274,7 +274,7 @@ class Conflicts:
                 continue
             watch = before.get(router.program.name)
             if watch is None or watch.router is not router:
-                watch = Watch(router, now_ns, self._last_heard_ns(router.program))
+                watch = Watch(router, now_ns, last_heard_ns(self._shared, router.program) or None)
                 watch.enter(router.machine.state, now_ns)
             places = _places(router.program)
             claim = watch.claim
@@ -367,11 +367,12 @@ class Conflicts:
         conflict = Conflict(sighting.address, sighting.mac, now_ns)
         self._shared.note_conflict(router.program.slot, conflict, count)
 
-    def _last_heard_ns(self, program: RouterProgram) -> int | None:
-        """Return when an engine before us last heard anybody of the election."""
-        starts = [shm.slot_offset(program.slot) + shm.S_UNLISTED]
-        starts += [shm.peer_offset(program.slot, i) for i in range(len(program.peers))]
-        return max(self._shared.get(start + shm.PEER_LAST) for start in starts) or None
+
+def last_heard_ns(shared: SharedState, program: RouterProgram) -> int:
+    """Return when anybody of the election was last heard, by an engine before us too; 0: never."""
+    starts = [shm.slot_offset(program.slot) + shm.S_UNLISTED]
+    starts += [shm.peer_offset(program.slot, i) for i in range(len(program.peers))]
+    return max(shared.get(start + shm.PEER_LAST) for start in starts)
 
 
 def _places(program: RouterProgram) -> list[tuple[int, bytes]]:

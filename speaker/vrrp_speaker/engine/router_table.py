@@ -21,7 +21,7 @@ from vrrp.events import (
     TakeOver,
 )
 from vrrp.validation import Accepted, Election, Elections, observe
-from vrrp_speaker.engine.conflicts import Conflicts
+from vrrp_speaker.engine.conflicts import Conflicts, last_heard_ns
 from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
 from vrrp_speaker.engine.memberships import Memberships
 from vrrp_speaker.engine.node_network import NodeNetwork
@@ -122,24 +122,26 @@ class RouterTable:
         self._shared.clear_slot(router.program.slot)
 
     def _add(self, program: RouterProgram, now_ns: int) -> None:
-        """Start a router; one that a predecessor left Active a moment ago resumes."""
+        """Start a router; one that a predecessor left Active or Backup a moment ago goes on."""
         shared, offset = self._shared, shm.slot_offset(program.slot)
         known = shared.get(offset + shm.S_NAME_HASH) == shm.name_hash(program.name)
         resume = known and self.left_active(program, now_ns)
         priority = program.base_priority
-        if resume:
+        backup = known and self._left_backup(program, now_ns)
+        if resume or backup:
             priority = shared.get(offset + shm.S_EFFECTIVE_PRIORITY) or priority
         if not known:
             shared.clear_slot(program.slot)
         # Until the agent has told the checks' results, a router that has checks holds nothing.
-        input_faults = program.has_checks and not resume
+        input_faults = program.has_checks and not resume and not backup
         router = new_router(program, input_faults=input_faults, priority=priority)
         router.health_points = priority - program.base_priority
+        router.was_backup = backup
         self.routers[program.name] = router
         self._recall_marks(router)
         self._executor.begin(router)
         self._write_identity(router)
-        if not resume:
+        if not resume and not backup:
             shared.set(offset + shm.S_STATE, shm.STATES.index(State.INITIALIZE))
             shared.set(offset + shm.S_SINCE, now_ns)
         router.engine_faults = self._engine_faults(router, now_ns)
@@ -157,6 +159,14 @@ class RouterTable:
         if self._shared.get(offset + shm.S_STATE) != shm.STATES.index(State.ACTIVE):
             return False
         silent_ns = now_ns - self._shared.get(offset + shm.S_LAST_SENT)
+        return 0 <= silent_ns < program.down_advertisements * program.adver_interval_ns
+
+    def _left_backup(self, program: RouterProgram, now_ns: int) -> bool:
+        """Return whether an engine before us was Backup and has just heard the Active Router."""
+        offset = shm.slot_offset(program.slot)
+        if self._shared.get(offset + shm.S_STATE) != shm.STATES.index(State.BACKUP):
+            return False
+        silent_ns = now_ns - last_heard_ns(self._shared, program)
         return 0 <= silent_ns < program.down_advertisements * program.adver_interval_ns
 
     def _recall_marks(self, router: RunningRouter) -> None:

@@ -80,6 +80,8 @@ class RunningRouter:
     queued_ns: int | None = None
     left_ns: int | None = None
     """When it stopped being Active; addresses that go later were kept for a successor."""
+    was_backup: bool = False
+    """An engine before us was Backup a moment ago: to be Backup is nothing new."""
     removed: bool = False
     """No longer in the program: its slot of the shared state may be another's."""
 
@@ -317,6 +319,10 @@ class Executor:
 
     def _record(self, router: RunningRouter, change: StateChanged, now_ns: int) -> None:
         shared = self._shared
+        if router.was_backup:
+            router.was_backup = False
+            if change.after is State.BACKUP:
+                return
         if change.before is State.ACTIVE:
             router.left_ns = now_ns  # addresses that went with it are gone by now
             self._announcer.cancel(router.program.name)

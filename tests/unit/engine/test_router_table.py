@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,8 @@ class Rig:
     wire: Wire
     observer: Observer
     shared: SharedState
+    heir: Callable[[], RouterTable]
+    """Makes the table of another engine on the same shared state."""
 
     def durations_ns(self) -> tuple[list[int], list[int]]:
         """Return (number, sum) of takeovers and of hand-overs."""
@@ -196,18 +198,31 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
         on_transition=lambda *_: None,
         **world,
     )
-    conflicts = Conflicts(shared, executor, network, neighbours)
-    table = RouterTable(
-        shared,
-        executor,
-        network,
-        Memberships(world["transport"], ForeignRouters(shared, observer)),
-        Presence(),
-        conflicts=conflicts,
-    )
+
+    def heir() -> RouterTable:
+        return RouterTable(
+            shared,
+            executor,
+            network,
+            Memberships(world["transport"], ForeignRouters(shared, observer)),
+            Presence(),
+            conflicts=Conflicts(shared, executor, network, neighbours),
+        )
+
+    table = heir()
     addresses = AddressWatch(shared, executor, world["requests"], network, table.routers)
     return Rig(
-        table, addresses, executor, announcer, requests, transport, network, wire, observer, shared
+        table,
+        addresses,
+        executor,
+        announcer,
+        requests,
+        transport,
+        network,
+        wire,
+        observer,
+        shared,
+        heir,
     )
 
 
@@ -323,6 +338,42 @@ def test_node_tells_its_own_address_when_the_link_comes_up(rig: Rig) -> None:
     rig.addresses.announce_sources(3, NOW)
     rig.announce_until(NOW + 100 * SECOND)
     assert rig.wire.sent == [b"192.0.2.11"] * 2
+
+
+# After an engine that died ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize(("silent_ns", "changes"), [(599_999_999, 0), (600_000_000, 1)])
+def test_heir_of_a_backup_that_heard_its_active_router_lately_changes_nothing(
+    rig: Rig, checked: bool, silent_ns: int, changes: int
+) -> None:
+    router = rig.load(ONE, has_checks=checked)
+    rig.table.apply_inputs({"a": Inputs(123, False)}, NOW)
+    assert router.machine.state is State.BACKUP
+    rig.shared.set(shm.peer_offset(router.program.slot, 0) + shm.PEER_LAST, NOW)
+    counted = rig.shared.get(router.offset + shm.S_TRANSITIONS)
+    table, now_ns = rig.heir(), NOW + silent_ns
+    table.load(EngineProgram("n", 1, (router.program,)), now_ns)
+    fresh = table.routers["a"].machine
+    stays = not changes
+    assert fresh.state is (State.BACKUP if stays or not checked else State.FAULT)
+    assert fresh.parameters.priority == (123 if stays else router.program.base_priority)
+    assert rig.shared.get(router.offset + shm.S_TRANSITIONS) == counted + changes
+    assert rig.shared.get(router.offset + shm.S_SINCE) == (NOW if stays else now_ns)
+    assert rig.shared.get(router.offset + shm.S_STATE) == shm.STATES.index(fresh.state)
+
+
+def test_heir_of_a_backup_that_is_in_fault_by_now_says_so(rig: Rig) -> None:
+    router = rig.load(ONE)
+    rig.shared.set(shm.peer_offset(router.program.slot, 0) + shm.PEER_LAST, NOW)
+    rig.network.learn([LinkNews(2, "eth0", False, True)], Digest())
+    table = rig.heir()
+    table.load(EngineProgram("n", 1, (router.program,)), NOW + 1)
+    assert rig.shared.get(router.offset + shm.S_STATE) == shm.STATES.index(State.FAULT)
+    rig.network.learn([LinkNews(2, "eth0", True, True)], Digest())
+    table.refresh_all_faults(NOW + 2)
+    assert rig.shared.get(router.offset + shm.S_STATE) == shm.STATES.index(State.BACKUP)
 
 
 # Handing over ----------------------------------------------------------------------------

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -32,6 +31,7 @@ from vrrp.constants import (
     VERSION_3,
     Family,
 )
+from vrrp_speaker.engine.program_checksum import checksum as checksum  # noqa: PLC0414 - the compiler may import no other module of the engine
 from vrrp_speaker.shared_state import AnnouncementKind
 from vrrp_speaker.shared_state.layout import IPV6_KINDS, KINDS, MAX_PEERS, SLOTS
 
@@ -140,17 +140,6 @@ class EngineProgram:
     routers: tuple[RouterProgram, ...]
 
 
-def checksum(document: Mapping[str, Any]) -> str:
-    """Return the checksum of a program: CRC-32 of its canonical JSON without the checksum.
-
-    It guards against torn and damaged files, not against an attacker, who would own the node;
-    a cryptographic hash costs the engine 3.7 MB of resident memory.
-    """
-    rest = {key: value for key, value in document.items() if key != "checksum"}
-    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
-    return f"crc32:{zlib.crc32(canonical.encode()):08x}"
-
-
 def load_program(path: str) -> EngineProgram:
     """Read and check the program file at ``path``.
 
@@ -166,7 +155,7 @@ def load_program(path: str) -> EngineProgram:
 
 
 def parse_program(document: object) -> EngineProgram:
-    """Check a decoded program document and return it as values.
+    """Check a decoded program document and return it as values; it is used up.
 
     Raises:
         ProgramError: the first wrong field.
@@ -176,7 +165,7 @@ def parse_program(document: object) -> EngineProgram:
         raise AssertionError("unreachable: the bounds allow one format")
     if fields.text("checksum") != checksum(fields.raw):
         raise ProgramError("program.checksum: does not match the content")
-    routers = tuple(_router(item) for item in fields.items("routers"))
+    routers = tuple(map(_router, fields.take("routers")))
     _refuse_doubles(routers)
     return EngineProgram(fields.text("node"), fields.integer("generation", 0, 2**63), routers)
 
@@ -258,6 +247,18 @@ class _Fields:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.fail(key, "a list of strings")
         return tuple(value)
+
+    def take(self, key: str) -> Iterator[_Fields]:
+        """Yield a list of objects and drop each from the document, whose memory the next can use.
+
+        Where that ends early by an error the document is incomplete.
+        """
+        value = self.raw.get(key)
+        if not isinstance(value, list):
+            raise self.fail(key, "a list")
+        for i, item in enumerate(value):
+            value[i] = None
+            yield _Fields(item, f"{self.path}.{key}[{i}]")
 
     def items(self, key: str) -> list[_Fields]:
         """Return a list of objects, each with its own path."""

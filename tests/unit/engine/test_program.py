@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vrrp_speaker.engine.program import ProgramError, checksum, load_program, parse_program
+from vrrp_speaker.engine.program import ProgramError, load_program, parse_program
+from vrrp_speaker.engine.program_checksum import checksum
 from vrrp_speaker.shared_state import AnnouncementKind
 
 
@@ -148,6 +153,51 @@ def test_parse_program_with_a_double_is_refused(field: str) -> None:
 
     with pytest.raises(ProgramError, match=rf"routers\[1\]\.{field}: .* is used twice"):
         parse_program(document(add_twin))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text() | st.just("checksum"), _JSON))
+def test_checksum_is_that_of_the_canonical_json_without_it(anything: dict[str, Any]) -> None:
+    rest = {key: value for key, value in anything.items() if key != "checksum"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    assert checksum(anything) == f"crc32:{zlib.crc32(canonical.encode()):08x}"
+
+
+def test_load_program_takes_little_memory_beside_the_document(tmp_path: Path) -> None:
+    """What the engine once took it keeps: the document twice would be a megabyte and a half."""
+
+    def multiply(program: dict[str, Any]) -> None:
+        one = program["routers"][0]
+        program["routers"] = [
+            {**one, "name": f"vip-{n}", "slot": n, "vrid": n + 1} for n in range(255)
+        ]
+
+    path = tmp_path / "program.json"
+    path.write_text(json.dumps(document(multiply)))
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        json.loads(path.read_text())
+        decoding = tracemalloc.get_traced_memory()[1] - before
+        tracemalloc.reset_peak()
+        program = load_program(str(path))
+        loading = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert len(program.routers) == 255
+    assert loading < 1.2 * decoding, f"{loading} bytes, of them {decoding} for decoding"
+
+
+def test_parse_program_uses_its_document_up() -> None:
+    used = document()
+    parse_program(used)
+    assert used["routers"] == [None]
 
 
 def test_parse_program_changed_after_its_checksum_is_refused() -> None:

@@ -14,12 +14,12 @@ sender without a mark has to be within the window.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vrrp.constants import NS_PER_SECOND, Family, RejectReason
+from vrrp.hmac_sha256 import equal_digests, hmac_sha256
 
 TRAILER_LENGTH = 28
 WINDOW_S = 30
@@ -137,7 +137,7 @@ def verify(
     if key is None:
         return sequence, RejectReason.AUTH_UNKNOWN_KEY
     expected = _tag(key, message, source, trailer[:12])
-    if not hmac.compare_digest(expected, trailer[12:]):
+    if not equal_digests(expected, trailer[12:]):
         return sequence, RejectReason.AUTH_INVALID
     return sequence, None
 
@@ -187,7 +187,7 @@ def _tag(key: bytes, message: bytes, source: bytes, head: bytes) -> bytes:
             _NO_TAG,
         )
     )
-    return hmac.digest(key, signed, "sha256")[:_TAG_LENGTH]
+    return hmac_sha256(key, signed)[:_TAG_LENGTH]
 
 
 def _difference(left: int, right: int) -> int:

@@ -13,10 +13,17 @@ from vrrp_speaker.shared_state.values import Conflict, EngineState, ForeignRoute
 
 
 class SharedState:
-    """The writer's view: plain integers at fixed offsets of a shared mapping."""
+    """The writer's view: plain integers at fixed offsets of a shared mapping.
+
+    Each is read and written in one piece. ``struct`` would zero a field before it fills it in, byte
+    by byte: whoever looks meanwhile takes an engine for silent since boot, or a counter for begun
+    anew.
+    """
 
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
+        self._words = memoryview(memory).cast("Q")
+        self._halves = memoryview(memory).cast("I")
 
     @classmethod
     def create(cls, path: str) -> SharedState:
@@ -40,24 +47,22 @@ class SharedState:
         return shared
 
     def get(self, offset: int) -> int:
-        """Return the unsigned 64-bit integer at ``offset``."""
-        value: int = layout.U64.unpack_from(self._memory, offset)[0]
-        return value
+        """Return the unsigned 64-bit integer at ``offset``, a multiple of 8."""
+        return self._words[offset >> 3]
 
     def set(self, offset: int, value: int) -> None:
-        """Write an unsigned 64-bit integer at ``offset``."""
-        layout.U64.pack_into(self._memory, offset, value)
+        """Write an unsigned 64-bit integer at ``offset``, a multiple of 8."""
+        self._words[offset >> 3] = value
 
     def add(self, offset: int, amount: int = 1) -> int:
         """Add to the integer at ``offset`` and return the new value (one writer only)."""
-        value = self.get(offset) + amount
-        layout.U64.pack_into(self._memory, offset, value)
+        value = self._words[offset >> 3] + amount
+        self._words[offset >> 3] = value
         return value
 
     def add32(self, offset: int) -> None:
-        """Count one in the unsigned 32-bit integer at ``offset``."""
-        value = layout.U32.unpack_from(self._memory, offset)[0]
-        layout.U32.pack_into(self._memory, offset, (value + 1) & 0xFFFFFFFF)
+        """Count one in the unsigned 32-bit integer at ``offset``, a multiple of 4."""
+        self._halves[offset >> 2] = (self._halves[offset >> 2] + 1) & 0xFFFFFFFF
 
     def note_duration(self, histogram: int, duration_ns: int) -> None:
         """Count a duration in one of the header's histograms."""

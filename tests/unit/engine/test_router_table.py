@@ -349,7 +349,7 @@ def test_heir_of_a_backup_that_heard_its_active_router_lately_changes_nothing(
     rig: Rig, checked: bool, silent_ns: int, changes: int
 ) -> None:
     router = rig.load(ONE, has_checks=checked)
-    rig.table.apply_inputs({"a": Inputs(123, False)}, NOW)
+    rig.table.apply_inputs({"a": Inputs(123, faulty=False)}, NOW)
     assert router.machine.state is State.BACKUP
     rig.shared.set(shm.peer_offset(router.program.slot, 0) + shm.PEER_LAST, NOW)
     counted = rig.shared.get(router.offset + shm.S_TRANSITIONS)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from tests.eventually import eventually
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
@@ -140,3 +143,22 @@ def test_slots_do_not_overlap_and_header_fields_fit() -> None:
     assert shm.H_FENCED + 8 * len(shm.FENCINGS) <= shm.H_TAKEOVERS
     assert shm.H_TAKEOVERS + histogram <= shm.H_HANDOVERS
     assert shm.H_HANDOVERS + histogram <= shm.HEADER_SIZE
+
+
+def test_value_that_is_being_written_is_read_as_the_old_or_the_new_one(tmp_path: Path) -> None:
+    path = str(tmp_path / "state.shm")
+    shared, reader = SharedState.create(path), SharedStateReader(path)
+    low, high = 0x00FF_FFFF_FFFF_FFFF, 0x0100_0000_0000_0000
+    shared.set(shm.H_HEARTBEAT, low)
+    # SIGALRM ends the writer if this test does not.
+    script = (
+        "import signal, sys; from vrrp_speaker.shared_state import SharedState; signal.alarm(30)\n"
+        "shared = SharedState.create(sys.argv[1])\n"
+        f"while True: shared.set({shm.H_HEARTBEAT}, {high}); shared.set({shm.H_HEARTBEAT}, {low})"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, path]) as writer:
+        eventually(lambda: shared.get(shm.H_HEARTBEAT) == high, within_s=10, every_s=0)
+        seen = {shared.get(shm.H_HEARTBEAT) for _ in range(200_000)}
+        seen |= {reader.heartbeat_ns() for _ in range(200_000)}
+        writer.kill()
+    assert seen == {low, high}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import select
+from collections import deque
 from collections.abc import Callable, Iterator
 from time import monotonic_ns, time_ns
 
@@ -173,6 +174,19 @@ class Loop:
         # First, because a router whose addresses a stranger has is not to become Active.
         for router in self._conflicts.run(now_ns):
             self._table.refresh_faults(router, now_ns)
+        waiting: deque[RunningRouter] = deque()
+        while (due := self._pop_due(now_ns)) or waiting:
+            if due is None:
+                # Binding dozens of addresses takes milliseconds: what became due meanwhile is next.
+                self._reach_deadline(waiting.popleft(), now_ns)
+                now_ns = monotonic_ns()
+            elif due.machine.state is State.ACTIVE:
+                self._reach_deadline(due, now_ns)
+            else:
+                waiting.append(due)
+
+    def _pop_due(self, now_ns: int) -> RunningRouter | None:
+        """Return the next router whose deadline has come."""
         while self._deadlines and self._deadlines[0][0] <= now_ns:
             queued_ns, _, router = heapq.heappop(self._deadlines)
             if router.queued_ns != queued_ns:
@@ -180,10 +194,15 @@ class Loop:
             router.queued_ns = None
             deadline_ns = router.machine.next_deadline_ns()
             if deadline_ns is not None and deadline_ns <= now_ns:
-                self._note_lateness(now_ns - deadline_ns)
-                self.handle(router, DeadlineReached(), now_ns)
-            else:
-                self.schedule(router)  # it moved on meanwhile, as in a Backup that hears the Active
+                return router
+            self.schedule(router)  # it moved on meanwhile, as in a Backup that hears the Active
+        return None
+
+    def _reach_deadline(self, router: RunningRouter, now_ns: int) -> None:
+        deadline_ns = router.machine.next_deadline_ns()
+        if deadline_ns is not None and deadline_ns <= now_ns:
+            self._note_lateness(now_ns - deadline_ns)
+            self.handle(router, DeadlineReached(), now_ns)
 
     def _note_lateness(self, late_ns: int) -> None:
         bucket = len(shm.LATENESS_BOUNDS_NS)

@@ -78,6 +78,7 @@ class Loop:
         self._network = network
         self._handle_message = handle_message
         self._deadlines: list[tuple[int, int, RunningRouter]] = []
+        self._leaving: list[RunningRouter] = []
         self._stopping = False
         self._stop_by_ns: int | None = None
         self._epoll = select.epoll()
@@ -132,15 +133,20 @@ class Loop:
         if self._stop_by_ns is None:
             self._stop_by_ns = now_ns + STOP_NS
             self._release_all(now_ns, hand_over=True)
-        holding = any(router.machine.holding for router in self._table.routers.values())
+        holding = any(router.machine.holding for router in self._everybody())
         return now_ns >= self._stop_by_ns or not holding
 
     def _release_all(self, now_ns: int, *, hand_over: bool) -> None:
         """Priority 0 to the peers; the addresses go now, or once a successor has them."""
-        for router in self._table.routers.values():
+        for router in self._everybody():
             event = Shutdown(hand_over=hand_over and router.can_hand_over)
             self.handle(router, event, now_ns)
             assert router.machine.state is State.INITIALIZE
+
+    def _everybody(self) -> list[RunningRouter]:
+        """Return the routers of the program, and those removed from it that hold addresses yet."""
+        self._leaving = [router for router in self._leaving if router.machine.holding]
+        return [*self._table.routers.values(), *self._leaving]
 
     # Deadlines -------------------------------------------------------------------------
 
@@ -258,6 +264,8 @@ class Loop:
     def _schedule_all_new(self) -> None:
         for router in self._table.take_changed():
             self.schedule(router)
+            if router.removed:
+                self._leaving.append(router)
 
     def _receive_advertisements(self, descriptor: int) -> None:
         for _ in range(_BATCH):

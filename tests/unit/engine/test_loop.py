@@ -7,12 +7,13 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from tests.unit.engine.programs import router_program
+from tests.unit.engine.programs import packed, router_program
 
 from vrrp.constants import State
-from vrrp.events import DeadlineReached, Resume, Startup
+from vrrp.events import DeadlineReached, Event, Resume, Shutdown, Startup
 from vrrp_speaker.engine import loop as loop_module
 from vrrp_speaker.engine.loop import Loop
+from vrrp_speaker.engine.program import Peer
 from vrrp_speaker.engine.routers import RunningRouter, new_router
 from vrrp_speaker.shared_state import SharedState
 
@@ -38,8 +39,7 @@ class Executor:
         self.clock = clock
         self.handled: list[tuple[str, int]] = []
 
-    def handle(self, router: RunningRouter, event: object, now_ns: int) -> None:
-        assert isinstance(event, DeadlineReached)
+    def handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
         before = router.machine.state
         router.machine.handle(event, now_ns)
         self.handled.append((router.program.name, now_ns))
@@ -54,21 +54,55 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_advertisement_that_becomes_due_during_takeovers_waits_for_one_of_them(
-    tmp_path: Path, clock: Clock
-) -> None:
-    executor = Executor(clock)
+@pytest.fixture
+def executor(clock: Clock) -> Executor:
+    return Executor(clock)
+
+
+@pytest.fixture
+def table() -> MagicMock:
+    """The router table, without routers."""
+    found = MagicMock()
+    found.routers, found.take_changed.return_value = {}, []
+    return found
+
+
+@pytest.fixture
+def loop(tmp_path: Path, executor: Executor, table: MagicMock) -> Loop:
     parts: dict[str, Any] = {
         name: MagicMock()
         for name in (
-            "clock", "transport", "news", "requests", "announcer", "agent", "table", "presence",
+            "clock", "transport", "news", "requests", "announcer", "agent", "presence",
             "conflicts", "foreign", "network", "handle_message",
         )
     }  # fmt: skip
     parts["conflicts"].run.return_value = []
-    shared: Any = SharedState.create(str(tmp_path / "state.shm"))
-    anything: Any = executor
-    loop = Loop(shared=shared, executor=anything, **parts)
+    parts |= {"executor": executor, "table": table}
+    return Loop(shared=SharedState.create(str(tmp_path / "state.shm")), **parts)
+
+
+def test_stop_waits_for_a_router_that_was_removed_just_before(
+    loop: Loop, clock: Clock, table: MagicMock
+) -> None:
+    router = new_router(
+        router_program(Peer("b", packed("192.0.2.12"))), input_faults=False, priority=200
+    )
+    router.machine.handle(Resume(), clock.now_ns)
+    router.machine.handle(Shutdown(hand_over=True), clock.now_ns)
+    router.removed = True
+    table.take_changed.return_value = [router]
+    loop._schedule_all_new()
+    loop.stop()
+    assert not loop._stopped()
+    held = router.machine.holding
+    loop._release_all(clock.now_ns, hand_over=False)  # as when the patience is over
+    assert (held, router.machine.holding) == (True, False)
+    assert loop._stopped()
+
+
+def test_advertisement_that_becomes_due_during_takeovers_waits_for_one_of_them(
+    loop: Loop, executor: Executor, clock: Clock
+) -> None:
     routers = {}
     for name in ("busy", "a", "b", "c"):
         router = new_router(router_program(name=name), input_faults=False, priority=200)

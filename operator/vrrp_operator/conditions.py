@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from vrrp_api.conditions import Condition, ConditionType, Reason
-from vrrp_api.node_config import RouterStatus
+from vrrp_api.node_status import RouterStatus
 from vrrp_operator.planner import Plan
 from vrrp_operator.snapshot import ClusterSnapshot, VirtualIPRecord
 

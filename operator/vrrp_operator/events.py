@@ -17,7 +17,7 @@ from typing import Any
 
 from vrrp_api import API_VERSION
 from vrrp_api.conditions import ConditionType
-from vrrp_api.node_config import CheckStatus, RouterStatus, Transition
+from vrrp_api.node_status import CheckStatus, RouterStatus, Transition
 from vrrp_operator.history import past_of
 from vrrp_operator.planner import Plan
 from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, VirtualIPRecord

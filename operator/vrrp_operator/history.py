@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 
-from vrrp_api.node_config import RouterStatus, Transition
+from vrrp_api.node_status import RouterStatus, Transition
 
 Entry = Mapping[str, str]
 """{time, from, to, reason}, as in the status of a VirtualIP."""

@@ -11,12 +11,8 @@ from vrrp_api.annotations import HANDOVER_TO, MAINTENANCE, OUT_OF_SERVICE_TAINTS
 from vrrp_api.conditions import Condition, parse_conditions
 from vrrp_api.errors import FieldError
 from vrrp_api.health_check import HealthCheck, parse_health_check
-from vrrp_api.node_config import (
-    NodeConfig,
-    NodeConfigStatus,
-    parse_node_config,
-    parse_node_config_status,
-)
+from vrrp_api.node_config import NodeConfig, parse_node_config
+from vrrp_api.node_status import NodeConfigStatus, parse_node_config_status
 from vrrp_api.virtual_ip import VirtualIP, parse_virtual_ip
 
 Object = Mapping[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 
 from vrrp_api.check_kinds import kind_name
 from vrrp_api.conditions import ConditionType, Reason, merge_conditions
-from vrrp_api.node_config import RouterStatus
+from vrrp_api.node_status import RouterStatus
 from vrrp_operator.conditions import (
     UNKNOWN,
     NodeRouter,

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 from prometheus_client import CollectorRegistry
 
-from vrrp_api.node_config import NodeConfigStatus
+from vrrp_api.node_status import NodeConfigStatus
 from vrrp_speaker.agent.agent import Agent
 from vrrp_speaker.agent.api_client import (
     ApiClient,

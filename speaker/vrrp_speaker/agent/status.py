@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from vrrp.constants import State
-from vrrp_api.node_config import (
+from vrrp_api.node_status import (
     CheckStatus,
     Conflict,
     ForeignRouter,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from vrrp_api.node_config import NodeConfigStatus
+from vrrp_api.node_status import NodeConfigStatus
 
 HEARTBEAT_S = 10.0
 """Of a node that takes part in elections: the operator takes it for dead after three."""

@@ -12,7 +12,7 @@ from tests.unit.agent.node import engine, view
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
-from vrrp_api.node_config import NodeConfigStatus, Transition, parse_node_config_status
+from vrrp_api.node_status import NodeConfigStatus, Transition, parse_node_config_status
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.status import StatusBuilder, StatusWriter, rfc3339
 from vrrp_speaker.agent.view import CheckView
@@ -77,7 +77,7 @@ def test_group_that_was_not_joined_is_told_with_interface_and_limit(tmp_path: Pa
     assert seen.program is not None
     for family, limit in ((4, "net.ipv4.igmp_max_memberships"), (6, "net.core.optmem_max")):
         seen.program["routers"][0]["family"] = family
-        (router,) = StatusBuilder().build(seen, {}, 1010.0, 7_000_000_000).virtual_routers
+        (router,) = StatusBuilder().build(seen, 1010.0, 7_000_000_000).virtual_routers
         assert router.faults == (f"GroupNotJoined: on eth0; {limit} may be too low",)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.operator.cluster import router_status
 
-from vrrp_api.node_config import CheckStatus, NodeConfigStatus
+from vrrp_api.node_status import CheckStatus, NodeConfigStatus
 from vrrp_speaker.agent.status_pace import (
     BURST,
     HEARTBEAT_S,

@@ -14,12 +14,7 @@ from vrrp_api.duration import format_duration, parse_duration
 from vrrp_api.election import PLAIN
 from vrrp_api.errors import FieldError
 from vrrp_api.health_check import HealthCheck, check_spec, parse_health_check
-from vrrp_api.node_config import (
-    NodeConfig,
-    RouterCheck,
-    VirtualRouterConfig,
-    parse_node_config,
-)
+from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig, parse_node_config
 from vrrp_api.virtual_ip import CheckReference, VipAddress, VirtualIP, parse_virtual_ip
 
 MS = 1_000_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vrrp_api.node_config import NodeConfig, NodeConfigStatus, RouterStatus, Transition
+from vrrp_api.node_config import NodeConfig
+from vrrp_api.node_status import NodeConfigStatus, RouterStatus, Transition
 from vrrp_operator.planner import Plan
 from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport, take_snapshot
 

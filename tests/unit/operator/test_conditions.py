@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.cluster import nodes, report, router_status, snapshot, virtual_ip
 
-from vrrp_api.node_config import Conflict, ForeignRouter, RouterStatus, Transition
+from vrrp_api.node_status import Conflict, ForeignRouter, RouterStatus, Transition
 from vrrp_operator.planner import plan
 from vrrp_operator.snapshot import Node, NodeReport
 from vrrp_operator.status import virtual_ip_status

@@ -17,7 +17,7 @@ from tests.unit.operator.cluster import (
     virtual_ip,
 )
 
-from vrrp_api.node_config import CheckStatus, RouterStatus, Transition
+from vrrp_api.node_status import CheckStatus, RouterStatus, Transition
 from vrrp_operator.chronicle import Chronicle
 from vrrp_operator.events import Occurrence, newest_first
 from vrrp_operator.planner import plan

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.cluster import router_status
 
-from vrrp_api.node_config import RouterStatus, Transition
+from vrrp_api.node_status import RouterStatus, Transition
 from vrrp_operator.history import past_of, takeovers
 
 KEPT = 5

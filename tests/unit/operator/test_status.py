@@ -15,7 +15,7 @@ from tests.unit.operator.cluster import (
     virtual_ip,
 )
 
-from vrrp_api.node_config import CheckStatus, RouterStatus, Transition
+from vrrp_api.node_status import CheckStatus, RouterStatus, Transition
 from vrrp_operator.planner import plan
 from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport
 from vrrp_operator.status import health_check_status, virtual_ip_status

@@ -1,0 +1,199 @@
+"""What a node reports of its NodeConfig: states, past, checks, and what goes against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One state change: RFC 3339 time, from, to, reason.
+
+    ``sequence`` counts the changes of all routers of the node since its boot, from 1; 0 where a
+    speaker does not say.
+    """
+
+    time: str
+    before: str
+    after: str
+    reason: str
+    sequence: int = 0
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the API form."""
+        said = {"time": self.time, "from": self.before, "to": self.after, "reason": self.reason}
+        return {"sequence": self.sequence, **said} if self.sequence else said
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The host outside the election that was last seen with an address of it; RFC 3339 time."""
+
+    address: str
+    mac: str
+    time: str
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the API form."""
+        return {"address": self.address, "mac": self.mac, "time": self.time}
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignRouter:
+    """The router outside the election that last used its virtual router ID; RFC 3339 time."""
+
+    source: str
+    priority: int
+    time: str
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the API form."""
+        return {"source": self.source, "priority": self.priority, "time": self.time}
+
+
+@dataclass(frozen=True, slots=True)
+class RouterStatus:
+    """One Virtual Router as its node reports it."""
+
+    name: str
+    virtual_ip_generation: int
+    state: str
+    since: str
+    effective_priority: int
+    interface: str | None
+    faults: tuple[str, ...]
+    transitions: int
+    last_transition: Transition | None
+    conflict: Conflict | None = None
+    foreign: ForeignRouter | None = None
+    history: tuple[Transition, ...] = ()
+    """The newest transitions by sequence, those into and out of Active above all."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStatus:
+    """One check's result on a node."""
+
+    name: str
+    passing: bool
+    since: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfigStatus:
+    """What a speaker reports; ``config_source`` is API, Cache or File."""
+
+    observed_generation: int
+    heartbeat_time: str
+    version: str
+    engine_restarts: int
+    config_source: str
+    virtual_routers: tuple[RouterStatus, ...]
+    checks: tuple[CheckStatus, ...]
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the API form of the status."""
+        return {
+            "observedGeneration": self.observed_generation,
+            "heartbeatTime": self.heartbeat_time,
+            "speaker": {
+                "version": self.version,
+                "engineRestarts": self.engine_restarts,
+                "configSource": self.config_source,
+            },
+            "virtualRouters": [_router_status_object(router) for router in self.virtual_routers],
+            "checks": [
+                {
+                    "name": check.name,
+                    "passing": check.passing,
+                    "since": check.since,
+                    "message": check.message,
+                }
+                for check in self.checks
+            ],
+        }
+
+
+def _router_status_object(router: RouterStatus) -> dict[str, Any]:
+    item: dict[str, Any] = {
+        "name": router.name,
+        "virtualIPGeneration": router.virtual_ip_generation,
+        "state": router.state,
+        "since": router.since,
+        "effectivePriority": router.effective_priority,
+        "faults": list(router.faults),
+        "transitions": router.transitions,
+    }
+    if router.interface is not None:
+        item["interface"] = router.interface
+    if router.last_transition is not None:
+        item["lastTransition"] = router.last_transition.to_object()
+    if router.history:
+        item["history"] = [transition.to_object() for transition in router.history]
+    if router.conflict is not None:
+        item["conflict"] = router.conflict.to_object()
+    if router.foreign is not None:
+        item["foreign"] = router.foreign.to_object()
+    return item
+
+
+def parse_node_config_status(obj: Mapping[str, Any]) -> NodeConfigStatus | None:
+    """Read a NodeConfig's status; None while no speaker has reported.
+
+    Lenient: a speaker of another version may say less or more, and the API server has checked the
+    types against the schema.
+    """
+    status = obj.get("status") or {}
+    if not status.get("heartbeatTime"):
+        return None
+    speaker = status.get("speaker") or {}
+    return NodeConfigStatus(
+        observed_generation=status.get("observedGeneration", 0),
+        heartbeat_time=status["heartbeatTime"],
+        version=speaker.get("version", ""),
+        engine_restarts=speaker.get("engineRestarts", 0),
+        config_source=speaker.get("configSource", ""),
+        virtual_routers=tuple(_router_status(item) for item in status.get("virtualRouters") or ()),
+        checks=tuple(
+            CheckStatus(
+                name=item["name"],
+                passing=item.get("passing", False),
+                since=item.get("since", ""),
+                message=item.get("message", ""),
+            )
+            for item in status.get("checks") or ()
+        ),
+    )
+
+
+def _router_status(item: Mapping[str, Any]) -> RouterStatus:
+    last, conflict, foreign = (
+        item.get(field) for field in ("lastTransition", "conflict", "foreign")
+    )
+    return RouterStatus(
+        name=item["name"],
+        virtual_ip_generation=item.get("virtualIPGeneration", 0),
+        state=item.get("state", ""),
+        since=item.get("since", ""),
+        effective_priority=item.get("effectivePriority", 0),
+        interface=item.get("interface"),
+        faults=tuple(item.get("faults") or ()),
+        transitions=item.get("transitions", 0),
+        last_transition=_transition(last) if last else None,
+        conflict=Conflict(conflict.get("address", ""), conflict["mac"], conflict["time"])
+        if conflict
+        else None,
+        foreign=ForeignRouter(foreign["source"], foreign.get("priority", 0), foreign["time"])
+        if foreign
+        else None,
+        history=tuple(_transition(past) for past in item.get("history") or ()),
+    )
+
+
+def _transition(item: Mapping[str, Any]) -> Transition:
+    return Transition(
+        item["time"], item["from"], item["to"], item["reason"], item.get("sequence", 0)
+    )

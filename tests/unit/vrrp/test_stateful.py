@@ -206,7 +206,7 @@ class Model:
 
     def hear_as_active(self, priority: int, address: bytes, interval: int, now: int) -> Names:
         if self.offers and priority != 0:
-            self.timer, self.held = NEVER, now + 50 * MS
+            self.timer, self.held = NEVER, now + 150 * MS
             return self.to("Fault", "Fault")
         if self.offers:
             return []

@@ -89,11 +89,11 @@ class FileConfigSource:
             if not self._refused:
                 return
         self._config, self._generation, self._refused = config, config.generation, ""
-        self._inbox.put(ConfigArrived(config, ConfigSource.FILE))
         for warning in found.warnings:
             if warning not in self._warned:
                 _log.warning("configuration is doubtful", extra={"warning": warning.at(self._path)})
         self._warned = found.warnings
+        self._inbox.put(ConfigArrived(config, ConfigSource.FILE))
 
     def _refuse(self, error: str) -> None:
         if error != self._refused:

@@ -38,10 +38,12 @@ class Client(ApiClient):
     def __init__(self, server: ApiServer, **credentials: Any) -> None:
         super().__init__(Credentials(server.url, **credentials))
         self._server = server
+        self.asked = 0
 
     def _request(self, *arguments: Any, **keywords: Any) -> urllib3.BaseHTTPResponse:
         if self._server in over:
             threading.Event().wait()
+        self.asked += 1
         return super()._request(*arguments, **keywords)
 
 
@@ -173,10 +175,13 @@ def test_server_that_went_away_and_came_back(
     caplog.set_level(logging.INFO)
     server.answer = listed(obj(1))
     server.watch(SILENT)
-    inbox = follow(server)
+    inbox, client = Inbox(), Client(server)
+    ApiConfigSource(client, "node-1", inbox).start()
     arrived(inbox)
     server.stop()
     eventually(lambda: "API server not reached" in caplog.text, within_s=5)
+    asked = client.asked
+    eventually(lambda: client.asked > asked + 3, within_s=5)
     again = ApiServer(server.port)
     again.answer = listed(obj(2))
     assert arrived(inbox).config.generation == 2
@@ -205,7 +210,7 @@ def test_token_that_is_rotated_after_it_expired(server: ApiServer, tmp_path: Pat
 
 def test_deleted_kind_keeps_what_runs_and_says_so_once(server: ApiServer) -> None:
     server.answer = listed(obj(1))
-    server.watch(event("DELETED", obj(1)))
+    server.watch(event("DELETED", obj(1)), SILENT)
     inbox = follow(server)
     arrived(inbox)
     server.status = 404

@@ -21,7 +21,9 @@ from tests.bench.failover import FAILURES, Matrix, measure_failovers
 from tests.bench.failover_page import write_failovers
 from tests.bench.last_will import measure_last_will
 from tests.bench.latency import measure_latencies
+from tests.bench.many_checks import measure_many_checks
 from tests.bench.memory import measure_memory
+from tests.bench.process_death import measure_process_deaths
 from tests.bench.protocol import measure_protocol
 from tests.bench.report import Report
 from tests.bench.restarts import measure_restarts
@@ -32,10 +34,11 @@ from tests.bench.writes import measure_writes
 from vrrp_lab.lab import Lab
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
-_PARTS = ("failover", "engine", "protocol", "memory", "latency", "writes")
+_PARTS = ("failover", "engine", "checks", "protocol", "memory", "latency", "writes")
 _INTERVALS, _ALL_INTERVALS = "1s,200ms", "1s,200ms,100ms,20ms"
 _SCRAPES, _MOVES = 50, 6
 _KILLS, _AGENT_KILLS, _WILLS, _ROUNDS = 100, 20, 5, 3
+_DEATHS = 20
 Step = Callable[[], None]
 
 
@@ -74,6 +77,10 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
             ("rolling restart", lambda: measure_restarts(report, _ROUNDS)),
             ("address deleted", lambda: measure_deleted_address(report)),
         ],
+        "checks": [
+            ("process killed", lambda: measure_process_deaths(report, min(_DEATHS, kills))),
+            ("many checks", lambda: measure_many_checks(report)),
+        ],
         "protocol": [("protocol", lambda: measure_protocol(report))],
         "memory": [("memory", lambda: _cluster(options, report, ("memory",)))],
         "latency": [("latency", lambda: _cluster(options, report, ("latency",)))],
@@ -89,7 +96,8 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
         ("scrapes", lambda: measure_scrapes(report, _SCRAPES)),
         (", ".join(in_cluster), lambda: _cluster(options, report, in_cluster)),
     ]
-    return [*parts["failover"], *parts["engine"], *parts["protocol"], *together]
+    first = ("failover", "engine", "checks", "protocol")
+    return [*(step for name in first for step in parts[name]), *together]
 
 
 def _failovers(options: argparse.Namespace, report: Report) -> None:
@@ -129,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--load", action="store_true", help="with every core overloaded as well")
     parser.add_argument("--full", action="store_true", help=f"--load, --intervals {_ALL_INTERVALS}")
     parser.add_argument(
-        "--kills", type=_count, default=_KILLS, help=f"of the engine (default: {_KILLS})"
+        "--kills", type=_count, default=_KILLS, help=f"of the engine and others (default: {_KILLS})"
     )
     parser.add_argument("--only", choices=_PARTS, help="one part of it")
     parser.add_argument(

@@ -41,6 +41,24 @@ def router(
     }
 
 
+def node_config(
+    host: Host, routers: Sequence[Mapping[str, Any]], checks: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """Return a NodeConfig file for a host."""
+    document = {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "NodeConfig",
+        "metadata": {"name": host.name},
+        "spec": {
+            "node": host.name,
+            "addresses": [host.address],
+            "virtualRouters": list(routers),
+            "healthChecks": list(checks),
+        },
+    }
+    return json.dumps(document)
+
+
 class LoneSpeaker:
     """A speaker on the second host of a LAN; use as a context manager.
 
@@ -95,20 +113,9 @@ class LoneSpeaker:
         routers: Sequence[Mapping[str, Any]],
         checks: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        document = {
-            "apiVersion": "kube-vrrp.io/v1alpha1",
-            "kind": "NodeConfig",
-            "metadata": {"name": host.name},
-            "spec": {
-                "node": host.name,
-                "addresses": [host.address],
-                "virtualRouters": list(routers),
-                "healthChecks": list(checks),
-            },
-        }
         path = self._config(host)
         unfinished = path.with_suffix(".new")
-        unfinished.write_text(json.dumps(document))
+        unfinished.write_text(node_config(host, routers, checks))
         unfinished.replace(path)
 
     def _config(self, host: Host) -> Path:

@@ -8,6 +8,7 @@ descendants, so that none escapes it by leaving its session or its parent.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import math
 import os
@@ -47,8 +48,11 @@ def main() -> None:
     agent.set_inheritable(False)
     agent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _MOST_ORDER)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are reaped by the kernel
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: _reap())
     server = Server(agent, *sys.argv[2:5])
+    # A collection in a forked process would copy every page that it looks at.
+    gc.disable()
+    gc.freeze()
     with contextlib.suppress(OSError):
         while data := agent.recv(_MOST_ORDER):
             server.run(json.loads(data))
@@ -246,17 +250,22 @@ def _exit_status(pid: int) -> int:
 def _end_descendants() -> None:
     """Kill and reap until there are none; one in an uninterruptible sleep may take its time."""
     wait_s = 0.001
-    while True:
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            return
+    while _reap():
         for pid in _descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(wait_s)
         wait_s = min(_LONGEST_WAIT_S, wait_s * 2)
+
+
+def _reap() -> bool:
+    """Reap the children that have ended; return whether there are others."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _descendants(ancestor: int) -> Iterator[int]:

@@ -15,7 +15,16 @@ from typing import Any
 
 __all__ = ["equal_digests", "hmac_sha256"]
 
-_SHA256 = import_module("_sha2" if sys.version_info >= (3, 12) else "_sha256").sha256
+
+def builtin_sha256() -> Any:
+    """Return the interpreter's own SHA-256; of a build that leaves it out, OpenSSL's."""
+    try:
+        return import_module("_sha2" if sys.version_info >= (3, 12) else "_sha256").sha256
+    except ImportError:
+        return import_module("hashlib").sha256
+
+
+_SHA256 = builtin_sha256()
 _BLOCK = 64
 _REMEMBERED = 64
 """Keys; an election has few, and the elections of a cluster have the same."""

@@ -262,7 +262,7 @@ PLANTED = (
         "an unknown key is trusted",
     ),
     in_authentication(
-        "if not hmac.compare_digest(expected, trailer[12:]):",
+        "if not equal_digests(expected, trailer[12:]):",
         "if not expected:",
         "the tag is not compared",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrrp.hmac_sha256 import equal_digests, hmac_sha256
+from vrrp.hmac_sha256 import builtin_sha256, equal_digests, hmac_sha256
 
 
 @given(st.binary(min_size=1, max_size=64), st.binary(max_size=300))
@@ -28,6 +29,12 @@ def test_equal_digests_compares_all_of_them() -> None:
     assert equal_digests(b"abc", b"abc")
     assert not equal_digests(b"abc", b"abd")
     assert not equal_digests(b"abc", b"ab")
+
+
+def test_an_interpreter_without_its_own_uses_openssl(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_sha2", "_sha256"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert builtin_sha256() is hashlib.sha256
 
 
 def test_supervisor_and_engine_do_not_load_openssl() -> None:

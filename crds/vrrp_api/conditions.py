@@ -9,7 +9,7 @@ from typing import Any
 
 
 class ConditionType(StrEnum):
-    """The conditions we write; of the last five True is the bad news."""
+    """The conditions of VirtualIPs; of those after Programmed True is the bad news."""
 
     READY = "Ready"
     ACCEPTED = "Accepted"
@@ -19,6 +19,16 @@ class ConditionType(StrEnum):
     FLAPPING = "Flapping"
     ADDRESS_CONFLICT = "AddressConflict"
     FOREIGN_VRRP = "ForeignVRRP"
+    CHECKS_IGNORED = "ChecksIgnored"
+    WEIGHT_INEFFECTIVE = "WeightIneffective"
+
+
+class CheckConditionType(StrEnum):
+    """The conditions of HealthChecks; of Panic True is the bad news."""
+
+    ACCEPTED = "Accepted"
+    PASSING = "Passing"
+    PANIC = "Panic"
 
 
 class Reason(StrEnum):
@@ -32,6 +42,7 @@ class Reason(StrEnum):
     VIRTUAL_ROUTER_ID_CONFLICT = "VirtualRouterIDConflict"
     VIRTUAL_ROUTER_IDS_EXHAUSTED = "VirtualRouterIDsExhausted"
     HEALTH_CHECK_NOT_FOUND = "HealthCheckNotFound"
+    ENDPOINTS_UNKNOWN = "EndpointsUnknown"
     PROGRAMMED = "Programmed"
     PENDING = "Pending"
     NODE_WITHOUT_ADDRESS = "NodeWithoutAddress"
@@ -48,6 +59,11 @@ class Reason(StrEnum):
     ENGINE_SILENT = "EngineSilent"
     CHECK_FAILED = "CheckFailed"
     CHECK_PENDING = "CheckPending"
+    PASSING = "Passing"
+    NOT_USED = "NotUsed"
+    SERVICE_NOT_FOUND = "ServiceNotFound"
+    PANIC_THRESHOLD_REACHED = "PanicThresholdReached"
+    WEIGHT_INEFFECTIVE = "WeightIneffective"
     ACTIVE = "Active"
     NO_ACTIVE = "NoActive"
     NO_CANDIDATES = "NoCandidates"

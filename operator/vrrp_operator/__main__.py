@@ -16,6 +16,7 @@ from kubernetes.config import ConfigException
 from vrrp_operator import __version__
 from vrrp_operator.apply import ApiUnavailableError, Writer, load_client
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.event_poster import EventPoster
 from vrrp_operator.handlers import configure, register_handlers
 from vrrp_operator.log import configure_logging
@@ -36,20 +37,23 @@ def main() -> int:
         client = load_client(options.kubeconfig)
         metrics, cache = Metrics(), ObjectCache()
         writer = Writer(client, cache)
+        endpoints = EndpointWatch(writer, ApiUnavailableError)
         poster = EventPoster(
             writer,
             socket.gethostname(),
             ApiUnavailableError,
             lambda outcome: metrics.events.labels(outcome).inc(),
         )
-        reconciler = Reconciler(cache, writer, metrics, options.default_key_ref, poster.post)
+        reconciler = Reconciler(
+            cache, writer, metrics, endpoints, options.default_key_ref, post=poster.post
+        )
         serve(options.metrics_bind_address, metrics, reconciler.healthy, reconciler.ready)
     except (ConfigException, MetricsAddressError, OSError) as error:
         print(f"vrrp-operator: {error}", file=sys.stderr)
         return CANNOT_RUN
     poster.start()
     registry = kopf.OperatorRegistry()
-    register_handlers(registry, cache, reconciler)
+    register_handlers(registry, cache, reconciler, endpoints)
     _run(registry)
     return 0
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from kubernetes import config
@@ -27,6 +28,8 @@ FIELD_MANAGER = "kube-vrrp-operator"
 _OURS = f"/apis/{API_VERSION}"
 _PATHS = {kind: f"{_OURS}/{kind}" for kind in ("virtualips", "healthchecks", "nodeconfigs")}
 _PATHS["nodes"] = "/api/v1/nodes"
+_SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
+_WATCH_S = 60
 _KINDS = {"virtualips": "VirtualIP", "healthchecks": "HealthCheck", "nodeconfigs": "NodeConfig"}
 _EVENTS = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
 _APPLY, _CREATE = "application/apply-patch+yaml", "application/json"
@@ -82,6 +85,49 @@ class Writer:
         """
         items: list[Mapping[str, Any]] = self._call("GET", _PATHS[kind])["items"]
         return items
+
+    def list_slices(self, label_selector: str) -> tuple[Sequence[Mapping[str, Any]], str]:
+        """Return the EndpointSlices that a selector picks, and the version of the list.
+
+        Raises:
+            ApiUnavailableError: not reached or refused.
+        """
+        answer = self._call("GET", _SLICES, query=[("labelSelector", label_selector)])
+        return answer["items"], answer["metadata"]["resourceVersion"]
+
+    def watch_slices(
+        self, label_selector: str, version: str
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield what changes after a version, as (type, object), until the server ends the watch.
+
+        Raises:
+            ApiUnavailableError: not reached, refused, or broken off.
+        """
+        query = [
+            ("labelSelector", label_selector),
+            ("resourceVersion", version),
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("timeoutSeconds", str(_WATCH_S)),
+        ]
+        request = self._client.param_serialize(
+            "GET",
+            _SLICES,
+            query_params=query,
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = self._client.call_api(*request, _request_timeout=(3.0, _WATCH_S + 15.0))
+            if response.status >= 400:
+                text = response.read()[:500].decode(errors="replace")
+                raise ApiUnavailableError(f"watch {_SLICES}: {response.status} {text}")
+            with closing(response.response) as stream:
+                for line in _lines(stream.stream()):
+                    event = json.loads(line)
+                    yield event["type"], event["object"]
+        except (ApiException, HTTPError, OSError, ValueError) as error:
+            raise ApiUnavailableError(f"watch {_SLICES}: {error}") from error
 
     def apply_node_config(self, obj: Mapping[str, Any]) -> bool:
         """Make a NodeConfig's spec equal to the one given; return whether it was written."""
@@ -192,6 +238,14 @@ class Writer:
             message = f"{method} {path}: {response.status} {text}"
             raise ApiUnavailableError(message, response.status)
         return json.loads(data)
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the complete lines of a stream."""
+    rest = b""
+    for chunk in chunks:
+        *complete, rest = (rest + chunk).split(b"\n")
+        yield from complete
 
 
 def _same(current: Any, wanted: Any) -> bool:

@@ -17,6 +17,7 @@ from vrrp_operator.snapshot import (
     Node,
     handover_to,
     is_out_of_service,
+    node_conditions,
     node_report,
     node_value,
     take_snapshot,
@@ -199,7 +200,7 @@ def _relevant(kind: str, obj: Object) -> object:
     if kind == "nodes":
         addresses = [a for a in status.get("addresses") or () if a.get("type") == "InternalIP"]
         said = metadata.get("labels"), is_out_of_service(obj)
-        return said, addresses, _ready_condition(obj), deleting
+        return said, addresses, _ready_condition(obj), node_conditions(obj), deleting
     if kind == "nodeconfigs":
         rest = {key: value for key, value in status.items() if key != "heartbeatTime"}
         return metadata.get("generation"), rest, bool(status.get("heartbeatTime")), deleting

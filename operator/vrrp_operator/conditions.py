@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from vrrp_api.conditions import Condition, ConditionType, Reason
 from vrrp_api.node_status import RouterStatus
+from vrrp_operator.check_conditions import ignored_and_ineffective
 from vrrp_operator.planner import Plan
 from vrrp_operator.snapshot import ClusterSnapshot, VirtualIPRecord
 
@@ -57,6 +58,7 @@ def virtual_ip_conditions(
         _flapping(record, takeovers, now),
         _address_conflict(record, reported, now),
         _foreign_vrrp(record, plan, reported, now),
+        *ignored_and_ineffective(record, snapshot, plan),
     ]
 
 

@@ -16,6 +16,7 @@ import kopf
 from vrrp_api import GROUP, VERSION
 from vrrp_operator.apply import ApiUnavailableError
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.reconcile import Reconciler
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ class Trigger:
         relist_due_s = loop.time() + _RESYNC_S
         failures = 0
         while True:
-            await self._wait(min(_TICK_S, relist_due_s - loop.time()))
+            due_in_s = self._reconciler.due_in_s or _TICK_S
+            await self._wait(min(_TICK_S, due_in_s, relist_due_s - loop.time()))
             if self._reconnected or loop.time() >= relist_due_s:
                 relist_due_s = loop.time() + (_RECONNECTED_S if self._reconnected else _RESYNC_S)
                 self._reconnected = False
@@ -96,7 +98,10 @@ class Feed:
 
 
 def register_handlers(
-    registry: kopf.OperatorRegistry, cache: ObjectCache, reconciler: Reconciler
+    registry: kopf.OperatorRegistry,
+    cache: ObjectCache,
+    reconciler: Reconciler,
+    endpoints: EndpointWatch,
 ) -> None:
     """Attach everything to ``registry``; importing this module does nothing."""
     trigger = Trigger(reconciler)
@@ -106,10 +111,13 @@ def register_handlers(
     @kopf.on.startup(registry=registry)
     async def on_startup(settings: kopf.OperatorSettings, **_: Any) -> None:
         configure(settings)
+        loop = asyncio.get_running_loop()
+        endpoints.on_change(lambda: loop.call_soon_threadsafe(trigger.set))
         tasks.append(asyncio.create_task(trigger.run(), name="reconcile"))
 
     @kopf.on.cleanup(registry=registry)
     async def on_cleanup(**_: Any) -> None:
+        endpoints.stop()
         for task in tasks:
             task.cancel()
 

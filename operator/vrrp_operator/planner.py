@@ -9,14 +9,15 @@ an address of that family. How it is authenticated is decided here too, and writ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from vrrp_api.election import PLAIN, Authentication, ElectionSpec
+from vrrp_api.election import PLAIN, Authentication, ElectionSpec, Preemption
 from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import NodeConfig, Peer, RouterCheck, VirtualRouterConfig
 from vrrp_api.virtual_ip import CheckReference
 from vrrp_operator.allocator import allocate_vrids
+from vrrp_operator.observe import observed
 from vrrp_operator.ranking import Ranking, rank_all, without_address
 from vrrp_operator.snapshot import ClusterSnapshot, Node, VirtualIPRecord
 from vrrp_operator.validation import Problem, find_problems
@@ -27,7 +28,8 @@ class Plan:
     """What the cluster should run.
 
     ``configs`` has an entry for every node; ``candidates`` lists each accepted VirtualIP's nodes,
-    best first; ``without_address`` the nodes it selects that have no address of its family.
+    best first, and ``priorities`` theirs; ``without_address`` the nodes it selects that have no
+    address of its family.
     """
 
     configs: Mapping[str, NodeConfig]
@@ -35,6 +37,7 @@ class Plan:
     problems: Mapping[str, Problem]
     candidates: Mapping[str, tuple[str, ...]]
     without_address: Mapping[str, tuple[str, ...]]
+    priorities: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
@@ -52,11 +55,13 @@ def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
     problems = {**vrid_problems, **problems}
     routers: dict[str, list[VirtualRouterConfig]] = {node.name: [] for node in snapshot.nodes}
     candidates: dict[str, tuple[str, ...]] = {}
+    priorities: dict[str, tuple[int, ...]] = {}
     addressless: dict[str, tuple[str, ...]] = {}
     accepted = [r for r in snapshot.virtual_ips if r.name not in problems and r.spec is not None]
     for record, ranked in rank_all(accepted, snapshot):
         assert record.spec is not None
         candidates[record.name] = tuple(node.name for node, _ in ranked)
+        priorities[record.name] = tuple(priority for _, priority in ranked)
         missing = without_address(record.spec, snapshot)
         if missing:
             addressless[record.name] = missing
@@ -65,7 +70,7 @@ def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
             routers[node].append(config)
     _carry_over(snapshot, problems, routers)
     configs = {node.name: _config(node, routers[node.name], snapshot) for node in snapshot.nodes}
-    return Plan(configs, vrids, problems, candidates, addressless)
+    return Plan(configs, vrids, problems, candidates, addressless, priorities)
 
 
 def resolve_authentication(election: ElectionSpec, default_key_ref: str | None) -> ElectionSpec:
@@ -91,7 +96,10 @@ def _routers(
     """Return one election as each of its nodes takes part in it, by node name."""
     spec, checks = record.spec, snapshot.checks()
     assert spec is not None
-    references = tuple(_resolved(reference, checks) for reference in spec.health_checks)
+    references = [resolved(reference, checks) for reference in spec.health_checks]
+    if any(virtual_ip == record.name for virtual_ip, _ in snapshot.panics):
+        # Where checks say nothing, the best node is no better than the one that holds on.
+        election = replace(election, preemption=Preemption(preempt=False))
     members = _members(ranking, spec.family)
     return [
         (
@@ -105,7 +113,7 @@ def _routers(
                 base_priority=priority,
                 election=election,
                 peers=tuple(member for member in members if member.node != node.name),
-                health_checks=references,
+                health_checks=_weighed(references, record.name, node.name, snapshot),
                 announcements=spec.announcements,
                 require_majority=spec.require_majority,
                 detect_conflicts=spec.detect_conflicts,
@@ -151,10 +159,23 @@ def _carry_over(
         for router in report.config.virtual_routers:
             if router.name in problems:
                 peers = tuple(peer for peer in router.peers if peer.node in existing)
-                routers[node].append(replace(router, peers=peers))
+                used = _weighed(router.health_checks, router.name, node, snapshot)
+                routers[node].append(replace(router, peers=peers, health_checks=used))
 
 
-def _resolved(reference: CheckReference, checks: Mapping[str, HealthCheck]) -> RouterCheck:
+def _weighed(
+    references: Iterable[RouterCheck], virtual_ip: str, node: str, snapshot: ClusterSnapshot
+) -> tuple[RouterCheck, ...]:
+    """Return the checks of a router with whether each of them counts now on a node."""
+
+    def ignored(name: str) -> bool:
+        panic = snapshot.panics.get((virtual_ip, name))
+        return panic is not None and node in panic.nodes
+
+    return tuple(replace(reference, ignored=ignored(reference.name)) for reference in references)
+
+
+def resolved(reference: CheckReference, checks: Mapping[str, HealthCheck]) -> RouterCheck:
     """Return what a VirtualIP says of a check, and where it is silent what the check says."""
     check = checks[reference.name]
     return RouterCheck(
@@ -169,12 +190,16 @@ def _config(
 ) -> NodeConfig:
     """Return a node's configuration with the checks its routers use."""
     used = {check.name for router in routers for check in router.health_checks}
-    known = snapshot.checks()
-    report = snapshot.reports.get(node.name)
+    report, before = snapshot.reports.get(node.name), {}
     if report is not None and report.config is not None:
-        # A check that was deleted under a router that is carried over stays as it was.
-        known = {**{check.name: check for check in report.config.health_checks}, **known}
-    checks = [replace(known[name], generation=0) for name in sorted(used) if name in known]
+        before = {check.name: check for check in report.config.health_checks}
+    # A check that was deleted under a router that is carried over stays as it was.
+    known = {**before, **snapshot.checks()}
+    checks = [
+        observed(replace(known[name], generation=0), node, snapshot, before.get(name))
+        for name in sorted(used)
+        if name in known
+    ]
     return NodeConfig(
         node=node.name,
         generation=0,

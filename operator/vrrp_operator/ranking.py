@@ -52,6 +52,17 @@ def priority_for_rank(rank: int, candidates: int) -> int:
     return FIRST_PRIORITY - rank * gap
 
 
+def expected_priorities(spec: VirtualIP) -> tuple[int, ...]:
+    """Return the priorities in an election with as many candidates as it may have, best first.
+
+    With fewer, the gaps are the same or wider.
+    """
+    pinned = [Node(name, {}, ()) for name in spec.node_priorities]
+    others = [Node(str(place), {}, ()) for place in range(spec.candidates - len(pinned))]
+    ranking = _with_priorities((pinned + others)[: spec.candidates], spec)
+    return tuple(sorted((priority for _, priority in ranking), reverse=True))
+
+
 def score(virtual_ip: str, node: str) -> int:
     """Return the rendezvous score of a pair."""
     digest = hashlib.blake2b(f"{virtual_ip}\0{node}".encode(), digest_size=8).digest()
@@ -105,14 +116,19 @@ def _rank(record: VirtualIPRecord, eligible: list[Node], first: Mapping[str, str
     )
     rest = [n for n in by_score if n.name not in pinned]
     chosen = (explicit + rest)[: spec.candidates]
-    if explicit:
-        ranking = [(n, pinned[n.name]) for n in chosen if n.name in pinned]
-        lowest = min(priority for _, priority in ranking)
-        ranking += _below(lowest, [n for n in chosen if n.name not in pinned])
-    else:
-        ranking = [(n, priority_for_rank(i, len(chosen))) for i, n in enumerate(chosen)]
+    ranking = _with_priorities(chosen, spec)
     named = next((node for node in eligible if node.name == record.handover_to), None)
     return ranking if named is None else _handed_to(named, ranking, spec.candidates)
+
+
+def _with_priorities(chosen: list[Node], spec: VirtualIP) -> Ranking:
+    """Return the chosen nodes, best first, with what the VirtualIP or their place gives them."""
+    pinned = spec.node_priorities
+    ranking = [(node, pinned[node.name]) for node in chosen if node.name in pinned]
+    if not ranking:
+        return [(node, priority_for_rank(i, len(chosen))) for i, node in enumerate(chosen)]
+    lowest = min(priority for _, priority in ranking)
+    return ranking + _below(lowest, [node for node in chosen if node.name not in pinned])
 
 
 def _below(lowest: int, nodes: list[Node]) -> Ranking:

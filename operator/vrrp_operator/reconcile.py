@@ -8,13 +8,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from vrrp_operator.apply import ApiUnavailableError, Writer
 from vrrp_operator.cache import KINDS, ObjectCache
 from vrrp_operator.chronicle import Chronicle
+from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.events import Occurrence, newest_first
 from vrrp_operator.metrics import Metrics
+from vrrp_operator.observe import services_of
+from vrrp_operator.panic import PanicJudge
 from vrrp_operator.planner import Plan, plan
 from vrrp_operator.snapshot import ClusterSnapshot
 from vrrp_operator.status import condition_counts, health_check_status, virtual_ip_status
@@ -31,12 +35,16 @@ class Reconciler:
         cache: ObjectCache,
         writer: Writer,
         metrics: Metrics,
+        endpoints: EndpointWatch,
         default_key_ref: str | None = None,
+        *,
         post: Callable[[Iterable[Occurrence]], None] = lambda _: None,
     ) -> None:
         self._cache = cache
         self._writer = writer
         self._metrics = metrics
+        self._endpoints = endpoints
+        self._panic = PanicJudge()
         self._default_key_ref = default_key_ref
         self._post = post
         self._happened = Chronicle()
@@ -92,9 +100,14 @@ class Reconciler:
         """Return whether a first cycle ended well."""
         return (True, "ok") if self.succeeded_s else (False, "no reconcile yet")
 
+    @property
+    def due_in_s(self) -> float | None:
+        """How long after a cycle the next one has something to decide although nothing changes."""
+        return self._panic.due_in_s
+
     def _cycle(self, now_s: float) -> None:
         wall = datetime.now(UTC)
-        snapshot = self._cache.snapshot(now_s, wall)
+        snapshot = self._look(now_s, wall)
         planned = plan(snapshot, self._default_key_ref)
         # VRIDs first: a number is on record before a node uses it.
         statuses = self._write_statuses(snapshot, planned, wall)
@@ -102,6 +115,13 @@ class Reconciler:
         self._metrics.vrids_allocated.set(len(planned.vrids))
         for condition, count in condition_counts(statuses).items():
             self._metrics.virtual_ips.labels(condition).set(count)
+
+    def _look(self, now_s: float, wall: datetime) -> ClusterSnapshot:
+        """Return the cluster with what the cache does not hold: endpoints, and what panics."""
+        snapshot = self._cache.snapshot(now_s, wall)
+        self._endpoints.follow(services_of(snapshot))
+        panics = self._panic.judge(snapshot, now_s)
+        return replace(snapshot, services=self._endpoints.known(), panics=panics)
 
     def _write_statuses(
         self, snapshot: ClusterSnapshot, planned: Plan, wall: datetime

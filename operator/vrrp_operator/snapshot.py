@@ -23,7 +23,7 @@ class Node:
     """A node of the cluster; ``addresses`` are its InternalIPs, ``has_speaker`` once one reported.
 
     ``gone`` means away for so long that another candidate takes its place; ``out_of_service`` that
-    somebody said so: for maintenance, or by a taint.
+    somebody said so: for maintenance, or by a taint. ``conditions`` are type to status.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Node:
     has_speaker: bool = True
     gone: bool = False
     out_of_service: bool = False
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
     def address(self, family: int) -> str | None:
         """Return the address that elections of a family, 4 or 6, run over; None without one."""
@@ -95,13 +96,37 @@ class NodeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Panic:
+    """A check that a VirtualIP ignores: the candidates that fail it, of how many, from what share.
+
+    ``threshold`` is in percent. ``nodes`` are those that are told to ignore it now: one after the
+    other where all at once would move the address.
+    """
+
+    failing: tuple[str, ...]
+    candidates: int
+    threshold: int
+    nodes: frozenset[str]
+
+
+PanicKey = tuple[str, str]
+"""(VirtualIP, HealthCheck)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSnapshot:
-    """The cluster at one moment; tuples are sorted by name."""
+    """The cluster at one moment; tuples are sorted by name.
+
+    ``services``: ready endpoints by node of each Service that was looked up, None for one that does
+    not exist; as a whole None where nobody can be asked. ``panics``: the checks that do not count.
+    """
 
     virtual_ips: tuple[VirtualIPRecord, ...] = ()
     health_checks: tuple[HealthCheckRecord, ...] = ()
     nodes: tuple[Node, ...] = ()
     reports: Mapping[str, NodeReport] = field(default_factory=dict)
+    services: Mapping[str, Mapping[str, int] | None] | None = None
+    panics: Mapping[PanicKey, Panic] = field(default_factory=dict)
 
     def checks(self) -> dict[str, HealthCheck]:
         """Return the valid HealthChecks by name."""
@@ -177,7 +202,14 @@ def node_value(obj: Object, *, has_speaker: bool = True, gone: bool = False) -> 
         has_speaker=has_speaker,
         gone=gone,
         out_of_service=is_out_of_service(obj),
+        conditions=node_conditions(obj),
     )
+
+
+def node_conditions(obj: Object) -> dict[str, str]:
+    """Return the conditions of a Node object, type to status."""
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    return {c["type"]: c["status"] for c in conditions if "type" in c and "status" in c}
 
 
 def node_report(

@@ -6,15 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vrrp_api.check_kinds import kind_name
-from vrrp_api.conditions import ConditionType, Reason, merge_conditions
+from vrrp_api.conditions import ConditionType, merge_conditions
 from vrrp_api.node_status import RouterStatus
-from vrrp_operator.conditions import (
-    UNKNOWN,
-    NodeRouter,
-    active_routers,
-    condition,
-    virtual_ip_conditions,
-)
+from vrrp_operator.check_conditions import check_conditions
+from vrrp_operator.conditions import UNKNOWN, NodeRouter, active_routers, virtual_ip_conditions
 from vrrp_operator.history import takeovers
 from vrrp_operator.planner import Plan
 from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, NodeReport, VirtualIPRecord
@@ -72,21 +67,16 @@ def health_check_status(
         if check.name == record.name
     ]
     kind: dict[str, str] = {}
-    if record.spec is None:
-        accepted = condition(
-            record.generation, ConditionType.ACCEPTED, Reason.INVALID_SPEC, str(record.error)
-        )
-    else:
+    if record.spec is not None:
         kind = {"type": kind_name(record.spec.kind), "target": record.spec.kind.target}
-        message = "valid"
-        accepted = condition(record.generation, ConditionType.ACCEPTED, Reason.ACCEPTED, message)
+    conditions = check_conditions(record, snapshot, results)
     return {
         "observedGeneration": record.generation,
         **kind,
         "passing": sum(1 for result in results if result["passing"]),
         "failing": sum(1 for result in results if not result["passing"]),
         "nodes": results,
-        "conditions": [c.to_object() for c in merge_conditions(record.conditions, [accepted], now)],
+        "conditions": [c.to_object() for c in merge_conditions(record.conditions, conditions, now)],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vrrp_api.check_kinds import ServiceCheck
 from vrrp_api.conditions import Reason
 from vrrp_api.virtual_ip import VirtualIP
 from vrrp_operator.snapshot import ClusterSnapshot, VirtualIPRecord
@@ -96,4 +97,12 @@ def _check_problem(spec: VirtualIP, snapshot: ClusterSnapshot) -> Problem | None
             what = "is not valid" if exists else "does not exist"
             message = f"spec.healthChecks[{index}].name: HealthCheck {reference.name} {what}"
             return Problem(Reason.HEALTH_CHECK_NOT_FOUND, message)
+        kind = known[reference.name].kind
+        unknown = snapshot.services is not None and kind.target not in snapshot.services
+        if isinstance(kind, ServiceCheck) and unknown:
+            message = (
+                f"spec.healthChecks[{index}].name: of the Service of HealthCheck {reference.name},"
+                f" {kind.target}, the endpoints are not known yet"
+            )
+            return Problem(Reason.ENDPOINTS_UNKNOWN, message)
     return None

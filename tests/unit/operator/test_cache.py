@@ -210,3 +210,19 @@ def test_a_node_is_alive_once_its_heartbeat_moved() -> None:
     assert not cache.snapshot(1, WALL).reports["a"].alive
     put(cache, node_config("a", "2", 3), 2)
     assert cache.snapshot(2, WALL).reports["a"].alive
+
+
+def test_a_nodes_conditions_are_news_and_their_heartbeats_are_not() -> None:
+    cache = ObjectCache()
+
+    def put_node(version: int, pressure: str, beat: str) -> bool:
+        obj = node("a", version)
+        condition = {"type": "DiskPressure", "status": pressure, "lastHeartbeatTime": beat}
+        obj["status"]["conditions"].append(condition)
+        return cache.put("nodes", obj, deleted=False, now_s=0)
+
+    assert put_node(1, "False", "1")
+    assert not put_node(2, "False", "2")
+    assert put_node(3, "True", "3")
+    (seen,) = cache.snapshot(0, WALL).nodes
+    assert seen.conditions == {"Ready": "True", "DiskPressure": "True"}

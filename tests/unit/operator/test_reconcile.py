@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from tests.unit.operator.cluster import virtual_ip
 
 from vrrp_operator.apply import ApiUnavailableError, ObjectGoneError, Writer
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.events import Occurrence
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.reconcile import Reconciler
@@ -27,6 +28,14 @@ class FakeServer(Writer):
         self.available = True
         self.deleted: set[str] = set()
 
+    def add(self, **objects: list[dict[str, Any]]) -> None:
+        """Have these objects, whole kinds at a time."""
+        self._objects = {**self._objects, **objects}
+
+    def watch_slices(self, label_selector: str, version: str) -> Iterator[tuple[str, Any]]:
+        """A watch that tells nothing and breaks off."""
+        raise ApiUnavailableError(f"watch {label_selector} from {version}: broken off")
+
     def _call(
         self,
         method: str,
@@ -38,6 +47,8 @@ class FakeServer(Writer):
     ) -> Any:
         if not self.available:
             raise ApiUnavailableError(f"{method} {path}: refused")
+        if path.endswith("endpointslices"):
+            return {"items": self._objects.get("slices", []), "metadata": {"resourceVersion": "1"}}
         kind, _, name = path.removeprefix("/apis/kube-vrrp.io/v1alpha1/").partition("/")
         if method == "GET":
             found = self._objects.get(path.rpartition("/")[2], [])
@@ -69,6 +80,11 @@ def speaking(name: str) -> dict[str, Any]:
     }
 
 
+def start(server: FakeServer, cache: ObjectCache, default_key_ref: str | None) -> Reconciler:
+    endpoints = EndpointWatch(server, ApiUnavailableError)
+    return Reconciler(cache, server, Metrics(), endpoints, default_key_ref)
+
+
 def cluster(default_key_ref: str | None = None) -> tuple[FakeServer, ObjectCache, Reconciler]:
     cache = ObjectCache()
     server = FakeServer(
@@ -79,7 +95,7 @@ def cluster(default_key_ref: str | None = None) -> tuple[FakeServer, ObjectCache
             "nodeconfigs": [speaking("node-1"), speaking("node-2"), speaking("left")],
         },
     )
-    return server, cache, Reconciler(cache, server, Metrics(), default_key_ref)
+    return server, cache, start(server, cache, default_key_ref)
 
 
 def test_the_vrid_is_on_record_before_a_node_uses_it() -> None:
@@ -113,7 +129,7 @@ def test_another_default_key_is_written_to_every_node() -> None:
     server, cache, reconciler = cluster()
     reconciler.run_cycle()
     assert authentication(cache, "node-1") == {"type": "None"}
-    restarted = Reconciler(cache, server, Metrics(), "cluster")
+    restarted = start(server, cache, "cluster")
     restarted.run_cycle()
     signed = {"type": "HMAC", "keyRef": "cluster", "mode": "Enforce"}
     assert [authentication(cache, name) for name in ("node-1", "node-2")] == [signed, signed]
@@ -183,7 +199,8 @@ def test_an_object_deleted_behind_our_back_leaves_the_nodes_in_the_next_cycle() 
 def test_what_happened_is_posted_once_it_is_on_record() -> None:
     server, cache, _ = cluster()
     posted: list[Occurrence] = []
-    reconciler = Reconciler(cache, server, Metrics(), post=posted.extend)
+    endpoints = EndpointWatch(server, ApiUnavailableError)
+    reconciler = Reconciler(cache, server, Metrics(), endpoints, post=posted.extend)
     reconciler.relist()
     server.available = False
     assert not reconciler.run_cycle()
@@ -210,3 +227,28 @@ def test_outage_makes_no_node_stale(*, relisting: bool) -> None:
     server.available = True
     reconciler.relist()
     assert not any(r.fresh for r in cache.snapshot(later_s, datetime.now(UTC)).reports.values())
+
+
+def test_a_check_of_a_service_is_looked_up_before_it_is_planned() -> None:
+    server, cache, reconciler = cluster()
+    spec = {"service": {"namespace": "web", "name": "nginx"}}
+    metadata = {"name": "c", "generation": 1}
+    kind = {"apiVersion": "kube-vrrp.io/v1alpha1", "kind": "HealthCheck"}
+    labels = {"kubernetes.io/service-name": "nginx"}
+    server.add(
+        healthchecks=[{**kind, "metadata": metadata, "spec": spec}],
+        virtualips=[virtual_ip("a", healthChecks=[{"name": "c"}])],
+        slices=[
+            {
+                "metadata": {"name": "s", "namespace": "web", "labels": labels},
+                "endpoints": [{"nodeName": "node-2", "addresses": ["10.0.0.1"]}],
+            }
+        ],
+    )
+    assert reconciler.run_cycle()
+    ready = {}
+    for name in ("node-1", "node-2"):
+        config = cache.get("nodeconfigs", name)
+        assert config is not None
+        ready[name] = config["spec"]["healthChecks"][0]["service"]["readyEndpoints"]
+    assert ready == {"node-1": 0, "node-2": 1}

@@ -191,6 +191,7 @@ def test_transition_time_moves_when_the_status_flips_only() -> None:
     times = {c["type"]: c["lastTransitionTime"] for c in flipped["conditions"]}
     assert times.pop("Ready") == "2027-01-01T00:00:00Z"
     alarms = {"NoStandby", "SplitBrain", "Flapping", "AddressConflict", "ForeignVRRP"}
+    alarms |= {"ChecksIgnored", "WeightIneffective"}
     assert set(times) == {"Accepted", "Programmed"} | alarms
     assert set(times.values()) == {NOW}
 

@@ -1,6 +1,7 @@
 """``kubectl vrrp``: the commands.
 
-Exit status: 0 good, 1 manifests with errors or not moved in time, 2 wrong usage, 4 cannot run.
+Exit status: 0 good, with warnings or without, 1 manifests with errors or not moved in time, 2 wrong
+usage, 4 cannot run.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def _parse() -> argparse.Namespace:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    errors = validate(options.files)
+    errors, warnings = validate(options.files)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     for error in errors:
         print(error, file=sys.stderr)
     return 1 if errors else 0

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import yaml
 
+from vrrp_api.check_kinds import NodeConditionCheck, ServiceCheck, kind_name
 from vrrp_cli.manifests import ManifestError, Object, read_manifests
+from vrrp_operator.check_conditions import weight_warnings
 from vrrp_operator.planner import Plan, plan
+from vrrp_operator.ranking import expected_priorities
 from vrrp_operator.snapshot import ClusterSnapshot, Node, node_value, take_snapshot
 
 
-def validate(paths: Sequence[Path]) -> list[str]:
-    """Return what is wrong with the VirtualIPs and HealthChecks of the files, a line each.
+def validate(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Return what is wrong with the VirtualIPs and HealthChecks of the files, and what is doubtful.
+
+    A line each. Doubtful is a weight that can never move its VirtualIP, in an election with as many
+    candidates as it may have: how many nodes there are is not known here.
 
     Raises:
         ManifestError: a file cannot be read.
@@ -21,12 +27,19 @@ def validate(paths: Sequence[Path]) -> list[str]:
     snapshot = _snapshot(paths, [])
     wrong = [str(check.error) for check in snapshot.health_checks if check.error is not None]
     problems = plan(snapshot).problems
-    return wrong + [
+    wrong += [
         problem.message
         if problem.message.startswith("VirtualIP")
         else f"VirtualIP {name}: {problem.message} ({problem.reason})"
         for name, problem in sorted(problems.items())
     ]
+    doubtful = [
+        f"VirtualIP {record.name}: {warning}"
+        for record in snapshot.virtual_ips
+        if record.spec is not None
+        for warning in weight_warnings(record, snapshot, expected_priorities(record.spec))
+    ]
+    return wrong, doubtful
 
 
 def render(
@@ -57,6 +70,13 @@ def _refuse(snapshot: ClusterSnapshot, planned: Plan) -> None:
     for check in snapshot.health_checks:
         if check.error is not None:
             raise ManifestError(str(check.error))
+        if check.spec is not None and isinstance(
+            check.spec.kind, NodeConditionCheck | ServiceCheck
+        ):
+            raise ManifestError(
+                f"HealthCheck {check.name}: spec.{kind_name(check.spec.kind)}: only the operator"
+                " of a cluster can tell; a standalone node runs the other kinds"
+            )
     for name, problem in planned.problems.items():
         raise ManifestError(f"VirtualIP {name}: {problem.message}")
 

@@ -43,6 +43,17 @@ def vip(name: str, address: str, **spec: object) -> str:
     )
 
 
+def check(name: str, **spec: object) -> str:
+    return yaml.safe_dump(
+        {
+            "apiVersion": "kube-vrrp.io/v1alpha1",
+            "kind": "HealthCheck",
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+    )
+
+
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "vrrp_cli", *map(str, arguments)],
@@ -56,6 +67,39 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_examples_are_valid(example: Path) -> None:
     ended = run("validate", example)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_validate_warns_of_a_weight_that_never_moves_anything(tmp_path: Path) -> None:
+    path = tmp_path / "all.yaml"
+    small = check("small", tcp={"address": "127.0.0.1:80"}, weight=-10)
+    path.write_text("---\n".join([small, vip("v", "192.0.2.50", healthChecks=[{"name": "small"}])]))
+    ended = run("validate", path)
+    assert ended.returncode == 0
+    assert ended.stderr.startswith("warning: VirtualIP v: HealthCheck small, weight -10: the")
+    assert "200 - 10 = 190 at worst" in ended.stderr
+    path.write_text(path.read_text().replace("weight: -10", "weight: -50"))
+    assert run("validate", path).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("service", {"namespace": "web", "name": "nginx"}),
+        ("nodeCondition", {"type": "Ready", "status": "True"}),
+    ],
+)
+def test_what_only_an_operator_can_tell_is_valid_and_not_rendered(
+    tmp_path: Path, kind: str, value: object
+) -> None:
+    nodes, path = tmp_path / "nodes.yaml", tmp_path / "all.yaml"
+    nodes.write_text(NODES)
+    used = vip("v", "192.0.2.50", healthChecks=[{"name": "c"}])
+    path.write_text("---\n".join([check("c", **{kind: value}), used]))
+    assert run("validate", path).returncode == 0
+    ended = run("render", "--nodes", nodes, "--output", tmp_path / "out", path)
+    assert ended.returncode == 1
+    assert f"HealthCheck c: spec.{kind}: only the operator of a cluster can tell" in ended.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_validate_lists_every_problem_with_object_field_and_value(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vrrp.priority import contribution
-from vrrp_api.check_kinds import FileCheck
+from vrrp_api.check_kinds import FileCheck, NodeConditionCheck, ServiceCheck
 from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
 
 _FAST_NS = 50_000_000
@@ -21,6 +21,10 @@ def config_warnings(config: NodeConfig) -> Iterator[tuple[str, str]]:
     for index, check in enumerate(config.health_checks):
         if check.name not in used:
             yield f"spec.healthChecks[{index}].name", f"{check.name}: no virtual router uses it"
+        if isinstance(check.kind, NodeConditionCheck | ServiceCheck):
+            field = "service" if isinstance(check.kind, ServiceCheck) else "nodeCondition"
+            text = "only an operator knows, so a file says what was true when it was written"
+            yield f"spec.healthChecks[{index}].{field}", text
 
 
 def _router(config: NodeConfig, router: VirtualRouterConfig) -> Iterator[tuple[str, str]]:

@@ -119,7 +119,8 @@ def _interval(number: int) -> dict[str, Any]:
 
 
 def _watch(speaker: LoneSpeaker, target: subprocess.Popen[bytes]) -> tuple[str, ...]:
-    agent = speaker.node.processes()["agent"]
+    # A script's keeper may be gone before it is looked at.
+    agent = eventually(lambda: speaker.node.processes()["agent"], within_s=_PATIENCE_S)
     server = _child(agent)
     _arrivals(target)
     before, cpu_s, begun_ns = engine(speaker.node), _cpu_s(agent, server), time.monotonic_ns()

@@ -168,3 +168,37 @@ def test_nobody_answers(lan: Lan, tmp_path: Path) -> None:
     lan.hosts[1].cut_link()
     assert ping(host, lan.hosts[1].address, tmp_path, 300) == Result(False, "no answer")
     assert "unreachable" in ping(host, "203.0.113.1", tmp_path, 300).message
+
+
+def test_answers_to_others_are_not_taken_for_its_own(lan: Lan, tmp_path: Path) -> None:
+    """A raw socket hears every answer of the host; here all but ours are answered."""
+    host, other = lan.hosts[:2]
+    for words in (
+        "add table ip quiet",
+        "add chain ip quiet input { type filter hook input priority 0 ; }",
+        "add rule ip quiet input icmp type echo-request meta length 44 drop",
+    ):
+        other.namespace.run("nft", words)
+    request = bytes.fromhex("0800") + bytes(38)
+    request = request[:2] + (~0x0800 & 0xFFFF).to_bytes(2, "big") + request[4:]
+    stop = threading.Event()
+
+    def ask_too() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as wire:
+            wire.settimeout(0.01)
+            answered = 0
+            while not stop.is_set():
+                wire.sendto(request, (other.address, 0))
+                try:
+                    answered += wire.recv(2048)[20] == 0
+                except TimeoutError:
+                    continue
+            assert answered > 10
+
+    asking = threading.Thread(target=lambda: inside(host, ask_too))
+    asking.start()
+    try:
+        assert ping(host, other.address, tmp_path) == Result(False, "no answer")
+    finally:
+        stop.set()
+        asking.join()

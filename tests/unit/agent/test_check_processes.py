@@ -110,6 +110,7 @@ def test_a_zombie_does_not_count(bench: Bench, watching: str) -> None:
     assert matching(process.pid, [Pattern(SHORT, False)])
     bench.source.watch({"a": by_name(SHORT)})
     bench.heard.until_last("a", False)
+    assert len(bench.heard.news["a"]) == 1
 
 
 def test_a_whole_command_line_matches_word_by_word(bench: Bench, watching: str) -> None:

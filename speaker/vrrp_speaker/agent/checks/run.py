@@ -36,6 +36,11 @@ class Run:
             raise TimeoutError
         return remaining_s
 
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self._given_up
+
     def connected(self, connection: socket.socket) -> None:
         """Let ``give_up`` end what waits for this connection."""
         duplicate = socket.socket(fileno=os.dup(connection.fileno()))

@@ -46,7 +46,15 @@ def status(lab: Lab) -> dict[str, Any]:
 
 
 def holder_is_shown(lab: Lab) -> bool:
-    return status(lab).get("activeNode") == settled(lab, VIP, ADDRESS).name
+    """Return whether the best node has it, so that nothing moves by itself, and is shown."""
+    holder = settled(lab, VIP, ADDRESS).name
+    priorities = {
+        item["metadata"]["name"]: router["basePriority"]
+        for item in lab.kubectl_json("get", "nodeconfigs")["items"]
+        for router in item["spec"].get("virtualRouters", ())
+    }
+    best = max(priorities, key=lambda name: priorities[name])
+    return len(priorities) == len(lab.nodes) and holder == best == status(lab).get("activeNode")
 
 
 def events(lab: Lab, name: str = VIP) -> list[dict[str, Any]]:

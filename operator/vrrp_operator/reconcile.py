@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -25,6 +26,28 @@ from vrrp_operator.status import condition_counts, health_check_status, virtual_
 
 _log = logging.getLogger(__name__)
 STALE_S = 180.0
+
+
+class _Refusals:
+    """Lets no object that the API server refuses keep the others waiting."""
+
+    def __init__(self) -> None:
+        self._first: ApiUnavailableError | None = None
+
+    @contextmanager
+    def past(self) -> Iterator[None]:
+        """Go on after a refusal; without any answer the others would fare no better."""
+        try:
+            yield
+        except ApiUnavailableError as error:
+            if not error.status:
+                raise
+            self._first = self._first or error
+
+    def tell(self) -> None:
+        """Raise the first refusal, if there was one."""
+        if self._first is not None:
+            raise self._first
 
 
 class Reconciler:
@@ -146,13 +169,16 @@ class Reconciler:
         return statuses
 
     def _write_node_configs(self, snapshot: ClusterSnapshot, planned: Plan) -> None:
+        refusals = _Refusals()
         for config in planned.configs.values():
-            wrote = self._writer.apply_node_config(config.to_object())
-            self._count(wrote, "nodeconfigs")
+            with refusals.past():
+                wrote = self._writer.apply_node_config(config.to_object())
+                self._count(wrote, "nodeconfigs")
         for name in self._cache.names("nodeconfigs"):
             # A list of nodes that came back empty is not a cluster without nodes.
             if name not in planned.configs and snapshot.nodes:
                 self._writer.delete_node_config(name)
+        refusals.tell()
 
     def _apply_status(self, kind: str, name: str, status: Mapping[str, object]) -> None:
         self._count(self._writer.apply_status(kind, name, status), kind)

@@ -27,6 +27,8 @@ class FakeServer(Writer):
         self.requests: list[str] = []
         self.available = True
         self.deleted: set[str] = set()
+        self.refused = ""
+        """The end of a path that is answered with 500."""
 
     def add(self, **objects: list[dict[str, Any]]) -> None:
         """Have these objects, whole kinds at a time."""
@@ -47,6 +49,8 @@ class FakeServer(Writer):
     ) -> Any:
         if not self.available:
             raise ApiUnavailableError(f"{method} {path}: refused")
+        if self.refused and path.endswith(self.refused):
+            raise ApiUnavailableError(f"{method} {path}: 500", status=500)
         if path.endswith("endpointslices"):
             return {"items": self._objects.get("slices", []), "metadata": {"resourceVersion": "1"}}
         kind, _, name = path.removeprefix("/apis/kube-vrrp.io/v1alpha1/").partition("/")
@@ -180,6 +184,17 @@ def test_an_api_server_that_is_away_fails_the_cycle_and_not_the_operator() -> No
     server.available = True
     assert reconciler.run_cycle()
     assert reconciler.ready() == (True, "ok")
+
+
+def test_a_node_config_that_is_refused_keeps_no_other_waiting() -> None:
+    server, cache, reconciler = cluster()
+    server.refused = "nodeconfigs/node-1"
+    assert not reconciler.run_cycle()
+    other = cache.get("nodeconfigs", "node-2")
+    assert other is not None
+    assert [router["name"] for router in other["spec"]["virtualRouters"]] == ["a"]
+    server.refused = ""
+    assert reconciler.run_cycle()
 
 
 def test_an_object_deleted_behind_our_back_leaves_the_nodes_in_the_next_cycle() -> None:

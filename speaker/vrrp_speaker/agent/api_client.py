@@ -12,9 +12,9 @@ import logging
 import os
 import socket
 import ssl
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -135,15 +135,25 @@ def _named(items: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
 
 
 def _file(section: Mapping[str, Any], key: str) -> str | None:
-    """Return the path of a certificate or key; inline data goes to a private temporary file."""
+    """Return the path of a certificate or key."""
     if section.get(key):
         return str(section[key])
     data = section.get(f"{key}-data")
     if not data:
         return None
-    with tempfile.NamedTemporaryFile(prefix="kube-vrrp-", delete=False) as file:
-        file.write(base64.b64decode(data))
-    return file.name
+    return _in_memory(base64.b64decode(data))
+
+
+@cache
+def _in_memory(data: bytes) -> str:
+    """Return a path of this process's own under which data is read; no disk ever has it.
+
+    TLS libraries want files. The same data has the same path, so reading a kubeconfig again and
+    again opens no more of them.
+    """
+    descriptor = os.memfd_create("kubeconfig")
+    os.write(descriptor, data)
+    return f"/proc/self/fd/{descriptor}"
 
 
 class ApiClient:

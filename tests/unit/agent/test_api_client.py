@@ -238,6 +238,8 @@ def test_kubeconfig_in_yaml_with_inline_certificate(tmp_path: Path) -> None:
     assert (found.server, found.token) == ("https://192.0.2.1:6443", "secret")
     assert found.ca is not None
     assert Path(found.ca).read_bytes() == b"PEM"
+    assert found.ca.startswith("/proc/self/fd/"), "keys lie on a disk"
+    assert load_kubeconfig(str(path)).ca == found.ca
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "a: b", KUBECONFIG.replace("name: k", "name: x")])

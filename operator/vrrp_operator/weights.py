@@ -1,32 +1,17 @@
-"""Whether the weight of a check can ever move its VirtualIP (pure; keepalived's arithmetic).
-
-A check moves an address when one node's result makes it worse than another one that it was not
-worse than. What else a node may have is open: any candidate may be away, every other check of the
-VirtualIP may pass or fail on any node. So a weight is called ineffective only if it is so in every
-case: clamping to 1 to 254 and the other weights counted.
-"""
+"""Warnings of weights that can never move their VirtualIP, with the arithmetic (pure)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from vrrp.priority import TrackerKind, contribution, effective_priority, tracked_weight
-from vrrp_api.check_kinds import FileCheck, InterfaceCheck, ProcessCheck
+from vrrp.priority import effective_priority
 from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import RouterCheck
 from vrrp_api.virtual_ip import VirtualIP
+from vrrp_api.weights import Points, can_move, ineffective, points, rest
 
 _LARGEST = 253
-
-
-@dataclass(frozen=True, slots=True)
-class _Points:
-    """What a check adds to a priority in either state."""
-
-    passing: int
-    failing: int
 
 
 def ineffective_weights(
@@ -46,89 +31,35 @@ def ineffective_weights(
         names: the candidates' names for the message; empty where they are not known yet.
     """
     transport = spec.election.transport
-    if transport.multicast or transport.external_peers or len(priorities) < 2:
-        return []  # priorities outside the cluster are not known; and one candidate never moves
-    weighted = [(r, checks[r.name]) for r in references if r.weight != 0]
-    if any(isinstance(check.kind, FileCheck) for _, check in weighted):
-        return []  # a number can come to anything, a Fault included
-    points = [_points(check, reference.weight, reference.reverse) for reference, check in weighted]
+    if transport.multicast or transport.external_peers:
+        return []  # priorities outside the cluster are not known
+    weighted = [reference for reference in references if reference.weight != 0]
     return [
-        _warning(weighted[index], points, index, priorities, names)
-        for index in range(len(weighted))
-        if not _can_move(points[index], _rest(points, index), tuple(priorities))
+        _warning(weighted, place, checks, priorities, names)
+        for place in ineffective(weighted, checks, priorities)
     ]
 
 
-def _rest(points: Sequence[_Points], index: int) -> tuple[_Points, ...]:
-    return (*points[:index], *points[index + 1 :])
-
-
-def _points(check: HealthCheck, weight: int, reverse: bool) -> _Points:
-    tracker = TrackerKind.SCRIPT
-    if isinstance(check.kind, InterfaceCheck):
-        tracker = TrackerKind.INTERFACE
-    elif isinstance(check.kind, ProcessCheck):
-        tracker = TrackerKind.PROCESS
-    used = tracked_weight(tracker, weight, 1)
-    assert used is not None
-    return _Points(contribution(used, True, reverse), contribution(used, False, reverse))
-
-
-@lru_cache(maxsize=1024)
-def _can_move(check: _Points, others: tuple[_Points, ...], priorities: tuple[int, ...]) -> bool:
-    """Return whether the check's two states can put a node above and below another one."""
-    low, high = sorted((check.passing, check.failing))
-    sums = _sums(others)
-    with_either = {total + points for total in sums for points in (low, high)}
-    reach = [_bits(base, with_either) for base in priorities]
-    for index, base in enumerate(priorities):
-        rivals = 0
-        for other, bits in enumerate(reach):
-            rivals |= bits if other != index else 0
-        spans = {
-            (effective_priority(base, (total, low)), effective_priority(base, (total, high)))
-            for total in sums
-        }
-        # A rival that is above the worse state and not above the better one.
-        if any(rivals >> (worse + 1) & ((1 << (better - worse)) - 1) for worse, better in spans):
-            return True
-    return False
-
-
-def _sums(checks: Iterable[_Points]) -> set[int]:
-    sums = {0}
-    for check in checks:
-        sums = {total + points for total in sums for points in (check.passing, check.failing)}
-    return sums
-
-
-def _bits(base: int, totals: Iterable[int]) -> int:
-    """Return the effective priorities that a node can have, as a set of bits."""
-    bits = 0
-    for total in totals:
-        bits |= 1 << effective_priority(base, (total,))
-    return bits
-
-
 def _warning(
-    weighted: tuple[RouterCheck, HealthCheck],
-    points: Sequence[_Points],
-    index: int,
+    weighted: Sequence[RouterCheck],
+    place: int,
+    checks: Mapping[str, HealthCheck],
     priorities: Sequence[int],
     names: Sequence[str],
 ) -> str:
-    reference, check = weighted
+    reference, check = weighted[place], checks[weighted[place].name]
+    all_points = [points(checks[other.name].kind, other) for other in weighted]
     first, second = _nearest(priorities)
     own, other = (names[i] if names else f"the candidate in place {i + 1}" for i in (first, second))
-    low, high = sorted((points[index].passing, points[index].failing))
+    low, high = sorted((all_points[place].passing, all_points[place].failing))
     text = (
         f"HealthCheck {reference.name}, weight {reference.weight}: {own} has"
         f" {_sum(priorities[first], low)} at worst and {other} {_sum(priorities[second], high)} at"
         " best, so its result never puts another candidate above"
     )
-    if len(points) > 1:
+    if len(all_points) > 1:
         text += ", whatever the other checks say"
-    wanted = _smallest(reference, check, _rest(points, index), tuple(priorities))
+    wanted = _smallest(reference, check, rest(all_points, place), tuple(priorities))
     accepted = f"{wanted} or more, or 0" if wanted > 0 else f"{wanted} or less, or 0"
     return f"{text} (accepted: {accepted if wanted else 0})"
 
@@ -143,14 +74,15 @@ def _nearest(priorities: Sequence[int]) -> tuple[int, int]:
 def _smallest(
     reference: RouterCheck,
     check: HealthCheck,
-    others: tuple[_Points, ...],
+    others: tuple[Points, ...],
     priorities: tuple[int, ...],
 ) -> int:
     """Return the smallest weight of the same sign that can move something; 0 if none can."""
     sign, low, high = (1 if reference.weight > 0 else -1), abs(reference.weight), _LARGEST + 1
 
     def moves(size: int) -> bool:
-        return _can_move(_points(check, sign * size, reference.reverse), others, priorities)
+        sized = replace(reference, weight=sign * size)
+        return can_move(points(check.kind, sized), others, priorities)
 
     while high - low > 1:  # a larger weight of the same sign moves whatever a smaller one does
         middle = (low + high) // 2

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from vrrp.priority import contribution
-from vrrp_api.check_kinds import FileCheck, NodeConditionCheck, ServiceCheck
-from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
+from vrrp_api.check_kinds import NodeConditionCheck, ServiceCheck
+from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
+from vrrp_api.weights import ineffective
 
 _FAST_NS = 50_000_000
 """Below it, a busy machine misses deadlines without real-time scheduling (docs/benchmarks.md)."""
@@ -48,54 +48,11 @@ def _router(config: NodeConfig, router: VirtualRouterConfig) -> Iterator[tuple[s
         yield "advertisementInterval", text
     if others and election.authentication is None and not transport.external_peers:
         yield "authentication", "absent: not signed, so any host of the link can take part"
-    files = {check.name for check in config.health_checks if isinstance(check.kind, FileCheck)}
-    if not any(check.name in files and check.weight for check in router.health_checks):
-        for index in _moves_nothing(router):
-            text = "never changes which node is best, whatever the checks say"
-            weight = router.health_checks[index].weight
-            yield f"healthChecks[{index}].weight", f"{weight} {text}"
-
-
-def _moves_nothing(router: VirtualRouterConfig) -> Iterator[int]:
-    """Yield the weighted checks that can decide no comparison with any peer.
-
-    Every node runs the same checks, and any of them may pass or fail anywhere. Priorities of
-    routers outside the cluster are not known, so there any weight may count; a file may hold any
-    number, so beside one as well.
-    """
-    election = router.election
-    if not router.peers or election.transport.external_peers or election.transport.multicast:
-        return
-    checks = router.health_checks
-    theirs = {
-        _advertised(peer.priority + total) for peer in router.peers for total in _sums(checks)
-    }
-    for index, check in enumerate(checks):
-        if check.weight == 0:
-            continue  # a Fault
-        for others in _sums(checks[:index] + checks[index + 1 :]):
-            low, high = sorted(
-                _advertised(router.base_priority + others + p) for p in _points(check)
-            )
-            if low < high and any(low <= priority <= high for priority in theirs):
-                break
-        else:
-            yield index
-
-
-def _points(check: RouterCheck) -> tuple[int, int]:
-    """Return what a check adds while it passes and while it fails."""
-    up, down = (contribution(check.weight, passes, check.reverse) for passes in (True, False))
-    return up, down
-
-
-def _sums(checks: Iterable[RouterCheck]) -> set[int]:
-    """Return every sum that these checks can add up to."""
-    sums = {0}
-    for check in checks:
-        sums = {total + points for total in sums for points in _points(check)}
-    return sums
-
-
-def _advertised(total: int) -> int:
-    return min(254, max(1, total))
+    if transport.external_peers or transport.multicast:
+        return  # priorities outside the cluster are not known: there any weight may count
+    checks = {check.name: check for check in config.health_checks}
+    priorities = [router.base_priority, *(peer.priority for peer in router.peers)]
+    for index in ineffective(router.health_checks, checks, priorities):
+        weight = router.health_checks[index].weight
+        text = "never changes which node is best, whatever the checks say"
+        yield f"healthChecks[{index}].weight", f"{weight} {text}"

@@ -26,7 +26,7 @@ from vrrp_api.fields import Fields
 _STATUS_RANGE = re.compile(r"([1-5]\d\d)(?:-([1-5]\d\d))?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _GRPC_SERVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
 PROCESSES_MAXIMUM = 65535
@@ -209,8 +209,8 @@ def _node_condition(fields: Fields) -> NodeConditionCheck:
 
 def _service(fields: Fields) -> ServiceCheck:
     for key in ("namespace", "name"):
-        if not _DNS_NAME.fullmatch(fields.text(key)):
-            raise fields.error(key, "must be a Kubernetes name (accepted: ingress-nginx)")
+        if not _DNS_LABEL.fullmatch(fields.text(key)):
+            raise fields.error(key, "must be a DNS label (accepted: ingress-nginx)")
     return ServiceCheck(fields.text("namespace"), fields.text("name"))
 
 

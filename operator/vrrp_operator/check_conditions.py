@@ -78,12 +78,17 @@ def _passing(
     def passing(status: str, reason: Reason, message: str) -> Condition:
         return _condition(record, CheckConditionType.PASSING, status, reason, message)
 
-    if record.spec is not None and _is_missing(record.spec.kind, snapshot):
-        message = (
-            f"Service {record.spec.kind.target} does not exist or has no EndpointSlice"
-            " (accepted: namespace and name of a Service)"
-        )
-        return passing("False", Reason.SERVICE_NOT_FOUND, message)
+    kind = record.spec.kind if record.spec is not None else None
+    if isinstance(kind, ServiceCheck) and snapshot.services is not None:
+        if kind.target not in snapshot.services:
+            message = f"the endpoints of Service {kind.target} are not known yet"
+            return passing("Unknown", Reason.ENDPOINTS_UNKNOWN, message)
+        if snapshot.services[kind.target] is None:
+            message = (
+                f"Service {kind.target} does not exist or has no EndpointSlice"
+                " (accepted: namespace and name of a Service)"
+            )
+            return passing("False", Reason.SERVICE_NOT_FOUND, message)
     failing = [r for r in results if not r["passing"]]
     if failing:
         told = [f"{r['node']}: {r['message']}" for r in failing[:_TOLD]]
@@ -94,14 +99,6 @@ def _passing(
     if not users:
         return passing("Unknown", Reason.NOT_USED, "no VirtualIP names it, so no node runs it")
     return passing("Unknown", Reason.CHECK_PENDING, "no node has a result yet")
-
-
-def _is_missing(kind: object, snapshot: ClusterSnapshot) -> bool:
-    """Return whether a check names a Service that was looked up and is not there."""
-    services = snapshot.services or {}
-    return (
-        isinstance(kind, ServiceCheck) and kind.target in services and services[kind.target] is None
-    )
 
 
 def _panic(record: HealthCheckRecord, snapshot: ClusterSnapshot) -> Condition:

@@ -85,8 +85,6 @@ class EndpointWatch:
         self._services: frozenset[str] = frozenset()
         self._stop = threading.Event()
         self._changed: Callable[[], object] = lambda: None
-        self.problem = ""
-        """Why the Services asked for last could not be looked up; empty when they could."""
 
     def on_change(self, changed: Callable[[], object]) -> None:
         """Set what is called, in a thread of the watch, when something changed."""
@@ -108,13 +106,11 @@ class EndpointWatch:
             try:
                 slices, version = self._reader.list_slices(selector(services))
             except self._unavailable as error:
-                self.problem = str(error)
                 _log.warning("EndpointSlices not read", extra={"error": str(error)})
                 return  # asked again by the next cycle
             self._endpoints.replace(services, slices)
         else:
             self._endpoints.replace((), ())
-        self.problem = ""
         self._services = services
         self.stop()
         if services:

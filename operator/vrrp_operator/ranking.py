@@ -58,7 +58,7 @@ def expected_priorities(spec: VirtualIP) -> tuple[int, ...]:
     With fewer, the gaps are the same or wider.
     """
     pinned = [Node(name, {}, ()) for name in spec.node_priorities]
-    others = [Node(str(place), {}, ()) for place in range(spec.candidates - len(pinned))]
+    others = [Node(str(place), {}, ()) for place in range(spec.candidates)]
     ranking = _with_priorities((pinned + others)[: spec.candidates], spec)
     return tuple(sorted((priority for _, priority in ranking), reverse=True))
 

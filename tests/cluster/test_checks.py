@@ -205,6 +205,27 @@ def test_what_was_observed_last_holds_while_the_operator_is_away(cluster: Lab) -
     eventually(lambda: len(set(cluster.holders(ADDRESS)) - {holder}) == 1, within_s=10)
 
 
+# Bad input that only a node can know ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ({"exec": {"script": "absent.sh"}}, "No such file or directory"),
+        ({"file": {"path": "/etc/shadow"}}, "outside the speaker's --file-folders"),
+    ],
+    ids=["unknown script", "path outside"],
+)
+def test_what_a_node_refuses_is_visible_in_describe(
+    cluster: Lab, kind: dict[str, Any], words: str
+) -> None:
+    apply(cluster, health_check("bad", **kind), virtual_ip("bad"))
+    eventually(lambda: condition(cluster, "vhc", "bad", "Passing")[0] == "False", within_s=15)
+    described = cluster.kubectl("describe", "vhc", "bad").stdout
+    assert words in described
+    assert "CheckFailed" in described
+
+
 # Node condition -----------------------------------------------------------------------
 
 

@@ -126,6 +126,8 @@ def test_status_tells_who_holds_the_address(cluster: Lab) -> None:
         "Flapping": "False",
         "AddressConflict": "False",
         "ForeignVRRP": "False",
+        "ChecksIgnored": "False",
+        "WeightIneffective": "False",
     }
     assert sorted(n["state"] for n in status["nodes"]) == ["Active", "Backup", "Backup"]
 

@@ -82,6 +82,8 @@ def test_a_service_that_does_not_exist_has_a_reason_of_its_own() -> None:
     missing = conditions(replace(cluster, services={"shop/nginx": None}))["Passing"]
     assert missing[:2] == ("False", "ServiceNotFound")
     assert missing[2].startswith("Service shop/nginx does not exist")
+    unknown = conditions(replace(cluster, services={}))["Passing"]
+    assert unknown[:2] == ("Unknown", "EndpointsUnknown")
     there = conditions(replace(cluster, services={"shop/nginx": {}}))["Passing"]
     assert there[1] == "CheckFailed"
 

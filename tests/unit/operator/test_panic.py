@@ -133,6 +133,22 @@ def test_candidates_without_a_result_do_not_fail_and_those_not_heard_do_not_coun
     assert cluster.look(reports, 2) == Panic(("node-1", "node-2"), 2, 100, ALL)
 
 
+def test_where_nobody_is_heard_nobody_fails() -> None:
+    cluster = Cluster()
+    silent = {
+        name: NodeReport(config, status(web=False), fresh=False)
+        for name, config in cluster.configs.items()
+    }
+    assert cluster.look(silent, 0) is None
+
+
+def test_a_check_that_was_deleted_under_what_runs_on_is_judged_too() -> None:
+    cluster = Cluster()
+    cluster._checks = []
+    assert cluster.step(0, node_1=False, node_2=False, node_3=False) is not None
+    assert cluster.ignored() == {True}
+
+
 def test_one_candidate_that_fails_is_all_of_them() -> None:
     assert Cluster(1).step(0, node_1=False) == Panic(("node-1",), 1, 100, frozenset({"node-1"}))
 

@@ -1,0 +1,43 @@
+"""When cycles run."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from vrrp_operator.handlers import Trigger
+from vrrp_operator.reconcile import Reconciler
+
+
+class Impatient(Reconciler):
+    """Has something to decide a moment after each cycle, and does nothing else."""
+
+    def __init__(self) -> None:
+        self.cycles = 0
+        self.second = threading.Event()
+
+    @property
+    def due_in_s(self) -> float | None:
+        """Soon."""
+        return 0.01
+
+    def run_cycle(self) -> bool:
+        """Count."""
+        self.cycles += 1
+        if self.cycles == 2:
+            self.second.set()
+        return True
+
+
+def test_a_cycle_runs_when_one_is_due_although_nothing_changes() -> None:
+    reconciler = Impatient()
+
+    async def run() -> bool:
+        running = asyncio.create_task(Trigger(reconciler).run())
+        try:
+            # Shorter than the tick that runs one anyhow.
+            return await asyncio.to_thread(reconciler.second.wait, 5)
+        finally:
+            running.cancel()
+
+    assert asyncio.run(run())

@@ -51,6 +51,17 @@ def router_object(router: VirtualRouter) -> dict[str, Any]:
     }
 
 
+def recorded_router(item: Mapping[str, Any]) -> VirtualRouter:
+    """Return the router that a recording begins with, from its recorded form.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
+    parameters = _value(Parameters, item["parameters"])
+    state: RouterState = _value(_STATES[item["state"]["kind"]], item["state"])
+    return VirtualRouter(parameters, faulty=item["faulty"], detail=state)
+
+
 def replay(lines: Iterable[Mapping[str, Any]]) -> Iterator[Step]:
     """Run recorded events through the core and yield what it does.
 
@@ -62,7 +73,7 @@ def replay(lines: Iterable[Mapping[str, Any]]) -> Iterator[Step]:
         try:
             name = line["router"]
             if "begins" in line:
-                routers[name] = _router(line["begins"])
+                routers[name] = recorded_router(line["begins"])
                 continue
             event, at_ns = _event(line["event"]), line["atNs"]
             router = routers[name]
@@ -79,12 +90,6 @@ def _plain(value: Any) -> dict[str, Any]:
         for key, field in asdict(value).items()
     }
     return {"kind": type(value).__name__, **fields}
-
-
-def _router(item: Mapping[str, Any]) -> VirtualRouter:
-    parameters = _value(Parameters, item["parameters"])
-    state: RouterState = _value(_STATES[item["state"]["kind"]], item["state"])
-    return VirtualRouter(parameters, faulty=item["faulty"], detail=state)
 
 
 def _event(item: Mapping[str, Any]) -> Event:

@@ -2,8 +2,8 @@
 
 *Before it is bound*: a router that has heard nobody of its election asks for the addresses while it
 waits out Active_Down_Timer. If a stranger answers, the router goes to Fault instead of becoming
-Active, and asks again every five seconds. Whoever knows a peer does not ask: nothing delays a
-takeover.
+Active. It asks again as soon as the lease of a peer that had died before must be over, and then
+every five seconds. Whoever knows a peer does not ask: nothing delays a takeover.
 
 *While Active*: who else is seen with an address is a stranger unless the election explains it.
 Strangers are counted and remembered; we announce again, at most once in ten seconds, and stay.
@@ -201,6 +201,14 @@ class Watch:
         active_ns = self.defence.active_ns if self.defence is not None else None
         return active_ns is not None and now_ns - active_ns < parameters.adver_interval_ns
 
+    def lease_over_ns(self) -> int:
+        """Return when nobody who died before the first probe has the addresses any more.
+
+        A node without memory takes such a peer's kernel for a stranger, and has to look again.
+        """
+        begun_ns = self.waiting.begun_ns if self.waiting is not None else self.begun_ns
+        return begun_ns + quiet_ns(self.router.machine.parameters)
+
     def enter(self, state: State, now_ns: int) -> None:
         """Begin what a state asks for, and end what another one did."""
         detail = self.router.machine.detail
@@ -337,7 +345,8 @@ class Conflicts:
         """Probe and judge; return whether the router's fault began or ended."""
         refused = watch.refused(now_ns)
         if refused is not None:
-            watch.waiting, watch.claim = None, Claim(refused, now_ns + REPROBE_NS)
+            watch.claim = Claim(refused, max(now_ns, watch.lease_over_ns()))
+            watch.waiting = None
             self._note(watch.router, refused, 1, now_ns)
             return True
         if watch.claim is not None and not self._stands(watch.router, watch.claim, now_ns):

@@ -29,8 +29,9 @@ test: check ## Everything: checks, unit, netns, lab and cluster tests, then both
 	$(PYTHON) -m vrrp_lab demo --standalone
 	$(PYTHON) -m vrrp_lab demo
 
-sim: bootstrap ## Simulated LANs beyond the default seeds (SEEDS=1000..5000 SECONDS=300)
-	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),1000..5000) --seconds $(or $(SECONDS),60)
+sim: bootstrap ## Simulated LANs beyond the default seeds (SEEDS=1000..5000 SECONDS=300), or the faults of a chaos run (CHAOS=7 SECONDS=600)
+	@$(PYTHON) -m tests.simulation $(if $(CHAOS),--chaos-seed $(CHAOS),--seeds $(or $(SEEDS),1000..5000)) \
+		--seconds $(or $(SECONDS),$(if $(CHAOS),600,60))
 
 fuzz: bootstrap ## Fuzz decoder and validation (SECONDS=300)
 	@$(VENV)/pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt

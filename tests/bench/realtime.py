@@ -10,11 +10,15 @@ _PRIORITY = 2
 
 
 @contextlib.contextmanager
-def real_time() -> Iterator[bool]:
-    """Let processes started in the block inherit real-time scheduling; False without the right."""
+def real_time(*, inherited: bool = True) -> Iterator[bool]:
+    """Have real-time scheduling in the block; False without the right to it.
+
+    Processes and threads started there have it too if it is ``inherited``.
+    """
     policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
+        own = os.SCHED_FIFO if inherited else os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(0, own, os.sched_param(_PRIORITY))
     except OSError:
         yield False
         return

@@ -1,137 +1,72 @@
-"""Random faults, one after another, on four nodes with ten VirtualIPs; then everything settles.
+"""Random faults on four nodes with ten VirtualIPs: every invariant of the simulator holds.
 
-``KUBE_VRRP_CHAOS_SECONDS`` makes it longer, ``KUBE_VRRP_CHAOS_SEED`` repeats a run.
+``KUBE_VRRP_CHAOS_SECONDS`` makes it longer, ``KUBE_VRRP_CHAOS_SEED`` repeats a run. The same seed
+strikes simulated nodes: ``python -m tests.simulation --chaos-seed SEED --seconds SECONDS``.
+
+Three oracles look at one run. ``tests.chaos.judge``: states and addresses of all nodes from
+outside, as the simulator's chaos is judged. ``tests.simulation.watch``: every event that reached a
+router, as its engine recorded it. And what is counted: nothing falls, no engine begins that was not
+killed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from tests.bench.holders import Holders
+from tests.bench.realtime import real_time
+from tests.chaos.causes import unplanted_starts
+from tests.chaos.judge import Judge
+from tests.chaos.observed import Allowance, Election, Held, Run
+from tests.chaos.plan import (
+    INTERVAL_MS,
+    NODES,
+    VIRTUAL_IPS,
+    by_multicast,
+    over_ipv6,
+    plan,
+    priorities,
+    ranks,
+)
+from tests.conftest import lab_or_skip
 from tests.eventually import eventually
-from tests.netns.inside import addresses, holders, manifest, program, routers
+from tests.netns.chaos_nodes import ChaosNodes
+from tests.netns.chaos_recordings import Verdict, judge_recordings
+from tests.netns.chaos_watch import ChaosWatch
+from tests.netns.inside import holders, manifest, virtual_addresses
 
-from vrrp_lab.lab import Lab
-from vrrp_lab.node import Node
-from vrrp_speaker.shared_state import RouterState
+from vrrp_lab.lab import Lab, LabOptions
 
 pytestmark = pytest.mark.netns
-NODES = 4
-SECONDS = float(os.environ.get("KUBE_VRRP_CHAOS_SECONDS", "20"))
-INTERVAL_S = 0.2
+SECONDS = int(os.environ.get("KUBE_VRRP_CHAOS_SECONDS", "20"))
+_MS = 1_000_000
+_ALLOWED = Allowance(
+    slack_ns=100 * _MS,
+    lease_fuzz_ns=300 * _MS,
+    resolve_ns=1_000 * _MS,
+    fork_ns=100 * _MS,
+    start_ns=15_000 * _MS,
+)
+_REST_S = 4.0
+"""How long the cluster is watched once it has come to rest."""
 _GROUP = "interface: eth0, transport: {mode: Multicast}"
-RANKS = {f"vip-{n}": random.Random(n).sample(range(1, NODES + 1), NODES) for n in range(10)}
-AT_HOME = {name: f"node-{ranks[0]}" for name, ranks in RANKS.items()}
 MANIFEST = "".join(
     manifest(
-        name,
+        f"vip-{n}",
         50 + n,
-        *((f"192.0.2.{50 + n}/24",) if n % 3 else ()),
+        *((f"192.0.2.{50 + n}/24",) if not over_ipv6(n) else ()),
         *((f"2001:db8:0:1::{50 + n}/64",) if n % 3 != 1 else ()),
-        ranks=ranks,
-        spec=_GROUP if n % 2 else "",
+        ranks=[1 + node for node in ranks(n)],
+        spec=_GROUP if by_multicast(n) else "",
     )
-    for n, (name, ranks) in enumerate(RANKS.items())
+    for n in range(VIRTUAL_IPS)
 )
-
-
-class Chaos:
-    """Breaks one thing at a time or several at once, and mends each after a while."""
-
-    def __init__(self, lab: Lab, seed: int) -> None:
-        self._lab = lab
-        self._random = random.Random(seed)
-        self._mends: dict[str, tuple[float, Callable[[], None]]] = {}
-        self.told: list[str] = []
-        self.unheard_s = 0.0
-        """How long some nodes did not hear each other: partitions and losses."""
-        self.both_s: dict[str, float] = defaultdict(float)
-        """For each VirtualIP, how long nodes were Active that heard another Active one."""
-        self.transitions: dict[str, int] = defaultdict(int)
-
-    def run(self, seconds: float) -> None:
-        """Break and mend until the time is over, then mend everything."""
-        end_s = time.monotonic() + seconds
-        while time.monotonic() < end_s:
-            self._mend_what_is_due(time.monotonic())
-            free = [node for node in self._lab.nodes if node.name not in self._mends]
-            if len(free) > 1:  # one node is always whole
-                self._break(self._random.choice(free))
-            time.sleep(self._random.uniform(0.1, 1.0))
-        self._mend_what_is_due(float("inf"))
-
-    def remember(self, nodes: Iterable[Node]) -> None:
-        """Add what nodes have counted, at the end or before a power-off empties their memory."""
-        for node in nodes:
-            counted: dict[str, RouterState] = {}
-            with contextlib.suppress(OSError, LookupError, AssertionError):
-                counted = routers(node)  # it may have been on for too short a time
-            for name, router in counted.items():
-                self.both_s[name] += router.dual_active_ns / 1e9
-                self.transitions[name] += router.transitions
-
-    def _mend_what_is_due(self, now_s: float) -> None:
-        for name, (due_s, mend) in list(self._mends.items()):
-            if due_s <= now_s:
-                del self._mends[name]
-                mend()
-
-    def _break(self, node: Node) -> None:
-        verb = self._random.choice(
-            [self._kill, self._stop, self._freeze, self._cut, self._part, self._lose, self._power]
-        )
-        lasts_s = self._random.uniform(0.3, 3.0)
-        self.told.append(f"{verb.__name__[1:]} {node.name} {lasts_s:.1f} s")
-        due_s = time.monotonic() + lasts_s
-        self._mends[node.name] = due_s, verb(node)
-
-    # Each verb breaks a node and returns what mends it ------------------------------------
-
-    def _kill(self, node: Node) -> Callable[[], None]:
-        node.kill_speaker()
-        return node.start_speaker
-
-    def _stop(self, node: Node) -> Callable[[], None]:
-        node.stop_speaker()
-        return node.start_speaker
-
-    def _freeze(self, node: Node) -> Callable[[], None]:
-        node.freeze()
-        return node.thaw
-
-    def _cut(self, node: Node) -> Callable[[], None]:
-        node.host.cut_link()
-        return node.host.restore_link
-
-    def _power(self, node: Node) -> Callable[[], None]:
-        self.remember([node])
-        node.power_off()
-        return node.power_on
-
-    def _part(self, node: Node) -> Callable[[], None]:
-        others = [other for other in self._lab.nodes if other is not node]
-        one_way = self._random.random() < 0.3
-        for other in self._random.sample(others, self._random.randint(1, len(others))):
-            self._lab.lan.partition(node.host, other.host, one_way=one_way)
-        return self._healing()
-
-    def _lose(self, node: Node) -> Callable[[], None]:
-        self._lab.lan.drop(node.host, self._random.randint(10, 60))
-        return self._healing()
-
-    def _healing(self) -> Callable[[], None]:
-        begun_s = time.monotonic()
-
-        def heal() -> None:
-            self._lab.lan.heal()  # all of them: the next one begins anew
-            self.unheard_s += time.monotonic() - begun_s
-
-        return heal
 
 
 @pytest.fixture
@@ -140,30 +75,119 @@ def seed() -> int:
     return int(os.environ.get("KUBE_VRRP_CHAOS_SEED") or time.time_ns() % 1_000_000)
 
 
-def strangers(lab: Lab) -> dict[str, set[str]]:
-    """Return the virtual addresses that each node has."""
-    listed = {a["address"] for of in program(lab.nodes[0]).values() for a in of["addresses"]}
-    return {node.name: listed & set(addresses(node.host)) for node in lab.nodes}
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[Lab]:
+    """The nodes, no speaker running yet."""
+    path = tmp_path / "manifest.yaml"
+    path.write_text(MANIFEST)
+    yield from lab_or_skip(LabOptions(nodes=NODES, standalone=(path,), start_speakers=False))
 
 
-def test_everything_settles_after_random_faults(sized: Lab, seed: int) -> None:
-    print(f"KUBE_VRRP_CHAOS_SEED={seed} KUBE_VRRP_CHAOS_SECONDS={SECONDS:g}")
-    eventually(lambda: holders(sized) == AT_HOME, within_s=40, every_s=0.2)
-    chaos = Chaos(sized, seed)
-    chaos.run(SECONDS)
-    mended_s = time.monotonic()
-    try:
-        eventually(lambda: holders(sized) == AT_HOME, within_s=60, every_s=0.2)
-    except AssertionError:
-        print("\n".join(chaos.told))
-        print({node.name: {n: r.state for n, r in routers(node).items()} for node in sized.nodes})
-        print(strangers(sized))
-        raise
-    chaos.remember(sized.nodes)
-    print(f"{len(chaos.told)} faults, settled {time.monotonic() - mended_s:.1f} s after the last;"
-          f" {chaos.unheard_s:.1f} s with partitions or losses")  # fmt: skip
-    for name, both_s in chaos.both_s.items():
-        moved = chaos.transitions[name]
-        print(f"{name}: {moved} transitions, {both_s:.2f} s with two Active")
-        # A move that preempts counts as one interval with two of them.
-        assert both_s <= chaos.unheard_s + 2 * moved * INTERVAL_S
+@dataclass
+class Chaos:
+    """A run that has ended, and everything that was seen of it."""
+
+    lab: Lab
+    nodes: ChaosNodes
+    watch: ChaosWatch
+    addresses: dict[str, list[str]]
+    kernels: Holders
+    begun_ns: int
+    ended_ns: int
+
+    def run_of(self, virtual_ip: int) -> Run:
+        """Return what was seen of one election."""
+        name = f"vip-{virtual_ip}"
+        unicast = not by_multicast(virtual_ip)
+        election = Election(name, priorities(virtual_ip), INTERVAL_MS * _MS, unicast)
+        numbers = {host.name: number for number, host in enumerate(self.lab.lan.hosts)}
+        held = [
+            Held(change.at_ns, numbers[change.host], address, change.held)
+            for address in self.addresses[name]
+            for change in self.kernels.timeline(address).changes
+        ]
+        return Run(
+            election,
+            self.watch.turns[name],
+            sorted(held, key=lambda change: change.at_ns),
+            self.nodes.struck,
+            self.begun_ns,
+            self.ended_ns,
+            self.watch.stalls,
+        )
+
+
+def carry_out(lab: Lab, seed: int, recordings: Path) -> Chaos:
+    """Start everything, let it settle, do what the seed plans, let it settle again."""
+    at_home = {f"vip-{n}": f"node-{1 + ranks(n)[0]}" for n in range(VIRTUAL_IPS)}
+    kernels = Holders(lab.lan.hosts)
+    watch = ChaosWatch(lab.nodes, sorted(at_home))
+    nodes = ChaosNodes(lab, (watch, KernelsOnlooker(lab, kernels)), recordings)
+    nodes.start_all()
+    eventually(lambda: holders(lab) == at_home, within_s=40, every_s=0.2)
+    addresses = virtual_addresses(lab)
+    with real_time(inherited=False), watch:
+        eventually(lambda: watch.sees_everything, within_s=5)
+        begun_ns = time.monotonic_ns()
+        nodes.run(plan(seed, SECONDS))
+        try:
+            eventually(lambda: holders(lab) == at_home, within_s=60, every_s=0.2)
+        finally:
+            time.sleep(_REST_S)  # at rest nothing moves: that takes a while to see
+            ended_ns = time.monotonic_ns()
+            for name, listed in addresses.items():
+                print(name, *(sorted(kernels.timeline(a).latest()[1]) for a in listed))
+    return Chaos(lab, nodes, watch, addresses, kernels, begun_ns, ended_ns)
+
+
+@dataclass
+class KernelsOnlooker:
+    """Follows hosts through the loss of their power."""
+
+    lab: Lab
+    kernels: Holders
+
+    def died(self, node: int) -> None:
+        """Its kernel lives on."""
+
+    def powered_off(self, node: int) -> None:
+        """Its addresses are gone."""
+        self.kernels.powered_off(self.lab.lan.hosts[node])
+
+    def powered_on(self, node: int) -> None:
+        """Its new kernel is watched."""
+        self.kernels.powered_on(self.lab.lan.hosts[node])
+
+
+def test_invariants_of_the_simulator_hold_on_real_nodes(
+    silent: Lab, seed: int, tmp_path: Path
+) -> None:
+    print(f"KUBE_VRRP_CHAOS_SEED={seed} KUBE_VRRP_CHAOS_SECONDS={SECONDS}")
+    chaos = carry_out(silent, seed, tmp_path)
+    wrong: list[str] = []
+    for virtual_ip in range(VIRTUAL_IPS):
+        judge = Judge(chaos.run_of(virtual_ip), _ALLOWED)
+        print(f"vip-{virtual_ip}: {judge.figures().words()}")
+        found = judge.violations()
+        for violation in found:
+            print(violation.words(chaos.begun_ns))
+        wrong += [v.words(chaos.begun_ns) for v in found if not v.excused]
+    wrong += unplanted_starts(chaos.watch.starts, chaos.nodes.struck, _ALLOWED, chaos.begun_ns)
+    wrong += chaos.watch.wrong
+    verdict = judge_recordings(sorted(tmp_path.glob("*.jsonl")), INTERVAL_MS * _MS)
+    wrong += verdict.wrong
+    _tell(chaos, verdict)
+    assert not wrong, "\n".join((*map(str, plan(seed, SECONDS)), *wrong))
+
+
+def _tell(chaos: Chaos, verdict: Verdict) -> None:
+    """Print what the run was like."""
+    kinds = Counter(str(struck.fault.kind) for struck in chaos.nodes.struck)
+    watch, events = chaos.watch, verdict.events
+    lasted_s = (chaos.ended_ns - chaos.begun_ns) / 1e9
+    print(f"{sum(kinds.values())} faults in {lasted_s:.0f} s: {dict(sorted(kinds.items()))},")
+    print(f"each begun and ended within {chaos.nodes.behind_ns / 1e6:.0f} ms of its time")
+    print(f"{len(watch.starts)} engines began; {watch.looks} looks took {watch.cpu_s:.1f} s of CPU")
+    stood_ms = sum(b - a for a, b in watch.stalls) / 1e6
+    print(f"the machine stood still {len(watch.stalls)} times, {stood_ms:.0f} ms")
+    print(f"{events.total()} recorded events judged, {verdict.lost} lost: {dict(events)}")

@@ -52,6 +52,8 @@ class SimulatedLan:
         """How bad the wire is; None while it is healthy."""
         self.blocked: set[tuple[int, int]] = set()
         """Pairs (from, to) between which nothing passes."""
+        self.losses: dict[tuple[int, int], float] = {}
+        """The share that is lost between pairs (from, to), beside what ``rates`` lose."""
         self.wiretap: Wiretap | None = None
         self.watchers: list[Callable[[int, int, StateChanged], None]] = []
         """Told of every transition: virtual time, node, change."""
@@ -96,6 +98,10 @@ class SimulatedLan:
         if (sender, receiver.index) in self.blocked:
             return
         chance = self._rng.random
+        lost = self.losses.get((sender, receiver.index), 0.0)
+        if lost and chance() < lost:
+            self.timeline.note(self.now_ns, receiver.index, "lost, from", sender)
+            return
         delay_ns = 1 + int(chance() * self.cluster.latency_ns)
         rates = self.rates
         if rates is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from typing import Protocol
 
-from tests.simulation.faults import Faults, named
+from tests.simulation.faults import named
 from tests.simulation.lan import SimulatedLan
 from tests.simulation.node import SimulatedNode
 from tests.simulation.oracles import (
@@ -20,10 +21,24 @@ from tests.simulation.timeline import OracleViolation
 _REST_INTERVALS = 5
 
 
+class Disturbance(Protocol):
+    """What went wrong before, and can be ended."""
+
+    longest_interval_ns: int
+    most_down: int
+    """The longest waits of any configuration that may still have effect."""
+
+    def heal(self, *, spare_dead: int | None = None, spare_faulty: int | None = None) -> None:
+        """End every fault; at most one node stays dead, and one faulty."""
+
+    def forget_old_configurations(self) -> None:
+        """From now on only the configurations in force have effect."""
+
+
 class Liveness:
     """Heals a LAN and holds it to its promises."""
 
-    def __init__(self, lan: SimulatedLan, faults: Faults) -> None:
+    def __init__(self, lan: SimulatedLan, faults: Disturbance) -> None:
         self._lan = lan
         self._faults = faults
         self._oracle = NetworkOracle(lan)

@@ -151,7 +151,8 @@ class SimulatedNode:
             source=self.address,
         )
         self.router = VirtualRouter(parameters, faulty=self.faulty)
-        self.watch = Watch(self.lan.cluster, mine, self.address, self.faulty)
+        cluster = self.lan.cluster
+        self.watch = Watch(cluster.version, cluster.lateness_ns, mine, self.address, self.faulty)
         self.addresses.leftover = self.addresses.held(now_ns)
         # What outlives an engine is its clock (and the marks).
         self.clock = SignatureClock(self.clock.offset_ns, self.clock.last)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.simulation.settings import Cluster, NodeConfig, with_config
+from tests.simulation.settings import NodeConfig, with_config
 
 from vrrp.actions import (
     Action,
@@ -33,6 +33,7 @@ from vrrp.events import (
     Startup,
     TakeOver,
 )
+from vrrp.states import NAMES, Active, Backup, RouterState
 
 _ROUNDING_NS = 1_000
 GRACE_NS = 150_000_000
@@ -72,9 +73,12 @@ class Watch:
         "_version",
     )
 
-    def __init__(self, cluster: Cluster, config: NodeConfig, source: bytes, faulty: bool) -> None:
-        self._version = cluster.version
-        self._lateness_ns = cluster.lateness_ns
+    def __init__(
+        self, version: int, lateness_ns: int, config: NodeConfig, source: bytes, faulty: bool
+    ) -> None:
+        """Begin in Initialize; ``lateness_ns`` is how late a healthy loop turns at most."""
+        self._version = version
+        self._lateness_ns = lateness_ns
         self._config = config
         self._source = source
         self._priority = config.priority
@@ -89,6 +93,21 @@ class Watch:
         """Addresses that are being handed over go then."""
         self._offers = False
         """Active, and nothing but releases until a successor is heard."""
+
+    def take_up(self, detail: RouterState) -> None:
+        """Begin in the middle of a life, believing the router's own timers once."""
+        self._state = NAMES[type(detail)]
+        self._held_until_ns = None
+        if isinstance(detail, Active):
+            self._deadline_ns = detail.adver_deadline_ns
+            self._loser_answered_ns = detail.loser_answered_ns
+            self._release_answered_ns = detail.release_answered_ns
+            return
+        self._held_until_ns = detail.held_until_ns
+        if isinstance(detail, Backup):
+            self._deadline_ns = detail.active_down_deadline_ns
+            self._learned_ns = detail.active_adver_interval_ns
+            self._preempt_at_ns = detail.preempt_at_ns
 
     @property
     def holding(self) -> bool:

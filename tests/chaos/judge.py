@@ -1,0 +1,358 @@
+"""The invariants of a cluster under chaos, judged from outside: who was what, who had an address.
+
+The same rules for real nodes and for simulated ones; they follow from the protocol's timers, and a
+world adds only its own lateness (``Allowance``). Whatever is found is either explained by a fault
+that was in effect on the nodes concerned, or a violation. What a healthy node did at each event is
+another oracle's business (``tests.simulation.watch``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from tests.chaos.causes import CAUSES, LEGAL, WHILE_STARTING
+from tests.chaos.observed import NOT_RUNNING, Allowance, Run, Struck, Turn
+from tests.chaos.plan import DIVIDES, Kind
+from tests.chaos.spans import Spans, both, longest, total, union, without
+from tests.chaos.verdict import Figures, Violation
+
+from vrrp.constants import State, TransitionReason
+from vrrp.virtual_router import HANDOVER_GRACE_NS
+
+
+class Judge:
+    """Holds one run against the rules."""
+
+    def __init__(self, run: Run, allowance: Allowance) -> None:
+        self._run = run
+        self._election = run.election
+        self._slack_ns = allowance.slack_ns
+        self._start_ns = allowance.start_ns
+        self._resolve_ns = allowance.resolve_ns if run.election.unicast else 0
+        self._fork_ns = allowance.fork_ns
+        self._fuzz_ns = allowance.lease_fuzz_ns
+        self._addresses = sorted({held.address for held in run.held})
+        nodes = run.election.nodes
+        self._turns = {node: [t for t in run.turns if t.node == node] for node in nodes}
+        self._states = {node: list(self._spans_of(node)) for node in nodes}
+        self._active = {node: self._in_state(node, State.ACTIVE) for node in nodes}
+        self._frozen = {node: self._during(node, Kind.FREEZE) for node in nodes}
+        self._settled: list[int] = []
+
+    def violations(self) -> list[Violation]:
+        """Return what was wrong, in order."""
+        found = [
+            *self._illegal(),
+            *self._two_active(),
+            *self._thawed(),
+            *self._at_rest(),
+            *(wrong for address in self._addresses for wrong in self._of_address(address)),
+        ]
+        return sorted(found, key=lambda violation: violation.at_ns)
+
+    def figures(self) -> Figures:
+        """Return how it went; of several addresses the worst counts."""
+        nobody = [self._nobody_has(address) for address in self._addresses]
+        several = [
+            union(*(both(a, b) for _, _, a, b in self._pairs(self._holding(address))))
+            for address in self._addresses
+        ]
+        self._settled.clear()
+        list(self._at_rest())
+        return Figures(
+            sum(bool(t.reason) and t.at_ns >= self._run.begun_ns for t in self._run.turns),
+            max(map(total, nobody)),
+            max(map(longest, nobody)),
+            max(map(total, several)),
+            max(map(longest, several)),
+            len(self._settled),
+            max(self._settled, default=0),
+        )
+
+    # What was seen ---------------------------------------------------------------------
+
+    def _spans_of(self, node: int) -> Iterator[tuple[int, int, Turn]]:
+        """Yield from when until when the node was what it had become, within the run."""
+        turns, run = self._turns[node], self._run
+        for turn, following in zip(turns, [*turns[1:], None], strict=True):
+            end_ns = run.ended_ns if following is None else following.at_ns
+            if end_ns >= run.begun_ns:
+                yield max(run.begun_ns, turn.at_ns), end_ns, turn
+
+    def _in_state(self, node: int, state: State) -> Spans:
+        return union((b, e) for b, e, turn in self._states[node] if turn.state == state)
+
+    def _struck(self, node: int, *kinds: Kind) -> list[Struck]:
+        return [s for s in self._run.struck if s.fault.node == node and s.fault.kind in kinds]
+
+    def _during(self, node: int, *kinds: Kind) -> Spans:
+        return union((s.begun_ns, s.mended_ns) for s in self._struck(node, *kinds))
+
+    def _holding(self, address: str) -> dict[int, Spans]:
+        """Return when each node had an address."""
+        found: dict[int, Spans] = {}
+        for node in self._election.nodes:
+            begun: int | None = None
+            spans = []
+            for change in self._run.held:
+                if (change.node, change.address) != (node, address):
+                    continue
+                if change.held and begun is None:
+                    begun = change.at_ns
+                elif not change.held and begun is not None:
+                    spans.append((begun, change.at_ns))
+                    begun = None
+            if begun is not None:
+                spans.append((begun, self._run.ended_ns))
+            found[node] = both(union(spans), ((self._run.begun_ns, self._run.ended_ns),))
+        return found
+
+    def _nobody_has(self, address: str) -> Spans:
+        whole = ((self._run.begun_ns, self._run.ended_ns),)
+        return without(whole, union(*self._holding(address).values()))
+
+    def _pairs(self, of: dict[int, Spans]) -> Iterator[tuple[int, int, Spans, Spans]]:
+        for one in self._election.nodes:
+            for other in range(one):
+                yield other, one, of[other], of[one]
+
+    # The rules, for each address --------------------------------------------------------
+
+    def _of_address(self, address: str) -> Iterator[Violation]:
+        holding = self._holding(address)
+        yield from self._left_behind(address, holding)
+        yield from self._without_the_address(address, holding)
+        yield from self._nobody(address)
+        for one, other, first, second in self._pairs(holding):
+            detail = f"{address} is on {_name(one)} and {_name(other)}, which hear each other"
+            least_ns = self._election.interval_ns + HANDOVER_GRACE_NS + self._slack_ns
+            spans = without(both(first, second), self._excuses_for_two(one, other))
+            yield from self._wrong("two have an address", spans, least_ns, detail)
+
+    def _left_behind(self, address: str, holding: dict[int, Spans]) -> Iterator[Violation]:
+        """Nobody has an address that is not Active, nor hands it over, nor died lately."""
+        for node, held in holding.items():
+            allowed = union(self._active[node], self._may_linger(node))
+            spans = without(held, allowed)
+            yield from self._wrong("left behind", spans, 0, f"{address} on {_name(node)}")
+            for struck in self._struck(node, Kind.FREEZE):
+                gone_ns = struck.in_effect_ns + self._lease_ns(node)
+                late = both(held, ((gone_ns, struck.mending_ns),))
+                detail = f"{address} on {_name(node)}, which stands still"
+                yield from self._wrong("outlives its lease", late, 0, detail)
+
+    def _may_linger(self, node: int) -> Iterator[tuple[int, int]]:
+        """Yield when addresses may be there though the node is not Active any more."""
+        for (_, end, turn), (_, _, after) in pairwise(self._states[node]):
+            if turn.state == State.ACTIVE:
+                gone_ns = end + self._may_stay_ns(node, after)
+                yield end, gone_ns
+                # Whoever is struck meanwhile drops them later, or never.
+                for struck in self._struck(node, Kind.KILL, Kind.FREEZE, Kind.ENGINE):
+                    if end <= struck.begun_ns <= gone_ns:
+                        yield end, self._drops_ns(struck)
+
+    def _drops_ns(self, struck: Struck) -> int:
+        """Return when a node that was struck as it let addresses go has none any more."""
+        if struck.fault.kind is Kind.KILL:
+            return struck.in_effect_ns + self._lease_ns(struck.fault.node)
+        if struck.fault.kind is Kind.FREEZE:
+            return struck.mended_ns + self._slack_ns
+        return struck.in_effect_ns + self._fork_ns + self._slack_ns
+
+    def _may_stay_ns(self, node: int, after: Turn) -> int:
+        """Return how long addresses stay when an Active node becomes something else."""
+        if after.reason == TransitionReason.LATE_WAKE:
+            return self._slack_ns
+        if after.state == NOT_RUNNING:
+            powered_off = any(s.begun_ns <= after.at_ns <= s.mended_ns
+                              for s in self._struck(node, Kind.POWER))  # fmt: skip
+            return self._slack_ns if powered_off else self._slack_ns + self._lease_ns(node)
+        if after.state == State.BACKUP:
+            return HANDOVER_GRACE_NS + self._slack_ns
+        if after.reason == TransitionReason.SHUTDOWN:
+            return self._election.handing_over_ns + self._slack_ns
+        return self._slack_ns  # a fault of the link: nobody would be served
+
+    def _lease_ns(self, node: int) -> int:
+        return self._election.lease_ns(node) + self._fuzz_ns
+
+    def _without_the_address(self, address: str, holding: dict[int, Spans]) -> Iterator[Violation]:
+        """Whoever is Active and turns has the addresses."""
+        for node, active in self._active.items():
+            spans = without(without(active, holding[node]), self._frozen[node])
+            yield from self._wrong(
+                "Active without an address", spans, self._slack_ns, f"{address} on {_name(node)}"
+            )
+
+    def _nobody(self, address: str) -> Iterator[Violation]:
+        """A Backup that turns waits for nobody longer than its down interval, faults or not.
+
+        Whoever has no address does not advertise; partitions and losses make a Backup hear less.
+        """
+        gaps = self._nobody_has(address)
+        for node in self._election.nodes:
+            for begin, end, turn in self._states[node]:
+                if turn.state != State.BACKUP:
+                    continue
+                spans = both(gaps, without(((begin, end),), self._frozen[node]))
+                least_ns = self._election.down_ns(node) + self._slack_ns
+                detail = f"{address} while {_name(node)} is Backup"
+                yield from self._wrong("nobody has an address", spans, least_ns, detail)
+
+    # The rules, for the election --------------------------------------------------------
+
+    def _two_active(self) -> Iterator[Violation]:
+        """Two Active Routers that hear each other are one again within an interval."""
+        active = {node: without(spans, self._frozen[node]) for node, spans in self._active.items()}
+        for one, other, first, second in self._pairs(active):
+            spans = without(both(first, second), self._excuses_for_two(one, other))
+            detail = f"{_name(one)} and {_name(other)}, which hear each other"
+            least_ns = self._election.interval_ns + self._slack_ns
+            yield from self._wrong("two are Active", spans, least_ns, detail)
+
+    def _excuses_for_two(self, one: int, other: int) -> Spans:
+        """Return when two nodes may both have the addresses: they do not hear each other.
+
+        What was divided hears again within an interval once the kernels know each other's hardware
+        addresses, and whoever yields hands over.
+        """
+        after_ns = self._election.interval_ns + HANDOVER_GRACE_NS + self._slack_ns
+        after_ns += self._resolve_ns
+        found = []
+        for struck in self._run.struck:
+            fault = struck.fault
+            if fault.node not in (one, other):
+                continue
+            lease_end_ns = struck.in_effect_ns + self._lease_ns(fault.node)
+            far = other if fault.node == one else one
+            divides = fault.kind in DIVIDES and (far in fault.others or fault.kind is Kind.LOSS)
+            # Whose link was gone has forgotten its peers, and they may have given it up.
+            forgets = self._resolve_ns and fault.kind in (Kind.POWER, Kind.CUT)
+            if divides or forgets:
+                found.append((struck.begun_ns, struck.mended_ns + after_ns))
+            elif fault.kind is Kind.ENGINE:
+                found.append((struck.begun_ns, struck.in_effect_ns + self._fork_ns))
+            elif fault.kind is Kind.KILL:
+                found.append((struck.begun_ns, lease_end_ns))
+            elif fault.kind is Kind.FREEZE:
+                found.append((struck.begun_ns, min(struck.mended_ns, lease_end_ns)))
+        return union(found)
+
+    def _thawed(self) -> Iterator[Violation]:
+        """Whoever may have been replaced while it stood still steps down and drops all first."""
+        for node in self._election.nodes:
+            for struck in self._struck(node, Kind.FREEZE):
+                spare_ns = min(self._election.down_ns(n) for n in self._election.nodes if n != node)
+                stood_ns = struck.mending_ns - struck.in_effect_ns
+                if stood_ns <= spare_ns or not self._was_active(node, struck):
+                    continue
+                awake_ns = struck.mended_ns + self._slack_ns
+                again_ns = min(
+                    (b for b, _ in self._active[node] if b >= struck.mending_ns),
+                    default=self._run.ended_ns,
+                )
+                stale = both(self._active[node], ((awake_ns, again_ns),))
+                yield from self._wrong("woke late and went on", stale, 0, _name(node))
+                for address in self._addresses:
+                    kept = both(self._holding(address)[node], ((awake_ns, again_ns),))
+                    detail = f"{address} on {_name(node)}"
+                    yield from self._wrong("woke late with an address", kept, 0, detail)
+
+    def _was_active(self, node: int, struck: Struck) -> bool:
+        within = ((struck.in_effect_ns, struck.mending_ns),)
+        return total(both(self._active[node], within)) == total(within)
+
+    def _at_rest(self) -> Iterator[Violation]:
+        """Once all is mended the nodes return, the best takes over, and nothing moves any more."""
+        for begin, end in self._calms():
+            returned_ns = max(self._returned_ns(node, begin) for node in self._election.nodes)
+            if returned_ns > begin + self._start_ns:
+                if end > begin + self._start_ns:
+                    yield self._violation("a node does not return", begin, end, "within its time")
+                continue
+            settle_ns = self._election.settle_ns + self._resolve_ns
+            rests_ns = returned_ns + settle_ns + self._slack_ns
+            if rests_ns >= end:
+                continue
+            turned = [turn.at_ns for turn in self._run.turns if returned_ns <= turn.at_ns < end]
+            self._settled.append(max(turned, default=returned_ns) - returned_ns)
+            yield from self._moved(rests_ns, end)
+
+    def _calms(self) -> Spans:
+        troubled = union((s.begun_ns, s.mended_ns) for s in self._run.struck)
+        return without(((self._run.begun_ns, self._run.ended_ns),), troubled)
+
+    def _returned_ns(self, node: int, since_ns: int) -> int:
+        """Return from when on the node took part, looked at from a moment on."""
+        for begin, end, turn in self._states[node]:
+            if end > since_ns and turn.state in (State.BACKUP, State.ACTIVE):
+                return max(since_ns, begin)
+        return self._run.ended_ns
+
+    def _moved(self, begin: int, end: int) -> Iterator[Violation]:
+        rest, best = ((begin, end),), self._election.best
+        for turn in self._run.turns:
+            if begin <= turn.at_ns < end:
+                detail = f"{_name(turn.node)} becomes {turn.state} by {turn.reason}"
+                yield self._violation("moves at rest", turn.at_ns, turn.at_ns, detail)
+        for node in self._election.nodes:
+            wanted = State.ACTIVE if node == best else State.BACKUP
+            spans = without(rest, self._in_state(node, wanted))
+            yield from self._wrong("not the best", spans, 0, f"{_name(node)} is not {wanted}")
+            for address in self._addresses:
+                held = self._holding(address)[node]
+                spans = without(rest, held) if node == best else both(rest, held)
+                detail = f"{address}, {_name(node)}; the best is {_name(best)}"
+                yield from self._wrong("not where it belongs", spans, 0, detail)
+
+    def _illegal(self) -> Iterator[Violation]:
+        """Transitions are of the table, follow each other, and have their cause."""
+        for node in self._election.nodes:
+            state = NOT_RUNNING
+            for turn in self._turns[node]:
+                judged = turn.reason and turn.at_ns >= self._run.begun_ns
+                if judged and (wrong := self._wrong_with(turn, state)):
+                    yield self._violation("illegal transition", turn.at_ns, turn.at_ns, wrong)
+                state = turn.state
+
+    def _wrong_with(self, turn: Turn, state: str) -> str:
+        words = f"{_name(turn.node)} {turn.before} → {turn.state} ({turn.reason})"
+        if turn.reason not in LEGAL.get((State(turn.before), State(turn.state)), ()):
+            return f"{words} is not in the table"
+        begins = turn.before == State.INITIALIZE
+        if not begins and state not in (turn.before, NOT_RUNNING):
+            return f"{words} does not follow {state}"
+        reason = TransitionReason(turn.reason)
+        if reason in CAUSES and not self._has_cause(turn, CAUSES[reason]):
+            return f"{words} has no cause"
+        return ""
+
+    def _has_cause(self, turn: Turn, kinds: tuple[Kind, ...]) -> bool:
+        """Return whether such a fault was in effect, or had ended as lately as a start takes."""
+        for struck in self._struck(turn.node, *kinds):
+            starting = turn.reason in WHILE_STARTING and struck.fault.kind is not Kind.CUT
+            late_ns = self._start_ns if starting else self._slack_ns
+            since = without(((struck.mended_ns, turn.at_ns),), self._frozen[turn.node])
+            if struck.begun_ns <= turn.at_ns and total(since) <= late_ns:
+                return True
+        return False
+
+    # Saying so -------------------------------------------------------------------------
+
+    def _wrong(self, rule: str, spans: Spans, least_ns: int, detail: str) -> Iterator[Violation]:
+        for begin, end in spans:
+            if end - begin > least_ns:
+                yield self._violation(rule, begin, end, detail)
+
+    def _violation(self, rule: str, begin: int, end: int, detail: str) -> Violation:
+        excused = any(
+            stalled <= end and begin <= resumed + self._election.settle_ns
+            for stalled, resumed in self._run.stalls
+        )
+        return Violation(self._election.name, rule, begin, end - begin, detail, excused)
+
+
+def _name(node: int) -> str:
+    return f"node-{node + 1}"

@@ -1,0 +1,123 @@
+"""What a chaos run saw of one election, in one form for real nodes and simulated ones.
+
+Times are nanoseconds of one clock; nodes count from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.chaos.plan import Fault
+
+from vrrp.constants import DOWN_ADVERTISEMENTS, PRIORITY_MINIMUM, VERSION_3
+from vrrp.timers import active_down_interval_ns, lease_seconds, skew_time_ns
+
+NOT_RUNNING = ""
+"""The state of a node whose speaker was killed or has not told anything yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """A fault as it was carried out: when it began and had its effect, and the same of the end."""
+
+    fault: Fault
+    begun_ns: int
+    in_effect_ns: int
+    mending_ns: int
+    mended_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A node's Virtual Router became something; ``reason`` is empty where none was told."""
+
+    at_ns: int
+    node: int
+    state: str
+    reason: str = ""
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A node gained or lost one of the addresses."""
+
+    at_ns: int
+    node: int
+    address: str
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Election:
+    """One VirtualIP: each node's priority, and its timers."""
+
+    name: str
+    priorities: Sequence[int]
+    interval_ns: int
+    unicast: bool = True
+    """Whether it runs from peer to peer, whose hardware addresses have to be known."""
+
+    def down_ns(self, node: int) -> int:
+        """Return how long a node waits for an Active Router it does not hear."""
+        priority = self.priorities[node]
+        return active_down_interval_ns(VERSION_3, priority, self.interval_ns, DOWN_ADVERTISEMENTS)
+
+    def lease_ns(self, node: int) -> int:
+        """Return how long a node has the addresses that it does not renew."""
+        priority = self.priorities[node]
+        seconds = lease_seconds(VERSION_3, priority, self.interval_ns, DOWN_ADVERTISEMENTS)
+        return seconds * 1_000_000_000
+
+    @property
+    def handing_over_ns(self) -> int:
+        """How long a node that stopped keeps the addresses for a successor."""
+        worst_skew_ns = skew_time_ns(VERSION_3, PRIORITY_MINIMUM, self.interval_ns)
+        return self.interval_ns + worst_skew_ns
+
+    @property
+    def settle_ns(self) -> int:
+        """Within this the best is Active, after somebody worse was, where nothing goes wrong."""
+        longest_ns = max(self.down_ns(node) for node in self.nodes)
+        return 2 * longest_ns + self.interval_ns
+
+    @property
+    def nodes(self) -> range:
+        """Every node."""
+        return range(len(self.priorities))
+
+    @property
+    def best(self) -> int:
+        """The node that has the addresses when nothing is wrong."""
+        return max(self.nodes, key=lambda node: self.priorities[node])
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a world adds to the protocol's own times."""
+
+    slack_ns: int
+    """How late anything may be done, delivered or seen."""
+    lease_fuzz_ns: int
+    """How late the kernel notices the end of a lease."""
+    resolve_ns: int
+    """How long a kernel that lost its question for a peer's hardware address waits to ask again."""
+    fork_ns: int
+    """How long an engine's death lasts."""
+    start_ns: int
+    """How long a node takes from the end of its last fault until it takes part again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One election from the moment it had settled until after the last fault was mended."""
+
+    election: Election
+    turns: Sequence[Turn]
+    held: Sequence[Held]
+    struck: Sequence[Struck]
+    begun_ns: int
+    ended_ns: int
+    stalls: Sequence[tuple[int, int]] = ()
+    """When the machine itself stood still."""

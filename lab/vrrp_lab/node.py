@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from vrrp_lab.lan import Host
@@ -60,9 +61,10 @@ class Node:
 
     # The speaker -----------------------------------------------------------------------
 
-    def start_speaker(self, *extra: str) -> None:
-        """Start the speaker; ``extra`` are further flags."""
+    def start_speaker(self, *extra: str, under: Sequence[str] = ()) -> None:
+        """Start the speaker; ``extra`` are further flags, ``under`` a command that executes it."""
         command = [
+            *under,
             sys.executable,
             *("-m", "vrrp_speaker", "--node", self.name, *self._source),
             *("--state-dir", str(self.state_dir), "--run-dir", str(self.run_dir)),

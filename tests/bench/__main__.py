@@ -23,6 +23,7 @@ from tests.bench.last_will import measure_last_will
 from tests.bench.latency import measure_latencies
 from tests.bench.many_checks import measure_many_checks
 from tests.bench.memory import measure_memory
+from tests.bench.overload import measure_overload
 from tests.bench.process_death import measure_process_deaths
 from tests.bench.protocol import measure_protocol
 from tests.bench.report import Report
@@ -34,8 +35,11 @@ from tests.bench.writes import measure_writes
 from vrrp_lab.lab import Lab
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
-_PARTS = ("failover", "engine", "checks", "protocol", "memory", "latency", "writes")
+_PARTS = (
+    "failover", "engine", "overload", "checks", "protocol", "memory", "latency", "writes",
+)  # fmt: skip
 _INTERVALS, _ALL_INTERVALS = "1s,200ms", "1s,200ms,100ms,20ms"
+_MINUTES, _ALL_MINUTES = 0.5, 10.0
 _SCRAPES, _MOVES = 50, 6
 _KILLS, _AGENT_KILLS, _WILLS, _ROUNDS = 100, 20, 5, 3
 _DEATHS = 20
@@ -81,6 +85,7 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
             ("process killed", lambda: measure_process_deaths(report, min(_DEATHS, kills))),
             ("many checks", lambda: measure_many_checks(report)),
         ],
+        "overload": [("overload", lambda: measure_overload(report, 60 * _minutes(options)))],
         "protocol": [("protocol", lambda: measure_protocol(report))],
         "memory": [("memory", lambda: _cluster(options, report, ("memory",)))],
         "latency": [("latency", lambda: _cluster(options, report, ("latency",)))],
@@ -96,8 +101,13 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
         ("scrapes", lambda: measure_scrapes(report, _SCRAPES)),
         (", ".join(in_cluster), lambda: _cluster(options, report, in_cluster)),
     ]
-    first = ("failover", "engine", "checks", "protocol")
+    first = ("failover", "engine", "overload", "checks", "protocol")
     return [*(step for name in first for step in parts[name]), *together]
+
+
+def _minutes(options: argparse.Namespace) -> float:
+    whole = _ALL_MINUTES if options.full else _MINUTES
+    return whole if options.minutes is None else float(options.minutes)
 
 
 def _failovers(options: argparse.Namespace, report: Report) -> None:
@@ -135,7 +145,14 @@ def _parser() -> argparse.ArgumentParser:
         "--events", type=_events, default=tuple(EVENTS), help=f"default: {','.join(EVENTS)}"
     )
     parser.add_argument("--load", action="store_true", help="with every core overloaded as well")
-    parser.add_argument("--full", action="store_true", help=f"--load, --intervals {_ALL_INTERVALS}")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help=f"--load, --intervals {_ALL_INTERVALS}, --minutes {_ALL_MINUTES:g}",
+    )
+    parser.add_argument(
+        "--minutes", type=_positive, help=f"of each overload (default: {_MINUTES:g})"
+    )
     parser.add_argument(
         "--kills", type=_count, default=_KILLS, help=f"of the engine and others (default: {_KILLS})"
     )
@@ -151,6 +168,12 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text}: accepted are whole numbers from 1")
     return int(text)
+
+
+def _positive(text: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", text) or not float(text):
+        raise argparse.ArgumentTypeError(f"{text}: accepted are numbers above 0")
+    return float(text)
 
 
 def _intervals(text: str) -> list[int]:

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vrrp_lab.lan import Host, Lan
@@ -17,6 +17,7 @@ _STOP_S = 10.0
 _GLOBAL = """
 global_defs {{
   router_id {name}
+  {options}
 }}
 """
 _INSTANCE = """
@@ -50,8 +51,9 @@ class Keepalived:
         folder: Path,
         *,
         advert_int_s: float = 0.2,
+        options: Sequence[str] = (),
     ) -> None:
-        """Write the configuration: one instance for each address, by VRID."""
+        """Write the configuration: one instance for each address, by VRID; global ``options``."""
         program = shutil.which("keepalived")
         if program is None:
             raise LabError("this machine lacks: keepalived (the peer to compare with)")
@@ -64,7 +66,7 @@ class Keepalived:
             for vrid, address in addresses.items()
         ]
         (self._folder / "keepalived.conf").write_text(
-            _GLOBAL.format(name=host.name) + "".join(instances)
+            _GLOBAL.format(name=host.name, options="\n  ".join(options)) + "".join(instances)
         )
         self._lan = lan
         self._process: subprocess.Popen[bytes] | None = None
@@ -76,13 +78,24 @@ class Keepalived:
             *("--use-file", str(self._folder / "keepalived.conf")),
             *("--pid", str(self._folder / "pid"), "--vrrp_pid", str(self._folder / "vrrp.pid")),
         ]
-        self._process = self.host.namespace.start(command, log=self._folder / "log")
+        self._process = self.host.namespace.start(command, log=self.log)
+
+    @property
+    def log(self) -> Path:
+        """What it says, from its first start on."""
+        return self._folder / "log"
 
     @property
     def pid(self) -> int:
         """The process that was started; its session holds the others."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def real_time(self) -> bool:
+        """Whether the process that speaks VRRP has real-time scheduling."""
+        children = [pid for pid in session_members(self.pid) if pid != self.pid]
+        return any(os.sched_getscheduler(pid) & 3 == os.SCHED_RR for pid in children)
 
     def stop(self) -> None:
         """Stop it as an init system does: SIGTERM to the parent."""

@@ -10,21 +10,26 @@ from collections.abc import Iterator
 
 from vrrp_lab.processes import Processes
 
-_TIMES = 2
+TIMES = 2
+"""Busy processes for each core."""
 _LIMIT_S = 120
-"""A busy process ends by itself after so long, whatever became of its parent."""
 _WARM_UP_S = 0.3
-_PROGRAM = f"import time\nend = time.monotonic() + {_LIMIT_S}\nwhile time.monotonic() < end: pass"
+_PROGRAM = "import time\nend = time.monotonic() + {}\nwhile time.monotonic() < end: pass"
 
 
 @contextlib.contextmanager
-def overload(processes: Processes, *, wanted: bool) -> Iterator[None]:
-    """Keep every core busy twice over while the block runs, if ``wanted``."""
-    count = _TIMES * (os.cpu_count() or 1) if wanted else 0
+def overload(
+    processes: Processes, *, wanted: bool = True, limit_s: float = _LIMIT_S
+) -> Iterator[None]:
+    """Keep every core busy twice over while the block runs, if ``wanted``.
+
+    A busy process ends by itself after ``limit_s`` seconds, whatever became of its parent.
+    """
+    count = TIMES * (os.cpu_count() or 1) if wanted else 0
     started = []
     try:
         for _ in range(count):
-            started.append(processes.start([sys.executable, "-c", _PROGRAM]))
+            started.append(processes.start([sys.executable, "-c", _PROGRAM.format(limit_s)]))
         if wanted:
             time.sleep(_WARM_UP_S)
         yield

@@ -28,16 +28,16 @@ LEGAL = {
 CAUSES = {
     TransitionReason.STARTUP: (*ENDS_THE_SPEAKER, Kind.ENGINE),
     TransitionReason.SHUTDOWN: (Kind.STOP,),
-    TransitionReason.FAULT: (Kind.CUT, *ENDS_THE_SPEAKER),
+    TransitionReason.FAULT: (Kind.CUT, Kind.POWER),
     TransitionReason.LATE_WAKE: (Kind.FREEZE,),
-    TransitionReason.FAULT_CLEARED: (Kind.CUT, *ENDS_THE_SPEAKER),
 }
 """What has to have struck the node for such a transition."""
-WHILE_STARTING = frozenset(
-    (TransitionReason.STARTUP, TransitionReason.FAULT, TransitionReason.FAULT_CLEARED)
-)
-"""A start takes time. A machine that boots has no IPv6 source for a second (RFC 4862), and a node
-that begins as another one dies may take the dead one's lease for a stranger's address."""
+WHILE_STARTING = frozenset((TransitionReason.STARTUP, TransitionReason.FAULT))
+"""A start takes time, and a machine that boots has no IPv6 source for a second (RFC 4862)."""
+CONFLICT = "AddressConflict"
+LEAVES_ADDRESSES = (Kind.KILL, Kind.FREEZE, Kind.STOP, Kind.CUT, Kind.POWER)
+"""What lets another node's kernel answer for an address while nobody advertises it: a node that
+never heard anybody cannot know whose it is."""
 
 
 def unplanted_starts(

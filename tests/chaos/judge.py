@@ -11,14 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from tests.chaos.causes import CAUSES, LEGAL, WHILE_STARTING
-from tests.chaos.observed import NOT_RUNNING, Allowance, Run, Struck, Turn
+from tests.chaos.causes import CAUSES, CONFLICT, LEAVES_ADDRESSES, LEGAL, WHILE_STARTING
+from tests.chaos.observed import (
+    HANDOVER_GRACE_NS,
+    NOT_RUNNING,
+    Allowance,
+    Run,
+    Struck,
+    Turn,
+)
 from tests.chaos.plan import DIVIDES, Kind
+from tests.chaos.seen import Seen
 from tests.chaos.spans import Spans, both, longest, total, union, without
 from tests.chaos.verdict import Figures, Violation
 
 from vrrp.constants import State, TransitionReason
-from vrrp.virtual_router import HANDOVER_GRACE_NS
 
 
 class Judge:
@@ -32,12 +39,8 @@ class Judge:
         self._resolve_ns = allowance.resolve_ns if run.election.unicast else 0
         self._fork_ns = allowance.fork_ns
         self._fuzz_ns = allowance.lease_fuzz_ns
+        self._seen = Seen(run)
         self._addresses = sorted({held.address for held in run.held})
-        nodes = run.election.nodes
-        self._turns = {node: [t for t in run.turns if t.node == node] for node in nodes}
-        self._states = {node: list(self._spans_of(node)) for node in nodes}
-        self._active = {node: self._in_state(node, State.ACTIVE) for node in nodes}
-        self._frozen = {node: self._during(node, Kind.FREEZE) for node in nodes}
         self._settled: list[int] = []
 
     def violations(self) -> list[Violation]:
@@ -46,6 +49,7 @@ class Judge:
             *self._illegal(),
             *self._two_active(),
             *self._thawed(),
+            *self._replaced(),
             *self._at_rest(),
             *(wrong for address in self._addresses for wrong in self._of_address(address)),
         ]
@@ -53,9 +57,9 @@ class Judge:
 
     def figures(self) -> Figures:
         """Return how it went; of several addresses the worst counts."""
-        nobody = [self._nobody_has(address) for address in self._addresses]
+        nobody = [self._seen.nobody_has(address) for address in self._addresses]
         several = [
-            union(*(both(a, b) for _, _, a, b in self._pairs(self._holding(address))))
+            union(*(both(a, b) for _, _, a, b in self._seen.pairs(self._seen.holding(address))))
             for address in self._addresses
         ]
         self._settled.clear()
@@ -70,61 +74,14 @@ class Judge:
             max(self._settled, default=0),
         )
 
-    # What was seen ---------------------------------------------------------------------
-
-    def _spans_of(self, node: int) -> Iterator[tuple[int, int, Turn]]:
-        """Yield from when until when the node was what it had become, within the run."""
-        turns, run = self._turns[node], self._run
-        for turn, following in zip(turns, [*turns[1:], None], strict=True):
-            end_ns = run.ended_ns if following is None else following.at_ns
-            if end_ns >= run.begun_ns:
-                yield max(run.begun_ns, turn.at_ns), end_ns, turn
-
-    def _in_state(self, node: int, state: State) -> Spans:
-        return union((b, e) for b, e, turn in self._states[node] if turn.state == state)
-
-    def _struck(self, node: int, *kinds: Kind) -> list[Struck]:
-        return [s for s in self._run.struck if s.fault.node == node and s.fault.kind in kinds]
-
-    def _during(self, node: int, *kinds: Kind) -> Spans:
-        return union((s.begun_ns, s.mended_ns) for s in self._struck(node, *kinds))
-
-    def _holding(self, address: str) -> dict[int, Spans]:
-        """Return when each node had an address."""
-        found: dict[int, Spans] = {}
-        for node in self._election.nodes:
-            begun: int | None = None
-            spans = []
-            for change in self._run.held:
-                if (change.node, change.address) != (node, address):
-                    continue
-                if change.held and begun is None:
-                    begun = change.at_ns
-                elif not change.held and begun is not None:
-                    spans.append((begun, change.at_ns))
-                    begun = None
-            if begun is not None:
-                spans.append((begun, self._run.ended_ns))
-            found[node] = both(union(spans), ((self._run.begun_ns, self._run.ended_ns),))
-        return found
-
-    def _nobody_has(self, address: str) -> Spans:
-        whole = ((self._run.begun_ns, self._run.ended_ns),)
-        return without(whole, union(*self._holding(address).values()))
-
-    def _pairs(self, of: dict[int, Spans]) -> Iterator[tuple[int, int, Spans, Spans]]:
-        for one in self._election.nodes:
-            for other in range(one):
-                yield other, one, of[other], of[one]
-
     # The rules, for each address --------------------------------------------------------
 
     def _of_address(self, address: str) -> Iterator[Violation]:
-        holding = self._holding(address)
+        holding = self._seen.holding(address)
         yield from self._left_behind(address, holding)
         yield from self._without_the_address(address, holding)
         yield from self._nobody(address)
-        for one, other, first, second in self._pairs(holding):
+        for one, other, first, second in self._seen.pairs(holding):
             detail = f"{address} is on {_name(one)} and {_name(other)}, which hear each other"
             least_ns = self._election.interval_ns + HANDOVER_GRACE_NS + self._slack_ns
             spans = without(both(first, second), self._excuses_for_two(one, other))
@@ -133,10 +90,10 @@ class Judge:
     def _left_behind(self, address: str, holding: dict[int, Spans]) -> Iterator[Violation]:
         """Nobody has an address that is not Active, nor hands it over, nor died lately."""
         for node, held in holding.items():
-            allowed = union(self._active[node], self._may_linger(node))
+            allowed = union(self._seen.active[node], self._may_linger(node))
             spans = without(held, allowed)
             yield from self._wrong("left behind", spans, 0, f"{address} on {_name(node)}")
-            for struck in self._struck(node, Kind.FREEZE):
+            for struck in self._seen.struck(node, Kind.FREEZE):
                 gone_ns = struck.in_effect_ns + self._lease_ns(node)
                 late = both(held, ((gone_ns, struck.mending_ns),))
                 detail = f"{address} on {_name(node)}, which stands still"
@@ -144,19 +101,28 @@ class Judge:
 
     def _may_linger(self, node: int) -> Iterator[tuple[int, int]]:
         """Yield when addresses may be there though the node is not Active any more."""
-        for (_, end, turn), (_, _, after) in pairwise(self._states[node]):
-            if turn.state == State.ACTIVE:
-                gone_ns = end + self._may_stay_ns(node, after)
-                yield end, gone_ns
-                # Whoever is struck meanwhile drops them later, or never.
-                for struck in self._struck(node, Kind.KILL, Kind.FREEZE, Kind.ENGINE):
-                    if end <= struck.begun_ns <= gone_ns:
-                        yield end, self._drops_ns(struck)
+        for (_, end, turn), (_, _, after) in pairwise(self._seen.states[node]):
+            if turn.state != State.ACTIVE:
+                continue
+            gone_ns = end + self._may_stay_ns(node, after)
+            yield end, min(gone_ns, self._begins_again_ns(node, end))
+            # Whoever is struck meanwhile drops them later, or never.
+            for struck in self._seen.struck(node, Kind.KILL, Kind.FREEZE, Kind.ENGINE):
+                if end <= struck.begun_ns <= gone_ns and after.state != NOT_RUNNING:
+                    yield end, self._drops_ns(node, struck)
 
-    def _drops_ns(self, struck: Struck) -> int:
+    def _begins_again_ns(self, node: int, since_ns: int) -> int:
+        """Return when a node begins that has died at a moment or later; it drops what was left."""
+        for begin, end, turn in self._seen.states[node]:
+            if begin >= since_ns and turn.state == NOT_RUNNING:
+                return end + self._slack_ns
+        return self._run.ended_ns
+
+    def _drops_ns(self, node: int, struck: Struck) -> int:
         """Return when a node that was struck as it let addresses go has none any more."""
         if struck.fault.kind is Kind.KILL:
-            return struck.in_effect_ns + self._lease_ns(struck.fault.node)
+            lease_end_ns = struck.in_effect_ns + self._lease_ns(node)
+            return min(lease_end_ns, self._begins_again_ns(node, struck.begun_ns))
         if struck.fault.kind is Kind.FREEZE:
             return struck.mended_ns + self._slack_ns
         return struck.in_effect_ns + self._fork_ns + self._slack_ns
@@ -167,7 +133,7 @@ class Judge:
             return self._slack_ns
         if after.state == NOT_RUNNING:
             powered_off = any(s.begun_ns <= after.at_ns <= s.mended_ns
-                              for s in self._struck(node, Kind.POWER))  # fmt: skip
+                              for s in self._seen.struck(node, Kind.POWER))  # fmt: skip
             return self._slack_ns if powered_off else self._slack_ns + self._lease_ns(node)
         if after.state == State.BACKUP:
             return HANDOVER_GRACE_NS + self._slack_ns
@@ -180,8 +146,8 @@ class Judge:
 
     def _without_the_address(self, address: str, holding: dict[int, Spans]) -> Iterator[Violation]:
         """Whoever is Active and turns has the addresses."""
-        for node, active in self._active.items():
-            spans = without(without(active, holding[node]), self._frozen[node])
+        for node, active in self._seen.active.items():
+            spans = without(without(active, holding[node]), self._seen.frozen[node])
             yield from self._wrong(
                 "Active without an address", spans, self._slack_ns, f"{address} on {_name(node)}"
             )
@@ -191,22 +157,35 @@ class Judge:
 
         Whoever has no address does not advertise; partitions and losses make a Backup hear less.
         """
-        gaps = self._nobody_has(address)
+        gaps = self._seen.nobody_has(address)
         for node in self._election.nodes:
-            for begin, end, turn in self._states[node]:
+            for begin, end, turn in self._seen.states[node]:
                 if turn.state != State.BACKUP:
                     continue
-                spans = both(gaps, without(((begin, end),), self._frozen[node]))
+                spans = both(gaps, without(((begin, end),), self._still(node)))
                 least_ns = self._election.down_ns(node) + self._slack_ns
                 detail = f"{address} while {_name(node)} is Backup"
                 yield from self._wrong("nobody has an address", spans, least_ns, detail)
+
+    def _still(self, node: int) -> Spans:
+        """Return when no engine turned on a node."""
+        return union(
+            self._seen.frozen[node],
+            (
+                (struck.begun_ns, struck.in_effect_ns + self._fork_ns)
+                for struck in self._seen.struck(node, Kind.ENGINE)
+            ),
+        )
 
     # The rules, for the election --------------------------------------------------------
 
     def _two_active(self) -> Iterator[Violation]:
         """Two Active Routers that hear each other are one again within an interval."""
-        active = {node: without(spans, self._frozen[node]) for node, spans in self._active.items()}
-        for one, other, first, second in self._pairs(active):
+        active = {
+            node: without(spans, self._seen.frozen[node])
+            for node, spans in self._seen.active.items()
+        }
+        for one, other, first, second in self._seen.pairs(active):
             spans = without(both(first, second), self._excuses_for_two(one, other))
             detail = f"{_name(one)} and {_name(other)}, which hear each other"
             least_ns = self._election.interval_ns + self._slack_ns
@@ -243,26 +222,42 @@ class Judge:
     def _thawed(self) -> Iterator[Violation]:
         """Whoever may have been replaced while it stood still steps down and drops all first."""
         for node in self._election.nodes:
-            for struck in self._struck(node, Kind.FREEZE):
+            for struck in self._seen.struck(node, Kind.FREEZE):
                 spare_ns = min(self._election.down_ns(n) for n in self._election.nodes if n != node)
                 stood_ns = struck.mending_ns - struck.in_effect_ns
                 if stood_ns <= spare_ns or not self._was_active(node, struck):
                     continue
                 awake_ns = struck.mended_ns + self._slack_ns
-                again_ns = min(
-                    (b for b, _ in self._active[node] if b >= struck.mending_ns),
-                    default=self._run.ended_ns,
-                )
-                stale = both(self._active[node], ((awake_ns, again_ns),))
+                again_ns = self._active_again_ns(node, struck.mending_ns)
+                stale = both(self._seen.active[node], ((awake_ns, again_ns),))
                 yield from self._wrong("woke late and went on", stale, 0, _name(node))
                 for address in self._addresses:
-                    kept = both(self._holding(address)[node], ((awake_ns, again_ns),))
+                    kept = both(self._seen.holding(address)[node], ((awake_ns, again_ns),))
                     detail = f"{address} on {_name(node)}"
                     yield from self._wrong("woke late with an address", kept, 0, detail)
 
+    def _active_again_ns(self, node: int, since_ns: int) -> int:
+        """Return when a node becomes Active after a moment, be it for no time at all."""
+        begins = (turn.at_ns for turn in self._seen.turns[node] if turn.state == State.ACTIVE)
+        return next((at_ns for at_ns in begins if at_ns >= since_ns), self._run.ended_ns)
+
+    def _replaced(self) -> Iterator[Violation]:
+        """The engine of an Active node is replaced by one that goes on as Active."""
+        for node in self._election.nodes:
+            for struck in self._seen.struck(node, Kind.ENGINE):
+                if not any(b <= struck.begun_ns < e for b, e in self._seen.active[node]):
+                    continue
+                until_ns = struck.in_effect_ns + self._fork_ns + self._slack_ns
+                for turn in self._seen.turns[node]:
+                    begins = turn.reason == TransitionReason.STARTUP
+                    if begins and struck.begun_ns <= turn.at_ns <= until_ns:
+                        yield self._violation(
+                            "did not resume", struck.begun_ns, turn.at_ns, _name(node)
+                        )
+
     def _was_active(self, node: int, struck: Struck) -> bool:
         within = ((struck.in_effect_ns, struck.mending_ns),)
-        return total(both(self._active[node], within)) == total(within)
+        return total(both(self._seen.active[node], within)) == total(within)
 
     def _at_rest(self) -> Iterator[Violation]:
         """Once all is mended the nodes return, the best takes over, and nothing moves any more."""
@@ -286,7 +281,7 @@ class Judge:
 
     def _returned_ns(self, node: int, since_ns: int) -> int:
         """Return from when on the node took part, looked at from a moment on."""
-        for begin, end, turn in self._states[node]:
+        for begin, end, turn in self._seen.states[node]:
             if end > since_ns and turn.state in (State.BACKUP, State.ACTIVE):
                 return max(since_ns, begin)
         return self._run.ended_ns
@@ -299,10 +294,10 @@ class Judge:
                 yield self._violation("moves at rest", turn.at_ns, turn.at_ns, detail)
         for node in self._election.nodes:
             wanted = State.ACTIVE if node == best else State.BACKUP
-            spans = without(rest, self._in_state(node, wanted))
+            spans = without(rest, self._seen.in_state(node, wanted))
             yield from self._wrong("not the best", spans, 0, f"{_name(node)} is not {wanted}")
             for address in self._addresses:
-                held = self._holding(address)[node]
+                held = self._seen.holding(address)[node]
                 spans = without(rest, held) if node == best else both(rest, held)
                 detail = f"{address}, {_name(node)}; the best is {_name(best)}"
                 yield from self._wrong("not where it belongs", spans, 0, detail)
@@ -311,14 +306,15 @@ class Judge:
         """Transitions are of the table, follow each other, and have their cause."""
         for node in self._election.nodes:
             state = NOT_RUNNING
-            for turn in self._turns[node]:
+            for turn in self._seen.turns[node]:
                 judged = turn.reason and turn.at_ns >= self._run.begun_ns
                 if judged and (wrong := self._wrong_with(turn, state)):
                     yield self._violation("illegal transition", turn.at_ns, turn.at_ns, wrong)
                 state = turn.state
 
     def _wrong_with(self, turn: Turn, state: str) -> str:
-        words = f"{_name(turn.node)} {turn.before} → {turn.state} ({turn.reason})"
+        detail = f": {turn.detail}" * bool(turn.detail)
+        words = f"{_name(turn.node)} {turn.before} → {turn.state} ({turn.reason}{detail})"
         if turn.reason not in LEGAL.get((State(turn.before), State(turn.state)), ()):
             return f"{words} is not in the table"
         begins = turn.before == State.INITIALIZE
@@ -331,11 +327,29 @@ class Judge:
 
     def _has_cause(self, turn: Turn, kinds: tuple[Kind, ...]) -> bool:
         """Return whether such a fault was in effect, or had ended as lately as a start takes."""
-        for struck in self._struck(turn.node, *kinds):
+        if turn.detail == CONFLICT:
+            return self._has_the_address_unheard(turn)
+        for struck in self._seen.struck(turn.node, *kinds):
             starting = turn.reason in WHILE_STARTING and struck.fault.kind is not Kind.CUT
             late_ns = self._start_ns if starting else self._slack_ns
-            since = without(((struck.mended_ns, turn.at_ns),), self._frozen[turn.node])
+            since = without(((struck.mended_ns, turn.at_ns),), self._seen.frozen[turn.node])
             if struck.begun_ns <= turn.at_ns and total(since) <= late_ns:
+                return True
+        return False
+
+    def _has_the_address_unheard(self, turn: Turn) -> bool:
+        """Return whether another node may have answered for the address and not been heard.
+
+        It died, lost its link or was divided from the others, as lately as a wait and a lease.
+        """
+        wait_ns = self._election.down_ns(turn.node) + self._slack_ns
+        for struck in self._run.struck:
+            left = struck.fault.kind in LEAVES_ADDRESSES and struck.fault.node != turn.node
+            lease_end_ns = struck.in_effect_ns + self._lease_ns(struck.fault.node)
+            until_ns = struck.mended_ns if struck.fault.kind in DIVIDES else lease_end_ns
+            if (left or struck.fault.kind in DIVIDES) and (
+                struck.begun_ns <= turn.at_ns <= until_ns + wait_ns
+            ):
                 return True
         return False
 

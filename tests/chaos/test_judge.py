@@ -87,12 +87,30 @@ def test_rest_and_a_death_as_they_should_be() -> None:
 def test_dead_node_has_its_addresses_for_a_lease() -> None:
     assert killed(lease_until=2_040) == set()
     assert killed(lease_until=2_100) == {"left behind"}
-    assert killed(lease_until=2_400) == {"left behind", "two have an address"}
+    assert killed(lease_until=2_500) == {"left behind", "two have an address"}
+
+
+def test_whoever_begins_removes_what_an_earlier_life_left() -> None:
+    """It begins within the lease, and nobody took over."""
+
+    def found(gone_at: int) -> set[str]:
+        story = turns(
+            (1_000, BEST, NOT_RUNNING, ""),
+            (1_400, BEST, "Backup", "Startup"),
+            (1_721, OTHER, "Active", DOWN),
+            (2_043, BEST, "Active", DOWN),
+            (2_044, OTHER, "Backup", HIGHER),
+        )
+        held = holding((BEST, 0, gone_at), (OTHER, 1_721, 2_094), (BEST, 2_043, END))
+        return rules(story, held, struck(Kind.KILL, BEST, 1_000, 1_350))
+
+    assert found(1_405) == set()
+    assert found(1_430) == {"left behind"}
 
 
 def test_whoever_yields_lets_go_after_the_grace() -> None:
     assert killed(left_at=6_003) == set()
-    assert killed(left_at=6_030) == {"left behind"}
+    assert killed(left_at=6_130) == {"left behind"}
 
 
 def test_whoever_is_active_has_the_addresses() -> None:
@@ -128,7 +146,7 @@ def test_two_are_active_only_while_they_do_not_hear_each_other(
 
     divided = struck(kind, BEST, 1_000, 3_000, *others)
     assert found(3_200, divided) == set()
-    assert found(3_500, divided) == {"two are Active", "two have an address"}
+    assert found(3_700, divided) == {"two are Active", "two have an address"}
     assert {"two are Active", "two have an address"} <= found(3_200)
     if others:
         elsewhere = struck(kind, BEST, 1_000, 3_000, 2)
@@ -167,7 +185,7 @@ def test_thawed_node_steps_down_at_once() -> None:
 def test_thawed_node_has_no_address_and_a_frozen_one_loses_it() -> None:
     assert frozen(lease=2_040) == set()
     assert frozen(lease=2_200) == {"outlives its lease"}
-    assert frozen(lease=2_400) == {"outlives its lease", "two have an address"}
+    assert frozen(lease=2_500) == {"outlives its lease", "two have an address"}
     assert {"woke late with an address", "left behind"} <= frozen(lease=4_100)
 
 
@@ -197,7 +215,6 @@ def test_node_that_never_returns_is_missed() -> None:
         ("Initialize", "Shutdown", Kind.KILL),
         ("Backup", "EqualPriorityGreaterAddress", Kind.FREEZE),
         ("Backup", "Startup", Kind.CUT),
-        ("Fault", "FaultCleared", Kind.CUT),
     ],
 )
 def test_transition_without_a_cause_or_outside_the_table_is_illegal(
@@ -207,6 +224,14 @@ def test_transition_without_a_cause_or_outside_the_table_is_illegal(
     other = (OTHER,) if fault is Kind.MUTE else ()
     found = rules(story, holding((BEST, 0, 2_005)), struck(fault, BEST, 1_990, 2_500, *other))
     assert "illegal transition" in found
+
+
+@pytest.mark.parametrize(("at", "right"), [(1_500, True), (2_900, False)])
+def test_address_conflict_needs_somebody_who_left_the_address(at: int, right: bool) -> None:
+    conflict = Turn(at * MS, OTHER, "Fault", "Fault", "Backup", "AddressConflict")
+    story = [*turns(), Turn(1_000 * MS, BEST, NOT_RUNNING), conflict]
+    found = rules(story, holding((BEST, 0, 1_900)), KILLED)
+    assert ("illegal transition" not in found) is right
 
 
 def test_transition_has_to_follow_the_one_before() -> None:
@@ -244,7 +269,17 @@ def test_replaced_engine_drops_what_its_predecessor_was_letting_go() -> None:
         return rules(KILL, held, KILLED, struck(Kind.ENGINE, OTHER, 5_990, 6_990))
 
     assert found(6_015) == set()
-    assert found(6_100) == {"left behind"}
+    assert found(6_200) == {"left behind"}
+
+
+def test_replaced_engine_of_an_active_node_resumes() -> None:
+    def found(*lines: tuple[int, int, str, str]) -> set[str]:
+        engine = struck(Kind.ENGINE, BEST, 1_000, 2_000)
+        return rules(turns(*lines), holding((BEST, 0, END)), engine)
+
+    assert found() == set()
+    restarted = (1_020, BEST, "Backup", "Startup"), (1_663, BEST, "Active", DOWN)
+    assert "did not resume" in found(*restarted)
 
 
 def test_what_a_machine_that_stood_still_explains_is_excused() -> None:

@@ -23,8 +23,8 @@ from tests.chaos.observed import NOT_RUNNING, Turn
 
 from vrrp.constants import State
 from vrrp_lab.node import Node
-from vrrp_speaker import shared_state as shm
 from vrrp_speaker.shared_state import EngineState, SharedStateReader
+from vrrp_speaker.shared_state import layout as shm
 
 _LOOK_S = 0.004
 _COUNTERS_S = 0.5
@@ -39,8 +39,8 @@ _TRANSITIONS = [
     for after in shm.STATES
     for reason in shm.REASONS
 ]
-_READINGS = 20
-"""An engine that is killed or frozen between two of its writes never agrees."""
+_DISAGREES = 10
+"""After so many looks it is believed: an engine was killed or frozen between two of its writes."""
 Triple = tuple[str, str, str]
 
 
@@ -51,6 +51,8 @@ class _Router:
     slot: int
     counted: Counter[Triple]
     fields: tuple[int, ...] = ()
+    disagreed: int = 0
+    """For how many looks it has not agreed with itself: the engine is writing it just now."""
 
 
 class _Watched:
@@ -118,7 +120,8 @@ class ChaosWatch:
     def __init__(self, nodes: Sequence[Node], names: Sequence[str]) -> None:
         self._hashes = {shm.name_hash(name): name for name in names}
         self._watched = [_Watched(node) for node in nodes]
-        self._lock = threading.Lock()
+        self.looking = threading.Lock()
+        """Held during a look."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._failure: BaseException | None = None
@@ -153,17 +156,22 @@ class ChaosWatch:
         """Whether every router of every node was seen."""
         return NOT_RUNNING not in self._states.values()
 
+    def counted(self, node: int) -> dict[str, int]:
+        """Return what a node had counted when that was last looked at."""
+        last = self._watched[node].last
+        return {} if last is None else counters(last)
+
     # What the carrying out tells --------------------------------------------------------
 
     def died(self, node: int) -> None:
         """Believe nothing until another engine has begun."""
-        with self._lock:
+        with self.looking:
             self._watched[node].waits = True
             self._lose(node)
 
     def powered_off(self, node: int) -> None:
         """Believe nothing; the file is gone as well."""
-        with self._lock:
+        with self.looking:
             self._watched[node].close()
             self._watched[node].powered_off = self._watched[node].waits = True
             self._lose(node)
@@ -188,7 +196,7 @@ class ChaosWatch:
         counters_ns = 0
         try:
             while not self._ended.wait(_LOOK_S):
-                with self._lock:
+                with self.looking:
                     now_ns = time.monotonic_ns()
                     if now_ns - self._looked_ns > _STALL_NS and self.looks:
                         self.stalls.append((self._looked_ns, now_ns))
@@ -220,44 +228,48 @@ class ChaosWatch:
             fields = _FIELDS.unpack_from(watched.memory, start)
             # One that advertises changes its last two all the time.
             told = (watched.life_ns, *fields[:5])
-            if told != router.fields and max(fields[1], fields[6]) >= watched.life_ns:
-                self._note(index, watched, name, router)
+            if told == router.fields or max(fields[1], fields[6]) < watched.life_ns:
+                continue
+            if self._note(index, watched, name, router):
                 router.fields = told
 
     def _find_routers(self, watched: _Watched) -> None:
-        for slot in range(2 * len(self._hashes)):
+        for slot in range(shm.SLOTS):
             name = self._hashes.get(watched.number(shm.slot_offset(slot) + shm.S_NAME_HASH))
             if name is not None and name not in watched.routers:
                 # What was counted before the first look is of no interest.
                 before = Counter() if watched.powered_off else watched.transitions(slot)
                 watched.routers[name] = _Router(slot, before)
 
-    def _note(self, index: int, watched: _Watched, name: str, router: _Router) -> None:
-        """Say what a router became since the last look."""
-        fields, counted = self._read(watched, router.slot)
+    def _note(self, index: int, watched: _Watched, name: str, router: _Router) -> bool:
+        """Say what a router became since the last look, or False to look again later."""
+        assert watched.memory is not None
+        start = shm.slot_offset(router.slot)
+        fields = _FIELDS.unpack_from(watched.memory, start + shm.S_STATE)
+        counted = watched.transitions(router.slot)
+        router.disagreed += 1
+        if fields[4] != counted.total() and router.disagreed < _DISAGREES:
+            return False
+        router.disagreed = 0
         state, at_ns = str(shm.STATES[fields[0]]), max(fields[1], watched.life_ns)
+        detail = self._faults(watched, start) if state == State.FAULT else ""
         news = _in_order(counted - router.counted, self._states[name, index], state)
         for number, (before, after, reason) in enumerate(news, start=1):
             # Only the last one's time is known; the others came since the last look.
             then_ns = at_ns if number == len(news) else min(at_ns, self._looked_ns)
             if before == State.INITIALIZE and self._states[name, index] not in ("", before):
                 self._say(name, Turn(then_ns, index, before))  # another engine began
-            self._say(name, Turn(then_ns, index, after, reason, before))
+            self._say(name, Turn(then_ns, index, after, reason, before, detail))
         if self._states[name, index] != state:
             # No transition: whoever resumes, or begins.
             self._say(name, Turn(at_ns, index, state))
         router.counted = counted
+        return True
 
-    def _read(self, watched: _Watched, slot: int) -> tuple[tuple[int, ...], Counter[Triple]]:
-        """Read a router until it agrees with itself: the engine may be writing it just now."""
-        assert watched.memory is not None
-        for _ in range(_READINGS):
-            start = shm.slot_offset(slot) + shm.S_STATE
-            fields = _FIELDS.unpack_from(watched.memory, start)
-            counted = watched.transitions(slot)
-            if fields[4] == counted.total() and counted == watched.transitions(slot):
-                break
-        return fields, counted
+    def _faults(self, watched: _Watched, start: int) -> str:
+        """Return what the engine finds wrong with a router."""
+        bits = watched.number(start + shm.S_FAULTS)
+        return ",".join(str(fault) for bit, fault in enumerate(shm.FAULTS) if bits >> bit & 1)
 
     # Counters --------------------------------------------------------------------------
 

@@ -163,6 +163,7 @@ def test_invariants_of_the_simulator_hold_on_real_nodes(
     silent: Lab, seed: int, tmp_path: Path
 ) -> None:
     print(f"KUBE_VRRP_CHAOS_SEED={seed} KUBE_VRRP_CHAOS_SECONDS={SECONDS}")
+    print(f"simulated: python -m tests.simulation --chaos-seed {seed} --seconds {SECONDS}")
     chaos = carry_out(silent, seed, tmp_path)
     wrong: list[str] = []
     for virtual_ip in range(VIRTUAL_IPS):

@@ -16,10 +16,11 @@ _MAX_MESSAGE = 1 << 20
 class AgentLink:
     """Accepts one agent at a time on a listening socket that outlives the engine."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, dropped: int = 0) -> None:
+        """Listen; ``dropped`` is what engines before this one have counted."""
         self.listener = listener
         self._agent: socket.socket | None = None
-        self.dropped = 0
+        self.dropped = dropped
 
     def accept(self) -> socket.socket | None:
         """Take the newest agent; an earlier connection is dropped. Return its socket."""

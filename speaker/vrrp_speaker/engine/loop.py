@@ -210,6 +210,17 @@ class Loop:
             self._note_lateness(now_ns - deadline_ns)
             self.handle(router, DeadlineReached(), now_ns)
 
+    def _caught_up_ns(self) -> int:
+        """Return the time, with every deadline handled that has passed by now.
+
+        The process may have stood still since the loop looked: then whatever comes next is for a
+        router that has to step down first.
+        """
+        now_ns = monotonic_ns()
+        if self._deadlines and self._deadlines[0][0] <= now_ns:
+            self._run_deadlines(now_ns)
+        return now_ns
+
     def _note_lateness(self, late_ns: int) -> None:
         bucket = len(shm.LATENESS_BOUNDS_NS)
         for index, bound_ns in enumerate(shm.LATENESS_BOUNDS_NS):
@@ -272,7 +283,7 @@ class Loop:
             datagram = self._transport.receive(descriptor)
             if datagram is None:
                 return
-            now_ns = monotonic_ns()
+            now_ns = self._caught_up_ns()
             wall_ns = self._clock.read(now_ns, time_ns())
             result = self._table.elections.validate(datagram, wall_ns)
             if isinstance(result, RejectReason):
@@ -296,7 +307,7 @@ class Loop:
             self._network.reset(self._requests.dump())
             digest.concerns_programs = True
             digest.gone, digest.arrived = self._addresses.missing(), self._network.ours()
-        now_ns = monotonic_ns()
+        now_ns = self._caught_up_ns()
         for ifindex in digest.links_gone:
             self._table.memberships.forget(ifindex)
         if digest.concerns_programs:
@@ -325,4 +336,4 @@ class Loop:
             if message is None:
                 return
             if message:
-                self._handle_message(message, monotonic_ns())
+                self._handle_message(message, self._caught_up_ns())

@@ -67,7 +67,8 @@ class Engine:
         self._shared = files.shared
         self._requests = RequestSocket()
         self._network = NodeNetwork()
-        self._agent = AgentLink(files.listener)
+        dropped = self._shared.get(shm.H_EVENTS_DROPPED)
+        self._agent = AgentLink(files.listener, dropped)
         self._announcer = Announcer(self._shared)
         self._recorder = Recorder(self._agent)
         clock = SignatureClock(

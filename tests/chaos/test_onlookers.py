@@ -1,0 +1,199 @@
+"""What looks at real nodes sees: shared state that changes, recordings that are wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.chaos.observed import NOT_RUNNING
+from tests.eventually import eventually
+from tests.netns.chaos_recordings import Verdict, judge_recordings
+from tests.netns.chaos_watch import ChaosWatch
+
+from vrrp.constants import State, TransitionReason
+from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Startup
+from vrrp.recording import event_object, router_object
+from vrrp.states import Parameters
+from vrrp.virtual_router import VirtualRouter
+from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import layout as shm
+
+NAME, SLOT = "vip-3", 4
+INTERVAL = 200_000_000
+DOWN = 3 * INTERVAL + 56 * INTERVAL // 256
+
+
+@dataclass
+class FakeNode:
+    """As much of a node as is looked at."""
+
+    run_dir: Path
+    name: str = "node-1"
+
+
+class FakeEngine:
+    """Writes what an engine writes, in its order."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.shared = SharedState.create(str(run_dir / "state.shm"))
+
+    def begin(self, state: State = State.INITIALIZE) -> None:
+        """An engine takes a router up: anew, or as Active."""
+        self.shared.add(shm.H_ENGINE_STARTS)
+        start = shm.slot_offset(SLOT)
+        self.shared.set(start + shm.S_NAME_HASH, shm.name_hash(NAME))
+        if state is State.ACTIVE:
+            self.shared.set(start + shm.S_LAST_SENT, time.monotonic_ns())
+            return
+        self.shared.set(start + shm.S_STATE, shm.STATES.index(state))
+        self.shared.set(start + shm.S_SINCE, time.monotonic_ns())
+
+    def move(self, before: State, after: State, reason: TransitionReason) -> None:
+        """A router's transition."""
+        start = shm.slot_offset(SLOT)
+        self.shared.set(start + shm.S_STATE, shm.STATES.index(after))
+        self.shared.set(start + shm.S_SINCE, time.monotonic_ns())
+        self.shared.add(start + shm.S_TRANSITIONS)
+        self.shared.add32(start + shm.transition_offset(before, after, reason))
+
+    def start_up(self) -> None:
+        """An engine begins, and its router watches."""
+        self.begin()
+        self.move(State.INITIALIZE, State.BACKUP, TransitionReason.STARTUP)
+
+    def take_over(self) -> None:
+        """The router becomes Active."""
+        self.move(State.BACKUP, State.ACTIVE, TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED)
+
+
+@dataclass
+class Scene:
+    """One node under watch."""
+
+    engine: FakeEngine
+    watch: ChaosWatch
+    run_dir: Path
+
+    def turns(self) -> list[tuple[str, str]]:
+        """Return what was seen: state and reason."""
+        return [(turn.state, turn.reason) for turn in self.watch.turns[NAME]]
+
+    def sees(self, *expected: tuple[str, str]) -> None:
+        """Wait until exactly this was seen."""
+        eventually(lambda: self.turns() == list(expected), within_s=5)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """A node that has been Backup for a while."""
+    engine = FakeEngine(tmp_path)
+    engine.start_up()
+    watch = ChaosWatch([FakeNode(tmp_path)], [NAME])  # type: ignore[list-item]  # a node's files are all that is used
+    with watch:
+        eventually(lambda: watch.sees_everything, within_s=5)
+        yield Scene(engine, watch, tmp_path)
+
+
+BACKUP, ACTIVE = ("Backup", ""), ("Active", "ActiveDownTimerExpired")
+STARTED = ("Backup", "Startup")
+
+
+def test_transition_is_seen_with_its_own_time(scene: Scene) -> None:
+    scene.sees(BACKUP)
+    scene.engine.take_over()
+    scene.sees(BACKUP, ACTIVE)
+    since_ns = scene.engine.shared.get(shm.slot_offset(SLOT) + shm.S_SINCE)
+    assert scene.watch.turns[NAME][-1].at_ns == since_ns
+    assert scene.watch.starts == []
+
+
+def test_transitions_between_two_looks_are_put_in_order(scene: Scene) -> None:
+    with scene.watch.looking:
+        scene.engine.take_over()
+        scene.engine.move(
+            State.ACTIVE, State.BACKUP, TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT
+        )
+    scene.sees(BACKUP, ACTIVE, ("Backup", "HigherPriorityAdvertisement"))
+
+
+def test_killed_node_is_believed_when_another_engine_has_begun(scene: Scene) -> None:
+    scene.engine.take_over()
+    scene.sees(BACKUP, ACTIVE)
+    scene.watch.died(0)
+    scene.sees(BACKUP, ACTIVE, (NOT_RUNNING, ""))
+    with scene.watch.looking:
+        scene.engine.start_up()
+    scene.sees(BACKUP, ACTIVE, (NOT_RUNNING, ""), STARTED)
+    assert [node for _, node in scene.watch.starts] == [0]
+
+
+def test_killed_node_that_resumes_is_active_without_a_transition(scene: Scene) -> None:
+    scene.engine.take_over()
+    scene.sees(BACKUP, ACTIVE)
+    scene.watch.died(0)
+    scene.engine.begin(State.ACTIVE)
+    scene.sees(BACKUP, ACTIVE, (NOT_RUNNING, ""), ("Active", ""))
+
+
+def test_machine_without_power_begins_with_nothing(scene: Scene) -> None:
+    (scene.run_dir / "state.shm").unlink()
+    scene.watch.powered_off(0)
+    scene.sees(BACKUP, (NOT_RUNNING, ""))
+    with scene.watch.looking:
+        FakeEngine(scene.run_dir).start_up()
+    scene.sees(BACKUP, (NOT_RUNNING, ""), STARTED)
+
+
+def test_counter_that_falls_is_wrong(scene: Scene) -> None:
+    scene.engine.shared.set(shm.H_SEND_ERRORS, 5)
+    eventually(lambda: scene.watch.counted(0).get("send errors") == 5, within_s=5)
+    assert scene.watch.wrong == []
+    scene.engine.shared.set(shm.H_SEND_ERRORS, 4)
+    eventually(lambda: scene.watch.wrong, within_s=5)
+    assert scene.watch.wrong == ["node-1: send errors fell from 5 to 4"]
+
+
+# Recordings --------------------------------------------------------------------------------
+
+
+def recorded(path: Path, *events: tuple[int, Event], cut: str = "") -> Verdict:
+    """Judge a recording of these events, each at so many nanoseconds."""
+    parameters = Parameters(3, 200, INTERVAL, 3, True, 0, bytes(4))
+    router = VirtualRouter(parameters)
+    router.handle(Startup(), 0)
+    lines: list[dict[str, Any]] = [{"router": NAME, "begins": router_object(router)}]
+    lines += [
+        {"router": NAME, "atNs": at_ns, "event": event_object(event)} for at_ns, event in events
+    ]
+    file = path / "0001-node-1.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines) + cut)
+    return judge_recordings([file], lateness_ns=INTERVAL)
+
+
+def test_recording_of_a_life_in_order_is_right(tmp_path: Path) -> None:
+    loser = AdvertisementReceived(b"\x01", 100, 20)
+    story = (
+        (DOWN, DeadlineReached()),
+        (DOWN + INTERVAL, DeadlineReached()),
+        (DOWN + INTERVAL, loser),
+    )
+    verdict = recorded(tmp_path, *story)
+    assert verdict.wrong == []
+    assert verdict.events == {"DeadlineReached": 2, "AdvertisementReceived": 1}
+
+
+def test_recording_whose_last_line_was_cut_off_is_read_to_there(tmp_path: Path) -> None:
+    verdict = recorded(tmp_path, (DOWN, DeadlineReached()), cut='{"router": "vip')
+    assert (verdict.wrong, verdict.events.total()) == ([], 1)
+
+
+def test_recorded_loop_that_forgets_a_deadline_is_wrong(tmp_path: Path) -> None:
+    heard = AdvertisementReceived(b"\x01", 100, 20)
+    verdict = recorded(tmp_path, (DOWN + 2 * INTERVAL, heard))
+    assert len(verdict.wrong) == 1
+    assert "too long as Backup" in verdict.wrong[0]

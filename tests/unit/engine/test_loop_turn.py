@@ -1,0 +1,143 @@
+"""The order of things in one turn of the loop: whatever has passed its deadline comes first."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.unit.engine.programs import router_program
+
+from vrrp.authentication import SignatureClock
+from vrrp.constants import State
+from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Startup
+from vrrp_speaker.engine import loop as loop_module
+from vrrp_speaker.engine.agent_link import AgentLink
+from vrrp_speaker.engine.loop import Loop
+from vrrp_speaker.engine.routers import RunningRouter, new_router
+from vrrp_speaker.shared_state import SharedState
+
+NOW, SECOND = 10**12, 10**9
+
+
+class Rig:
+    """A loop around one router that has just begun; its time is ``now_ns``."""
+
+    def __init__(self, shared: SharedState, listener: socket.socket) -> None:
+        self.now_ns = NOW
+        self.events: list[Event] = []
+        self.datagrams: list[object] = []
+        self.router = new_router(router_program(), input_faults=False, priority=200)
+        self.router.machine.handle(Startup(), NOW)
+        self.receiving, self.arriving = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.idle, self._idle_end = os.pipe()
+        self.agent = AgentLink(listener)
+        self.stands_still_s = 0.0
+        self.loop = self._loop(shared)
+
+    def _loop(self, shared: SharedState) -> Loop:
+        nothing: dict[str, Any] = {
+            "filenos": tuple,
+            "next_deadline_ns": lambda: None,
+            "run": lambda _now_ns: (),
+            "fileno": lambda: self.idle,
+        }
+        table = SimpleNamespace(
+            routers={"a": self.router},
+            elections=SimpleNamespace(validate=lambda _datagram, _wall_ns: self._accepted()),
+            heard=lambda _accepted, _now_ns: self.router,
+            take_changed=list,
+            retry=lambda _now_ns: None,
+        )
+        transport = SimpleNamespace(
+            filenos=lambda: (self.receiving.fileno(),), receive=lambda _fd: self._receive()
+        )
+        return Loop(
+            shared=shared,
+            clock=SignatureClock(),
+            transport=transport,  # type: ignore[arg-type]  # as much of one as the loop uses
+            news=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
+            requests=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
+            announcer=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
+            agent=self.agent,
+            executor=SimpleNamespace(handle=self._handle),  # type: ignore[arg-type]  # the same
+            table=table,  # type: ignore[arg-type]  # the same
+            presence=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
+            conflicts=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
+            foreign=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
+            network=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
+            handle_message=lambda _message, _now_ns: None,
+        )
+
+    def _receive(self) -> object:
+        """Let the process stand still as it takes a datagram out of the socket."""
+        self.now_ns += int(self.stands_still_s * SECOND)
+        self.stands_still_s = 0
+        return self.datagrams.pop() if self.datagrams else None
+
+    def _accepted(self) -> object:
+        advertisement = SimpleNamespace(priority=100, interval_cs=20)
+        return SimpleNamespace(source=bytes(4), advertisement=advertisement)
+
+    def _handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
+        self.events.append(event)
+        router.machine.handle(event, now_ns)
+        if not self.datagrams:
+            self.loop.stop()
+
+    def turn(self) -> None:
+        """Let a datagram arrive; turn until something happened."""
+        self.datagrams.append(object())
+        self.arriving.send(b"x")
+        (wakeup, *more), (parent, *others) = os.pipe(), os.pipe()
+        self.loop.run(wakeup, parent)
+        for descriptor in (wakeup, parent, *more, *others):
+            os.close(descriptor)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    shared = SharedState.create(str(tmp_path / "state.shm"))
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+    listener.bind(str(tmp_path / "engine.sock"))
+    listener.listen(1)
+    made = Rig(shared, listener)
+    monkeypatch.setattr(loop_module, "monotonic_ns", lambda: made.now_ns)
+    yield made
+    for closed in (made.receiving, made.arriving, listener):
+        closed.close()
+
+
+def test_datagram_that_arrives_in_time_is_handled_alone(rig: Rig) -> None:
+    rig.turn()
+    assert isinstance(rig.events[0], AdvertisementReceived)
+
+
+def test_loop_that_stood_still_as_it_received_handles_its_deadline_first(rig: Rig) -> None:
+    """Frozen between the wait and the datagram: a late router listens before it believes it."""
+    rig.stands_still_s = 5
+    rig.turn()
+    assert isinstance(rig.events[0], DeadlineReached)
+    assert isinstance(rig.events[1], AdvertisementReceived)
+    assert rig.router.machine.state is State.INITIALIZE  # stopped, and never Active
+
+
+def test_dropped_events_of_earlier_engines_are_counted_on(tmp_path: Path) -> None:
+    path = str(tmp_path / "engine.sock")
+    kind = socket.SOCK_SEQPACKET
+    with (
+        socket.socket(socket.AF_UNIX, kind) as listener,
+        socket.socket(socket.AF_UNIX, kind) as agent,
+    ):
+        listener.bind(path)
+        listener.listen(1)
+        link = AgentLink(listener, dropped=39)
+        agent.connect(path)
+        link.accept()
+        while link.dropped == 39:
+            link.send({"type": "news"})
+        assert link.dropped == 40

@@ -103,6 +103,9 @@ def _effect(check: HealthCheck, reference: RouterCheck, verdict: Verdict, base: 
     tracker = _tracker(check.kind)
     weight = tracked_weight(tracker, reference.weight, base)
     assert weight is not None, "only an owner's priority is fixed, and there is none"
+    if verdict.unreadable:
+        # keepalived reads whatever is there; ours does not, and nobody knows what the number is.
+        return Effect(fault=weight == 0)
     if tracker is TrackerKind.FILE:
         return file_effect(weight, verdict.value, reference.reverse)
     return state_effect(weight, verdict.passing, reference.reverse)

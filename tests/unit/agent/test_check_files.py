@@ -95,7 +95,7 @@ def test_it_fails_where_its_own_weight_makes_a_fault(
 
 def test_a_fifo_is_refused_and_neither_waits_nor_wakes_its_writer(folder: Path, read: Read) -> None:
     os.mkfifo(folder / "f")
-    assert read(folder / "f", 5) == Result(False, "a FIFO, not a file", 0)
+    assert read(folder / "f", 5) == Result(False, "a FIFO, not a file", unreadable=True)
     with pytest.raises(OSError, match="No such device"):  # as without any reader
         os.open(folder / "f", os.O_WRONLY | os.O_NONBLOCK)
 
@@ -104,8 +104,8 @@ def test_what_is_no_file_is_refused(folder: Path, read: Read) -> None:
     (folder / "d").mkdir()
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(folder / "s"))
-        assert read(folder / "s") == Result(False, "a socket, not a file", 0)
-    assert read(folder / "d") == Result(False, "a folder, not a file", 0)
+        assert read(folder / "s") == Result(False, "a socket, not a file", unreadable=True)
+    assert read(folder / "d") == Result(False, "a folder, not a file", unreadable=True)
 
 
 def test_links_may_not_lead_out_of_the_folder(folder: Path, read: Read, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_links_may_not_lead_out_of_the_folder(folder: Path, read: Read, tmp_path
     (folder / "absolute").symlink_to(outside)
     (folder / "way").symlink_to(tmp_path)
     (folder / "round").symlink_to("round")
-    refused = Result(False, f"a symbolic link leads out of {folder}", 0)
+    refused = Result(False, f"a symbolic link leads out of {folder}", unreadable=True)
     for name in ("relative", "absolute", "way/secret", "round"):
         assert read(folder / name, 5) == refused, name
 
@@ -148,7 +148,7 @@ def test_an_unreadable_file_fails_with_its_reason(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("vrrp_speaker.agent.checks.probe_file.find_beneath", refuse)
-    assert read(folder / "f", 5) == Result(False, "Permission denied: counts as 0", 0)
+    assert read(folder / "f", 5) == Result(False, "Permission denied", unreadable=True)
 
 
 # Changes -----------------------------------------------------------------------------

@@ -113,6 +113,16 @@ def test_a_file_counts_by_its_number(
     assert (found.effective_priority, found.faults) == (priority, faults)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("weight", "faults"), [(0, ("CheckFailed: c",)), (5, ()), (-254, ())])
+def test_a_file_that_is_not_read_fails_and_has_no_number(
+    weight: int, faults: tuple[str, ...], reverse: bool
+) -> None:
+    refused = Verdict(True, False, 0, unreadable=True)
+    found = one(FileCheck("/n"), weight, refused, reverse=reverse)
+    assert (found.effective_priority, found.faults) == (100, faults)
+
+
 def test_an_ignored_check_is_no_fault_and_holds_nobody() -> None:
     node = config(100, RouterCheck("c", 0, ignored=True), checks=[check("c")])
     for verdict in (FAILING, PENDING):

@@ -39,9 +39,9 @@ def probe_file(check: HealthCheck, previous: int, folders: Sequence[str]) -> Res
     try:
         content = _read(check.kind.path, folders)
     except _Refused as refused:
-        return Result(False, str(refused))
+        return Result(False, str(refused), unreadable=True)
     except OSError as error:
-        return Result(False, f"{error.strerror}: counts as 0")
+        return Result(False, str(error.strerror), unreadable=True)
     value = file_value(content, previous)
     passed = not file_effect(check.weight, value, check.reverse).fault
     return Result(passed, _remark(content, value, passed), value)

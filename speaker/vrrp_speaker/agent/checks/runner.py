@@ -59,6 +59,7 @@ class RunningCheck:
     fact: Result | None = None
     message: str = ""
     value: int = 0
+    unreadable: bool = False
     since_s: float = 0.0
     durations: list[float] = field(default_factory=lambda: [0.0, 0.0])
     """Sum of seconds and number of runs, for the metric."""
@@ -66,7 +67,7 @@ class RunningCheck:
     @property
     def verdict(self) -> Verdict:
         """What the check comes to now."""
-        return Verdict(self.state.decided, self.state.passing, self.value)
+        return Verdict(self.state.decided, self.state.passing, self.value, self.unreadable)
 
     @property
     def next_s(self) -> float:
@@ -221,13 +222,14 @@ def _learn(running: RunningCheck, result: Result) -> bool:
 
 
 def _count(running: RunningCheck, result: Result) -> bool:
-    before, value = running.state, running.value
+    before, number = running.state, (running.value, running.unreadable)
     running.state = before.after(result.passed)
-    running.message, running.value = result.message, result.value
+    running.message = result.message
+    running.value, running.unreadable = result.value, result.unreadable
     turned = (before.decided, before.passing) != (True, running.state.passing)
     if turned:
         running.since_s = time.time()
-    return turned or running.value != value
+    return turned or (running.value, running.unreadable) != number
 
 
 def _give_up(running: RunningCheck) -> None:

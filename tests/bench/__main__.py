@@ -158,7 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", choices=_PARTS, help="one part of it")
     parser.add_argument(
-        "--samples", type=Path, help="add each failover as a line of JSON to a file"
+        "--samples",
+        type=Path,
+        help="file that gets each failover as a line of JSON; what it has is not run again",
     )
     parser.add_argument("--output", type=Path, help="page to write; its images go beside it")
     return parser

@@ -71,6 +71,8 @@ def _measure_interval(matrix: Matrix, interval_ms: int, samples: Samples, folder
                 phase = run / matrix.runs
                 if failed >= _MOST_FAILED:
                     break
+                if _taken(stage, event, turn, run, samples, loaded=loaded):
+                    continue
                 try:
                     for sample in _run(stage, event, turn, run, phase, loaded=loaded):
                         samples.add(sample)
@@ -100,6 +102,16 @@ def _of(stage: Stage, turn: list[int]) -> list[Contender]:
 
 def _cell(stage: Stage, event: Event, contender: Contender, family: int, loaded: bool) -> Cell:
     return Cell(event.key, round(stage.interval_s * 1000), loaded, contender.name, family)
+
+
+def _taken(
+    stage: Stage, event: Event, turn: list[int], run: int, samples: Samples, *, loaded: bool
+) -> bool:
+    return all(
+        samples.has(_cell(stage, event, contender, family, loaded), run)
+        for contender in _of(stage, turn)
+        for family in event.families
+    )
 
 
 def _run(

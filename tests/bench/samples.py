@@ -44,11 +44,29 @@ class Sample:
 
 @dataclass
 class Samples:
-    """All of them; each one also becomes a line of a file, as it comes."""
+    """All of them; each one also becomes a line of a file, as it comes.
+
+    What a file has already counts as taken: a matrix that was broken off goes on.
+    """
 
     path: Path | None = None
     taken: list[Sample] = field(default_factory=list)
     failed: dict[Cell, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.path is None or not self.path.exists():
+            return
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            fields = json.loads(line)
+            cell = Cell(*(fields.pop(name.name) for name in dataclasses.fields(Cell)))
+            if "failed" in fields:
+                self.failed.setdefault(cell, []).append(fields["failed"])
+            else:
+                self.taken.append(Sample(cell, **fields))
+
+    def has(self, cell: Cell, run: int) -> bool:
+        """Return whether a run of a cell was taken."""
+        return any(sample.run == run for sample in self.of(cell))
 
     def add(self, sample: Sample) -> None:
         """Keep a run."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,7 +37,7 @@ _OUR_VRID, _THEIR_VRID = 1, 99
 _PATIENCE_S = 60.0
 _SHORTEST_S = 15.0
 _LEAST_SEARCH_S, _SEARCH_SHARE = 20.0, 0.1
-_ENTERING = ("MASTER STATE", "BACKUP STATE", "FAULT STATE")
+_STATES = ("MASTER STATE", "BACKUP STATE", "FAULT STATE")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Outcome:
 
     contender: str
     setting: Setting
-    transitions: int
+    transitions: Counter[str]
+    """By kind."""
     moves: int
     """How often another host got the address, as the kernels saw it."""
     client: ProbeReport
@@ -72,7 +74,7 @@ class Outcome:
             f"{self.setting.interval_ms} ms",
             "yes" if self.setting.real_time else "no",
             self.contender,
-            str(self.transitions),
+            ", ".join(f"{count} × {kind}" for kind, count in self.transitions.items()) or "0",
             str(self.moves),
             f"{self.client.lost} of {self.client.sent}",
             f"{self.client.longest_gap_ns / 1e6:.0f}",
@@ -220,7 +222,10 @@ class _Overloaded:
         return [outcome(KubeVrrp, reports[0]), outcome(KeepalivedContender, reports[1])]
 
     def _settled(self) -> bool:
-        """Whether host 1 alone has had both addresses for a second."""
+        """Whether host 1 alone has had both addresses for a second, and everybody takes part."""
+        for state in self._engines():
+            states = [router.state for router in state.routers.values()]
+            assert states in (["Active"], ["Backup"]), f"routers are {states}"
         for contender in (KubeVrrp, KeepalivedContender):
             since_ns, holders = self._holders.timeline(contender.addresses[4]).latest()
             assert holders == {self._lab.lan.hosts[0].name}, f"{contender.name}: {sorted(holders)}"
@@ -242,10 +247,9 @@ class _Overloaded:
     def _engines(self) -> list[EngineState]:
         return [SharedStateReader(n.run_dir / "state.shm").snapshot() for n in self._lab.nodes]
 
-    def _told(self) -> int:
-        """Return how often keepalived said that it entered a state."""
-        lines = (line for d in self._daemons for line in d.log.read_text().splitlines())
-        return sum("Entering" in line and line.rstrip().endswith(_ENTERING) for line in lines)
+    def _told(self) -> Counter[str]:
+        """Return which states keepalived said that it entered."""
+        return sum((Counter(_entered(daemon)) for daemon in self._daemons), Counter())
 
     def _pauses_ns(self, vrid: int, since_ns: int, until_ns: int) -> list[int]:
         """Return the times between the best node's advertisements, as its first peer heard them."""
@@ -259,8 +263,21 @@ class _Overloaded:
         return [later - earlier for earlier, later in pairwise(times)]
 
 
-def _transitions(engines: Iterable[EngineState]) -> int:
-    return sum(router.transitions for state in engines for router in state.routers.values())
+def _entered(daemon: Keepalived) -> list[str]:
+    """Return the states that a keepalived said that it entered, in order."""
+    words = (
+        line.rpartition("Entering ")[2].strip() for line in daemon.log.read_text().splitlines()
+    )
+    return [state for state in words if state in _STATES]
+
+
+def _transitions(engines: Iterable[EngineState]) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    for state in engines:
+        for router in state.routers.values():
+            for before, after, reason, count in router.transition_counts:
+                counted[f"{before} to {after} ({reason})"] += count
+    return counted
 
 
 def _lateness(before: Sequence[EngineState], after: Sequence[EngineState]) -> tuple[str, str, str]:

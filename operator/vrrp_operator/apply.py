@@ -77,14 +77,14 @@ class Writer:
         self._client = client
         self._cache = cache
 
-    def list(self, kind: str) -> list[Mapping[str, Any]]:
-        """Return every object of a kind.
+    def list(self, kind: str) -> tuple[list[Mapping[str, Any]], int]:
+        """Return every object of a kind, and the version of the list.
 
         Raises:
             ApiUnavailableError: not reached or refused.
         """
-        items: list[Mapping[str, Any]] = self._call("GET", _PATHS[kind])["items"]
-        return items
+        answer = self._call("GET", _PATHS[kind])
+        return answer["items"], int(answer["metadata"]["resourceVersion"])
 
     def list_slices(self, label_selector: str) -> tuple[Sequence[Mapping[str, Any]], str]:
         """Return the EndpointSlices that a selector picks, and the version of the list.

@@ -7,7 +7,7 @@ clock, from the moment it saw them move, so that clocks of nodes do not matter.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,6 +41,8 @@ class ObjectCache:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
+        self._deleted: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+        """Versions at which objects were deleted, for lists that were made before."""
         self._heartbeats: dict[str, _Heartbeat] = {}
         self._active_seen_s: dict[str, dict[str, tuple[str, float]]] = {}
         """Node to router to (since, when that was first seen), for routers that are Active."""
@@ -69,10 +71,14 @@ class ObjectCache:
         going_on_s = now_s - self._blind_since_s if self._blind_since_s is not None else 0.0
         return self._blind_s + going_on_s
 
-    def replace(self, kind: str, objects: list[Object], now_s: float) -> None:
-        """Take in a complete list of one kind."""
+    def replace(self, kind: str, objects: Sequence[Object], now_s: float, version: int) -> None:
+        """Take in a complete list of one kind; what a watch has told since its version stays so."""
         with self._lock:
-            self._objects[kind] = {obj["metadata"]["name"]: obj for obj in objects}
+            listed = {obj["metadata"]["name"]: obj for obj in objects}
+            deleted = {n: v for n, v in self._deleted[kind].items() if v > version}
+            newer = {n: obj for n, obj in self._objects[kind].items() if _version(obj) > version}
+            kept = {n: obj for n, obj in listed.items() if n not in deleted}
+            self._objects[kind], self._deleted[kind] = {**kept, **newer}, deleted
             if kind == "nodeconfigs":
                 for obj in objects:
                     self._note_heartbeat(obj, now_s)
@@ -84,12 +90,14 @@ class ObjectCache:
             before = self._objects[kind].get(name)
             if deleted:
                 self._objects[kind].pop(name, None)
+                self._deleted[kind][name] = _version(obj)
                 if kind == "nodeconfigs":
                     self._active_seen_s.pop(name, None)
                 return before is not None
             if before is not None and _version(obj) < _version(before):
                 return False
             self._objects[kind][name] = obj
+            self._deleted[kind].pop(name, None)
             revived = kind == "nodeconfigs" and self._note_heartbeat(obj, now_s)
             if revived or self._is_contested(kind, name):
                 return True  # a heartbeat tells that both Active nodes are alive

@@ -88,8 +88,8 @@ class Reconciler:
             raise
         now_s = time.monotonic()
         self._cache.regained_sight(now_s)
-        for kind, objects in lists.items():
-            self._cache.replace(kind, objects, now_s)
+        for kind, (objects, version) in lists.items():
+            self._cache.replace(kind, objects, now_s, version)
         self._listed = True
 
     def run_cycle(self) -> bool:

@@ -138,7 +138,8 @@ def test_it_is_nobody_without_any_privilege(bench: Bench) -> None:
     assert status["NoNewPrivs"] == ["1"]
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(status[name][0], 16) == 0, name
-    assert int(status["SigIgn"][0], 16) == 0
+    # Signals from 32 on are the C library's; nobody else can set what becomes of them.
+    assert int(status["SigIgn"][0], 16) & 0x7FFF_FFFF == 0
     assert int(status["SigBlk"][0], 16) == 0
 
 

@@ -226,3 +226,31 @@ def test_a_nodes_conditions_are_news_and_their_heartbeats_are_not() -> None:
     assert put_node(3, "True", "3")
     (seen,) = cache.snapshot(0, WALL).nodes
     assert seen.conditions == {"Ready": "True", "DiskPressure": "True"}
+
+
+def test_a_list_that_was_made_before_a_deletion_does_not_undo_it() -> None:
+    cache = ObjectCache()
+    put(cache, node_config("a", "1", 1), 0)
+    put(cache, node_config("b", "1", 2), 0)
+    cache.put("nodeconfigs", node_config("a", "1", 7), deleted=True, now_s=1)
+    stale = [node_config("a", "1", 1), node_config("b", "1", 2)]
+    cache.replace("nodeconfigs", stale, 2, version=5)
+    assert cache.names("nodeconfigs") == ["b"]
+    cache.replace("nodeconfigs", [node_config("a", "1", 9)], 3, version=9)
+    assert cache.names("nodeconfigs") == ["a"]
+
+
+def test_a_list_that_was_made_before_an_object_does_not_forget_it() -> None:
+    cache = ObjectCache()
+    put(cache, node_config("a", "1", 4), 0)
+    put(cache, node_config("b", "1", 6), 0)
+    cache.replace("nodeconfigs", [], 1, version=5)
+    assert cache.names("nodeconfigs") == ["b"]
+
+
+def test_an_object_that_was_made_again_is_there() -> None:
+    cache = ObjectCache()
+    cache.put("nodeconfigs", node_config("a", "1", 7), deleted=True, now_s=0)
+    put(cache, node_config("a", "1", 8), 1)
+    cache.replace("nodeconfigs", [node_config("a", "1", 5)], 2, version=6)
+    assert cache.get("nodeconfigs", "a") == node_config("a", "1", 8)

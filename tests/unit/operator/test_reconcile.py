@@ -56,7 +56,8 @@ class FakeServer(Writer):
         kind, _, name = path.removeprefix("/apis/kube-vrrp.io/v1alpha1/").partition("/")
         if method == "GET":
             found = self._objects.get(path.rpartition("/")[2], [])
-            return {"items": [o for o in found if o["metadata"]["name"] not in self.deleted]}
+            items = [o for o in found if o["metadata"]["name"] not in self.deleted]
+            return {"items": items, "metadata": {"resourceVersion": "1000"}}
         if name.partition("/")[0] in self.deleted:
             raise ObjectGoneError(f"{method} {path}: not found")
         self.requests.append(f"{method} {kind}/{name}")
@@ -170,7 +171,7 @@ def test_what_is_no_longer_asked_of_a_node_leaves_its_node_config() -> None:
 def test_an_empty_list_of_nodes_deletes_no_node_config() -> None:
     server, cache, reconciler = cluster()
     reconciler.run_cycle()
-    cache.replace("nodes", [], 0.0)
+    cache.replace("nodes", [], 0.0, 1000)
     server.requests.clear()
     reconciler.run_cycle()
     assert not [request for request in server.requests if request.startswith("DELETE")]

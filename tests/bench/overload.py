@@ -22,11 +22,12 @@ from tests.bench.realtime import real_time
 from tests.bench.report import Report
 from tests.bench.samples import percentile
 from tests.eventually import eventually
+from tests.netns.inside import engine
 
 from vrrp_lab.lab import Lab, LabOptions
 from vrrp_lab.namespaces import LabError
 from vrrp_lab.probe import ProbeReport
-from vrrp_speaker.shared_state import EngineState, SharedStateReader
+from vrrp_speaker.shared_state import EngineState
 
 FASTEST_MS = 20
 INTERVALS_MS = (20, 50, 100, 200, 500, 1000)
@@ -245,7 +246,8 @@ class _Overloaded:
                 raise LabError(f"keepalived's real time is {daemon.real_time}, not {wanted}")
 
     def _engines(self) -> list[EngineState]:
-        return [SharedStateReader(n.run_dir / "state.shm").snapshot() for n in self._lab.nodes]
+        """Return what each engine shares; an AssertionError while one does not yet."""
+        return [engine(node) for node in self._lab.nodes]
 
     def _told(self) -> Counter[str]:
         """Return which states keepalived said that it entered."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.chaos.observed import NOT_RUNNING
-from tests.eventually import eventually
 from tests.netns.chaos_recordings import Verdict, judge_recordings
 from tests.netns.chaos_watch import ChaosWatch
 
@@ -61,6 +59,10 @@ class FakeEngine:
         self.shared.add(start + shm.S_TRANSITIONS)
         self.shared.add32(start + shm.transition_offset(before, after, reason))
 
+    def half_a_move(self, after: State) -> None:
+        """The first of the writes of a transition."""
+        self.shared.set(shm.slot_offset(SLOT) + shm.S_STATE, shm.STATES.index(after))
+
     def start_up(self) -> None:
         """An engine begins, and its router watches."""
         self.begin()
@@ -73,30 +75,29 @@ class FakeEngine:
 
 @dataclass
 class Scene:
-    """One node under watch."""
+    """One node under watch; a look happens when a test says so."""
 
     engine: FakeEngine
     watch: ChaosWatch
     run_dir: Path
 
-    def turns(self) -> list[tuple[str, str]]:
-        """Return what was seen: state and reason."""
-        return [(turn.state, turn.reason) for turn in self.watch.turns[NAME]]
-
     def sees(self, *expected: tuple[str, str]) -> None:
-        """Wait until exactly this was seen."""
-        eventually(lambda: self.turns() == list(expected), within_s=5)
+        """Look for a while, and compare what was seen so far: state and reason."""
+        for _ in range(8):
+            self.watch.look()
+        assert [(turn.state, turn.reason) for turn in self.watch.turns[NAME]] == list(expected)
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
-    """A node that has been Backup for a while."""
+def scene(tmp_path: Path) -> Scene:
+    """A node that has been Backup for a while, and was seen as that."""
     engine = FakeEngine(tmp_path)
     engine.start_up()
     watch = ChaosWatch([FakeNode(tmp_path)], [NAME])  # type: ignore[list-item]  # a node's files are all that is used
-    with watch:
-        eventually(lambda: watch.sees_everything, within_s=5)
-        yield Scene(engine, watch, tmp_path)
+    made = Scene(engine, watch, tmp_path)
+    made.sees(BACKUP)
+    assert watch.sees_everything
+    return made
 
 
 BACKUP, ACTIVE = ("Backup", ""), ("Active", "ActiveDownTimerExpired")
@@ -104,7 +105,6 @@ STARTED = ("Backup", "Startup")
 
 
 def test_transition_is_seen_with_its_own_time(scene: Scene) -> None:
-    scene.sees(BACKUP)
     scene.engine.take_over()
     scene.sees(BACKUP, ACTIVE)
     since_ns = scene.engine.shared.get(shm.slot_offset(SLOT) + shm.S_SINCE)
@@ -113,12 +113,19 @@ def test_transition_is_seen_with_its_own_time(scene: Scene) -> None:
 
 
 def test_transitions_between_two_looks_are_put_in_order(scene: Scene) -> None:
-    with scene.watch.looking:
-        scene.engine.take_over()
-        scene.engine.move(
-            State.ACTIVE, State.BACKUP, TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT
-        )
+    before_ns = time.monotonic_ns()
+    scene.engine.take_over()
+    scene.engine.move(State.ACTIVE, State.BACKUP, TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT)
     scene.sees(BACKUP, ACTIVE, ("Backup", "HigherPriorityAdvertisement"))
+    assert scene.watch.turns[NAME][1].at_ns < before_ns  # no later than it can have been
+
+
+def test_transition_that_is_being_written_is_waited_for(scene: Scene) -> None:
+    """The state comes first: whoever believed it would date it back, and see no reason."""
+    scene.engine.half_a_move(State.ACTIVE)
+    scene.watch.look()
+    scene.engine.take_over()
+    scene.sees(BACKUP, ACTIVE)
 
 
 def test_killed_node_is_believed_when_another_engine_has_begun(scene: Scene) -> None:
@@ -126,8 +133,7 @@ def test_killed_node_is_believed_when_another_engine_has_begun(scene: Scene) -> 
     scene.sees(BACKUP, ACTIVE)
     scene.watch.died(0)
     scene.sees(BACKUP, ACTIVE, (NOT_RUNNING, ""))
-    with scene.watch.looking:
-        scene.engine.start_up()
+    scene.engine.start_up()
     scene.sees(BACKUP, ACTIVE, (NOT_RUNNING, ""), STARTED)
     assert [node for _, node in scene.watch.starts] == [0]
 
@@ -140,22 +146,35 @@ def test_killed_node_that_resumes_is_active_without_a_transition(scene: Scene) -
     scene.sees(BACKUP, ACTIVE, (NOT_RUNNING, ""), ("Active", ""))
 
 
+def test_replaced_engine_of_a_backup_begins_again(scene: Scene) -> None:
+    scene.engine.start_up()
+    scene.sees(BACKUP, ("Initialize", ""), STARTED)
+
+
 def test_machine_without_power_begins_with_nothing(scene: Scene) -> None:
     (scene.run_dir / "state.shm").unlink()
     scene.watch.powered_off(0)
     scene.sees(BACKUP, (NOT_RUNNING, ""))
-    with scene.watch.looking:
-        FakeEngine(scene.run_dir).start_up()
+    FakeEngine(scene.run_dir).start_up()
     scene.sees(BACKUP, (NOT_RUNNING, ""), STARTED)
 
 
 def test_counter_that_falls_is_wrong(scene: Scene) -> None:
-    scene.engine.shared.set(shm.H_SEND_ERRORS, 5)
-    eventually(lambda: scene.watch.counted(0).get("send errors") == 5, within_s=5)
-    assert scene.watch.wrong == []
-    scene.engine.shared.set(shm.H_SEND_ERRORS, 4)
-    eventually(lambda: scene.watch.wrong, within_s=5)
+    for errors in (5, 5, 4):
+        assert scene.watch.wrong == []
+        scene.engine.shared.set(shm.H_SEND_ERRORS, errors)
+        scene.watch.compare_counters()
     assert scene.watch.wrong == ["node-1: send errors fell from 5 to 4"]
+
+
+def test_whoever_looks_notices_that_the_machine_stood_still(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = time.monotonic_ns()
+    assert scene.watch.stalls == []
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns + 10**9)
+    scene.watch.look()
+    assert [end for _, end in scene.watch.stalls] == [now_ns + 10**9]
 
 
 # Recordings --------------------------------------------------------------------------------

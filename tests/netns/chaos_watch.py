@@ -39,8 +39,8 @@ _TRANSITIONS = [
     for after in shm.STATES
     for reason in shm.REASONS
 ]
-_DISAGREES = 10
-"""After so many looks it is believed: an engine was killed or frozen between two of its writes."""
+_DISAGREES = 4
+"""After so many looks it is believed: no transition, or an engine that was killed as it wrote."""
 Triple = tuple[str, str, str]
 
 
@@ -53,6 +53,8 @@ class _Router:
     fields: tuple[int, ...] = ()
     disagreed: int = 0
     """For how many looks it has not agreed with itself: the engine is writing it just now."""
+    quiet_ns: int = 0
+    """When it was last looked at and had not changed."""
 
 
 class _Watched:
@@ -120,8 +122,8 @@ class ChaosWatch:
     def __init__(self, nodes: Sequence[Node], names: Sequence[str]) -> None:
         self._hashes = {shm.name_hash(name): name for name in names}
         self._watched = [_Watched(node) for node in nodes]
-        self.looking = threading.Lock()
-        """Held during a look."""
+        self._looking = threading.Lock()
+        self._counters_ns = 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._failure: BaseException | None = None
@@ -156,22 +158,17 @@ class ChaosWatch:
         """Whether every router of every node was seen."""
         return NOT_RUNNING not in self._states.values()
 
-    def counted(self, node: int) -> dict[str, int]:
-        """Return what a node had counted when that was last looked at."""
-        last = self._watched[node].last
-        return {} if last is None else counters(last)
-
     # What the carrying out tells --------------------------------------------------------
 
     def died(self, node: int) -> None:
         """Believe nothing until another engine has begun."""
-        with self.looking:
+        with self._looking:
             self._watched[node].waits = True
             self._lose(node)
 
     def powered_off(self, node: int) -> None:
         """Believe nothing; the file is gone as well."""
-        with self.looking:
+        with self._looking:
             self._watched[node].close()
             self._watched[node].powered_off = self._watched[node].waits = True
             self._lose(node)
@@ -193,24 +190,27 @@ class ChaosWatch:
     def _run(self) -> None:
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REAL_TIME_PRIORITY))
-        counters_ns = 0
         try:
             while not self._ended.wait(_LOOK_S):
-                with self.looking:
-                    now_ns = time.monotonic_ns()
-                    if now_ns - self._looked_ns > _STALL_NS and self.looks:
-                        self.stalls.append((self._looked_ns, now_ns))
-                    self.looks += 1
-                    for index, watched in enumerate(self._watched):
-                        if watched.open():
-                            self._look(index, watched, now_ns)
-                    self._looked_ns = now_ns
-                    if now_ns >= counters_ns:
-                        counters_ns = now_ns + int(_COUNTERS_S * 1e9)
-                        self._compare_counters()
+                self.look()
         except BaseException as error:
             self._failure = error
         self.cpu_s = time.thread_time()
+
+    def look(self) -> None:
+        """Look at every node once."""
+        with self._looking:
+            now_ns = time.monotonic_ns()
+            if now_ns - self._looked_ns > _STALL_NS and self.looks:
+                self.stalls.append((self._looked_ns, now_ns))
+            self.looks += 1
+            for index, watched in enumerate(self._watched):
+                if watched.open():
+                    self._look(index, watched, now_ns)
+            self._looked_ns = now_ns
+            if now_ns >= self._counters_ns:
+                self._counters_ns = now_ns + int(_COUNTERS_S * 1e9)
+                self.compare_counters()
 
     def _look(self, index: int, watched: _Watched, now_ns: int) -> None:
         starts = watched.number(shm.H_ENGINE_STARTS)
@@ -228,6 +228,8 @@ class ChaosWatch:
             fields = _FIELDS.unpack_from(watched.memory, start)
             # One that advertises changes its last two all the time.
             told = (watched.life_ns, *fields[:5])
+            if told == router.fields:
+                router.quiet_ns = now_ns
             if told == router.fields or max(fields[1], fields[6]) < watched.life_ns:
                 continue
             if self._note(index, watched, name, router):
@@ -247,16 +249,19 @@ class ChaosWatch:
         start = shm.slot_offset(router.slot)
         fields = _FIELDS.unpack_from(watched.memory, start + shm.S_STATE)
         counted = watched.transitions(router.slot)
+        known, state = self._states[name, index], str(shm.STATES[fields[0]])
+        # A transition is counted last; without one only whoever resumes or begins is another.
+        agrees = fields[4] == counted.total() and (counted != router.counted or state == known)
         router.disagreed += 1
-        if fields[4] != counted.total() and router.disagreed < _DISAGREES:
+        if not agrees and router.disagreed < _DISAGREES:
             return False
         router.disagreed = 0
-        state, at_ns = str(shm.STATES[fields[0]]), max(fields[1], watched.life_ns)
+        at_ns = max(fields[1], watched.life_ns)
         detail = self._faults(watched, start) if state == State.FAULT else ""
-        news = _in_order(counted - router.counted, self._states[name, index], state)
+        news = _in_order(counted - router.counted, known, state)
         for number, (before, after, reason) in enumerate(news, start=1):
-            # Only the last one's time is known; the others came since the last look.
-            then_ns = at_ns if number == len(news) else min(at_ns, self._looked_ns)
+            # Only the last one's time is known; the others came since nothing was new.
+            then_ns = at_ns if number == len(news) else min(at_ns, router.quiet_ns)
             if before == State.INITIALIZE and self._states[name, index] not in ("", before):
                 self._say(name, Turn(then_ns, index, before))  # another engine began
             self._say(name, Turn(then_ns, index, after, reason, before, detail))
@@ -273,7 +278,8 @@ class ChaosWatch:
 
     # Counters --------------------------------------------------------------------------
 
-    def _compare_counters(self) -> None:
+    def compare_counters(self) -> None:
+        """Take note of what nodes have counted, and of what fell since the last time."""
         for watched in self._watched:
             if watched.reader is None:
                 continue

@@ -51,11 +51,13 @@ class FakeEngine:
         self.shared.set(start + shm.S_STATE, shm.STATES.index(state))
         self.shared.set(start + shm.S_SINCE, time.monotonic_ns())
 
-    def move(self, before: State, after: State, reason: TransitionReason) -> None:
+    def move(
+        self, before: State, after: State, reason: TransitionReason, at_ns: int | None = None
+    ) -> None:
         """A router's transition."""
         start = shm.slot_offset(SLOT)
         self.shared.set(start + shm.S_STATE, shm.STATES.index(after))
-        self.shared.set(start + shm.S_SINCE, time.monotonic_ns())
+        self.shared.set(start + shm.S_SINCE, at_ns or time.monotonic_ns())
         self.shared.add(start + shm.S_TRANSITIONS)
         self.shared.add32(start + shm.transition_offset(before, after, reason))
 
@@ -68,9 +70,10 @@ class FakeEngine:
         self.begin()
         self.move(State.INITIALIZE, State.BACKUP, TransitionReason.STARTUP)
 
-    def take_over(self) -> None:
+    def take_over(self, at_ns: int | None = None) -> None:
         """The router becomes Active."""
-        self.move(State.BACKUP, State.ACTIVE, TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED)
+        expired = TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED
+        self.move(State.BACKUP, State.ACTIVE, expired, at_ns)
 
 
 @dataclass
@@ -149,6 +152,28 @@ def test_killed_node_that_resumes_is_active_without_a_transition(scene: Scene) -
 def test_replaced_engine_of_a_backup_begins_again(scene: Scene) -> None:
     scene.engine.start_up()
     scene.sees(BACKUP, ("Initialize", ""), STARTED)
+
+
+def test_last_deed_of_an_engine_that_was_killed_is_seen(scene: Scene) -> None:
+    """It decided before the last look, and wrote after it; the next engine goes on from there."""
+    decided_ns = time.monotonic_ns()
+    scene.watch.look()
+    scene.engine.take_over(decided_ns)
+    scene.engine.shared.add(shm.H_ENGINE_STARTS)
+    scene.sees(BACKUP, ACTIVE)
+
+
+def test_killed_node_that_goes_on_as_backup_is_seen_when_it_has_a_program(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.watch.died(0)
+    scene.engine.shared.add(shm.H_ENGINE_STARTS)
+    scene.engine.shared.set(shm.H_LOADED, 1)
+    scene.sees(BACKUP, (NOT_RUNNING, ""))
+    now_ns = time.monotonic_ns()
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns + 10**9)
+    scene.sees(BACKUP, (NOT_RUNNING, ""), BACKUP)
+    assert scene.watch.turns[NAME][-1].at_ns < now_ns
 
 
 def test_machine_without_power_begins_with_nothing(scene: Scene) -> None:

@@ -38,7 +38,7 @@ class ChaosNodes:
         self._onlookers = onlookers
         self._recordings = recordings
         self._in_force: list[Fault] = []
-        self._lives = 0
+        self._lives = self._kept = 0
         self._begun: dict[Fault, tuple[int, int]] = {}
         self.struck: list[Struck] = []
         self.behind_ns = 0
@@ -108,7 +108,7 @@ class ChaosNodes:
             case Kind.PARTITION | Kind.MUTE | Kind.LOSS:
                 self._lay_out()
             case Kind.ENGINE:
-                pass  # its supervisor has mended that
+                self._keep_recording(node)  # its supervisor has mended the rest
         mended_ns = time.monotonic_ns()
         self.struck.append(Struck(fault, *self._begun.pop(fault), mending_ns, mended_ns))
 
@@ -117,6 +117,12 @@ class ChaosNodes:
         self._lives += 1
         path = self._recordings / f"{self._lives:04}-{node.name}.jsonl"
         node.start_speaker("--record", str(path))
+
+    def _keep_recording(self, node: Node) -> None:
+        """Put away what the engine recorded that was killed: the next one's death replaces it."""
+        for path in self._recordings.glob(f"*-{node.name}.jsonl.1"):
+            self._kept += 1
+            path.rename(path.with_name(f"{path.name.partition('.')[0]}-{self._kept:04}.jsonl"))
 
     def _tell(self, what: str, node: int) -> None:
         for onlooker in self._onlookers:

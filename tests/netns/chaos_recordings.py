@@ -86,7 +86,7 @@ def _words(path: Path, step: Step, wrong: str) -> str:
     event = type(step.event).__name__
     if isinstance(step.event, FaultChanged):
         event += f"({step.event.faulty})"
-    return f"{path.stem} {step.router} at {step.at_ns} {event}: {wrong}"
+    return f"{path.name} {step.router} at {step.at_ns} {event}: {wrong}"
 
 
 def _lines(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -31,6 +31,8 @@ _COUNTERS_S = 0.5
 _STALL_NS = 60_000_000
 """Whoever looks has real-time priority: this late it is only on a machine that stands still."""
 _REAL_TIME_PRIORITY = 3
+_BEGINS_NS = 500_000_000
+"""So long after its first word an engine has loaded a program, or has none."""
 _FIELDS = struct.Struct("<7Q")
 """From ``S_STATE``: state, since, two priorities, transitions, sent, last sent."""
 _TRANSITIONS = [
@@ -67,7 +69,7 @@ class _Watched:
         self.routers: dict[str, _Router] = {}
         self.starts = 0
         self.life_ns = 0
-        """When the engine that is believed began; what is older is of its predecessor."""
+        """When the first engine after a death began; what is older may be of an earlier life."""
         self.waits = False
         """Whether nothing is believed until another engine has begun."""
         self.powered_off = False
@@ -217,11 +219,14 @@ class ChaosWatch:
         if starts != watched.starts:
             if self.looks > 1:
                 self.starts += [(now_ns, index)] * (starts - watched.starts)
-            watched.starts, watched.life_ns, watched.waits = starts, self._looked_ns, False
+            watched.starts = starts
+            if watched.waits:
+                watched.waits, watched.life_ns = False, self._looked_ns
         if watched.waits:
             return
         if len(watched.routers) < len(self._hashes):
             self._find_routers(watched)
+        goes_on = self._may_go_on(watched, now_ns)
         for name, router in watched.routers.items():
             assert watched.memory is not None
             start = shm.slot_offset(router.slot) + shm.S_STATE
@@ -230,10 +235,17 @@ class ChaosWatch:
             told = (watched.life_ns, *fields[:5])
             if told == router.fields:
                 router.quiet_ns = now_ns
-            if told == router.fields or max(fields[1], fields[6]) < watched.life_ns:
                 continue
-            if self._note(index, watched, name, router):
+            believed = goes_on or max(fields[1], fields[6]) >= watched.life_ns
+            if believed and self._note(index, watched, name, router):
                 router.fields = told
+
+    def _may_go_on(self, watched: _Watched, now_ns: int) -> bool:
+        """Return whether what is older than the engine is its own: it goes on as its predecessor.
+
+        An engine says that it has no program before it looks at what it finds; it has by then.
+        """
+        return now_ns > watched.life_ns + _BEGINS_NS and bool(watched.number(shm.H_LOADED))
 
     def _find_routers(self, watched: _Watched) -> None:
         for slot in range(shm.SLOTS):

@@ -37,6 +37,7 @@ class Judge:
         self._slack_ns = allowance.slack_ns
         self._start_ns = allowance.start_ns
         self._resolve_ns = allowance.resolve_ns if run.election.unicast else 0
+        self._install_ns = allowance.install_ns
         self._fork_ns = allowance.fork_ns
         self._fuzz_ns = allowance.lease_fuzz_ns
         self._seen = Seen(run)
@@ -108,7 +109,8 @@ class Judge:
             yield end, min(gone_ns, self._begins_again_ns(node, end))
             # Whoever is struck meanwhile drops them later, or never.
             for struck in self._seen.struck(node, Kind.KILL, Kind.FREEZE, Kind.ENGINE):
-                if end <= struck.begun_ns <= gone_ns and after.state != NOT_RUNNING:
+                meanwhile = end <= struck.in_effect_ns and struck.begun_ns <= gone_ns
+                if meanwhile and after.state != NOT_RUNNING:
                     yield end, self._drops_ns(node, struck)
 
     def _begins_again_ns(self, node: int, since_ns: int) -> int:
@@ -148,9 +150,13 @@ class Judge:
         """Whoever is Active and turns has the addresses."""
         for node, active in self._seen.active.items():
             spans = without(without(active, holding[node]), self._seen.frozen[node])
-            yield from self._wrong(
-                "Active without an address", spans, self._slack_ns, f"{address} on {_name(node)}"
-            )
+            least_ns = self._installed_ns(address)
+            detail = f"{address} on {_name(node)}"
+            yield from self._wrong("Active without an address", spans, least_ns, detail)
+
+    def _installed_ns(self, address: str) -> int:
+        """Return how long it may take from the decision to the address."""
+        return self._slack_ns + self._install_ns * (":" in address)
 
     def _nobody(self, address: str) -> Iterator[Violation]:
         """A Backup that turns waits for nobody longer than its down interval, faults or not.
@@ -163,7 +169,7 @@ class Judge:
                 if turn.state != State.BACKUP:
                     continue
                 spans = both(gaps, without(((begin, end),), self._still(node)))
-                least_ns = self._election.down_ns(node) + self._slack_ns
+                least_ns = self._election.down_ns(node) + self._installed_ns(address)
                 detail = f"{address} while {_name(node)} is Backup"
                 yield from self._wrong("nobody has an address", spans, least_ns, detail)
 

@@ -106,6 +106,8 @@ class Allowance:
     """How late anything may be done, delivered or seen."""
     lease_fuzz_ns: int
     """How late the kernel notices the end of a lease."""
+    install_ns: int
+    """How long the kernel takes to put an IPv6 address into use, which it acknowledged before."""
     resolve_ns: int
     """How long a kernel that lost its question for a peer's hardware address waits to ask again."""
     fork_ns: int

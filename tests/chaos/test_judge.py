@@ -7,6 +7,7 @@ Stories are worked out by hand: two nodes of priority 200 and 100 at 200 ms, so 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from tests.chaos.causes import unplanted_starts
@@ -16,7 +17,12 @@ from tests.chaos.plan import Fault, Kind
 
 MS = 1_000_000
 ALLOWED = Allowance(
-    slack_ns=10 * MS, lease_fuzz_ns=50 * MS, resolve_ns=0, fork_ns=20 * MS, start_ns=3_000 * MS
+    slack_ns=10 * MS,
+    lease_fuzz_ns=50 * MS,
+    install_ns=100 * MS,
+    resolve_ns=0,
+    fork_ns=20 * MS,
+    start_ns=3_000 * MS,
 )
 BEST, OTHER = 0, 1
 END = 10_000
@@ -113,9 +119,28 @@ def test_whoever_yields_lets_go_after_the_grace() -> None:
     assert killed(left_at=6_130) == {"left behind"}
 
 
+def test_whoever_is_killed_as_it_lets_go_keeps_the_addresses_for_a_lease() -> None:
+    """It yielded after the killing had begun, and before that had its effect."""
+    story = turns(
+        (1_000, BEST, NOT_RUNNING, ""), (1_721, OTHER, "Active", DOWN), *BACK,
+        (5_945, OTHER, NOT_RUNNING, ""), (8_000, OTHER, "Backup", "Startup"),
+    )  # fmt: skip
+    held = holding((BEST, 0, 1_900), (OTHER, 1_721, 6_900), (BEST, 5_943, END))
+    fault = Fault(Kind.KILL, OTHER, 5_943, 7_500)
+    late = Struck(fault, 5_943 * MS, 5_945 * MS, 7_500 * MS, 7_500 * MS)
+    assert "left behind" not in rules(story, held, KILLED, late)
+
+
 def test_whoever_is_active_has_the_addresses() -> None:
     assert killed(taken_at=1_730) == set()
     assert killed(taken_at=1_800) == {"Active without an address"}
+
+
+@pytest.mark.parametrize(("address", "right"), [("192.0.2.50", False), ("2001:db8::50", True)])
+def test_kernel_takes_longer_for_ipv6(address: str, right: bool) -> None:
+    spans = holding((BEST, 0, 1_900), (OTHER, 1_800, 5_994), (BEST, 5_943, END))
+    held = [replace(change, address=address) for change in spans]
+    assert (rules(KILL, held, KILLED) == set()) is right
 
 
 def test_nobody_waits_longer_than_a_down_interval() -> None:
@@ -156,7 +181,7 @@ def test_two_are_active_only_while_they_do_not_hear_each_other(
 def test_unicast_takes_as_long_as_the_kernel_to_find_a_peer_again() -> None:
     story = turns((1_721, OTHER, "Active", DOWN), (4_100, OTHER, "Backup", HIGHER))
     held = holding((BEST, 0, END), (OTHER, 1_721, 4_150))
-    allowed = Allowance(10 * MS, 50 * MS, 1_000 * MS, 20 * MS, 3_000 * MS)
+    allowed = replace(ALLOWED, resolve_ns=1_000 * MS)
     divided = struck(Kind.PARTITION, BEST, 1_000, 3_000, OTHER)
     assert rules(story, held, divided, allowed=allowed) == set()
     assert rules(story, held, divided, allowed=allowed, unicast=False) != set()

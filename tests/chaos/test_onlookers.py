@@ -163,6 +163,21 @@ def test_last_deed_of_an_engine_that_was_killed_is_seen(scene: Scene) -> None:
     scene.sees(BACKUP, ACTIVE)
 
 
+def test_replaced_engine_that_goes_on_as_backup_dates_nothing_back(scene: Scene) -> None:
+    """It writes nothing as it begins; much later it takes over and yields at once."""
+    scene.engine.shared.add(shm.H_ENGINE_STARTS)
+    scene.sees(BACKUP)
+    before_ns = time.monotonic_ns()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "monotonic_ns", lambda: before_ns + 10**9)
+        scene.watch.look()
+        scene.engine.take_over()
+        yields = TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT
+        scene.engine.move(State.ACTIVE, State.BACKUP, yields)
+        scene.sees(BACKUP, ACTIVE, ("Backup", "HigherPriorityAdvertisement"))
+    assert scene.watch.turns[NAME][1].at_ns > before_ns
+
+
 def test_killed_node_that_goes_on_as_backup_is_seen_when_it_has_a_program(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

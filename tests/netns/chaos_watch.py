@@ -43,6 +43,8 @@ _TRANSITIONS = [
 ]
 _DISAGREES = 4
 """After so many looks it is believed: no transition, or an engine that was killed as it wrote."""
+_WRITES_NS = 5_000_000
+"""An engine writes what it decided, and did, so much later at most."""
 Triple = tuple[str, str, str]
 
 
@@ -273,7 +275,8 @@ class ChaosWatch:
         news = _in_order(counted - router.counted, known, state)
         for number, (before, after, reason) in enumerate(news, start=1):
             # Only the last one's time is known; the others came since nothing was new.
-            then_ns = at_ns if number == len(news) else min(at_ns, router.quiet_ns)
+            earliest_ns = max(router.quiet_ns - _WRITES_NS, watched.life_ns)
+            then_ns = at_ns if number == len(news) else min(at_ns, earliest_ns)
             if before == State.INITIALIZE and self._states[name, index] not in ("", before):
                 self._say(name, Turn(then_ns, index, before))  # another engine began
             self._say(name, Turn(then_ns, index, after, reason, before, detail))

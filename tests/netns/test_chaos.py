@@ -49,6 +49,7 @@ _MS = 1_000_000
 _ALLOWED = Allowance(
     slack_ns=100 * _MS,
     lease_fuzz_ns=300 * _MS,
+    install_ns=300 * _MS,
     resolve_ns=1_000 * _MS,
     fork_ns=100 * _MS,
     start_ns=15_000 * _MS,

@@ -56,6 +56,7 @@ _LATENCY_NS, _LATENESS_NS = MS // 5, MS // 5
 _ALLOWED = Allowance(
     slack_ns=2 * MS,
     lease_fuzz_ns=0,
+    install_ns=0,
     resolve_ns=0,
     fork_ns=_FORK_MS[1] * MS,
     start_ns=_START_MS[1] * MS + MS,

@@ -116,5 +116,7 @@ class Capture:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
+            if not line.endswith(b"\n"):
+                return  # it was ended as it wrote
             moment, data = line.split()
             self._frames.append(Frame(int(moment), bytes.fromhex(data.decode())))

@@ -22,7 +22,7 @@ class WebServer:
 
     def start(self) -> None:
         """Serve from now on; one that serves goes on."""
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             return
         self._process = self._node.host.namespace.start([sys.executable, "-m", "vrrp_lab.web"])
 

@@ -21,9 +21,7 @@ class WebServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Serve from now on; one that serves goes on."""
-        if self._process is not None and self._process.poll() is None:
-            return
+        """Serve from now on."""
         self._process = self._node.host.namespace.start([sys.executable, "-m", "vrrp_lab.web"])
 
     def stop(self) -> None:

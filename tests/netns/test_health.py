@@ -32,13 +32,30 @@ spec: {http: {url: "http://127.0.0.1:8080/"}, interval: 100ms, rise: 1, fall: 1}
 ADDRESSES = {COMMON: "192.0.2.50", STUBBORN: "192.0.2.51"}
 
 
+class Site:
+    """A web server that may be told to start when it runs."""
+
+    def __init__(self, server: WebServer) -> None:
+        self._server = server
+        self._up = False
+
+    def start(self) -> None:
+        if not self._up:
+            self._server.start()
+            self._up = True
+
+    def stop(self) -> None:
+        self._server.stop()
+        self._up = False
+
+
 @pytest.fixture(scope="module")
-def servers(sized: Lab) -> dict[str, WebServer]:
-    return {node.name: WebServer(node, sized.lan.processes) for node in sized.nodes}
+def servers(sized: Lab) -> dict[str, Site]:
+    return {node.name: Site(WebServer(node, sized.lan.processes)) for node in sized.nodes}
 
 
 @pytest.fixture(autouse=True)
-def everything_works(sized: Lab, servers: dict[str, WebServer]) -> None:
+def everything_works(sized: Lab, servers: dict[str, Site]) -> None:
     """Start from node-1 with everything, whatever the test before did."""
     for server in servers.values():
         server.start()
@@ -63,7 +80,7 @@ def active(lab: Lab, name: str) -> list[str]:
 
 
 def test_check_that_fails_everywhere_moves_nothing_until_one_recovers(
-    sized: Lab, servers: dict[str, WebServer]
+    sized: Lab, servers: dict[str, Site]
 ) -> None:
     def stop_all() -> None:
         for node in ("node-2", "node-3", "node-1"):
@@ -85,7 +102,7 @@ def test_check_that_fails_everywhere_moves_nothing_until_one_recovers(
 
 
 def test_unhealthy_active_node_yields_although_nobody_may_preempt(
-    sized: Lab, servers: dict[str, WebServer]
+    sized: Lab, servers: dict[str, Site]
 ) -> None:
     [first] = active(sized, STUBBORN)
     best_other = next(node.name for node in sized.nodes if node.name != first)

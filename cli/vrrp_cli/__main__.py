@@ -32,7 +32,7 @@ def main() -> int:
                 return _replay(options)
             case _:
                 # The client takes half a second to import; the others do not need it.
-                from vrrp_cli.online import run_online  # noqa: PLC0415 - see above
+                from vrrp_cli.online import run_online  # noqa: PLC0415 - half a second, online only
 
                 return run_online(options)
     except ManifestError as error:

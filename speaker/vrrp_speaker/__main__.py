@@ -16,7 +16,7 @@ def main() -> int:
 
             return check(arguments)
         case ["dump", *arguments]:
-            from vrrp_speaker.dump_command import dump  # noqa: PLC0415 - as above
+            from vrrp_speaker.dump_command import dump  # noqa: PLC0415 - not in process 1
 
             return dump(arguments)
         case arguments:
@@ -24,7 +24,7 @@ def main() -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from vrrp_speaker.supervisor import CannotRunError, supervise  # noqa: PLC0415 - as above
+    from vrrp_speaker.supervisor import CannotRunError, supervise  # noqa: PLC0415 - not for commands
 
     try:
         return supervise(parse_options(arguments), arguments)

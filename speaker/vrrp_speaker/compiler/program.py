@@ -204,7 +204,7 @@ def _announcements(address: str, link: Link) -> list[dict[str, Any]]:
         return []  # a link without hardware addresses has no neighbours to tell
     # scapy takes half of the compiler's time to import; a program without addresses has no use
     # for it, and taking a VirtualIP away should be quick.
-    from vrrp_speaker.compiler.frames import (  # noqa: PLC0415 - see above
+    from vrrp_speaker.compiler.frames import (  # noqa: PLC0415 - scapy is slow to load
         gratuitous_arp,
         unsolicited_na,
     )
@@ -222,7 +222,7 @@ def _announcements(address: str, link: Link) -> list[dict[str, Any]]:
 def _probes(address: str, link: Link) -> list[dict[str, Any]]:
     if not link.mac:
         return []
-    from vrrp_speaker.compiler.frames import (  # noqa: PLC0415 - as for announcements
+    from vrrp_speaker.compiler.frames import (  # noqa: PLC0415 - scapy is slow to load
         arp_probe,
         neighbor_probe,
     )

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.unit.engine.programs import router_program
@@ -56,21 +56,19 @@ class Rig:
         transport = SimpleNamespace(
             filenos=lambda: (self.receiving.fileno(),), receive=lambda _fd: self._receive()
         )
+        parts: dict[str, Any] = {
+            name: SimpleNamespace(**nothing)
+            for name in (
+                "news", "requests", "announcer", "presence", "conflicts", "foreign", "network",
+            )
+        }  # fmt: skip
+        parts |= {"transport": transport, "table": table, "agent": self.agent}
         return Loop(
             shared=shared,
             clock=SignatureClock(),
-            transport=transport,  # type: ignore[arg-type]  # as much of one as the loop uses
-            news=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
-            requests=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
-            announcer=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
-            agent=self.agent,
-            executor=SimpleNamespace(handle=self._handle),  # type: ignore[arg-type]  # the same
-            table=table,  # type: ignore[arg-type]  # the same
-            presence=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
-            conflicts=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
-            foreign=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
-            network=SimpleNamespace(**nothing),  # type: ignore[arg-type]  # the same
+            executor=cast("Any", SimpleNamespace(handle=self._handle)),
             handle_message=lambda _message, _now_ns: None,
+            **parts,
         )
 
     def _receive(self) -> object:

@@ -56,7 +56,7 @@ class Probes:
                 return probe_tcp(run, kind)
             case GrpcCheck() as kind:
                 # Only where somebody wants it: a speaker counts its megabytes.
-                from vrrp_speaker.agent.checks.probe_grpc import (  # noqa: PLC0415 - as said
+                from vrrp_speaker.agent.checks.probe_grpc import (  # noqa: PLC0415 - 1.4 MB, gRPC only
                     probe_grpc,
                 )
 

@@ -207,14 +207,15 @@ class Stage:
         """End everything on it."""
         self.lab.close()
 
-    def settle(self, contender: Contender) -> None:
-        """Wait until host 1 alone has had the addresses for a while."""
+    def settle(self, steady_s: float) -> None:
+        """Wait until host 1 alone has had all addresses of both for a while."""
         first = frozenset([self.lab.lan.hosts[0].name])
-        steady_ns = int((0.25 * self.interval_s + 0.3) * 1e9)
+        steady_ns = int((0.25 * self.interval_s + steady_s) * 1e9)
+        addresses = [a for contender in self.contenders for a in contender.addresses.values()]
 
         def settled() -> bool:
             now_ns = time.monotonic_ns()
-            for address in contender.addresses.values():
+            for address in addresses:
                 since_ns, holders = self.holders.timeline(address).latest()
                 assert holders == first, f"{address} is on {sorted(holders) or 'no host'}"
                 if now_ns - since_ns < steady_ns:

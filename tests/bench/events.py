@@ -11,6 +11,10 @@ Act = Callable[[Stage, Contender], None]
 
 _LEASE_S = 2.0
 """Long enough for addresses with a lifetime to go by themselves."""
+_LIFETIMES_LOOKED_AT_S = 1.2
+"""Once an address is added, the kernel looks at no lifetime on that host for a second (the least
+interval of ``check_lifetime`` and ``addrconf_verify_rtnl``): one contender's return to the host
+would make the other's lease longer."""
 
 
 def _nothing(_stage: Stage, _contender: Contender) -> None:
@@ -38,6 +42,8 @@ class Event:
     least_intervals: float = 3.5
     """A takeover takes up to 3.3 of them."""
     least_s: float = 0.0
+    steady_s: float = 0.3
+    """For how long no address has come to the host or left it, of either contender, before."""
 
     def harm_least_s(self, interval_s: float) -> float:
         """Return for how long the harm is watched at least."""
@@ -65,6 +71,7 @@ EVENTS = {
             harm=lambda _, contender: contender.kill(),
             mend=lambda _, contender: contender.start(),
             least_s=_LEASE_S,
+            steady_s=_LIFETIMES_LOOKED_AT_S,
             least_intervals=4.2,
         ),
         Event(
@@ -80,6 +87,7 @@ EVENTS = {
             harm=lambda _, contender: contender.freeze(),
             undo=lambda _, contender: contender.thaw(),
             least_s=_LEASE_S,
+            steady_s=_LIFETIMES_LOOKED_AT_S,
             least_intervals=4.2,
         ),
         Event(

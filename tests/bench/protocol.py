@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import dpkt
 from scapy.layers.vrrp import VRRPv3
 from tests.bench.keepalived import Keepalived
-from tests.bench.memory import pss_mb
+from tests.bench.memory import alone_mb
 from tests.bench.report import Report
 from tests.eventually import eventually
 
@@ -106,39 +107,69 @@ def _rate(step: Callable[[], object]) -> float:
 # Many routers --------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Running:
+    """One implementation at work: the processes of its Active and of its Backup node."""
+
+    name: str
+    active: list[int]
+    backup: list[int]
+
+
 def _measure_many_routers(report: Report) -> None:
     report.section(
         f"{_ROUTERS} Virtual Routers",
-        f"{_ROUTERS} elections at {_INTERVAL_MS} ms between two nodes; percent of a core over"
-        f" {_MEASURED_S:.0f} s on the Active and the Backup node, and memory of the processes that"
-        " run the protocol (PSS).",
+        f"{_ROUTERS} elections at {_INTERVAL_MS} ms between two nodes, each implementation on two"
+        " nodes of its own; percent of a core over the same"
+        f" {_MEASURED_S:.0f} s. Memory of the processes that run the protocol on the Active node,"
+        " as on a machine of their own.",
     )
-    with tempfile.TemporaryDirectory() as folder:
-        ours = _many_of_ours(Path(folder), keys=True)
-        plain = _many_of_ours(Path(folder), keys=False)
-        theirs = _many_of_theirs(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        running = [
+            stack.enter_context(begin(Path(folder)))
+            for begin in (_ours_signed, _ours_plain, _theirs)
+        ]
+        spent = _spent([group for one in running for group in (one.active, one.backup)])
+        memory = [alone_mb(one.active) for one in running]
+    actives, backups = spent[::2], spent[1::2]
     rows = [
-        ("kube-vrrp, signed (default)", *ours),
-        ("kube-vrrp, plain", *plain),
-        ("keepalived, plain", *theirs),
+        (one.name, f"{a:.1f}", f"{a / actives[-1]:.2f}", f"{b:.1f}", f"{b / backups[-1]:.2f}", mb)
+        for one, a, b, mb in zip(
+            running, actives, backups, map("{:.1f}".format, memory), strict=True
+        )
     ]
-    table = [(name, f"{a:.1f}", f"{b:.1f}", f"{m:.1f}") for name, a, b, m in rows]
-    report.table(("", "Active %", "Backup %", "MB, Active node"), table)
+    report.table(
+        ("", "Active %", "of keepalived's", "Backup %", "of keepalived's", "MB, Active node"), rows
+    )
 
 
-def _many_of_ours(folder: Path, *, keys: bool) -> tuple[float, float, float]:
+@contextlib.contextmanager
+def _ours_signed(folder: Path) -> Iterator[_Running]:
+    with _ours(folder, "kube-vrrp, signed (default)", "") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def _ours_plain(folder: Path) -> Iterator[_Running]:
+    with _ours(folder, "kube-vrrp, plain", "authentication: {type: None}") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def _ours(folder: Path, name: str, spec: str) -> Iterator[_Running]:
     manifest = folder / "many.yaml"
-    manifest.write_text("---".join(_manifest(n, keys) for n in range(_ROUTERS)))
+    manifest.write_text("---".join(_manifest(n, spec) for n in range(_ROUTERS)))
     with Lab(LabOptions(nodes=2, standalone=[manifest])) as lab:
         eventually(lambda: _all_held(lab), within_s=60)
-        first, second = lab.nodes
-        engines = [node.processes()["engine"] for node in (first, second)]
-        active, backup = _spent([[engine] for engine in engines])
-        pair = [first.processes()[name] for name in ("supervisor", "engine")]
-        return active, backup, sum(map(pss_mb, pair))
+        pairs = [
+            [node.processes()[process] for process in ("supervisor", "engine")]
+            for node in lab.nodes
+        ]
+        yield _Running(name, *pairs)
 
 
-def _many_of_theirs(folder: Path) -> tuple[float, float, float]:
+@contextlib.contextmanager
+def _theirs(folder: Path) -> Iterator[_Running]:
     with Lab(LabOptions(nodes=2, standalone=[])) as lab:
         peers = [
             Keepalived(
@@ -155,12 +186,9 @@ def _many_of_theirs(folder: Path) -> tuple[float, float, float]:
             node.stop_speaker()
             peer.start()
         eventually(lambda: _all_held(lab), within_s=60)
-        groups = [session_members(peer.pid) for peer in peers]
-        active, backup = _spent(groups)
-        memory = sum(map(pss_mb, groups[0]))
+        yield _Running("keepalived, plain", *(session_members(peer.pid) for peer in peers))
         for peer in peers:
             peer.kill()
-        return active, backup, memory
 
 
 def _all_held(lab: Lab) -> bool:
@@ -176,8 +204,7 @@ _TAKEN = frozenset((0, 1, 2, 3, 10, 11, 12, 100, 255))
 """Last bytes that the lab's hosts and the subnet itself may use."""
 
 
-def _manifest(number: int, keys: bool) -> str:
-    plain = "" if keys else "\n  authentication: {type: None}"
+def _manifest(number: int, spec: str) -> str:
     return f"""
 apiVersion: kube-vrrp.io/v1alpha1
 kind: VirtualIP
@@ -185,23 +212,24 @@ metadata: {{name: many-{number}}}
 spec:
   addresses: [{{address: {_address(number)}/24}}]
   interface: eth0
-  advertisementInterval: {_INTERVAL_MS}ms{plain}
+  advertisementInterval: {_INTERVAL_MS}ms
   nodePriorities:
   - {{node: node-1, priority: 200}}
   - {{node: node-2, priority: 100}}
+  {spec}
 """
 
 
 def _spent(groups: list[list[int]]) -> list[float]:
     """Return the percentage of a core that each group of processes uses over a while."""
-    before = [sum(map(_cpu_s, group)) for group in groups]
-    begun = time.monotonic()
+    before = [sum(map(_run_ns, group)) for group in groups]
+    begun_ns = time.monotonic_ns()
     time.sleep(_MEASURED_S)
-    elapsed = time.monotonic() - begun
-    after = [sum(map(_cpu_s, group)) for group in groups]
-    return [100 * (b - a) / elapsed for a, b in zip(before, after, strict=True)]
+    elapsed_ns = time.monotonic_ns() - begun_ns
+    after = [sum(map(_run_ns, group)) for group in groups]
+    return [100 * (b - a) / elapsed_ns for a, b in zip(before, after, strict=True)]
 
 
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _run_ns(pid: int) -> int:
+    """Return the time a single-threaded process has run (proc/pid/schedstat: not by ticks)."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])

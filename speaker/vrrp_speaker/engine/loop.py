@@ -8,6 +8,7 @@ Nothing here waits for the agent, the API server or a disk.
 from __future__ import annotations
 
 import heapq
+import os
 import select
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -37,6 +38,8 @@ HEARTBEAT_NS = 100_000_000
 _TURNS_PER_LIMIT = 4
 """How often the loop turns at least while the supervisor would let it be silent."""
 _BATCH = 64
+_SIGNALS = 64
+"""As many bytes of the wakeup descriptor are taken at once, one for each signal."""
 _REJECTIONS = {reason: shm.H_REJECTED + 8 * i for i, reason in enumerate(shm.REJECTIONS)}
 
 
@@ -92,7 +95,7 @@ class Loop:
         """Turn until stopped.
 
         Args:
-            wakeup: a descriptor that becomes readable when a signal arrived.
+            wakeup: a non-blocking descriptor that becomes readable when a signal arrived.
             parent: a descriptor that reads end-of-file when the supervisor died.
         """
         for descriptor in (
@@ -119,6 +122,8 @@ class Loop:
             ready = {fd for fd, _ in self._epoll.poll(self._wait_s(), 16)}
             if parent in ready:
                 break
+            if wakeup in ready:
+                os.read(wakeup, _SIGNALS)  # left there, it would wake us for good
             # A deadline that passed while we waited comes before anything that was received.
             self._run_deadlines(monotonic_ns())
             self._take_in(ready)
@@ -256,7 +261,7 @@ class Loop:
             if connection is not None:
                 self._connection = connection.fileno()
                 self._epoll.register(self._connection, select.EPOLLIN)
-        if self._connection in ready and not self._stopping:
+        if self._connection in ready:
             self._receive_messages()
         self._table.retry(monotonic_ns())
         self._shared.set(shm.H_EVENTS_DROPPED, self._agent.dropped)
@@ -335,5 +340,5 @@ class Loop:
             message = self._agent.receive()
             if message is None:
                 return
-            if message:
+            if message and not self._stopping:
                 self._handle_message(message, self._caught_up_ns())

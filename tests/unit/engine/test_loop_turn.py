@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.unit.engine.programs import router_program
+from tests.unit.engine.programs import packed, router_program
 
 from vrrp.authentication import SignatureClock
 from vrrp.constants import State
-from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Startup
+from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Resume, Startup
 from vrrp_speaker.engine import loop as loop_module
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.loop import Loop
+from vrrp_speaker.engine.program import Peer
 from vrrp_speaker.engine.routers import RunningRouter, new_router
 from vrrp_speaker.shared_state import SharedState
 
 NOW, SECOND = 10**12, 10**9
+
+
+class VirtualWaits:
+    """An epoll set that lets the loop's time pass instead of waiting, for a while."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._epoll = select.epoll()
+        self.register, self.close = self._epoll.register, self._epoll.close
+        self.left = 100
+
+    def poll(self, timeout_s: float, most: int) -> list[tuple[int, int]]:
+        """Return what is ready; where nothing is, the wait is over at once."""
+        self.left -= 1
+        assert self.left, "the loop turns without waiting"
+        ready = self._epoll.poll(0, most)
+        if not ready:
+            self._rig.now_ns += int(timeout_s * SECOND) + 1
+        return ready
 
 
 class Rig:
@@ -37,6 +58,7 @@ class Rig:
         self.idle, self._idle_end = os.pipe()
         self.agent = AgentLink(listener)
         self.stands_still_s = 0.0
+        self.on_event: Callable[[], object] = lambda: None
         self.loop = self._loop(shared)
 
     def _loop(self, shared: SharedState) -> Loop:
@@ -83,6 +105,7 @@ class Rig:
 
     def _handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
         self.events.append(event)
+        self.on_event()
         router.machine.handle(event, now_ns)
         if not self.datagrams:
             self.loop.stop()
@@ -122,6 +145,31 @@ def test_loop_that_stood_still_as_it_received_handles_its_deadline_first(rig: Ri
     assert isinstance(rig.events[0], DeadlineReached)
     assert isinstance(rig.events[1], AdvertisementReceived)
     assert rig.router.machine.state is State.INITIALIZE  # stopped, and never Active
+
+
+@pytest.mark.parametrize("agent", ["silent", "talks", "gone"])
+def test_loop_waits_while_it_holds_on_for_a_successor(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, agent: str
+) -> None:
+    """A signal that woke it, or an agent it no longer listens to, must not keep it awake."""
+    rig.router = new_router(
+        router_program(Peer("b", packed("192.0.2.12"))), input_faults=False, priority=200
+    )
+    rig.router.machine.handle(Resume(), NOW)
+    rig.loop._table.routers["a"] = rig.router
+    monkeypatch.setattr(rig.loop, "_epoll", VirtualWaits(rig))
+    (wakeup, signalled), (parent, alive) = os.pipe2(os.O_NONBLOCK), os.pipe()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talker:
+        talker.connect(rig.agent.listener.getsockname())
+        os.write(signalled, b"\x0f")
+        rig.loop.stop()
+        rig.on_event = lambda: talker.send(b"{}") if agent == "talks" else None
+        if agent == "gone":
+            rig.on_event = talker.close
+        rig.loop.run(wakeup, parent)
+    for descriptor in (wakeup, signalled, parent, alive):
+        os.close(descriptor)
+    assert not rig.router.machine.holding
 
 
 def test_dropped_events_of_earlier_engines_are_counted_on(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ _NO_MULTICAST = bpf.assemble(
     ]
 )
 
-# Nothing to do about these but try again with the next advertisement: the link is down, the peer
-# does not resolve, the queue is full, a firewall refuses.
+# Nothing to do about these but try again later: the link is down, the peer does not resolve, the
+# queue is full, a firewall or a route refuses, the address is the subnet's broadcast address.
 TRANSIENT = frozenset(
     {
         errno.EAGAIN,
@@ -45,6 +45,7 @@ TRANSIENT = frozenset(
         errno.EHOSTUNREACH,
         errno.ENETDOWN,
         errno.EPERM,
+        errno.EACCES,
         errno.EINVAL,
         errno.EADDRNOTAVAIL,
         errno.ENODEV,
@@ -103,7 +104,10 @@ class Transport:
             bpf.attach(self._sockets[Family.IPV6], _EVERYTHING if wanted else _NO_MULTICAST)
 
     def send(self, route: Route, copies: Iterable[tuple[str, bytes]]) -> int:
-        """Send each (destination, message); return how many could not be sent."""
+        """Send each (destination, message); return how many could not be sent.
+
+        Whatever the kernel has against one of them, the others and other elections go on.
+        """
         out = self._sockets.get(route.family)
         control = _control(route)
         failures = 0
@@ -115,9 +119,7 @@ class Transport:
                 if out is None:
                     raise OSError(errno.ENETUNREACH, "no IPv6 here")
                 out.sendmsg([message], control, socket.MSG_DONTWAIT, address)
-            except OSError as error:
-                if error.errno not in TRANSIENT:
-                    raise
+            except OSError:
                 failures += 1
         return failures
 

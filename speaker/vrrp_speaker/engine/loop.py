@@ -215,7 +215,7 @@ class Loop:
             self._note_lateness(now_ns - deadline_ns)
             self.handle(router, DeadlineReached(), now_ns)
 
-    def _caught_up_ns(self) -> int:
+    def caught_up_ns(self) -> int:
         """Return the time, with every deadline handled that has passed by now.
 
         The process may have stood still since the loop looked: then whatever comes next is for a
@@ -288,7 +288,7 @@ class Loop:
             datagram = self._transport.receive(descriptor)
             if datagram is None:
                 return
-            now_ns = self._caught_up_ns()
+            now_ns = self.caught_up_ns()
             wall_ns = self._clock.read(now_ns, time_ns())
             result = self._table.elections.validate(datagram, wall_ns)
             if isinstance(result, RejectReason):
@@ -312,7 +312,7 @@ class Loop:
             self._network.reset(self._requests.dump())
             digest.concerns_programs = True
             digest.gone, digest.arrived = self._addresses.missing(), self._network.ours()
-        now_ns = self._caught_up_ns()
+        now_ns = self.caught_up_ns()
         for ifindex in digest.links_gone:
             self._table.memberships.forget(ifindex)
         if digest.concerns_programs:
@@ -341,4 +341,4 @@ class Loop:
             if message is None:
                 return
             if message and not self._stopping:
-                self._handle_message(message, self._caught_up_ns())
+                self._handle_message(message, self.caught_up_ns())

@@ -10,7 +10,8 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic_ns, time_ns
 from types import FrameType
@@ -117,14 +118,16 @@ class Engine:
     def run(self) -> None:
         """Resume or start what the program file says, then loop until SIGTERM."""
         wakeup = self._catch_signals()
-        found = self._requests.dump()
-        self._network.reset(found)
-        now_ns = monotonic_ns()
-        self._shared.set(shm.H_LOADED, 0)
-        program = stored_program(self._files.program_path)  # if none, the agent compiles one
-        self._remove_left_overs(found, program, now_ns)
-        if program is not None:
-            self._table.load(program, now_ns)
+        with self._loading():
+            found = self._requests.dump()
+            self._network.reset(found)
+            self._shared.set(shm.H_LOADED, 0)
+            program = stored_program(self._files.program_path)  # if none, the agent compiles one
+            # Not earlier: whether a router may go on is a matter of how long it was silent.
+            now_ns = monotonic_ns()
+            self._remove_left_overs(found, program, now_ns)
+            if program is not None:
+                self._table.load(program, now_ns)
         # It takes a millisecond, in which an heir had better advertise.
         self._shared.set(shm.H_MEMORY_LOCKED, int(_lock_memory()))
         self._loop.run(wakeup, self._files.parent)
@@ -156,12 +159,22 @@ class Engine:
                 self._requests.request(delete_address_request(news))
                 self._shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LEFT_OVER))
 
+    @contextmanager
+    def _loading(self) -> Iterator[None]:
+        """Have the supervisor be patient: loading may take longer than a turn of the loop may."""
+        self._shared.set(shm.H_SILENCE_LIMIT, 0)
+        try:
+            yield
+        finally:
+            self._shared.set(shm.H_HEARTBEAT, monotonic_ns())
+            self._shared.set(shm.H_SILENCE_LIMIT, self._table.silence_limit_ns())
+
     # The agent's messages --------------------------------------------------------------
 
     def _handle_message(self, message: dict[str, Any], now_ns: int) -> None:
         match message.get("type"):
             case "load":
-                self._load(now_ns)
+                self._load()
             case "inputs":
                 self._apply_inputs(message.get("routers"), now_ns)
             case "record":
@@ -170,13 +183,14 @@ class Engine:
             case other:
                 self._agent.send({"type": "refused", "error": f"type: {other!r} is unknown"})
 
-    def _load(self, now_ns: int) -> None:
+    def _load(self) -> None:
         try:
-            program = load_and_keep(self._files.program_path)
+            with self._loading():
+                program = load_and_keep(self._files.program_path)
+                self._table.load(program, self._loop.caught_up_ns())
         except ProgramError as error:
             self._agent.send({"type": "refused", "error": str(error)})
             return
-        self._table.load(program, now_ns)
         self._agent.send({"type": "loaded", "generation": program.generation})
 
     def _apply_inputs(self, routers: object, now_ns: int) -> None:
@@ -217,6 +231,7 @@ def run_engine(files: EngineFiles) -> None:
     shared = files.shared
     shared.set(shm.H_ENGINE_PID, os.getpid())
     shared.add(shm.H_ENGINE_STARTS)
+    shared.set(shm.H_SILENCE_LIMIT, 0)  # until a program is loaded
     shared.set(shm.H_HEARTBEAT, monotonic_ns())
     shared.set(shm.H_REAL_TIME, int(request_real_time()))
     Engine(files).run()

@@ -96,9 +96,18 @@ class RouterTable:
         self._presence.watch(self._voting(), now_ns)
         self._conflicts.sync(self.routers.values(), now_ns)
         self.refresh_all_faults(now_ns)
-        self._shared.set(shm.H_SILENCE_LIMIT, _silence_limit_ns(program))
         self._shared.set(shm.H_GENERATION, program.generation)
         self._shared.set(shm.H_LOADED, 1)
+
+    def silence_limit_ns(self) -> int:
+        """Return how long the loop may be silent before the supervisor replaces the engine.
+
+        Two thirds of what the fastest election waits for, so that the new one is in time to resume.
+        """
+        programs = [router.program for router in self.routers.values()]
+        waits_ns = [p.down_advertisements * p.adver_interval_ns for p in programs]
+        limit_ns = min(waits_ns, default=_MAX_SILENCE_NS) * 2 // 3
+        return max(_MIN_SILENCE_NS, min(_MAX_SILENCE_NS, limit_ns))
 
     def _index(self) -> None:
         """Rebuild what the receive path looks things up in, and join the groups it needs."""
@@ -344,16 +353,6 @@ class RouterTable:
     def _perform(self, router: RunningRouter, event: Event, now_ns: int) -> None:
         self._executor.handle(router, event, now_ns)
         self._changed[id(router)] = router
-
-
-def _silence_limit_ns(program: EngineProgram) -> int:
-    """Return how long this loop may be silent before the supervisor replaces it.
-
-    Two thirds of what the fastest election waits for, so that the new engine is in time to resume.
-    """
-    waits_ns = [r.down_advertisements * r.adver_interval_ns for r in program.routers]
-    limit_ns = min(waits_ns, default=_MAX_SILENCE_NS) * 2 // 3
-    return max(_MIN_SILENCE_NS, min(_MAX_SILENCE_NS, limit_ns))
 
 
 def _identity(address: AddressProgram) -> tuple[int, bytes, int]:

@@ -1,0 +1,107 @@
+"""What an engine does before its loop turns, and when the agent has it load another program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from vrrp_speaker.engine import main as main_module
+from vrrp_speaker.engine.main import Engine
+from vrrp_speaker.engine.program import EngineProgram, ProgramError
+from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import layout as shm
+
+MS = 1_000_000
+LIMIT_NS, READING_NS = 40 * MS, 300 * MS
+PROGRAM = EngineProgram("n", 7, ())
+
+
+class Rig:
+    """An engine whose parts are replaced; reading a program takes its time."""
+
+    def __init__(self, shared: SharedState) -> None:
+        self.now_ns, self.shared = 10**12, shared
+        self.loaded_ns: list[int] = []
+        self.limits_ns: list[int] = []
+        self.sent: list[dict[str, Any]] = []
+        shared.set(shm.H_SILENCE_LIMIT, LIMIT_NS)
+        nothing: Callable[..., None] = lambda *_: None  # noqa: E731 - stands for many methods
+        engine = Engine.__new__(Engine)
+        parts: dict[str, object] = {
+            "_shared": shared,
+            "_files": SimpleNamespace(program_path="", parent=0),
+            "_requests": SimpleNamespace(dump=list),
+            "_network": SimpleNamespace(reset=nothing),
+            "_table": SimpleNamespace(load=self._load, silence_limit_ns=lambda: LIMIT_NS),
+            "_loop": SimpleNamespace(run=nothing, caught_up_ns=lambda: self.now_ns),
+            "_agent": SimpleNamespace(send=self.sent.append),
+            "_catch_signals": lambda: 0,
+        }
+        vars(engine).update(parts)
+        self.engine = engine
+
+    def _load(self, _program: EngineProgram, now_ns: int) -> None:
+        self.loaded_ns.append(now_ns)
+        self.limits_ns.append(self.shared.get(shm.H_SILENCE_LIMIT))
+
+    def read(self, _path: str) -> EngineProgram:
+        """Stand for what reads the program file."""
+        self.limits_ns.append(self.shared.get(shm.H_SILENCE_LIMIT))
+        self.now_ns += READING_NS
+        return PROGRAM
+
+    def refuse(self, path: str) -> EngineProgram:
+        """Stand for what reads a program file that is wrong."""
+        self.read(path)
+        raise ProgramError("wrong")
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    made = Rig(SharedState.create(str(tmp_path / "state.shm")))
+    monkeypatch.setattr(main_module, "monotonic_ns", lambda: made.now_ns)
+    monkeypatch.setattr(main_module, "_lock_memory", lambda: True)
+    monkeypatch.setattr(main_module, "stored_program", made.read)
+    monkeypatch.setattr(main_module, "load_and_keep", made.read)
+    return made
+
+
+def start(rig: Rig) -> None:
+    rig.engine.run()
+
+
+def reload(rig: Rig) -> None:
+    rig.engine._handle_message({"type": "load"}, rig.now_ns)
+
+
+@pytest.mark.parametrize("loads", [start, reload])
+def test_time_that_reading_a_program_took_has_passed_when_it_is_loaded(
+    rig: Rig, loads: Callable[[Rig], None]
+) -> None:
+    """An heir resumes only what was silent for less than a peer waits; reading counts."""
+    loads(rig)
+    assert rig.loaded_ns == [rig.now_ns]
+
+
+@pytest.mark.parametrize("loads", [start, reload])
+def test_engine_that_loads_may_be_silent_for_longer_than_one_that_turns(
+    rig: Rig, loads: Callable[[Rig], None]
+) -> None:
+    loads(rig)
+    assert rig.limits_ns == [0, 0]
+    assert rig.shared.get(shm.H_SILENCE_LIMIT) == LIMIT_NS
+    assert rig.shared.get(shm.H_HEARTBEAT) == rig.now_ns
+
+
+def test_program_that_is_refused_leaves_the_limit_as_it_was(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main_module, "load_and_keep", rig.refuse)
+    reload(rig)
+    assert [cast("str", message["type"]) for message in rig.sent] == ["refused"]
+    assert rig.shared.get(shm.H_SILENCE_LIMIT) == LIMIT_NS
+    assert rig.shared.get(shm.H_HEARTBEAT) == rig.now_ns

@@ -24,7 +24,8 @@ def main() -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from vrrp_speaker.supervisor import CannotRunError, supervise  # noqa: PLC0415 - not for commands
+    from vrrp_speaker.run_directory import CannotRunError  # noqa: PLC0415 - not for commands
+    from vrrp_speaker.supervisor import supervise  # noqa: PLC0415 - not for commands
 
     try:
         return supervise(parse_options(arguments), arguments)

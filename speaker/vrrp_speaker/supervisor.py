@@ -17,7 +17,6 @@ import json
 import os
 import select
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -26,8 +25,8 @@ from types import FrameType
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
 from vrrp_speaker.options import CANNOT_RUN, Options
+from vrrp_speaker.run_directory import create_shared_state, listen, lock, prepare_directories
 from vrrp_speaker.service_manager import ServiceManager
-from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 
 _LONGEST_WAIT_S = 0.1
@@ -48,10 +47,6 @@ _ENGINE_STOP_S = 25.0
 _AGENT_STOP_S = 2.0
 _FOR_AGENT = (signal.SIGUSR1, signal.SIGUSR2)
 """What is passed on: another log level, a dump of the state."""
-
-
-class CannotRunError(Exception):
-    """The speaker cannot start here; the message is one line for the user."""
 
 
 class Child:
@@ -121,10 +116,10 @@ class Supervisor:
         self._manager = ServiceManager(os.environ, os.getpid())
         self._exit_status = 0
         self._looked_s = self._awake_since_s = time.monotonic()
-        _prepare_directories(options)
-        self._lock = _lock(options)
-        self._shared = _create_shared_state(options)
-        self._listener = _listen(options.socket_path)
+        prepare_directories(options)
+        self._lock = lock(options)
+        self._shared = create_shared_state(options)
+        self._listener = listen(options.socket_path)
         # The children hold the reading end: it ends when this process is gone, however it went.
         self._lifeline, self._lifeline_end = os.pipe2(os.O_CLOEXEC)
         self._wakeup, self._wakeup_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -164,13 +159,30 @@ class Supervisor:
         now_s = time.monotonic()
         for child, start in ((self._engine, self._fork_engine), (self._agent, self._start_agent)):
             if child.restart_at_s is not None and now_s >= child.restart_at_s:
-                child.started(*start())
+                try:
+                    child.started(*start())
+                except OSError as error:
+                    self._not_started(child, error)
+
+    def _not_started(self, child: Child, error: OSError) -> None:
+        """Try again later: a process more than allowed, or no memory, must not end this one."""
+        _log("cannot be started", "error", process=child.name, error=str(error))
+        child.failures += 1
+        if child is self._engine:
+            self._replace_engine()
+        else:
+            child.restart_at_s = time.monotonic() + _backoff_s(child.failures)
 
     def _fork_engine(self) -> tuple[int, int]:
         self._shared.set(shm.H_HEARTBEAT, time.monotonic_ns())
         self._shared.set(shm.H_LOADED, 0)  # it was true of the one before
         pulse, pulse_end = os.pipe2(os.O_CLOEXEC)
-        pid = os.fork()
+        try:
+            pid = _fork_deaf()
+        except OSError:
+            os.close(pulse)
+            os.close(pulse_end)
+            raise
         if pid:
             os.close(pulse_end)
             return pid, pulse
@@ -227,23 +239,31 @@ class Supervisor:
         _reap_orphans({self._engine.pid, self._agent.pid, *self._dead_engines})
 
     def _engine_died(self) -> None:
-        """Have a dead engine replaced, or execute its last will; its end is not waited for.
+        """Have a dead engine replaced; its end is not waited for.
 
         The kernel takes 20 ms to close its packet sockets, and only then tells that it has ended.
         """
         engine = self._engine
         pid = engine.leave()
         self._dead_engines[pid] = engine.failures
+        self._replace_engine()
+
+    def _replace_engine(self) -> None:
+        """Have a new engine started: now, or after the last will where that keeps failing."""
+        engine = self._engine
         if engine.failures < _CRASHES_BEFORE_LAST_WILL:
             engine.restart_at_s = 0.0
             return
+        self._execute_last_will()
+        engine.restart_at_s = time.monotonic() + _backoff_s(
+            engine.failures - _CRASHES_BEFORE_LAST_WILL
+        )
+
+    def _execute_last_will(self) -> None:
         try:
             execute_last_will(self._shared, self._options.program_path)
         except OSError as error:
             _log("last will failed", "error", error=str(error))
-        engine.restart_at_s = time.monotonic() + _backoff_s(
-            engine.failures - _CRASHES_BEFORE_LAST_WILL
-        )
 
     def _agent_ended(self, status: int) -> None:
         agent = self._agent
@@ -295,15 +315,20 @@ class Supervisor:
 
     def _stop_children(self) -> None:
         """The engine first, so that the agent can still report what it released."""
-        for child, patience_s in ((self._engine, _ENGINE_STOP_S), (self._agent, _AGENT_STOP_S)):
-            if not child.pid:
-                continue
-            child.signal(signal.SIGTERM)
-            if not _ready([child.pidfd], patience_s):
-                _log("does not stop", "error", process=child.name)
-                child.signal(signal.SIGKILL)
-            child.ended()
+        if not self._stop(self._engine, _ENGINE_STOP_S):
+            self._execute_last_will()  # it did not release, and nobody comes after it
+        self._stop(self._agent, _AGENT_STOP_S)
         os.unlink(self._options.socket_path)
+
+    def _stop(self, child: Child, patience_s: float) -> bool:
+        """Have a child end; return whether there was one and it ended in order."""
+        if not child.pid:
+            return False
+        child.signal(signal.SIGTERM)
+        if not _ready([child.pidfd], patience_s):
+            _log("does not stop", "error", process=child.name)
+            child.signal(signal.SIGKILL)
+        return child.ended() == 0
 
 
 def supervise(options: Options, arguments: Sequence[str]) -> int:
@@ -315,50 +340,23 @@ def supervise(options: Options, arguments: Sequence[str]) -> int:
     return Supervisor(options, arguments).run()
 
 
-def _prepare_directories(options: Options) -> None:
-    for path in (options.state_dir, options.run_dir):
-        try:
-            os.makedirs(path, mode=0o755, exist_ok=True)
-        except OSError as error:
-            raise CannotRunError(f"directory {path}: {error.strerror}") from error
-
-
-def _create_shared_state(options: Options) -> SharedState:
-    try:
-        return SharedState.create(options.shared_state_path)
-    except OSError as error:
-        raise CannotRunError(f"{options.shared_state_path}: {error.strerror}") from error
-
-
-def _lock(options: Options) -> int:
-    """Make sure that one speaker owns the run directory; the lock dies with the process."""
-    path = os.path.join(options.run_dir, "lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise CannotRunError(f"run directory {options.run_dir}: another speaker uses it") from error
-    return descriptor
-
-
-def _listen(path: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    try:
-        listener.bind(path)
-    except OSError as error:
-        raise CannotRunError(f"socket {path}: {error.strerror or error}") from error
-    os.chmod(path, 0o600)
-    listener.listen(4)
-    return listener
-
-
 def _ready(descriptors: Iterable[int], seconds: float) -> list[tuple[int, int]]:
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
     return poll.poll(int(seconds * 1000))
+
+
+def _fork_deaf() -> int:
+    """Fork; to the child no SIGTERM comes until it lets it in, because it could do nothing yet."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    return pid
 
 
 def _keep_till_death(descriptor: int) -> None:

@@ -30,15 +30,10 @@ def execute_last_will(shared: SharedState, program_path: str) -> None:
     Raises:
         OSError: the kernel gives no sockets; the leases end by themselves.
     """
-    _release(shared, program_path)
-    requests = RequestSocket()
     try:
-        for news in requests.dump():
-            if isinstance(news, AddressNews) and news.protocol == ADDRESS_PROTOCOL:
-                requests.request(delete_address_request(news))
-                shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LAST_WILL))
+        _release(shared, program_path)
     finally:
-        requests.close()
+        _remove_addresses(shared)
 
 
 def _release(shared: SharedState, program_path: str) -> None:
@@ -62,3 +57,14 @@ def _release(shared: SharedState, program_path: str) -> None:
             shared.set(offset + shm.S_ADDRESS_PRESENT, 0)
     finally:
         transport.close()
+
+
+def _remove_addresses(shared: SharedState) -> None:
+    requests = RequestSocket()
+    try:
+        for news in requests.dump():
+            if isinstance(news, AddressNews) and news.protocol == ADDRESS_PROTOCOL:
+                requests.request(delete_address_request(news))
+                shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LAST_WILL))
+    finally:
+        requests.close()

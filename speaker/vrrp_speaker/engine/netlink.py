@@ -24,6 +24,7 @@ RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_GETROUTE = 24, 26
 _F_REQUEST, _F_ACK, _F_DUMP = 0x1, 0x4, 0x300
+_F_DUMP_INTERRUPTED = 0x10
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_PROTO = 1, 2, 11
 _IFA_F_TENTATIVE = 0x40
 _IFLA_ADDRESS, _IFLA_IFNAME = 1, 3
@@ -32,6 +33,7 @@ _RTN_LOCAL = 2
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _BUFFER = 1 << 16
 _RECEIVE_BUFFER = 1 << 20
+_DUMP_ATTEMPTS = 5
 _LEAST_NEWS = 64
 """No message of links or addresses takes less of that buffer."""
 
@@ -164,24 +166,37 @@ class RequestSocket:
 
     def dump(self) -> list[News]:
         """Return every link and address of the namespace."""
+        links = self._dump(RTM_GETLINK, _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+        return links + self._dump(RTM_GETADDR, _IFADDR.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+
+    def _dump(self, kind: int, body: bytes) -> list[News]:
+        """Return what one dump says.
+
+        One during which something came or went may lack what did neither, and of that there will be
+        no news: it is asked for again, though not for ever where something always moves.
+        """
         news: list[News] = []
-        news += self._dump(RTM_GETLINK, _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
-        news += self._dump(RTM_GETADDR, _IFADDR.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
+        for _ in range(_DUMP_ATTEMPTS):
+            pieces = list(self._dump_once(kind, body))
+            news = [item for piece in pieces for item in parse_news(piece)]
+            if not any(map(_is_interrupted, pieces)):
+                break
         return news
 
-    def _dump(self, kind: int, body: bytes) -> Iterator[News]:
+    def _dump_once(self, kind: int, body: bytes) -> Iterator[bytes]:
+        """Yield the datagrams that answer one request for a dump, the last one included."""
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         length = _HEADER.size + len(body)
         flags = _F_REQUEST | _F_DUMP
         self._socket.send(_HEADER.pack(length, kind, flags, self._sequence, 0) + body)
         while True:
             data = self._socket.recv(_BUFFER)
+            yield data
             for answer, sequence, _ in _messages(data):
                 if sequence == self._sequence and answer == _NLMSG_ERROR:
                     raise OSError(errno.EIO, "the kernel refused a netlink dump")
                 if sequence == self._sequence and answer == _NLMSG_DONE:
                     return
-            yield from parse_news(data)
 
     def close(self) -> None:
         """Close the socket."""
@@ -255,6 +270,17 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
             return
         yield kind, sequence, data[offset + _HEADER.size : offset + length]
         offset += (length + 3) & ~3
+
+
+def _is_interrupted(data: bytes) -> bool:
+    """Return whether a message of a dump says that something changed meanwhile."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, _, flags, _, _ = _HEADER.unpack_from(data, offset)
+        if flags & _F_DUMP_INTERRUPTED:
+            return True
+        offset += max(_HEADER.size, (length + 3) & ~3)
+    return False
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,12 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from vrrp_speaker.engine.netlink import (
     RTM_DELADDR,
     RTM_DELLINK,
+    RTM_GETLINK,
     RTM_NEWADDR,
     RTM_NEWLINK,
     AddressNews,
     LinkNews,
+    RequestSocket,
     delete_address_request,
     parse_news,
 )
@@ -102,3 +105,52 @@ def test_delete_request_reads_back_as_the_address(address: str) -> None:
     decoded.decode()
     assert (decoded["index"], decoded["prefixlen"]) == (7, 24)
     assert decoded.get_attr("IFA_LOCAL") == address
+
+
+NLMSG_DONE, NLM_F_MULTI, NLM_F_DUMP_INTR = 3, 0x2, 0x10
+
+
+class Dumps:
+    """Stands for the kernel: while interruptions are left, its dumps lack what they have."""
+
+    def __init__(self, interruptions: int) -> None:
+        self.interruptions = interruptions
+        self.asked = 0
+        self._answers: list[bytes] = []
+
+    def send(self, request: bytes) -> None:
+        kind, sequence = struct.unpack_from("=HxxI", request, 4)
+        interrupted = self.interruptions > 0
+        self.interruptions -= interrupted
+        self.asked += 1
+        whole = (
+            link_message(RTM_NEWLINK, IFF_UP)
+            if kind == RTM_GETLINK
+            else address_message(RTM_NEWADDR, "192.0.2.11", None)
+        )
+        flags = NLM_F_MULTI | (NLM_F_DUMP_INTR if interrupted else 0)
+        done = struct.pack("=IHHIIi", 20, NLMSG_DONE, flags, sequence, 0, 0)
+        self._answers += [done] if interrupted else [whole, done]
+
+    def recv(self, _size: int) -> bytes:
+        return self._answers.pop(0)
+
+
+def dump(kernel: Dumps) -> list[object]:
+    requests = RequestSocket.__new__(RequestSocket)
+    vars(requests).update(_socket=kernel, _sequence=0)
+    return list(requests.dump())
+
+
+def test_dump_during_which_something_changed_is_asked_for_again() -> None:
+    """It may lack a link that did not change: no news would ever tell of that one."""
+    kernel = Dumps(interruptions=2)
+    assert dump(kernel) == [
+        LinkNews(7, "eth0", False, True),
+        AddressNews(7, socket.inet_aton("192.0.2.11"), 24, 0, True),
+    ]
+    assert kernel.asked == 4
+
+
+def test_dump_where_something_always_changes_ends() -> None:
+    assert dump(Dumps(interruptions=1000)) == []

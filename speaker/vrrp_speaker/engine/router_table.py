@@ -85,6 +85,9 @@ class RouterTable:
             for name, after in wanted.items()
             if name in self.routers and self.routers[name].program != after
         ]
+        self._shared.move_slots(
+            {r.program.slot: after.slot for r, after in moved if r.program.slot != after.slot}
+        )
         for router, after in moved:
             self._remove_addresses(router, after)
         for router, after in moved:
@@ -187,8 +190,6 @@ class RouterTable:
 
     def _change(self, router: RunningRouter, after: RouterProgram, now_ns: int) -> None:
         before = router.program
-        if before.slot != after.slot:
-            self._shared.clear_slot(before.slot)
         router.program = after
         router.encoder = Encoder(after)
         self._forget_moved_peers(before, after)

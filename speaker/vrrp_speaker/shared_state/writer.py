@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from bisect import bisect_left
+from collections.abc import Mapping
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State
@@ -114,6 +115,17 @@ class SharedState:
         """Free a slot: all of it becomes zero."""
         start = layout.slot_offset(slot)
         self._memory[start : start + layout.SLOT_SIZE] = bytes(layout.SLOT_SIZE)
+
+    def move_slots(self, moves: Mapping[int, int]) -> None:
+        """Move what each slot has to another; what is left behind is free, also where two swap."""
+        size = layout.SLOT_SIZE
+        starts = {before: layout.slot_offset(before) for before in moves}
+        contents = {before: self._memory[at : at + size] for before, at in starts.items()}
+        for before in moves:
+            self.clear_slot(before)
+        for before, after in moves.items():
+            start = layout.slot_offset(after)
+            self._memory[start : start + size] = contents[before]
 
     def snapshot(self) -> EngineState:
         """Return a copy for a reader in this process."""

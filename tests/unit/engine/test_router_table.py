@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -562,3 +562,25 @@ def test_giving_up_without_a_successor_is_no_handover(rig: Rig) -> None:
     now_ns = rig.become_active(rig.table.routers["a"])
     rig.table.apply_inputs({"a": Inputs(200, faulty=True)}, now_ns + 1)
     assert rig.durations_ns() == ([0, 0], [0, 0])
+
+
+# Slots of the shared state ---------------------------------------------------------------
+
+
+def test_routers_that_change_slots_take_what_is_known_of_them_along(rig: Rig) -> None:
+    """The agent gives out slots anew when it has lost the program that runs."""
+    programs = [
+        router_program(PEER, name=name, vrid=vrid, slot=slot, addresses=(address(text),))
+        for name, vrid, slot, text in (("a", 51, 0, ONE), ("b", 52, 1, TWO))
+    ]
+    rig.table.load(EngineProgram("n", 1, tuple(programs)), NOW)
+    active, backup = rig.table.routers["a"], rig.table.routers["b"]
+    now_ns = rig.become_active(active)
+    rig.hear(backup, now_ns)
+    before = rig.shared.snapshot().routers
+    swapped = [replace(programs[0], slot=1), replace(programs[1], slot=0)]
+    rig.table.load(EngineProgram("n", 2, tuple(swapped)), now_ns)
+    after = rig.shared.snapshot().routers
+    assert after == {0: before[1], 1: before[0]}
+    assert (after[1].state, after[1].address_present) == ("Active", True)
+    assert rig.heir().left_active(swapped[0], now_ns + 1)

@@ -28,7 +28,6 @@ from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterProgram
 from vrrp_speaker.engine.routers import (
-    INSTALL_RETRY_NS,
     Executor,
     Inputs,
     RunningRouter,
@@ -191,6 +190,8 @@ class RouterTable:
     def _change(self, router: RunningRouter, after: RouterProgram, now_ns: int) -> None:
         before = router.program
         router.program = after
+        if before.addresses != after.addresses:
+            router.install_retry_ns = router.install_failures = 0  # others may be taken
         router.encoder = Encoder(after)
         self._forget_moved_peers(before, after)
         changed = ConfigurationChanged(
@@ -313,7 +314,7 @@ class RouterTable:
             faults.add(EngineFault.GROUP_NOT_JOINED)
         if not self._network.has_address(router.program.source):
             faults.add(EngineFault.SOURCE_ADDRESS_MISSING)
-        if now_ns < router.install_retry_ns <= now_ns + INSTALL_RETRY_NS:
+        if now_ns < router.install_retry_ns:
             faults.add(EngineFault.ADDRESS_INSTALL_FAILED)
         voting = router.program.require_majority
         if voting and not self._presence.has_majority(router.program, now_ns):

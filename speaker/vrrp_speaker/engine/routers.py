@@ -45,7 +45,9 @@ _SOURCE_PLAN = AnnouncementPlan(burst=2, repeat_after_ns=0, refresh_ns=0)
 _PROBES_OF, _DEFENCE_OF = "probes of", "defence of"
 _ONCE = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
 INSTALL_RETRY_NS = 5_000_000_000
-"""How long a router stays in Fault after the kernel refused its address."""
+"""How long a router stays in Fault after the kernel refused its address; twice as long each time,
+because every attempt takes the address from a node that could hold it."""
+_MOST_DOUBLINGS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class RunningRouter:
     renew_at_ns: int | None = None
     """When the lease is to be renewed; None while no addresses are bound."""
     install_retry_ns: int = 0
+    install_failures: int = 0
+    """How often in a row the kernel refused an address."""
     queued_ns: int | None = None
     left_ns: int | None = None
     """When it stopped being Active; addresses that go later were kept for a successor."""
@@ -124,6 +128,11 @@ class RunningRouter:
             program.down_advertisements,
         )
         return seconds * 1_000_000_000
+
+    def install_wait_ns(self) -> int:
+        """Return how long not to try again what the kernel has just refused."""
+        doublings = min(self.install_failures, _MOST_DOUBLINGS) if self.has_others else 0
+        return INSTALL_RETRY_NS << doublings
 
     def lease_due(self, now_ns: int) -> bool:
         """Return whether addresses are bound whose lease is to be renewed."""
@@ -234,11 +243,13 @@ class Executor:
 
         A refusal becomes a fault.
         """
-        present = True
-        for address in addresses:
-            if self._requests.request(address.add) != 0:
-                present = False
-                router.install_retry_ns = now_ns + INSTALL_RETRY_NS
+        refused = [a for a in addresses if self._requests.request(a.add) != 0]
+        present = not refused
+        if refused:
+            router.install_retry_ns = now_ns + router.install_wait_ns()
+            router.install_failures += 1
+        elif addresses == router.program.addresses:
+            router.install_failures = 0
         router.renew_at_ns = now_ns + router.renewal_ns()
         self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, int(present))
         return present

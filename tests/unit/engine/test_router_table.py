@@ -26,7 +26,7 @@ from vrrp_speaker.engine.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import EngineProgram, Peer
 from vrrp_speaker.engine.router_table import RouterTable
-from vrrp_speaker.engine.routers import Executor, Inputs, RunningRouter
+from vrrp_speaker.engine.routers import INSTALL_RETRY_NS, Executor, Inputs, RunningRouter
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
@@ -584,3 +584,52 @@ def test_routers_that_change_slots_take_what_is_known_of_them_along(rig: Rig) ->
     assert after == {0: before[1], 1: before[0]}
     assert (after[1].state, after[1].address_present) == ("Active", True)
     assert rig.heir().left_active(swapped[0], now_ns + 1)
+
+
+# Addresses that the kernel refuses -------------------------------------------------------
+
+
+def attempts(rig: Rig, router: RunningRouter, begun_ns: int, seconds: int) -> list[int]:
+    """Let time pass; return after how many seconds the router became Active."""
+    found, now_ns = [], begun_ns
+    while now_ns < begun_ns + seconds * SECOND:
+        now_ns += SECOND // 10
+        rig.table.retry(now_ns)
+        sent = len(rig.transport.sent)
+        rig.executor.handle(router, DeadlineReached(), now_ns)
+        rig.table.refresh_faults(router, now_ns)
+        if any(rig.transport.sent[sent:]):
+            found.append((now_ns - begun_ns) // SECOND)
+    return found
+
+
+def test_router_whose_address_is_refused_disturbs_the_others_more_and_more_seldom(rig: Rig) -> None:
+    """Each takeover that fails takes the address from a node that could hold it."""
+    router = rig.load(ONE)
+    rig.requests.refuses = True
+    found = attempts(rig, router, NOW, 300)
+    assert 5 <= len(found) <= 9
+    rig.requests.refuses = False
+    assert attempts(rig, router, NOW + 300 * SECOND, 62)
+    assert router.machine.state is State.ACTIVE
+    rig.requests.refuses = True
+    rig.executor.bind(router, router.program.addresses, NOW + 400 * SECOND)
+    assert router.install_retry_ns == NOW + 400 * SECOND + INSTALL_RETRY_NS
+
+
+def test_router_that_is_alone_and_refused_goes_on_trying(rig: Rig) -> None:
+    rig.table.load(EngineProgram("n", 1, (router_program(addresses=(address(ONE),)),)), NOW)
+    rig.requests.refuses = True
+    router = rig.table.routers["a"]
+    for i in range(20):
+        rig.executor.bind(router, router.program.addresses, NOW + i)
+    assert router.install_retry_ns == NOW + 19 + INSTALL_RETRY_NS
+
+
+def test_other_addresses_are_tried_at_once_after_some_were_refused(rig: Rig) -> None:
+    router = rig.load(ONE)
+    rig.requests.refuses = True
+    now_ns = attempts(rig, router, NOW, 100)[-1] * SECOND + NOW
+    assert router.machine.state is State.FAULT
+    rig.load(TWO, at_ns=now_ns + SECOND)
+    assert (router.machine.state, router.install_failures) == (State.BACKUP, 0)

@@ -20,6 +20,7 @@ from vrrp.events import (
     Startup,
     TakeOver,
 )
+from vrrp.priority import effective_priority
 from vrrp.validation import Accepted, Election, Elections, observe
 from vrrp_speaker.engine.conflicts import Conflicts, last_heard_ns
 from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
@@ -203,7 +204,9 @@ class RouterTable:
         )
         self._perform(router, changed, now_ns)
         if before.base_priority != after.base_priority:
-            self._perform(router, PriorityChanged(after.base_priority), now_ns)
+            # The checks count as before until the agent tells anew.
+            priority = effective_priority(after.base_priority, [router.health_points])
+            self._perform(router, PriorityChanged(priority), now_ns)
         router.prepare()
         self._write_identity(router)
         if after.take_over and after.take_over != before.take_over:

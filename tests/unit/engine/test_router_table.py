@@ -633,3 +633,15 @@ def test_other_addresses_are_tried_at_once_after_some_were_refused(rig: Rig) -> 
     assert router.machine.state is State.FAULT
     rig.load(TWO, at_ns=now_ns + SECOND)
     assert (router.machine.state, router.install_failures) == (State.BACKUP, 0)
+
+
+@pytest.mark.parametrize(("base", "points", "expected"), [(210, -50, 160), (30, -50, 1)])
+def test_base_priority_that_changes_forgets_no_failing_check(
+    rig: Rig, base: int, points: int, expected: int
+) -> None:
+    """The agent tells again what the checks make of it, but may be stalled."""
+    router = rig.load(ONE)
+    rig.table.apply_inputs({"a": Inputs(200 + points, faulty=False)}, NOW)
+    rig.load(ONE, base_priority=base)
+    assert router.machine.parameters.priority == expected
+    assert rig.shared.snapshot().routers[0].effective_priority == expected

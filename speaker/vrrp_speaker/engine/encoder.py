@@ -40,7 +40,7 @@ class _Destination:
 
 @dataclass(slots=True)
 class Encoder:
-    """Encodes for one program; a router whose program changes gets another encoder."""
+    """Encodes for one program; a router whose program changes goes on with ``follow``."""
 
     program: RouterProgram
     _destinations: list[_Destination] = field(init=False)
@@ -61,6 +61,18 @@ class Encoder:
             )
             for packed, external in receivers
         ]
+
+    def follow(self, program: RouterProgram) -> Encoder:
+        """Return the encoder for another program of the router; what was heard of peers stays.
+
+        A Backup is silent: its form would not be learned again before it has taken over.
+        """
+        heir = Encoder(program)
+        if (program.checksum, program.version) == (self.program.checksum, self.program.version):
+            forms = {destination.packed: destination.form for destination in self._destinations}
+            for destination in heir._destinations:
+                destination.form = forms.get(destination.packed, destination.form)
+        return heir
 
     def prepare(self, *priorities: int) -> None:
         """Encode what a failover needs before it needs it, and forget other priorities."""

@@ -23,7 +23,7 @@ from vrrp.events import (
 from vrrp.priority import effective_priority
 from vrrp.validation import Accepted, Election, Elections, observe
 from vrrp_speaker.engine.conflicts import Conflicts, last_heard_ns
-from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
+from vrrp_speaker.engine.encoder import advertised_addresses
 from vrrp_speaker.engine.memberships import Memberships
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
@@ -193,7 +193,7 @@ class RouterTable:
         router.program = after
         if before.addresses != after.addresses:
             router.install_retry_ns = router.install_failures = 0  # others may be taken
-        router.encoder = Encoder(after)
+        router.encoder = router.encoder.follow(after)
         self._forget_moved_peers(before, after)
         changed = ConfigurationChanged(
             adver_interval_ns=after.adver_interval_ns,

@@ -153,3 +153,17 @@ def test_scapy_is_a_second_opinion() -> None:
         20,
         ["192.0.2.50"],
     )
+
+
+@pytest.mark.parametrize(
+    ("setting", "to_outside"), [("Auto", "message"), ("PseudoHeader", "pseudo-header")]
+)
+def test_another_program_keeps_the_form_that_a_peer_was_heard_to_send(
+    setting: str, to_outside: str
+) -> None:
+    encoder = Encoder(router_program(NODE, OUTSIDE))
+    encoder.heard(OUTSIDE.address, ChecksumForm.MESSAGE_ONLY)
+    heir = encoder.follow(router_program(OUTSIDE, base_priority=190, checksum=setting))
+    assert {to: form(message, to) for to, message in encode(heir).items()} == {
+        "192.0.2.2": to_outside
+    }

@@ -16,6 +16,7 @@ from tests.unit.engine.test_announcer import Wire
 from vrrp.authentication import SignatureClock
 from vrrp.constants import Family, State
 from vrrp.events import AdvertisementReceived, DeadlineReached
+from vrrp.packet import ChecksumForm
 from vrrp_speaker.engine.address_watch import ASK_EVERY_NS, LONGEST_WAIT_NS, AddressWatch
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
@@ -645,3 +646,11 @@ def test_base_priority_that_changes_forgets_no_failing_check(
     rig.load(ONE, base_priority=base)
     assert router.machine.parameters.priority == expected
     assert rig.shared.snapshot().routers[0].effective_priority == expected
+
+
+def test_router_whose_program_changes_goes_on_with_the_checksum_it_has_heard(rig: Rig) -> None:
+    router = rig.load(ONE)
+    router.encoder.heard(PEER.address, ChecksumForm.PSEUDO_HEADER)
+    before = dict(router.encoder.encode(200, SignatureClock(), 1, 1))
+    rig.load(ONE, preempt=False)
+    assert dict(router.encoder.encode(200, SignatureClock(), 1, 1)) == before

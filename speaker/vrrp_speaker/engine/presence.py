@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from vrrp.constants import Family
 from vrrp.packet import internet_checksum
 from vrrp_speaker.engine.program import ADDRESS_FAMILIES, RouterProgram
-from vrrp_speaker.engine.transport import TRANSIENT
+from vrrp_speaker.engine.transport import TRANSIENT, enlarge_send_buffer
 
 _ECHO = struct.Struct("!BBHHH")
 _REQUEST = {Family.IPV4: 8, Family.IPV6: 128}
@@ -148,6 +148,7 @@ def _echo_socket(family: Family) -> socket.socket:
     raw = socket.socket(
         ADDRESS_FAMILIES[family], socket.SOCK_RAW | socket.SOCK_NONBLOCK, _PROTOCOL[family]
     )
+    enlarge_send_buffer(raw)
     # Everything but echo replies stays in the kernel.
     if family is Family.IPV4:
         mask = struct.pack("=I", ~(1 << _REPLY[family]) & 0xFFFFFFFF)

@@ -17,6 +17,8 @@ from vrrp_speaker.engine.program import ADDRESS_FAMILIES
 _DSCP_CS6 = 0xC0
 """Internetwork control, so that switches with queues prefer advertisements."""
 _RECEIVE_BUFFER = 1 << 20
+_SEND_BUFFER = 32 << 20
+_SO_SNDBUFFORCE = 32
 _MAX_DATAGRAM = 2048
 _ANCILLARY = 128
 _INT = struct.Struct("=i")
@@ -150,6 +152,20 @@ def open_sockets() -> dict[Family, socket.socket]:
     return sockets
 
 
+def enlarge_send_buffer(raw: socket.socket) -> None:
+    """Let living peers be reached whatever is held back for dead ones.
+
+    A kernel that looks for a peer's hardware address keeps up to 256 small packets for it
+    (``unres_qlen_bytes``), which count as the socket's until it gives up after 3 s. Two such peers
+    used up the default buffer, and packets to all others were refused meanwhile.
+    """
+    try:
+        raw.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER)
+    except PermissionError:
+        # Without CAP_NET_ADMIN (no address could be bound either): as much as the node allows.
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+
+
 def receive_datagram(raw: socket.socket, family: Family) -> Datagram | None:
     """Return one datagram of such a socket, or None when there is none left."""
     try:
@@ -175,6 +191,7 @@ def _raw_socket(family: Family) -> socket.socket:
     )
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 6)
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+    enlarge_send_buffer(raw)
     return raw
 
 

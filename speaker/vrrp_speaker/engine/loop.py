@@ -25,6 +25,7 @@ from vrrp_speaker.engine.foreign import ForeignRouters
 from vrrp_speaker.engine.netlink import News, NewsLostError, NewsSocket, RequestSocket
 from vrrp_speaker.engine.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.presence import Presence
+from vrrp_speaker.engine.resolution import Resolution
 from vrrp_speaker.engine.router_table import RouterTable
 from vrrp_speaker.engine.routers import Executor, RunningRouter
 from vrrp_speaker.engine.transport import Transport
@@ -61,6 +62,7 @@ class Loop:
         presence: Presence,
         conflicts: Conflicts,
         foreign: ForeignRouters,
+        resolution: Resolution,
         network: NodeNetwork,
         handle_message: Callable[[dict[str, object], int], None],
     ) -> None:
@@ -76,6 +78,7 @@ class Loop:
         self._presence = presence
         self._conflicts = conflicts
         self._foreign = foreign
+        self._resolution = resolution
         self._addresses = AddressWatch(shared, executor, requests, network, table.routers)
         self._asked: tuple[int, ...] = ()
         self._network = network
@@ -116,6 +119,7 @@ class Loop:
             self._shared.set(shm.H_CLOCK_LAST, self._clock.last)
             self._run_deadlines(now_ns)
             self._addresses.run(now_ns)
+            self._resolution.run(self._table.routers.values(), now_ns)
             self._announcer.run(now_ns)
             self._foreign.run(now_ns)
             self._ask_candidates(now_ns)
@@ -124,6 +128,7 @@ class Loop:
                 break
             if wakeup in ready:
                 os.read(wakeup, _SIGNALS)  # left there, it would wake us for good
+            self._resolution.look(monotonic_ns())
             # A deadline that passed while we waited comes before anything that was received.
             self._run_deadlines(monotonic_ns())
             self._take_in(ready)
@@ -162,7 +167,7 @@ class Loop:
         if self._deadlines:
             due_ns = min(due_ns, self._deadlines[0][0])
         watches = (self._addresses, self._presence, self._conflicts, self._foreign)
-        for other in (self._announcer, *watches):
+        for other in (self._announcer, self._resolution, *watches):
             other_ns = other.next_deadline_ns()
             if other_ns is not None:
                 due_ns = min(due_ns, other_ns)

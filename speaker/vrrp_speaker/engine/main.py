@@ -38,6 +38,7 @@ from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import EngineProgram, ProgramError
 from vrrp_speaker.engine.recorder import Recorder
+from vrrp_speaker.engine.resolution import Resolution
 from vrrp_speaker.engine.router_table import RouterTable
 from vrrp_speaker.engine.routers import Executor, Inputs
 from vrrp_speaker.engine.stored_program import load_and_keep, stored_program
@@ -90,6 +91,12 @@ class Engine:
         presence = Presence()
         self._conflicts = Conflicts(self._shared, self._executor, self._network, Neighbours())
         foreign = ForeignRouters(self._shared, Observer())
+        resolution = Resolution(
+            self._requests,
+            self._network,
+            self._announcer,
+            (transport.holds_back, presence.holds_back),
+        )
         self._table = RouterTable(
             self._shared,
             self._executor,
@@ -111,6 +118,7 @@ class Engine:
             presence=presence,
             conflicts=self._conflicts,
             foreign=foreign,
+            resolution=resolution,
             network=self._network,
             handle_message=self._handle_message,
         )

@@ -23,6 +23,9 @@ _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_GETROUTE = 24, 26
+RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
+NUD_INCOMPLETE = 0x01
+"""A neighbour's hardware address is looked for; packets to it wait (rtnetlink(7), ndm_state)."""
 _F_REQUEST, _F_ACK, _F_DUMP = 0x1, 0x4, 0x300
 _F_DUMP_INTERRUPTED = 0x10
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_PROTO = 1, 2, 11
@@ -30,6 +33,7 @@ _IFA_F_TENTATIVE = 0x40
 _IFLA_ADDRESS, _IFLA_IFNAME = 1, 3
 _RTA_DST, _RTA_OIF = 1, 4
 _RTN_LOCAL = 2
+_NDA_DST = 1
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _BUFFER = 1 << 16
 _RECEIVE_BUFFER = 1 << 20
@@ -40,6 +44,7 @@ _LEAST_NEWS = 64
 _HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBi")
+_NEIGHBOUR = struct.Struct("=BxxxiHBB")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
 _INDEX = struct.Struct("=i")
@@ -154,6 +159,17 @@ class RequestSocket:
             return False
         return kind == RTM_NEWROUTE and len(body) >= _ROUTE.size and body[7] == _RTN_LOCAL
 
+    def neighbour_state(self, ifindex: int, address: bytes) -> int:
+        """Return the NUD_ state of a neighbour; 0 where there is none, or nothing can be asked."""
+        try:
+            kind, body = self._ask(_neighbour_request(ifindex, address))
+        except OSError:
+            return 0
+        if kind != RTM_NEWNEIGH or len(body) < _NEIGHBOUR.size:
+            return 0
+        state: int = _NEIGHBOUR.unpack_from(body)[2]
+        return state
+
     def _ask(self, message: bytes) -> tuple[int, bytes]:
         """Send a request and return the kind and body of the first message that answers it."""
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
@@ -219,6 +235,14 @@ def _route_request(ifindex: int, address: bytes) -> bytes:
     body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(address), _RTA_DST) + address
     body += _ATTRIBUTE.pack(_ATTRIBUTE.size + _INDEX.size, _RTA_OIF) + _INDEX.pack(ifindex)
     return _HEADER.pack(_HEADER.size + len(body), RTM_GETROUTE, _F_REQUEST, 0, 0) + body
+
+
+def _neighbour_request(ifindex: int, address: bytes) -> bytes:
+    """Return the question what is known of one neighbour (rtnetlink(7), RTM_GETNEIGH)."""
+    family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
+    body = _NEIGHBOUR.pack(family, ifindex, 0, 0, 0)
+    body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(address), _NDA_DST) + address
+    return _HEADER.pack(_HEADER.size + len(body), RTM_GETNEIGH, _F_REQUEST, 0, 0) + body
 
 
 def _error(body: bytes) -> int:

@@ -95,6 +95,11 @@ class NodeNetwork:
         """Return whether a link of this node has the hardware address."""
         return any(link.mac == mac for link in self._links.values())
 
+    def mac(self, ifindex: int) -> bytes:
+        """Return an interface's hardware address; empty where there is none."""
+        link = self._links.get(ifindex)
+        return link.mac if link is not None else b""
+
     def on_interface(self, ifindex: int, address: bytes) -> bool:
         """Return whether this interface holds the packed address."""
         return (ifindex, address) in self._addresses

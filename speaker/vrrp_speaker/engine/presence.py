@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from vrrp.constants import Family
 from vrrp.packet import internet_checksum
 from vrrp_speaker.engine.program import ADDRESS_FAMILIES, RouterProgram
-from vrrp_speaker.engine.transport import TRANSIENT, enlarge_send_buffer
+from vrrp_speaker.engine.transport import TRANSIENT, enlarge_send_buffer, holds_back
 
 _ECHO = struct.Struct("!BBHHH")
 _REQUEST = {Family.IPV4: 8, Family.IPV6: 128}
@@ -94,6 +94,10 @@ class Presence:
                         return
                     if answered in self._candidates:
                         self._candidates[answered].answered_ns = now_ns
+
+    def holds_back(self) -> bool:
+        """Return whether some of the questions have not left."""
+        return any(map(holds_back, self._sockets.values()))
 
     def has_majority(self, program: RouterProgram, now_ns: int) -> bool:
         """Return whether most candidates of an election, this node included, answered lately."""

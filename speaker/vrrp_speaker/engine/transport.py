@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import socket
 import struct
+import termios
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -133,6 +135,10 @@ class Transport:
         family = self._by_descriptor[descriptor]
         return receive_datagram(self._sockets[family], family)
 
+    def holds_back(self) -> bool:
+        """Return whether some of what was sent has not left."""
+        return any(map(holds_back, self._sockets.values()))
+
     def close(self) -> None:
         """Close the sockets."""
         for open_socket in self._sockets.values():
@@ -164,6 +170,17 @@ def enlarge_send_buffer(raw: socket.socket) -> None:
     except PermissionError:
         # Without CAP_NET_ADMIN (no address could be bound either): as much as the node allows.
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+
+
+def holds_back(raw: socket.socket) -> bool:
+    """Return whether the kernel still has packets of this socket (SIOCOUTQ, raw(7)).
+
+    It keeps them while it looks for a peer's hardware address; else they leave at once.
+    """
+    try:
+        return fcntl.ioctl(raw, termios.TIOCOUTQ, bytes(_INT.size)) != bytes(_INT.size)
+    except OSError:
+        return False
 
 
 def receive_datagram(raw: socket.socket, family: Family) -> Datagram | None:

@@ -40,6 +40,8 @@ class AnnouncementKind(StrEnum):
     UNSOLICITED_NA = "UnsolicitedNA"
     ARP_PROBE = "ARPProbe"
     NEIGHBOR_PROBE = "NeighborProbe"
+    ARP_REQUEST = "ARPRequest"
+    NEIGHBOR_SOLICITATION = "NeighborSolicitation"
 
 
 class FencingReason(StrEnum):
@@ -67,7 +69,11 @@ REASONS = tuple(TransitionReason)
 REJECTIONS = tuple(RejectReason)
 OBSERVATIONS = tuple(Observation)
 KINDS = tuple(AnnouncementKind)
-IPV6_KINDS = (AnnouncementKind.UNSOLICITED_NA, AnnouncementKind.NEIGHBOR_PROBE)
+IPV6_KINDS = (
+    AnnouncementKind.UNSOLICITED_NA,
+    AnnouncementKind.NEIGHBOR_PROBE,
+    AnnouncementKind.NEIGHBOR_SOLICITATION,
+)
 FENCINGS = tuple(FencingReason)
 
 # Header: offsets of unsigned 64-bit integers.

@@ -73,7 +73,7 @@ def loop(tmp_path: Path, executor: Executor, table: MagicMock) -> Loop:
         name: MagicMock()
         for name in (
             "clock", "transport", "news", "requests", "announcer", "agent", "presence",
-            "conflicts", "foreign", "network", "handle_message",
+            "conflicts", "foreign", "resolution", "network", "handle_message",
         )
     }  # fmt: skip
     parts["conflicts"].run.return_value = []

@@ -84,6 +84,11 @@ class Rig:
                 "news", "requests", "announcer", "presence", "conflicts", "foreign", "network",
             )
         }  # fmt: skip
+        parts["resolution"] = SimpleNamespace(
+            look=lambda _now_ns: None,
+            run=lambda _routers, _now_ns: None,
+            next_deadline_ns=lambda: None,
+        )
         parts |= {"transport": transport, "table": table, "agent": self.agent}
         return Loop(
             shared=shared,

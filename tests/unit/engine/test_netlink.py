@@ -10,13 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.ndmsg import ndmsg
+from tests.unit.engine.programs import packed
 
 from vrrp_speaker.engine.netlink import (
+    NUD_INCOMPLETE,
     RTM_DELADDR,
     RTM_DELLINK,
     RTM_GETLINK,
     RTM_NEWADDR,
     RTM_NEWLINK,
+    RTM_NEWNEIGH,
     AddressNews,
     LinkNews,
     RequestSocket,
@@ -154,3 +158,60 @@ def test_dump_during_which_something_changed_is_asked_for_again() -> None:
 
 def test_dump_where_something_always_changes_ends() -> None:
     assert dump(Dumps(interruptions=1000)) == []
+
+
+# Neighbours ------------------------------------------------------------------------------
+
+
+class Kernel:
+    """Answers a question for a neighbour with one message."""
+
+    def __init__(self, kind: int, body: bytes) -> None:
+        self.kind, self.body = kind, body
+        self.question = ndmsg()
+
+    def send(self, request: bytes) -> None:
+        self.question = ndmsg(request)
+        self.question.decode()
+
+    def recv(self, _size: int) -> bytes:
+        sequence = self.question["header"]["sequence_number"]
+        return struct.pack("=IHHII", 16 + len(self.body), self.kind, 0, sequence, 0) + self.body
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, kernel: Kernel, address: str) -> int:
+    requests = RequestSocket()
+    requests.close()
+    monkeypatch.setattr(requests, "_socket", kernel)
+    return requests.neighbour_state(7, packed(address))
+
+
+@pytest.mark.parametrize("address", ["192.0.2.12", "2001:db8::12"])
+def test_neighbour_state_is_asked_of_one_neighbour(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    answer = ndmsg()
+    answer["ifindex"], answer["state"], answer["ndm_type"] = 7, 0x01, 1
+    answer.encode()
+    kernel = Kernel(RTM_NEWNEIGH, bytes(answer.data)[16:])
+    assert ask(monkeypatch, kernel, address) == NUD_INCOMPLETE
+    question = kernel.question
+    assert (question["header"]["type"], question["header"]["flags"]) == (30, 1)
+    assert (question["ifindex"], question["state"]) == (7, 0)
+    assert question.get_attr("NDA_DST") == address
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [(2, struct.pack("=i", -2) + bytes(16)), (RTM_NEWNEIGH, bytes(4)), (RTM_NEWADDR, bytes(24))],
+)
+def test_neighbour_that_is_not_there_has_no_state(
+    monkeypatch: pytest.MonkeyPatch, kind: int, body: bytes
+) -> None:
+    assert ask(monkeypatch, Kernel(kind, body), "192.0.2.12") == 0
+
+
+def test_neighbour_that_cannot_be_asked_for_has_no_state() -> None:
+    requests = RequestSocket()
+    requests.close()
+    assert requests.neighbour_state(7, packed("192.0.2.12")) == 0

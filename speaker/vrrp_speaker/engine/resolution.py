@@ -1,0 +1,150 @@
+"""Peers whose hardware address the kernel does not know are asked for at the pace of elections.
+
+A kernel whose ARP request or Neighbor Solicitation is lost asks again after a second, and holds
+back what is sent meanwhile; a peer that hears nothing for so long may become Active beside us. So
+while something is held back, the engine asks too: once an advertisement interval. The answer is
+what the kernel waits for, and what was held back leaves at once. Questions make no entry and change
+none: one that is permanent, known, stale or being confirmed is in use, and left alone.
+
+At rest this is one ioctl for each socket now and then: what a kernel holds back for an unknown
+neighbour counts as not sent yet (SIOCOUTQ). Only then are neighbours looked at, a bounded number.
+Source: RFC 4861 §7.2.2; Linux, net/core/neighbour.c.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from vrrp.constants import State
+from vrrp_speaker.engine.announcer import Announcer
+from vrrp_speaker.engine.netlink import NUD_INCOMPLETE, RequestSocket
+from vrrp_speaker.engine.node_network import NodeNetwork
+from vrrp_speaker.engine.presence import candidates
+from vrrp_speaker.engine.program import Announcement, AnnouncementPlan, RouterProgram
+from vrrp_speaker.engine.questions import question
+from vrrp_speaker.engine.routers import RunningRouter
+
+_MS = 1_000_000
+LOOK_EVERY_NS = 20 * _MS
+"""How often at most the sockets are asked whether something is held back."""
+LEAST_PACE_NS = 50 * _MS
+"""One peer is asked for no more often than this."""
+LOOKUPS, QUESTIONS = 16, 8
+"""How many neighbours are looked up, and how many asked for, at most at one time."""
+_NAME = "questions for peers"
+"""Names them for the announcer; no VirtualIP has a name with spaces."""
+_ONCE = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
+_FIRST = 0
+"""Longer due than any announcement: those have their budget, and advertisements wait for these."""
+_MAC_LENGTH = 6
+
+
+@dataclass(slots=True)
+class _Peer:
+    """Somebody we send to on one interface: from where, how often, and when to ask next."""
+
+    ifindex: int
+    address: bytes
+    source: bytes
+    interval_ns: int
+    ask_at_ns: int = 0
+
+
+class Resolution:
+    """Watches over the peers of routers that send in unicast."""
+
+    def __init__(
+        self,
+        requests: RequestSocket,
+        network: NodeNetwork,
+        announcer: Announcer,
+        holds_back: Iterable[Callable[[], bool]],
+    ) -> None:
+        self._requests = requests
+        self._network = network
+        self._announcer = announcer
+        self._holds_back = tuple(holds_back)
+        self._peers: deque[_Peer] = deque()
+        self._senders: list[tuple[RouterProgram, State]] = []
+        self._held = self._due = False
+        self._look_at_ns = 0
+        self._again_ns: int | None = None
+        self._pace_ns = LEAST_PACE_NS
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when somebody is to be asked for again; None at rest: other turns do to look."""
+        return self._again_ns if self._held else None
+
+    def look(self, now_ns: int) -> None:
+        """Find out whether the kernel holds something back.
+
+        Best done after the loop has waited, before it sends again: what is only on its way to the
+        wire has left by then.
+        """
+        if now_ns >= self._look_at_ns:
+            self._look_at_ns = now_ns + LOOK_EVERY_NS
+            self._held = any(holds_back() for holds_back in self._holds_back)
+            self._due = self._held
+
+    def run(self, routers: Iterable[RunningRouter], now_ns: int) -> None:
+        """Ask for peers that are unknown, if something was held back at the last look."""
+        if not self._due:
+            return
+        self._due = False
+        senders = [(router.program, router.machine.state) for router in routers]
+        if senders != self._senders:  # as a rule the same objects, which compare at once
+            self._senders = senders
+            self._watch(senders)
+        self._look_at_ns = now_ns + min(self._pace_ns, LEAST_PACE_NS)
+        frames = self._questions(now_ns)
+        asked = (peer.ask_at_ns for peer in self._peers if peer.ask_at_ns > now_ns)
+        again_ns = min(asked, default=None)
+        self._again_ns = None if again_ns is None else max(again_ns, self._look_at_ns)
+        if frames:
+            self._announcer.announce(_NAME, frames, _ONCE, _FIRST)
+
+    def _watch(self, senders: Iterable[tuple[RouterProgram, State]]) -> None:
+        """Take in whom the routers send to: peers when Active, and whoever has a vote always."""
+        before = {(peer.ifindex, peer.address): peer.ask_at_ns for peer in self._peers}
+        found: dict[tuple[int, bytes], _Peer] = {}
+        for program, state in senders:
+            addresses = candidates(program) if program.require_majority else ()
+            if state is State.ACTIVE and not program.multicast:
+                addresses = tuple(peer.address for peer in program.peers)
+            for address in addresses:
+                key, interval_ns = (program.ifindex, address), program.adver_interval_ns
+                peer = found.get(key)
+                if peer is None:
+                    asked_ns = before.get(key, 0)
+                    found[key] = _Peer(*key, program.source, interval_ns, asked_ns)
+                else:
+                    peer.interval_ns = min(peer.interval_ns, interval_ns)
+        self._peers = deque(found.values())
+        self._pace_ns = min((peer.interval_ns for peer in self._peers), default=LEAST_PACE_NS)
+
+    def _questions(self, now_ns: int) -> tuple[Announcement, ...]:
+        """Return what to ask now; whoever was not looked up is first at the next time."""
+        frames: list[Announcement] = []
+        lookups = LOOKUPS
+        for _ in range(len(self._peers)):
+            if not lookups or len(frames) == QUESTIONS:
+                break
+            peer = self._peers[0]
+            self._peers.rotate(-1)
+            if now_ns < peer.ask_at_ns:
+                continue
+            lookups -= 1
+            mac = self._network.mac(peer.ifindex)
+            if len(mac) == _MAC_LENGTH and self._unknown(peer):
+                peer.ask_at_ns = now_ns + max(peer.interval_ns, LEAST_PACE_NS)
+                frames.append(question(peer.ifindex, mac, peer.source, peer.address))
+        return tuple(frames)
+
+    def _unknown(self, peer: _Peer) -> bool:
+        """Return whether the kernel waits for an answer.
+
+        Where it has given up, or never asked, it asks as soon as the next advertisement leaves.
+        """
+        return self._requests.neighbour_state(peer.ifindex, peer.address) == NUD_INCOMPLETE

@@ -200,7 +200,7 @@ class Judge:
     def _excuses_for_two(self, one: int, other: int) -> Spans:
         """Return when two nodes may both have the addresses: they do not hear each other.
 
-        What was divided hears again within an interval once the kernels know each other's hardware
+        What was divided hears again within an interval once it knows each other's hardware
         addresses, and whoever yields hands over.
         """
         after_ns = self._election.interval_ns + HANDOVER_GRACE_NS + self._slack_ns

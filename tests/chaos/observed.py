@@ -109,7 +109,7 @@ class Allowance:
     install_ns: int
     """How long the kernel takes to put an IPv6 address into use, which it acknowledged before."""
     resolve_ns: int
-    """How long a kernel that lost its question for a peer's hardware address waits to ask again."""
+    """How long a peer stays unknown whose hardware address was asked for in vain."""
     fork_ns: int
     """How long an engine's death lasts."""
     start_ns: int

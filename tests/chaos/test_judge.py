@@ -178,7 +178,7 @@ def test_two_are_active_only_while_they_do_not_hear_each_other(
         assert {"two are Active", "two have an address"} <= found(3_200, elsewhere)
 
 
-def test_unicast_takes_as_long_as_the_kernel_to_find_a_peer_again() -> None:
+def test_unicast_takes_its_time_to_find_a_peer_again() -> None:
     story = turns((1_721, OTHER, "Active", DOWN), (4_100, OTHER, "Backup", HIGHER))
     held = holding((BEST, 0, END), (OTHER, 1_721, 4_150))
     allowed = replace(ALLOWED, resolve_ns=1_000 * MS)

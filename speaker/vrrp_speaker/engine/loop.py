@@ -315,7 +315,7 @@ class Loop:
             self._news.discard()
             digest.links_gone += self._network.indexes()  # any of them may be another by now
             self._network.reset(self._requests.dump())
-            digest.concerns_programs = True
+            digest.concerns_programs = digest.changed = True
             digest.gone, digest.arrived = self._addresses.missing(), self._network.ours()
         now_ns = self.caught_up_ns()
         for ifindex in digest.links_gone:
@@ -323,7 +323,8 @@ class Loop:
         if digest.concerns_programs:
             self._table.memberships.join()
         # Faults first: an address that went with its link is not to be put back.
-        self._table.refresh_all_faults(now_ns)
+        if digest.changed:
+            self._table.refresh_all_faults(now_ns)
         for ifindex in digest.links_up:
             self._addresses.announce_sources(ifindex, now_ns)
         for address in digest.gone:

@@ -18,6 +18,8 @@ class Digest:
     links_gone: list[int] = field(default_factory=list)
     concerns_programs: bool = False
     """Whether a compiled program may depend on it."""
+    changed: bool = False
+    """Whether a link or an address is not as it was; a lease that is renewed changes nothing."""
 
 
 class NodeNetwork:
@@ -45,6 +47,7 @@ class NodeNetwork:
 
     def _learn_link(self, news: LinkNews, digest: Digest) -> None:
         known = self._links.pop(news.ifindex, None)
+        digest.changed |= known != news
         if not news.present:
             digest.concerns_programs |= known is not None
             digest.links_gone.append(news.ifindex)
@@ -60,6 +63,7 @@ class NodeNetwork:
         """Our own addresses come and go with elections; they concern no program."""
         key = (news.ifindex, news.address)
         known = self._addresses.pop(key, None)
+        digest.changed |= news.present is (known is None)
         if not news.present:
             self._awaited.discard(key)
             digest.gone.append(news)

@@ -302,10 +302,12 @@ class RouterTable:
         """Try again what the kernel refused a while ago: memberships, addresses."""
         if self.memberships.retry(now_ns):
             self.refresh_all_faults(now_ns)
-        for router in self.routers.values():
-            if router.install_retry_ns and now_ns >= router.install_retry_ns:
+        for name, router in list(self._executor.refused.items()):
+            if now_ns >= router.install_retry_ns:
+                del self._executor.refused[name]
                 router.install_retry_ns = 0
-                self.refresh_faults(router, now_ns)
+                if self.routers.get(name) is router:
+                    self.refresh_faults(router, now_ns)
 
     def _engine_faults(self, router: RunningRouter, now_ns: int) -> frozenset[EngineFault]:
         if router.program.faults:

@@ -206,6 +206,8 @@ class Executor:
         self._network = network
         self._recorder = recorder
         self._on_transition = on_transition
+        self.refused: dict[str, RunningRouter] = {}
+        """The routers whose addresses the kernel refused, until that is to be tried again."""
 
     def handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
         """Give one event to a router's machine and do what it asks for."""
@@ -247,6 +249,7 @@ class Executor:
         present = not refused
         if refused:
             router.install_retry_ns = now_ns + router.install_wait_ns()
+            self.refused[router.program.name] = router
             router.install_failures += 1
         elif addresses == router.program.addresses:
             router.install_failures = 0

@@ -48,6 +48,27 @@ def test_programs_depend_on_links_and_foreign_addresses(
     assert found.concerns_programs is concerned
 
 
+@pytest.mark.parametrize(
+    ("before", "news", "changed"),
+    [
+        ([], UP, True),
+        ([UP], UP, False),
+        ([UP], DOWN, True),
+        ([UP], LinkNews(2, "eth0", False, False), True),
+        ([UP], OURS, True),
+        ([UP, OURS], OURS, False),
+        ([UP, OURS], gone(OURS), True),
+        ([UP], gone(OURS), False),
+    ],
+)
+def test_only_what_differs_from_before_is_a_change(
+    before: list[News], news: News, changed: bool
+) -> None:
+    """A lease that is renewed is news too: hundreds a second on a node with many routers."""
+    _, found = digest(before, news)
+    assert found.changed is changed
+
+
 def test_link_that_comes_up_is_told_once() -> None:
     _, found = digest([DOWN], UP, UP)
     assert found.links_up == [2]

@@ -55,6 +55,11 @@ def pss_mb(pid: int) -> float:
     return _rollup(pid, "Pss") / 1024
 
 
+def rss_mb(pid: int) -> float:
+    """Return a process's resident set size, shared pages whole (proc(5), smaps_rollup)."""
+    return _rollup(pid, "Rss") / 1024
+
+
 def alone_mb(pids: list[int]) -> float:
     """Return what these processes would take on a machine of their own.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import dpkt
 from scapy.layers.vrrp import VRRPv3
 from tests.bench.keepalived import Keepalived
-from tests.bench.memory import alone_mb
+from tests.bench.memory import alone_mb, rss_mb
 from tests.bench.report import Report
 from tests.eventually import eventually
 
@@ -121,8 +121,8 @@ def _measure_many_routers(report: Report) -> None:
         f"{_ROUTERS} Virtual Routers",
         f"{_ROUTERS} elections at {_INTERVAL_MS} ms between two nodes, each implementation on two"
         " nodes of its own; percent of a core over the same"
-        f" {_MEASURED_S:.0f} s. Memory of the processes that run the protocol on the Active node,"
-        " as on a machine of their own.",
+        f" {_MEASURED_S:.0f} s. Memory on the Active node: of the process that speaks VRRP (RSS),"
+        " and of it and its supervisor as on a machine of their own.",
     )
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         running = [
@@ -130,17 +130,19 @@ def _measure_many_routers(report: Report) -> None:
             for begin in (_ours_signed, _ours_plain, _theirs)
         ]
         spent = _spent([group for one in running for group in (one.active, one.backup)])
-        memory = [alone_mb(one.active) for one in running]
-    actives, backups = spent[::2], spent[1::2]
-    rows = [
-        (one.name, f"{a:.1f}", f"{a / actives[-1]:.2f}", f"{b:.1f}", f"{b / backups[-1]:.2f}", mb)
-        for one, a, b, mb in zip(
-            running, actives, backups, map("{:.1f}".format, memory), strict=True
-        )
-    ]
+        rss = [f"{max(map(rss_mb, one.active)):.1f}" for one in running]
+        memory = [f"{alone_mb(one.active):.1f}" for one in running]
+    names = [one.name for one in running]
+    columns = (names, *_beside_the_last(spent[::2]), *_beside_the_last(spent[1::2]), rss, memory)
     report.table(
-        ("", "Active %", "of keepalived's", "Backup %", "of keepalived's", "MB, Active node"), rows
+        ("", "Active %", "of keepalived's", "Backup %", "of keepalived's", "RSS MB", "both MB"),
+        list(zip(*columns, strict=True)),
     )
+
+
+def _beside_the_last(values: list[float]) -> tuple[list[str], list[str]]:
+    """Return values as text, and how many times the last one they are."""
+    return [f"{v:.1f}" for v in values], [f"{v / values[-1]:.2f}" for v in values]
 
 
 @contextlib.contextmanager
@@ -170,7 +172,9 @@ def _ours(folder: Path, name: str, spec: str) -> Iterator[_Running]:
 
 @contextlib.contextmanager
 def _theirs(folder: Path) -> Iterator[_Running]:
-    with Lab(LabOptions(nodes=2, standalone=[])) as lab:
+    manifest = folder / "one.yaml"  # the speakers are stopped at once
+    manifest.write_text(_manifest(0, ""))
+    with Lab(LabOptions(nodes=2, standalone=[manifest])) as lab:
         peers = [
             Keepalived(
                 node.host,

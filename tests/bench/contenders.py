@@ -19,6 +19,8 @@ from vrrp_lab.processes import start_time
 PRIORITIES = (200, 180, 160)
 _PATIENCE_S = 40.0
 _PROVEN_S = 5.5
+_THEIR_VRIDS = (99, 98)
+"""keepalived's, IPv4 and IPv6; ours are allocated."""
 """A speaker replaces an engine that lived 5 s at once; before that it suspects a crash loop."""
 _MANIFEST = """
 apiVersion: kube-vrrp.io/v1alpha1
@@ -131,7 +133,7 @@ class KeepalivedContender(Contender):
     addresses = {4: "192.0.2.70", 6: "2001:db8:0:1::70"}  # noqa: RUF012 - a constant that nobody changes
 
     def __init__(self, lab: Lab, interval_s: float) -> None:
-        instances = {99: self.addresses[4], 98: self.addresses[6]}
+        instances = dict(zip(_THEIR_VRIDS, self.addresses.values(), strict=True))
         self.daemons = [
             Keepalived(
                 host,
@@ -191,7 +193,7 @@ class Stage:
         )
         self.lab = Lab(LabOptions(standalone=(path,)))
         try:
-            self.holders = Holders(self.lab.lan.hosts)
+            self.holders = Holders(self.lab.lan.hosts, advertisements=True)
             self.ours = KubeVrrp(self.lab)
             self.theirs = KeepalivedContender(self.lab, self.interval_s)
         except BaseException:
@@ -223,6 +225,17 @@ class Stage:
             return True
 
         eventually(settled, within_s=_PATIENCE_S)
+
+    def last_heard_ns(self, contender: Contender, until_ns: int) -> int | None:
+        """Return when others heard host 1's last advertisement over IPv4, since it was cleared."""
+        first = self.lab.lan.hosts[0]
+        heard = (
+            h.at_ns
+            for h in self.holders.advertisements_since(0)
+            if h.source == first.address and h.host != first.name and h.at_ns < until_ns
+            if (h.vrid in _THEIR_VRIDS) is (contender is self.theirs)
+        )
+        return max(heard, default=None)
 
     def power_off(self) -> None:
         """Host 1 is gone, with everything on it."""

@@ -22,7 +22,7 @@ from tests.bench.samples import Cell, Sample, Samples
 from tests.eventually import eventually
 
 from vrrp_lab.namespaces import LabError
-from vrrp_lab.probe import Probe
+from vrrp_lab.probe import Probe, ProbeReport
 
 FAILURES = (AssertionError, LabError, LookupError, OSError, subprocess.SubprocessError)
 """What a product that does not do its job makes of a run."""
@@ -122,6 +122,7 @@ def _run(
         if event.proven:
             contender.prove()
     stage.settle(event.steady_s)
+    stage.holders.heard.clear()
     with contextlib.ExitStack() as stack:
         watched = [
             _Watched(contender, family, stack.enter_context(_probe(stage, contender, family)))
@@ -167,9 +168,21 @@ def _watch(
             none_ns=timeline.time_ns(begun_ns, ended_ns, lambda count: count == 0),
             gained=timeline.gained(begun_ns, ended_ns),
             left_behind=left_behind,
+            waited_ns=_waited_ns(stage, one, window) if event.shared else None,
         )
         found.append(sample)
     return found
+
+
+def _waited_ns(stage: Stage, one: _Watched, window: ProbeReport) -> int | None:
+    """Return how long after the last advertisement the successor's first answer came.
+
+    What the moment of the harm has no part in: a gap is this less the age of that advertisement.
+    """
+    begun_ns, length_ns = max(window.gaps, key=lambda gap: gap[1], default=(0, 0))
+    answered_ns = begun_ns + length_ns
+    last_ns = stage.last_heard_ns(one.contender, begun_ns) if length_ns else None
+    return None if last_ns is None else answered_ns - last_ns
 
 
 def _probe(stage: Stage, contender: Contender, family: int) -> Probe:

@@ -21,7 +21,9 @@ engine by its default; keepalived runs at normal priority, its own default.
 kube-vrrp (signed, its default) and keepalived run on the same hosts at the same time with the same
 priorities, each event on one and then on the other, idle and loaded in turn; a cut link and a power
 cut hit both at once. The runs of an event are spread evenly over the time between two
-advertisements."""
+advertisements. Where the harm hits both, a gap is the protocol's wait less the age that the last
+advertisement had by chance; *after the last advertisement* is the wait without that chance, until
+the successor's first answer."""
 _HEADER = (
     "interval",
     "",
@@ -33,6 +35,7 @@ _HEADER = (
     "none s",
     "left behind",
 )
+_WAITED = "after the last advertisement, ms"
 
 
 def write_failovers(report: Report, samples: Samples) -> None:
@@ -70,10 +73,11 @@ def _write_event(report: Report, samples: Samples, event: Event, cells: Sequence
     title = f"What a client misses: {event.title}"
     name = f"failover-{event.key}.svg"
     report.figure(name, title, dot_plot(title, subtitle, rows))
-    report.table(_HEADER, [_row(samples, cell) for cell in cells])
+    header = (*_HEADER, _WAITED) if event.shared else _HEADER
+    report.table(header, [_row(samples, cell, event) for cell in cells])
 
 
-def _row(samples: Samples, cell: Cell) -> tuple[object, ...]:
+def _row(samples: Samples, cell: Cell, event: Event) -> tuple[object, ...]:
     runs = samples.of(cell)
     left = sum(run.left_behind for run in runs)
     return (
@@ -86,7 +90,12 @@ def _row(samples: Samples, cell: Cell) -> tuple[object, ...]:
         spread((run.several_ns for run in runs), scale=1e9, digits=2),
         spread((run.none_ns for run in runs), scale=1e9, digits=2),
         f"{left} of {len(runs)}",
+        *([_waited(runs)] if event.shared else []),
     )
+
+
+def _waited(runs: Sequence[Sample]) -> str:
+    return spread(run.waited_ns for run in runs if run.waited_ns is not None)
 
 
 def _ratio(samples: Samples, cell: Cell, runs: Sequence[Sample]) -> str:

@@ -40,6 +40,8 @@ class Sample:
     """How many times a host got the address."""
     left_behind: bool
     """Whether the harmed host still had the address although another one had it too."""
+    waited_ns: int | None = None
+    """From the harmed host's last advertisement to the first answer of its successor."""
 
 
 @dataclass

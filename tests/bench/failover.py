@@ -121,8 +121,8 @@ def _run(
     for contender in contenders:
         if event.proven:
             contender.prove()
-    stage.settle(event.steady_s)
     stage.holders.heard.clear()
+    stage.settle(event.steady_s)
     with contextlib.ExitStack() as stack:
         watched = [
             _Watched(contender, family, stack.enter_context(_probe(stage, contender, family)))

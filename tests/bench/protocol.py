@@ -31,6 +31,8 @@ _ROUTERS = 255
 _INTERVAL_MS = 100
 _MEASURED_S = 10.0
 _REPEATED_S = 1.0
+_KEEPALIVED_PROCESSES = 2
+"""The parent and the one that speaks VRRP."""
 _ME, _PEER = socket.inet_aton("192.0.2.11"), socket.inet_aton("192.0.2.12")
 _VIP = socket.inet_aton("192.0.2.50")
 _KEYS = HmacKeys({1: bytes(range(32))}, 1, Mode.ENFORCE)
@@ -190,7 +192,9 @@ def _theirs(folder: Path) -> Iterator[_Running]:
             node.stop_speaker()
             peer.start()
         eventually(lambda: _all_held(lab), within_s=60)
-        yield _Running("keepalived, plain", *(session_members(peer.pid) for peer in peers))
+        groups = [session_members(peer.pid) for peer in peers]
+        assert all(len(group) == _KEEPALIVED_PROCESSES for group in groups), groups
+        yield _Running("keepalived, plain", *groups)
         for peer in peers:
             peer.kill()
 

@@ -105,8 +105,9 @@ def measure_overload(report: Report, seconds: float) -> None:
     report.section(
         "Overload",
         f"{TIMES} processes that only compute for every core, at normal priority, for"
-        f" {seconds / 60:.1f} minutes ({search_s:.0f} s without real-time rights); three nodes, one address, kube-vrrp (signed) and keepalived"
-        " (plain) on the same hosts at the same time. *Real time*: the right to it and the use of"
+        f" {seconds / 60:.1f} minutes ({search_s:.0f} s without real-time rights); three nodes, one"
+        " address, kube-vrrp (signed) and keepalived (plain) on the same hosts at the same time."
+        " *Real time*: the right to it and the use of"
         " it (kube-vrrp: CAP_SYS_NICE, its default; keepalived: `vrrp_rt_priority`); *no*:"
         " kube-vrrp without the capability, keepalived with its defaults. *Transitions* are those"
         " that the routers of all nodes told, *moves* those of the address. Between"

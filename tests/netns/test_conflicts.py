@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -172,6 +176,117 @@ def test_nobody_on_the_address_is_no_conflict(standalone: Lab, home: Node) -> No
     assert probes
     assert total(standalone, CONFLICTS) == 0
     assert total(standalone, TRANSITIONS, to="Fault") == 0
+
+
+# Added to a router that runs --------------------------------------------------------------
+
+ADDED, ADDED6 = "192.0.2.51", "2001:db8:0:1::51"
+
+
+@pytest.fixture
+def added(standalone: Lab, home: Node) -> Iterator[Callable[[str], None]]:
+    """What adds an address to the VirtualIP on every node; it goes again in the end."""
+    configs = {node: standalone.config_file(node.name) for node in standalone.nodes}
+    before = {node: path.read_text() for node, path in configs.items()}
+
+    def add(address: str) -> None:
+        for node, path in configs.items():
+            changed = yaml.safe_load(before[node])
+            changed["spec"]["virtualRouters"][0]["addresses"].append({"address": address})
+            path.write_text(yaml.safe_dump(changed))
+        text = address.partition("/")[0]
+        eventually(lambda: all(asks_about(node, text) for node in standalone.nodes), within_s=10)
+
+    yield add
+    for node, path in configs.items():
+        path.write_text(before[node])
+    eventually(lambda: not standalone.holders(ADDED) + standalone.holders(ADDED6), within_s=10)
+
+
+def asks_about(node: Node, address: str) -> bool:
+    """Return whether the node's program has a probe for the address."""
+    routers = json.loads((node.run_dir / "program.json").read_text())["routers"]
+    return any(probe["address"] == address for router in routers for probe in router["probes"])
+
+
+def told_faults(node: Node) -> tuple[str, ...]:
+    """Return what the engine tells of its only router."""
+    (router,) = SharedStateReader(node.run_dir / "state.shm").snapshot().routers.values()
+    return router.faults
+
+
+def is_probe_of(frame: Frame, host: Host, address: bytes) -> bool:
+    return (
+        frame.is_arp
+        and frame.data[22:28].hex(":") == host.mac
+        and frame.data[28:32] == bytes(4)
+        and frame.data[38:42] == address
+    )
+
+
+def test_added_address_is_asked_about_before_it_is_bound(
+    standalone: Lab, home: Node, added: Callable[[str], None]
+) -> None:
+    before, packed = total(standalone, TRANSITIONS), bytes([192, 0, 2, 51])
+    with Capture(standalone.client) as capture:
+        since_ns = time.monotonic_ns()
+        added(f"{ADDED}/24")
+        eventually(lambda: standalone.holders(ADDED) == [home], within_s=10)
+        frames = capture.until_now(since_ns)
+    probes = [f.time_ns for f in frames if is_probe_of(f, home.host, packed)]
+    announced = [f.time_ns for f in frames if f.is_arp and f.data[28:32] == packed]
+    assert len(probes) == 3
+    assert announced
+    assert probes[-1] < announced[0]
+    assert total(standalone, TRANSITIONS) == before
+
+
+@pytest.mark.parametrize("address", [f"{ADDED}/24", f"{ADDED6}/64"])
+def test_added_address_of_a_stranger_stays_off_and_the_others_go_on(
+    standalone: Lab, home: Node, added: Callable[[str], None], address: str
+) -> None:
+    before, text = total(standalone, TRANSITIONS), address.partition("/")[0]
+    with owned_by_client(standalone, address), Capture(standalone.node("node-2").host) as capture:
+        since_ns = time.monotonic_ns()
+        added(address)
+        eventually(lambda: told_faults(home) == ("AddressConflict",), within_s=10)
+        assert last_stranger(home) == standalone.client.mac
+        # It asks again, and an engine that follows another asks as well.
+        counted = metric(home, CONFLICTS)
+        eventually(lambda: metric(home, CONFLICTS) > counted, within_s=15)
+        pid = home.processes()["engine"]
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: home.processes().get("engine") not in (None, pid), within_s=10)
+        counted = metric(home, CONFLICTS)
+        eventually(lambda: metric(home, CONFLICTS) > counted, within_s=15)
+        assert standalone.holders(text) == []
+        assert standalone.holders(ADDRESS) == standalone.holders(ADDRESS6) == [home]
+        frames = capture.until_now(since_ns)
+    sent = [f.time_ns for f in frames if f.is_vrrp and f.data[26:30] == bytes([192, 0, 2, 11])]
+    assert max(b - a for a, b in pairwise(sent)) < 600_000_000  # nobody took over
+    assert not [f for f in frames if f.is_arp and f.data[22:32] == mac_and_address(home)]
+    eventually(lambda: standalone.holders(text) == [home], within_s=15)
+    eventually(lambda: told_faults(home) == (), within_s=5)
+    assert total(standalone, TRANSITIONS) == before
+
+
+def mac_and_address(node: Node) -> bytes:
+    """Return how an ARP frame would say that the node has the added address."""
+    return bytes.fromhex(node.host.mac.replace(":", "")) + bytes([192, 0, 2, 51])
+
+
+def test_added_address_is_bound_by_a_successor_at_once(
+    standalone: Lab, home: Node, added: Callable[[str], None]
+) -> None:
+    second = standalone.node("node-2")
+    added(f"{ADDED}/24")
+    eventually(lambda: standalone.holders(ADDED) == [home], within_s=10)
+    with Capture(standalone.client) as capture:
+        since_ns = time.monotonic_ns()
+        home.stop_speaker()
+        eventually(lambda: standalone.holders(ADDED) == [second], within_s=10)
+        frames = capture.until_now(since_ns)
+    assert not [f for f in frames if is_probe_of(f, second.host, bytes([192, 0, 2, 51]))]
 
 
 # While Active -----------------------------------------------------------------------------

@@ -43,7 +43,7 @@ class AddressWatch:
         for router in self._routers.values():
             if router.machine.state is not State.ACTIVE:
                 continue
-            for address in router.program.addresses:
+            for address in router.addresses:
                 if (address.ifindex, address.address) == (removed.ifindex, removed.address):
                     self._restore(router, address, now_ns)
                     return
@@ -94,7 +94,7 @@ class AddressWatch:
             AddressNews(address.ifindex, address.address, address.prefix_length, 0, present=False)
             for router in self._routers.values()
             if router.machine.state is State.ACTIVE
-            for address in router.program.addresses
+            for address in router.addresses
             if not self._network.on_interface(address.ifindex, address.address)
         ]
 
@@ -102,7 +102,7 @@ class AddressWatch:
         """Return the Active router whose address that is."""
         for router in self._routers.values():
             if router.machine.state is State.ACTIVE and any(
-                (own.ifindex, own.address) == (ifindex, address) for own in router.program.addresses
+                (own.ifindex, own.address) == (ifindex, address) for own in router.addresses
             ):
                 return router
         return None

@@ -5,6 +5,10 @@ waits out Active_Down_Timer. If a stranger answers, the router goes to Fault ins
 Active. It asks again as soon as the lease of a peer that had died before must be over, and then
 every five seconds. Whoever knows a peer does not ask: nothing delays a takeover.
 
+*Added to a router that runs*: an Active router asks about an address that is new to it before it
+binds it, and stays Active without it while a stranger has it (``additions``). In Backup a new
+address is as any other; one that came when the others had been asked about is asked about alone.
+
 *While Active*: who else is seen with an address is a stranger unless the election explains it.
 Strangers are counted and remembered; we announce again, at most once in ten seconds, and stay.
 
@@ -17,104 +21,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from vrrp.constants import PRIORITY_MINIMUM, State
-from vrrp.states import Backup, Parameters
-from vrrp.timers import lease_seconds
+from vrrp.constants import State
+from vrrp.states import Backup
+from vrrp_speaker.engine.additions import Additions
 from vrrp_speaker.engine.neighbours import Neighbours, Sighting
 from vrrp_speaker.engine.node_network import NodeNetwork
+from vrrp_speaker.engine.probing import (
+    PROBES,
+    REPROBE_NS,
+    REPROBE_WAIT_NS,
+    Claim,
+    Place,
+    Round,
+    places,
+    quiet_ns,
+    settling_ns,
+)
 from vrrp_speaker.engine.program import RouterProgram
 from vrrp_speaker.engine.routers import Executor, RunningRouter
 from vrrp_speaker.shared_state import Conflict, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
 _SECOND = 1_000_000_000
-PROBES = 3
-REPROBE_NS = 5 * _SECOND
-REPROBE_WAIT_NS = 1 * _SECOND
-"""How long after it began a round of probes of a router in Fault is judged."""
 DEFEND_INTERVAL_NS = 10 * _SECOND
 """RFC 5227 §1.1."""
 REMEMBERED_NS = 60 * _SECOND
 """So long a stranger that was seen needs no second look."""
-_LEASE_SLACK_NS = 1 * _SECOND
-"""The kernel takes an address off up to half a second after its lease."""
-_LONGEST_SETTLING_NS = 1 * _SECOND
-
-
-def quiet_ns(parameters: Parameters) -> int:
-    """Return how long after another router was heard its node may still have the addresses.
-
-    If it died, until the longest lease that a candidate binds them for.
-    """
-    lease_s = lease_seconds(
-        parameters.version,
-        PRIORITY_MINIMUM,
-        parameters.adver_interval_ns,
-        parameters.down_advertisements,
-    )
-    return lease_s * _SECOND + _LEASE_SLACK_NS
-
-
-def settling_ns(parameters: Parameters) -> int:
-    """Return how long after a sighting the router that explains it may take to be heard.
-
-    Long enough for lost advertisements where that is short, and never less than one and a skew.
-    """
-    interval_ns = parameters.adver_interval_ns
-    down_ns = min(parameters.down_ns(interval_ns), _LONGEST_SETTLING_NS)
-    return max(down_ns, interval_ns + parameters.skew_ns(interval_ns))
-
-
-@dataclass(slots=True)
-class Round:
-    """A few probes, evenly spaced, and the last answer to them."""
-
-    begun_ns: int
-    spacing_ns: int
-    sent: int = 0
-    answer: Sighting | None = None
-
-    def due_ns(self) -> int | None:
-        """Return when the next probe is due; None once all were sent."""
-        return self.begun_ns + self.sent * self.spacing_ns if self.sent < PROBES else None
-
-    def take_due(self, now_ns: int) -> bool:
-        """Return whether to send a probe now; one that is late does not make the next early."""
-        due_ns = self.due_ns()
-        if due_ns is None or now_ns < due_ns:
-            return False
-        self.sent += 1
-        return True
-
-
-@dataclass(slots=True)
-class Claim:
-    """A stranger has an address: the router is in Fault, and asks again."""
-
-    sighting: Sighting
-    reprobe_at_ns: int
-    round: Round | None = None
-
-    def next_deadline_ns(self) -> int:
-        """Return when something is to be sent or judged."""
-        if self.round is None:
-            return self.reprobe_at_ns
-        judged_ns = self.round.begun_ns + REPROBE_WAIT_NS
-        due_ns = self.round.due_ns()
-        return judged_ns if due_ns is None else min(due_ns, judged_ns)
-
-    def proceed(self, now_ns: int) -> bool:
-        """Begin or judge a round; return whether the claim stands."""
-        if self.round is None:
-            if now_ns >= self.reprobe_at_ns:
-                self.round = Round(now_ns, REPROBE_WAIT_NS // (PROBES + 1))
-        elif now_ns >= self.round.begun_ns + REPROBE_WAIT_NS:
-            if self.round.answer is None:
-                return False
-            self.sighting = self.round.answer
-            self.reprobe_at_ns = self.round.begun_ns + REPROBE_NS
-            self.round = None
-        return True
 
 
 @dataclass(slots=True)
@@ -179,7 +111,10 @@ class Defence:
 
 @dataclass(slots=True)
 class Watch:
-    """One router; of ``waiting``, ``claim`` and ``defence`` at most one is there."""
+    """One router; of ``waiting``, ``claim`` and ``defence`` at most one is there.
+
+    ``additions`` come with ``defence``.
+    """
 
     router: RunningRouter
     begun_ns: int
@@ -187,6 +122,9 @@ class Watch:
     waiting: Round | None = None
     claim: Claim | None = None
     defence: Defence | None = None
+    additions: Additions = field(default_factory=Additions)
+    told: bool = False
+    """Whether it was told that a stranger has one of these."""
 
     def knows_others(self) -> bool:
         """Return whether anybody of the election was heard, ever or just before we began."""
@@ -214,6 +152,7 @@ class Watch:
         detail = self.router.machine.detail
         self.waiting = None
         self.defence = Defence(now_ns) if state is State.ACTIVE else None
+        self.additions.keep(self.router.withheld if self.defence else frozenset(), now_ns)
         if isinstance(detail, Backup) and not self.knows_others():
             wait_ns = max(0, detail.active_down_deadline_ns - now_ns)
             self.waiting = Round(now_ns, wait_ns // (PROBES + 1))
@@ -224,7 +163,11 @@ class Watch:
             return self.waiting.due_ns()
         if self.claim is not None:
             return self.claim.next_deadline_ns()
-        return self.defence.next_deadline_ns() if self.defence is not None else None
+        if self.defence is None:
+            return None
+        settling = settling_ns(self.router.machine.parameters)
+        deadlines = self.defence.next_deadline_ns(), self.additions.next_deadline_ns(settling)
+        return min((d for d in deadlines if d is not None), default=None)
 
     def refused(self, now_ns: int) -> Sighting | None:
         """Return who answered, when the router is about to become Active all the same.
@@ -268,9 +211,26 @@ class Conflicts:
         return min((d for d in deadlines if d is not None), default=None)
 
     def holds_back(self, name: str) -> bool:
-        """Return whether a stranger has an address of the router."""
+        """Return whether a stranger keeps the router from being Active."""
         watch = self._watches.get(name)
         return watch is not None and watch.claim is not None
+
+    def keeps_off(self, name: str) -> bool:
+        """Return whether a stranger has an address that an Active router therefore lacks."""
+        watch = self._watches.get(name)
+        return watch is not None and watch.additions.taken
+
+    def unasked(self, router: RunningRouter, before: RouterProgram) -> frozenset[Place]:
+        """Return what a router whose program has changed has to ask about before it binds it.
+
+        Whoever has not begun to ask will ask about all; whoever knows a peer asks about nothing.
+        """
+        watch = self._watches.get(router.program.name)
+        asking = watch is not None and watch.waiting is not None and watch.waiting.sent > 0
+        if router.machine.state is not State.ACTIVE and not asking:
+            return frozenset()
+        known = {(address.ifindex, address.address) for address in before.addresses}
+        return places(router.program) - (known - router.withheld)
 
     # What happens ----------------------------------------------------------------------
 
@@ -284,12 +244,13 @@ class Conflicts:
             if watch is None or watch.router is not router:
                 watch = Watch(router, now_ns, last_heard_ns(self._shared, router.program) or None)
                 watch.enter(router.machine.state, now_ns)
-            places = _places(router.program)
-            claim = watch.claim
-            if claim and (claim.sighting.ifindex, claim.sighting.address) not in places:
+            watched, claim = places(router.program), watch.claim
+            if claim and (claim.sighting.ifindex, claim.sighting.address) not in watched:
                 watch.claim = None
+            if watch.defence is not None:
+                watch.additions.keep(router.withheld, now_ns)
             self._watches[router.program.name] = watch
-            self._by_address.update(dict.fromkeys(places, watch))
+            self._by_address.update(dict.fromkeys(watched, watch))
         self._busy = dict(self._watches)
         self._neighbours.watch(address for _, address in self._by_address)
 
@@ -299,6 +260,7 @@ class Conflicts:
         if watch is None:
             return False
         watch.heard_ns, watch.waiting = now_ns, None
+        self._bind_all_next(router)
         ended, watch.claim = watch.claim is not None, None
         return ended
 
@@ -306,8 +268,14 @@ class Conflicts:
         """Note a router's new state."""
         watch = self._watches.get(name)
         if watch is not None:
+            self._bind_all_next(watch.router)
             watch.enter(after, now_ns)
             self._busy[name] = watch
+
+    def _bind_all_next(self, router: RunningRouter) -> None:
+        """Forget what is withheld from a router that holds nothing; who holds on asks on."""
+        if router.withheld and not router.machine.holding:
+            self._executor.withhold(router, frozenset())
 
     def receive(self, descriptor: int, now_ns: int) -> None:
         """Take in what neighbours said."""
@@ -316,8 +284,15 @@ class Conflicts:
 
     def seen(self, sighting: Sighting, now_ns: int) -> None:
         """Note that somebody uses an address; that it is us, or one of ours, is no news."""
-        watch = self._by_address.get((sighting.ifindex, sighting.address))
-        if watch is None or self._network.owns_mac(sighting.mac) or watch.explained(now_ns):
+        place = sighting.ifindex, sighting.address
+        watch = self._by_address.get(place)
+        if watch is None or self._network.owns_mac(sighting.mac):
+            return
+        explained, addition = watch.explained(now_ns), watch.additions.find(place)
+        if addition is not None:
+            addition.see(sighting, now_ns, explained=explained)
+            return
+        if explained:
             return
         asked = watch.waiting or (watch.claim.round if watch.claim is not None else None)
         if watch.defence is not None:
@@ -337,6 +312,10 @@ class Conflicts:
                     changed.append(watch.router)
             elif watch.defence is not None:
                 self._defend(watch, watch.defence, now_ns)
+                self._ask_for_additions(watch, now_ns)
+            if watch.told is not watch.additions.taken:
+                watch.told = watch.additions.taken
+                changed.append(watch.router)
             if watch.waiting is None and watch.next_deadline_ns() is None:
                 del self._busy[name]
         return changed
@@ -354,7 +333,7 @@ class Conflicts:
             return True
         asked = watch.waiting or (watch.claim.round if watch.claim is not None else None)
         if asked is not None and asked.take_due(now_ns):
-            self._executor.probe(watch.router, now_ns)
+            self._executor.probe(watch.router, places(watch.router.program), now_ns)
         return False
 
     def _stands(self, router: RunningRouter, claim: Claim, now_ns: int) -> bool:
@@ -372,6 +351,26 @@ class Conflicts:
         if disputed:
             self._executor.defend(watch.router, disputed, now_ns)
 
+    def _ask_for_additions(self, watch: Watch, now_ns: int) -> None:
+        """Probe, judge and bind."""
+        router, settling = watch.router, settling_ns(watch.router.machine.parameters)
+        free, explained = set[Place](), watch.explained(now_ns)
+        for place, addition in watch.additions.judged(now_ns, settling):
+            if addition.seen_ns is None:
+                free.add(place)
+            elif addition.stranger is None or explained:
+                addition.ask_again(now_ns + REPROBE_WAIT_NS)
+            else:
+                self._note(router, addition.stranger, 1, now_ns)
+                addition.taken = True
+                addition.ask_again(max(now_ns, addition.round.begun_ns + REPROBE_NS))
+        if free:
+            self._executor.bind_withheld(router, free, now_ns)
+            watch.additions.keep(router.withheld, now_ns)
+        due = watch.additions.take_due(now_ns)
+        if due:
+            self._executor.probe(router, due, now_ns)
+
     def _note(self, router: RunningRouter, sighting: Sighting, count: int, now_ns: int) -> None:
         conflict = Conflict(sighting.address, sighting.mac, now_ns)
         self._shared.note_conflict(router.program.slot, conflict, count)
@@ -382,8 +381,3 @@ def last_heard_ns(shared: SharedState, program: RouterProgram) -> int:
     starts = [shm.slot_offset(program.slot) + shm.S_UNLISTED]
     starts += [shm.peer_offset(program.slot, i) for i in range(len(program.peers))]
     return max(shared.get(start + shm.PEER_LAST) for start in starts)
-
-
-def _places(program: RouterProgram) -> list[tuple[int, bytes]]:
-    """Return where the router has addresses whose conflicts matter."""
-    return [(probe.ifindex, probe.address) for probe in program.probes]

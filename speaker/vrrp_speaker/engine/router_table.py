@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from vrrp.constants import NS_PER_CENTISECOND, Family, State, TransitionReason
+from vrrp.constants import Family, State, TransitionReason
 from vrrp.events import (
     ConfigurationChanged,
     Event,
@@ -21,17 +21,18 @@ from vrrp.events import (
     TakeOver,
 )
 from vrrp.priority import effective_priority
-from vrrp.validation import Accepted, Election, Elections, observe
+from vrrp.validation import Accepted, Elections, observe
 from vrrp_speaker.engine.conflicts import Conflicts, last_heard_ns
-from vrrp_speaker.engine.encoder import advertised_addresses
 from vrrp_speaker.engine.memberships import Memberships
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
+from vrrp_speaker.engine.probing import places
 from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterProgram
 from vrrp_speaker.engine.routers import (
     Executor,
     Inputs,
     RunningRouter,
+    election_of,
     new_router,
 )
 from vrrp_speaker.shared_state import EngineFault, SharedState
@@ -81,17 +82,17 @@ class RouterTable:
             if name not in wanted or wanted[name].identity != router.program.identity:
                 self._remove(name, now_ns)
         moved = [
-            (self.routers[name], after)
+            (self.routers[name], self.routers[name].program, after)
             for name, after in wanted.items()
             if name in self.routers and self.routers[name].program != after
         ]
         self._shared.move_slots(
-            {r.program.slot: after.slot for r, after in moved if r.program.slot != after.slot}
+            {before.slot: after.slot for _, before, after in moved if before.slot != after.slot}
         )
-        for router, after in moved:
+        for router, _, after in moved:
             self._remove_addresses(router, after)
-        for router, after in moved:
-            self._change(router, after, now_ns)
+        for router, before, after in moved:
+            self._change(router, before, after, now_ns)
         for name, router_program in wanted.items():
             if name not in self.routers:
                 self._add(router_program, now_ns)
@@ -116,7 +117,7 @@ class RouterTable:
         """Rebuild what the receive path looks things up in, and join the groups it needs."""
         routers = list(self.routers.values())
         self._by_id = {(r.program.family, r.program.vrid): r for r in routers}
-        self.elections = Elections(_election(router) for router in routers)
+        self.elections = Elections(election_of(router) for router in routers)
         self._peer_offsets = {
             (router.program.family, router.program.vrid, peer.address): shm.peer_offset(
                 router.program.slot, index
@@ -153,6 +154,10 @@ class RouterTable:
         self._recall_marks(router)
         self._executor.begin(router)
         self._write_identity(router)
+        # Whoever goes on has bound all, unless it was asking about some.
+        asking = resume and shared.get(offset + shm.S_WITHHELD)
+        unbound = {p for p in places(program) if asking and not self._network.on_interface(*p)}
+        self._executor.withhold(router, frozenset(unbound))
         if not resume and not backup:
             shared.set(offset + shm.S_STATE, shm.STATES.index(State.INITIALIZE))
             shared.set(offset + shm.S_SINCE, now_ns)
@@ -188,11 +193,13 @@ class RouterTable:
             if mark:
                 router.marks.remember(peer.address, mark)
 
-    def _change(self, router: RunningRouter, after: RouterProgram, now_ns: int) -> None:
-        before = router.program
-        router.program = after
+    def _change(
+        self, router: RunningRouter, before: RouterProgram, after: RouterProgram, now_ns: int
+    ) -> None:
+        held, router.program = router.addresses, after
         if before.addresses != after.addresses:
             router.install_retry_ns = router.install_failures = 0  # others may be taken
+        self._executor.withhold(router, self._conflicts.unasked(router, before))
         router.encoder = router.encoder.follow(after)
         self._forget_moved_peers(before, after)
         changed = ConfigurationChanged(
@@ -210,13 +217,27 @@ class RouterTable:
         router.prepare()
         self._write_identity(router)
         if after.take_over and after.take_over != before.take_over:
+            if router.machine.state is State.BACKUP:  # a named successor waits for nothing
+                self._executor.withhold(router, frozenset())
             self._perform(router, TakeOver(), now_ns)
-        added = tuple(a for a in after.addresses if a not in before.addresses)
-        if router.machine.state is not State.ACTIVE:
-            return
+        if router.machine.state is State.ACTIVE:
+            self._bind_added(router, before, held, now_ns)
+
+    def _bind_added(
+        self,
+        router: RunningRouter,
+        before: RouterProgram,
+        held: tuple[AddressProgram, ...],
+        now_ns: int,
+    ) -> None:
+        """Bind and announce what the new program adds to an Active router, where it may at once."""
+        added = tuple(a for a in router.addresses if a not in held)
         if added:
             self._executor.bind(router, added, now_ns)
-        if any(frame not in before.announcements for frame in after.announcements):
+        known = {(a.ifindex, a.address) for a in held}
+        new = any((a.ifindex, a.address) not in known for a in added)
+        frames = self._executor.announceable(router)
+        if new or any(frame not in before.announcements for frame in frames):
             self._executor.announce(router, now_ns)
         else:
             self._executor.keep_announcing(router)
@@ -226,7 +247,7 @@ class RouterTable:
         if not router.machine.holding:
             return
         kept = {_identity(address) for address in after.addresses}
-        gone = tuple(a for a in router.program.addresses if _identity(a) not in kept)
+        gone = tuple(a for a in router.addresses if _identity(a) not in kept)
         # From here on the address is nobody's: its removal is not news to restore.
         router.program = replace(
             router.program,
@@ -282,7 +303,10 @@ class RouterTable:
     def refresh_faults(self, router: RunningRouter, now_ns: int) -> None:
         """Tell the machine when faults appeared or went."""
         router.engine_faults = self._engine_faults(router, now_ns)
-        bits = sum(1 << shm.FAULTS.index(fault) for fault in router.engine_faults)
+        told = set(router.engine_faults)
+        if self._conflicts.keeps_off(router.program.name):
+            told.add(EngineFault.ADDRESS_CONFLICT)  # of one address; the others are held
+        bits = sum(1 << shm.FAULTS.index(fault) for fault in told)
         self._shared.set(router.offset + shm.S_FAULTS, bits)
         hand_over = router.can_hand_over or router.keeps
         self._perform(router, FaultChanged(router.faulty, hand_over, router.keeps), now_ns)
@@ -364,20 +388,3 @@ class RouterTable:
 
 def _identity(address: AddressProgram) -> tuple[int, bytes, int]:
     return address.ifindex, address.address, address.prefix_length
-
-
-def _election(router: RunningRouter) -> Election:
-    program = router.program
-    return Election(
-        version=program.version,
-        family=program.family,
-        vrid=program.vrid,
-        source=program.source,
-        peers=frozenset(peer.address for peer in program.peers),
-        interval_cs=program.adver_interval_ns // NS_PER_CENTISECOND,
-        addresses=frozenset(advertised_addresses(program)),
-        group_ifindex=program.ifindex if program.multicast else 0,
-        ttl_minimum=program.ttl_minimum,
-        authentication=program.authentication,
-        marks=router.marks,
-    )

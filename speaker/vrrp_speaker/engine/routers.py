@@ -6,7 +6,7 @@ advertisements, addresses and announcements, and writes the shared state.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Set
 from dataclasses import dataclass, field
 from time import time_ns
 from typing import Protocol, assert_never
@@ -19,15 +19,17 @@ from vrrp.actions import (
     UnbindAddresses,
 )
 from vrrp.authentication import ReplayMarks, SignatureClock
-from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
+from vrrp.constants import NS_PER_CENTISECOND, PRIORITY_RELEASE, State, TransitionReason
 from vrrp.events import Event
 from vrrp.states import Parameters
 from vrrp.timers import lease_seconds
+from vrrp.validation import Election
 from vrrp.virtual_router import Actions, VirtualRouter
 from vrrp_speaker.engine.announcer import Announcer
-from vrrp_speaker.engine.encoder import Encoder
+from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
 from vrrp_speaker.engine.netlink import RequestSocket
 from vrrp_speaker.engine.node_network import NodeNetwork
+from vrrp_speaker.engine.probing import Place
 from vrrp_speaker.engine.program import (
     AddressProgram,
     Announcement,
@@ -86,8 +88,18 @@ class RunningRouter:
     """When it stopped being Active; addresses that go later were kept for a successor."""
     was_backup: bool = False
     """An engine before us was Backup a moment ago: to be Backup is nothing new."""
+    withheld: frozenset[Place] = frozenset()
+    """Addresses that are not to be bound yet: they are new, and are asked about first."""
     removed: bool = False
     """No longer in the program: its slot of the shared state may be another's."""
+
+    @property
+    def addresses(self) -> tuple[AddressProgram, ...]:
+        """What the router binds when it becomes Active, and holds while it is."""
+        addresses = self.program.addresses
+        if not self.withheld:
+            return addresses
+        return tuple(a for a in addresses if (a.ifindex, a.address) not in self.withheld)
 
     @property
     def faulty(self) -> bool:
@@ -177,6 +189,24 @@ def route(program: RouterProgram) -> Route:
     return Route(program.family, program.source, ifindex, program.ttl_send)
 
 
+def election_of(router: RunningRouter) -> Election:
+    """Return what the router's advertisements are checked against."""
+    program = router.program
+    return Election(
+        version=program.version,
+        family=program.family,
+        vrid=program.vrid,
+        source=program.source,
+        peers=frozenset(peer.address for peer in program.peers),
+        interval_cs=program.adver_interval_ns // NS_PER_CENTISECOND,
+        addresses=frozenset(advertised_addresses(program)),
+        group_ifindex=program.ifindex if program.multicast else 0,
+        ttl_minimum=program.ttl_minimum,
+        authentication=program.authentication,
+        marks=router.marks,
+    )
+
+
 class TransitionListener(Protocol):
     """Told of every state change, after it was done."""
 
@@ -224,9 +254,10 @@ class Executor:
                 case SendAdvertisement(priority=priority):
                     self._send(router, priority, now_ns)
                 case BindAddresses():
-                    self.bind(router, router.program.addresses, now_ns)
+                    self.bind(router, router.addresses, now_ns)
                 case UnbindAddresses():
-                    self.unbind(router, router.program.addresses)
+                    self.unbind(router, router.addresses)
+                    self.withhold(router, frozenset())
                     self._note_handed_over(router, now_ns)
                     router.renew_at_ns = None
                     if not router.removed:
@@ -243,19 +274,36 @@ class Executor:
     ) -> bool:
         """Put addresses on, or renew their lease; return whether the kernel took them all.
 
-        A refusal becomes a fault.
+        A refusal becomes a fault. The lease of those that are left out is due when it was.
         """
+        everything = len(addresses) == len(router.addresses)
         refused = [a for a in addresses if self._requests.request(a.add) != 0]
-        present = not refused
+        present = bool(addresses) and not refused
         if refused:
             router.install_retry_ns = now_ns + router.install_wait_ns()
             self.refused[router.program.name] = router
             router.install_failures += 1
-        elif addresses == router.program.addresses:
+        elif everything:
             router.install_failures = 0
-        router.renew_at_ns = now_ns + router.renewal_ns()
+        due_ns = now_ns + router.renewal_ns()
+        if router.renew_at_ns is not None and not everything:
+            due_ns = min(due_ns, router.renew_at_ns)
+        router.renew_at_ns = due_ns
         self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, int(present))
         return present
+
+    def withhold(self, router: RunningRouter, places: frozenset[Place]) -> None:
+        """Bind these only when they were asked about; an heir of this engine does so as well."""
+        router.withheld = places
+        if not router.removed:
+            self._shared.set(router.offset + shm.S_WITHHELD, len(places))
+
+    def bind_withheld(self, router: RunningRouter, free: Set[Place], now_ns: int) -> None:
+        """Bind and announce what nobody answered for."""
+        self.withhold(router, router.withheld - free)
+        added = (a for a in router.addresses if (a.ifindex, a.address) in free)
+        self.bind(router, tuple(added), now_ns)
+        self.announce(router, now_ns)
 
     def unbind(self, router: RunningRouter, addresses: tuple[AddressProgram, ...]) -> None:
         """Take addresses off; one that is gone already is as good."""
@@ -269,33 +317,35 @@ class Executor:
         before would send into the void; ``AddressWatch.await_use`` tells then.
         """
         program = router.program
-        frames = self._announceable(program)
+        frames = self.announceable(router)
         self._announcer.announce(program.name, frames, program.announcement_plan, now_ns)
 
     def keep_announcing(self, router: RunningRouter) -> None:
         """Go on with what is left after addresses were taken off."""
-        self._announcer.keep_only(router.program.name, self._announceable(router.program))
+        self._announcer.keep_only(router.program.name, self.announceable(router))
 
     def announce_source(self, program: RouterProgram, now_ns: int) -> None:
         """Tell the peers where this node is; they may have forgotten while the link was down."""
         name = f"{_SOURCE_OF} {program.ifindex}"
         self._announcer.announce(name, program.source_announcements, _SOURCE_PLAN, now_ns)
 
-    def probe(self, router: RunningRouter, now_ns: int) -> None:
-        """Ask once who has the addresses."""
-        program = router.program
-        self._announcer.announce(f"{_PROBES_OF} {program.name}", program.probes, _ONCE, now_ns)
+    def probe(self, router: RunningRouter, places: Container[Place], now_ns: int) -> None:
+        """Ask once who has the addresses there."""
+        frames = tuple(p for p in router.program.probes if (p.ifindex, p.address) in places)
+        self._announcer.announce(f"{_PROBES_OF} {router.program.name}", frames, _ONCE, now_ns)
 
     def defend(self, router: RunningRouter, addresses: Container[bytes], now_ns: int) -> None:
         """Announce these addresses once, whatever else is announced."""
-        frames = tuple(f for f in self._announceable(router.program) if f.address in addresses)
+        frames = tuple(f for f in self.announceable(router) if f.address in addresses)
         self._announcer.announce(f"{_DEFENCE_OF} {router.program.name}", frames, _ONCE, now_ns)
 
-    def _announceable(self, program: RouterProgram) -> tuple[Announcement, ...]:
+    def announceable(self, router: RunningRouter) -> tuple[Announcement, ...]:
+        """Return the frames of what is bound and answers."""
         return tuple(
             frame
-            for frame in program.announcements
-            if len(frame.address) == 4 or self._network.in_use(frame.ifindex, frame.address)
+            for frame in router.program.announcements
+            if (frame.ifindex, frame.address) not in router.withheld
+            and (len(frame.address) == 4 or self._network.in_use(frame.ifindex, frame.address))
         )
 
     def _send(self, router: RunningRouter, priority: int, now_ns: int) -> None:
@@ -311,7 +361,7 @@ class Executor:
         renewing = router.machine.state is State.ACTIVE and router.lease_due(now_ns)
         handing_over = priority == PRIORITY_RELEASE and router.machine.holding
         if renewing or handing_over:
-            self.bind(router, router.program.addresses, now_ns)
+            self.bind(router, router.addresses, now_ns)
 
     def _note_takeover(self, router: RunningRouter, now_ns: int) -> None:
         """Count how long the addresses were without a voice, if another node had them before.

@@ -122,6 +122,7 @@ S_CONFLICTS = 128
 S_CONFLICT = 136  # the last one, as CONFLICT
 S_FOREIGN_COUNT = 176
 S_FOREIGN = 184  # the last one, as FOREIGN
+S_WITHHELD = 224  # how many addresses an Active router does not bind before it has asked
 S_TRANSITION_COUNTS = 256  # unsigned 32-bit [from][to][reason]
 S_PEERS = 1024  # MAX_PEERS × (received, last heard, replay mark)
 PEER_SIZE = 24

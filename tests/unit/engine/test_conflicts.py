@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.engine.programs import announcement, packed, router_program
+from tests.unit.engine.programs import address, announcement, packed, router_program
 
 from vrrp.constants import State
 from vrrp.events import AdvertisementReceived, DeadlineReached, FaultChanged, Startup, TakeOver
-from vrrp_speaker.engine.conflicts import (
-    DEFEND_INTERVAL_NS,
-    REPROBE_NS,
-    REPROBE_WAIT_NS,
-    Conflicts,
-    quiet_ns,
-    settling_ns,
-)
+from vrrp_speaker.engine.conflicts import DEFEND_INTERVAL_NS, Conflicts
 from vrrp_speaker.engine.neighbours import Sighting
 from vrrp_speaker.engine.netlink import LinkNews
 from vrrp_speaker.engine.node_network import NodeNetwork
+from vrrp_speaker.engine.probing import (
+    REPROBE_NS,
+    REPROBE_WAIT_NS,
+    Place,
+    quiet_ns,
+    settling_ns,
+)
 from vrrp_speaker.engine.program import Peer
 from vrrp_speaker.engine.routers import RunningRouter, new_router
 from vrrp_speaker.shared_state import Conflict, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
 VIP, SIX = packed("192.0.2.50"), packed("2001:db8::50")
+ADDED = packed("192.0.2.51")
+PLACE = (2, ADDED)
 STRANGER, OTHER = bytes.fromhex("02005e005364"), bytes.fromhex("02005e005365")
 OURS = bytes.fromhex("02005e00530b")
 PEER = Peer("node-2", packed("192.0.2.12"))
@@ -37,17 +39,28 @@ NOW, SECOND, MS = 10**12, 10**9, 10**6
 INTERVAL = 200 * MS
 # Priority 200 at 200 ms: 3 intervals and a skew of 56/256 intervals.
 DOWN = 3 * INTERVAL + 56 * INTERVAL // 256
+LATER = NOW + 60 * SECOND
 
 
 @dataclass
 class Executor:
-    """Stands for what sends: remembers probes and defended addresses."""
+    """Stands for what sends and binds: remembers probes and addresses."""
 
     probed: list[int] = field(default_factory=list)
+    asked: list[frozenset[Place]] = field(default_factory=list)
+    bound: list[tuple[int, set[Place]]] = field(default_factory=list)
     defended: list[tuple[int, set[bytes]]] = field(default_factory=list)
 
-    def probe(self, _router: RunningRouter, now_ns: int) -> None:
+    def probe(self, _router: RunningRouter, where: Iterable[Place], now_ns: int) -> None:
         self.probed.append(now_ns)
+        self.asked.append(frozenset(where))
+
+    def withhold(self, router: RunningRouter, where: frozenset[Place]) -> None:
+        router.withheld = where
+
+    def bind_withheld(self, router: RunningRouter, free: set[Place], now_ns: int) -> None:
+        router.withheld -= free
+        self.bound.append((now_ns, free))
 
     def defend(self, _router: RunningRouter, addresses: set[bytes], now_ns: int) -> None:
         self.defended.append((now_ns, addresses))
@@ -87,6 +100,17 @@ class Rig:
 
     def see(self, at_ns: int, mac: bytes = STRANGER, address: bytes = VIP, link: int = 2) -> None:
         self.conflicts.seen(Sighting(link, address, mac), at_ns)
+
+    def add(self, at_ns: int, text: str = "192.0.2.51") -> None:
+        """Load a program with one more address."""
+        before = self.router.program
+        self.router.program = replace(
+            before,
+            addresses=(*before.addresses, address(text)),
+            probes=(*before.probes, announcement(text)),
+        )
+        self.executor.withhold(self.router, self.conflicts.unasked(self.router, before))
+        self.conflicts.sync([self.router], at_ns)
 
     def handle(self, event: Any, at_ns: int) -> None:
         """Let the machine handle an event, and tell of its new state."""
@@ -279,6 +303,176 @@ def test_without_probes_nothing_is_looked_for(shared: SharedState) -> None:
     assert rig.conflicts.next_deadline_ns() is None
     assert rig.run_until(NOW + DOWN) == []
     assert rig.neighbours.watched == frozenset()
+
+
+# Added to a router that runs ----------------------------------------------------------------
+
+
+@pytest.fixture
+def active(rig: Rig) -> Rig:
+    """A router that is Active since long, and was asked nothing since."""
+    assert rig.become_active() < LATER
+    rig.run_until(LATER)
+    rig.executor.probed.clear()
+    rig.executor.asked.clear()
+    return rig
+
+
+def test_address_added_to_an_active_router_is_asked_about_alone_and_then_bound(active: Rig) -> None:
+    active.add(LATER)
+    assert active.run_until(LATER + REPROBE_WAIT_NS - 1) == []
+    assert active.executor.probed == [LATER + i * REPROBE_WAIT_NS // 4 for i in range(3)]
+    assert set(active.executor.asked) == {frozenset({PLACE})}
+    assert active.executor.bound == []
+    active.run_until(LATER + REPROBE_WAIT_NS)
+    assert active.executor.bound == [(LATER + REPROBE_WAIT_NS, {PLACE})]
+    active.run_until(LATER + 60 * SECOND)
+    assert (len(active.executor.probed), len(active.executor.bound)) == (3, 1)
+    assert (active.counted, active.conflicts.next_deadline_ns()) == (0, None)
+
+
+def test_added_address_of_a_stranger_stays_off_until_it_is_gone(active: Rig) -> None:
+    active.add(LATER)
+    for turn in range(3):
+        at_ns = LATER + turn * REPROBE_NS
+        active.run_until(at_ns)
+        active.see(at_ns + MS, address=ADDED)
+        judged_ns = at_ns + MS + max(REPROBE_WAIT_NS - MS, DOWN)
+        assert active.run_until(judged_ns) == ([] if turn else [judged_ns])
+        assert active.conflicts.keeps_off("a")
+        assert active.counted == turn + 1
+    assert not active.held_back
+    assert active.router.machine.state is State.ACTIVE
+    assert active.executor.bound == []
+    assert active.executor.defended == []
+    active.shared.set(active.router.offset + shm.S_NAME_HASH, 1)
+    assert active.shared.snapshot().routers[0].last_conflict == Conflict(ADDED, STRANGER, judged_ns)
+    free_ns = LATER + 3 * REPROBE_NS + REPROBE_WAIT_NS
+    assert active.run_until(free_ns) == [free_ns]
+    assert active.executor.bound == [(free_ns, {PLACE})]
+    assert not active.conflicts.keeps_off("a")
+
+
+def test_one_of_two_added_addresses_is_bound_while_a_stranger_has_the_other(active: Rig) -> None:
+    active.add(LATER)
+    active.add(LATER, "192.0.2.52")
+    active.see(LATER + MS, address=ADDED)
+    active.run_until(LATER + 60 * SECOND - 1)
+    assert [where for _, where in active.executor.bound] == [{(2, packed("192.0.2.52"))}, {PLACE}]
+
+
+def test_our_own_hardware_address_is_no_answer_for_an_added_address(active: Rig) -> None:
+    active.add(LATER)
+    active.see(LATER + MS, OURS, ADDED)
+    active.run_until(LATER + REPROBE_WAIT_NS)
+    assert active.executor.bound == [(LATER + REPROBE_WAIT_NS, {PLACE})]
+
+
+@pytest.mark.parametrize("heard_ns", [-SECOND, 10 * MS, REPROBE_WAIT_NS - 1])
+def test_answer_that_a_peer_may_have_given_proves_nothing(active: Rig, heard_ns: int) -> None:
+    active.hear(LATER + min(heard_ns, 0))
+    active.add(LATER)
+    active.see(LATER + MS, address=ADDED)
+    active.hear(LATER + heard_ns)
+    active.run_until(LATER + REPROBE_WAIT_NS)
+    assert (active.executor.bound, active.counted) == ([], 0)
+    active.run_until(LATER + 3 * REPROBE_WAIT_NS)
+    assert active.executor.bound == [(LATER + 3 * REPROBE_WAIT_NS, {PLACE})]
+    assert (len(active.executor.probed), active.counted) == (6, 0)
+
+
+def test_answer_waits_for_a_slow_peer_to_explain_it(shared: SharedState) -> None:
+    slow = Rig(shared, adver_interval_ns=2 * SECOND)
+    parameters = slow.router.machine.parameters
+    down_ns = parameters.down_ns(2 * SECOND)
+    slow.run_until(NOW + down_ns)
+    slow.handle(DeadlineReached(), NOW + down_ns)
+    at_ns = NOW + 60 * SECOND
+    slow.add(at_ns)
+    slow.see(at_ns + MS, address=ADDED)
+    slow.run_until(at_ns + MS + settling_ns(parameters) - 1)
+    assert slow.counted == 0
+    slow.run_until(at_ns + MS + settling_ns(parameters))
+    assert slow.counted == 1
+
+
+def test_what_is_seen_between_rounds_answers_nothing(active: Rig) -> None:
+    active.add(LATER)
+    active.see(LATER + MS, address=ADDED)
+    active.run_until(LATER + 2 * SECOND)
+    active.see(LATER + 3 * SECOND, address=ADDED)
+    free_ns = LATER + REPROBE_NS + REPROBE_WAIT_NS
+    assert active.run_until(free_ns) == [free_ns]
+    assert (active.counted, active.executor.defended) == (1, [])
+
+
+def test_programs_that_follow_do_not_begin_the_asking_anew(active: Rig) -> None:
+    active.add(LATER)
+    active.run_until(LATER + 500 * MS)
+    active.add(LATER + 500 * MS, "192.0.2.52")
+    active.run_until(LATER + REPROBE_WAIT_NS)
+    assert active.executor.bound == [(LATER + REPROBE_WAIT_NS, {PLACE})]
+
+
+def test_conflict_ends_with_the_added_address(active: Rig) -> None:
+    active.add(LATER)
+    active.see(LATER + MS, address=ADDED)
+    active.run_until(LATER + 2 * SECOND)
+    before = active.router.program
+    active.router.program = router_program(PEER, probes=before.probes[:2])
+    active.executor.withhold(active.router, active.conflicts.unasked(active.router, before))
+    active.conflicts.sync([active.router], LATER + 2 * SECOND)
+    assert not active.conflicts.keeps_off("a")
+    active.run_until(LATER + 60 * SECOND)
+    assert active.executor.bound == []
+
+
+def test_who_stops_being_active_asks_no_more_and_binds_all_when_it_takes_over(active: Rig) -> None:
+    active.add(LATER)
+    active.see(LATER + MS, address=ADDED)
+    active.run_until(LATER + 2 * SECOND)
+    active.hear(LATER + 3 * SECOND, priority=250)
+    assert active.router.machine.state is State.BACKUP
+    # Whoever is told what the router lacks is told that it lacks nothing any more.
+    assert active.conflicts.run(LATER + 3 * SECOND) == [active.router]
+    assert not active.conflicts.keeps_off("a")
+    probed = len(active.executor.probed)
+    active.run_until(LATER + 4 * SECOND)
+    for _ in ("addresses go", "down"):
+        active.handle(DeadlineReached(), active.router.machine.next_deadline_ns() or 0)
+        active.executor.withhold(active.router, frozenset())  # as with addresses that go
+    assert active.router.machine.holding
+    assert active.conflicts.next_deadline_ns() is None
+    assert len(active.executor.probed) == probed
+
+
+def test_backup_that_has_asked_already_asks_about_an_added_address_once_it_is_active(
+    rig: Rig,
+) -> None:
+    rig.run_until(NOW)
+    rig.add(NOW + MS)
+    assert rig.router.addresses == rig.router.program.addresses[:2]
+    at_ns = rig.become_active()
+    rig.executor.asked.clear()
+    rig.run_until(at_ns + REPROBE_WAIT_NS)
+    assert rig.executor.asked == [frozenset({PLACE})] * 3
+    assert rig.executor.bound == [(at_ns + REPROBE_WAIT_NS, {PLACE})]
+
+
+def test_backup_that_hears_a_peer_binds_an_added_address_with_the_others(rig: Rig) -> None:
+    rig.run_until(NOW)
+    rig.add(NOW + MS)
+    rig.hear(NOW + 2 * MS)
+    assert rig.router.addresses == rig.router.program.addresses
+    rig.add(NOW + 3 * MS, "192.0.2.52")
+    assert rig.router.addresses == rig.router.program.addresses
+
+
+def test_backup_that_has_not_begun_asks_about_an_added_address_with_the_others(rig: Rig) -> None:
+    rig.add(NOW)
+    rig.run_until(NOW)
+    assert rig.executor.asked == [frozenset({(2, VIP), (2, SIX), PLACE})]
+    assert rig.router.addresses == rig.router.program.addresses
 
 
 # While Active -----------------------------------------------------------------------------

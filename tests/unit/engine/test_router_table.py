@@ -119,8 +119,15 @@ class Rig:
     wire: Wire
     observer: Observer
     shared: SharedState
+    engines: list[Conflicts]
+    """What each engine so far knows of conflicts; the first is the table's."""
     heir: Callable[[], RouterTable]
     """Makes the table of another engine on the same shared state."""
+
+    @property
+    def conflicts(self) -> Conflicts:
+        """What the table's engine knows of conflicts."""
+        return self.engines[0]
 
     def durations_ns(self) -> tuple[list[int], list[int]]:
         """Return (number, sum) of takeovers and of hand-overs."""
@@ -190,24 +197,26 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     )
     world: dict[str, Any] = {"requests": requests, "transport": transport, "recorder": recorder}
     neighbours: Any = Neighbours()
+    engines: list[Conflicts] = []
     observer: Any = Observer()
     executor = Executor(
         shared=shared,
         clock=SignatureClock(),
         announcer=announcer,
         network=network,
-        on_transition=lambda *_: None,
+        on_transition=lambda name, change, _, now_ns: engines[-1].moved(name, change.after, now_ns),
         **world,
     )
 
     def heir() -> RouterTable:
+        engines.append(Conflicts(shared, executor, network, neighbours))
         return RouterTable(
             shared,
             executor,
             network,
             Memberships(world["transport"], ForeignRouters(shared, observer)),
             Presence(),
-            conflicts=Conflicts(shared, executor, network, neighbours),
+            conflicts=engines[-1],
         )
 
     table = heir()
@@ -223,6 +232,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
         wire,
         observer,
         shared,
+        engines,
         heir,
     )
 

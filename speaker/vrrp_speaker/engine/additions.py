@@ -1,0 +1,89 @@
+"""Addresses that were added to a running router and are asked about before they are bound.
+
+What the router holds already goes on meanwhile. An address that nobody answers for is bound; one
+that a stranger has stays off, and is asked about again every five seconds. An answer that the
+election may explain proves nothing, so it is asked again soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vrrp_speaker.engine.neighbours import Sighting
+from vrrp_speaker.engine.probing import PROBES, REPROBE_WAIT_NS, Place, Round
+
+_SPACING_NS = REPROBE_WAIT_NS // (PROBES + 1)
+
+
+@dataclass(slots=True)
+class Addition:
+    """One address, and who answered in the round that runs or begins next."""
+
+    round: Round
+    seen_ns: int | None = None
+    stranger: Sighting | None = None
+    """Who answered last with nothing to explain it."""
+    taken: bool = False
+    """Whether a stranger had it when that was last judged."""
+
+    def see(self, sighting: Sighting, now_ns: int, *, explained: bool) -> None:
+        """Note that somebody uses the address; between rounds nobody was asked."""
+        if now_ns < self.round.begun_ns:
+            return
+        if self.seen_ns is None:
+            self.seen_ns = now_ns
+        if not explained:
+            self.stranger = sighting
+
+    def judged_ns(self, settling_ns: int) -> int:
+        """Return when the round is judged; whoever explains an answer may be heard after it."""
+        end_ns = self.round.begun_ns + REPROBE_WAIT_NS
+        return end_ns if self.seen_ns is None else max(end_ns, self.seen_ns + settling_ns)
+
+    def ask_again(self, begun_ns: int) -> None:
+        """Begin another round then."""
+        self.round, self.seen_ns, self.stranger = Round(begun_ns, _SPACING_NS), None, None
+
+    def next_deadline_ns(self, settling_ns: int) -> int:
+        """Return when something is to be sent or judged."""
+        judged_ns, due_ns = self.judged_ns(settling_ns), self.round.due_ns()
+        return judged_ns if due_ns is None else min(due_ns, judged_ns)
+
+
+class Additions:
+    """The addresses that one Active router is asking about."""
+
+    def __init__(self) -> None:
+        self._by_place: dict[Place, Addition] = {}
+
+    @property
+    def taken(self) -> bool:
+        """Whether a stranger has one of them."""
+        return any(addition.taken for addition in self._by_place.values())
+
+    def keep(self, places: frozenset[Place], now_ns: int) -> None:
+        """Ask about these; rounds that run already go on."""
+        before = self._by_place
+        self._by_place = {
+            place: before.get(place) or Addition(Round(now_ns, _SPACING_NS)) for place in places
+        }
+
+    def find(self, place: Place) -> Addition | None:
+        """Return the address that is asked about there, if it is one."""
+        return self._by_place.get(place)
+
+    def next_deadline_ns(self, settling_ns: int) -> int | None:
+        """Return when something is to be sent or judged."""
+        deadlines = (a.next_deadline_ns(settling_ns) for a in self._by_place.values())
+        return min(deadlines, default=None)
+
+    def take_due(self, now_ns: int) -> set[Place]:
+        """Return where to send a probe now."""
+        return {place for place, a in self._by_place.items() if a.round.take_due(now_ns)}
+
+    def judged(self, now_ns: int, settling_ns: int) -> Iterator[tuple[Place, Addition]]:
+        """Yield those whose round is over."""
+        for place, addition in self._by_place.items():
+            if now_ns >= addition.judged_ns(settling_ns):
+                yield place, addition

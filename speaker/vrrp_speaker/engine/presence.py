@@ -38,7 +38,7 @@ class _Candidate:
 
 
 class Presence:
-    """Asks and remembers; costs nothing, not even a socket, while no election wants it."""
+    """Asks and remembers; costs nothing, not even a socket, until an election wants it."""
 
     def __init__(self) -> None:
         self._candidates: dict[bytes, _Candidate] = {}

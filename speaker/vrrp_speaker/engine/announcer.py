@@ -122,6 +122,8 @@ class _Interface:
                 due_ns = schedule.next_round_ns(now_ns)
                 if due_ns is not None:
                     heapq.heappush(self.entries, (due_ns, schedule.sequence, schedule.name))
+                else:
+                    del self.current[schedule.name]
         return batch
 
     def due(self, now_ns: int) -> int:
@@ -163,6 +165,10 @@ class Announcer:
         for ifindex, (data, kinds) in _by_interface(frames).items():
             interface = self._interfaces.setdefault(ifindex, _Interface(ifindex))
             interface.begin(_Schedule(name, self._sequence, plan, data, kinds, begun_ns))
+
+    def under_way(self, name: str) -> bool:
+        """Return whether anything of this name is still to be sent."""
+        return any(name in interface.current for interface in self._interfaces.values())
 
     def keep_only(self, name: str, frames: tuple[Announcement, ...]) -> None:
         """Go on with these frames instead; nothing is announced that is no longer ours."""

@@ -330,9 +330,16 @@ class Executor:
         self._announcer.announce(name, program.source_announcements, _SOURCE_PLAN, now_ns)
 
     def probe(self, router: RunningRouter, places: Container[Place], now_ns: int) -> None:
-        """Ask once who has the addresses there."""
-        frames = tuple(p for p in router.program.probes if (p.ifindex, p.address) in places)
-        self._announcer.announce(f"{_PROBES_OF} {router.program.name}", frames, _ONCE, now_ns)
+        """Ask once who has the addresses there.
+
+        A question that still waits for its turn keeps its place: where many ask at once, another
+        in its stead would wait behind all of them, and nobody would have been asked in time.
+        """
+        for probe in router.program.probes:
+            name = f"{_PROBES_OF} {router.program.name} {probe.ifindex} {probe.address.hex()}"
+            wanted = (probe.ifindex, probe.address) in places
+            if wanted and not self._announcer.under_way(name):
+                self._announcer.announce(name, (probe,), _ONCE, now_ns)
 
     def defend(self, router: RunningRouter, addresses: Container[bytes], now_ns: int) -> None:
         """Announce these addresses once, whatever else is announced."""

@@ -11,10 +11,11 @@ from tests.unit.engine.test_router_table import NOW, ONE, SECOND, TWO, Rig, rig
 
 from vrrp.constants import State
 from vrrp.events import DeadlineReached, FaultChanged
+from vrrp_speaker.engine.announcer import BURST_FRAMES
 from vrrp_speaker.engine.neighbours import Sighting
 from vrrp_speaker.engine.netlink import AddressNews
 from vrrp_speaker.engine.node_network import Digest
-from vrrp_speaker.engine.probing import REPROBE_NS, REPROBE_WAIT_NS
+from vrrp_speaker.engine.probing import REPROBE_NS, REPROBE_WAIT_NS, places
 from vrrp_speaker.engine.program import EngineProgram
 from vrrp_speaker.engine.routers import RunningRouter
 from vrrp_speaker.shared_state import EngineFault, SharedState
@@ -74,6 +75,18 @@ def test_address_is_bound_and_announced_once_nobody_answered(rig: Rig, since_ns:
     pass_time(rig, since_ns + REPROBE_WAIT_NS)
     assert rig.requests.made == [ADD]
     assert FRAME in rig.wire.sent
+
+
+def test_questions_of_many_are_all_asked_in_time_where_frames_are_limited(rig: Rig) -> None:
+    # Twice as many as the budget has saved up; each asks anew before the last was asked once.
+    many = [f"198.51.{number // 200}.{number % 200}" for number in range(2 * BURST_FRAMES)]
+    probes = tuple(announcement(text, b"who has " + text.encode()) for text in many)
+    router = rig.load(ONE, at_ns=NOW, probes=probes)
+    for turn in range(3):
+        rig.announce_until(NOW + turn * SECOND // 10)
+        rig.executor.probe(router, places(router.program), NOW + turn * SECOND // 10)
+    rig.announce_until(NOW + SECOND // 4 + SECOND // 100)
+    assert set(rig.wire.sent) == {f"who has {text}".encode() for text in many}
 
 
 def test_router_advertises_the_address_all_the_time(rig: Rig, router: RunningRouter) -> None:

@@ -1,6 +1,6 @@
 """One simulated node: clocks, loop, addresses on lease, and the protocol's own code in between.
 
-What the engine does around the core is done here in its simplest form (``engine.routers``,
+What the engine does around the core is done here in its simplest form (``engine.executor``,
 ``engine.loop``): deadlines before datagrams, an advertisement encoded and signed for each peer, the
 lease renewed together with an advertisement of a loop that is on time.
 """

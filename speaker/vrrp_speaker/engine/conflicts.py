@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from vrrp.constants import State
 from vrrp.states import Backup
 from vrrp_speaker.engine.additions import Additions
+from vrrp_speaker.engine.executor import Executor
 from vrrp_speaker.engine.neighbours import Neighbours, Sighting
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.probing import (
@@ -38,7 +39,7 @@ from vrrp_speaker.engine.probing import (
     settling_ns,
 )
 from vrrp_speaker.engine.program import RouterProgram
-from vrrp_speaker.engine.routers import Executor, RunningRouter
+from vrrp_speaker.engine.routers import RunningRouter
 from vrrp_speaker.shared_state import Conflict, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -21,13 +21,14 @@ from vrrp_speaker.engine.address_watch import AddressWatch
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
+from vrrp_speaker.engine.executor import Executor
 from vrrp_speaker.engine.foreign import ForeignRouters
 from vrrp_speaker.engine.netlink import News, NewsLostError, NewsSocket, RequestSocket
 from vrrp_speaker.engine.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.resolution import Resolution
 from vrrp_speaker.engine.router_table import RouterTable
-from vrrp_speaker.engine.routers import Executor, RunningRouter
+from vrrp_speaker.engine.routers import RunningRouter
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm

@@ -22,6 +22,7 @@ from vrrp.authentication import SignatureClock
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
+from vrrp_speaker.engine.executor import Executor
 from vrrp_speaker.engine.foreign import ForeignRouters, Observer
 from vrrp_speaker.engine.loop import Loop
 from vrrp_speaker.engine.memberships import Memberships
@@ -40,7 +41,7 @@ from vrrp_speaker.engine.program import EngineProgram, ProgramError
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.resolution import Resolution
 from vrrp_speaker.engine.router_table import RouterTable
-from vrrp_speaker.engine.routers import Executor, Inputs
+from vrrp_speaker.engine.routers import Inputs
 from vrrp_speaker.engine.stored_program import load_and_keep, stored_program
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState

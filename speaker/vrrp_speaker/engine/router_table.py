@@ -23,18 +23,13 @@ from vrrp.events import (
 from vrrp.priority import effective_priority
 from vrrp.validation import Accepted, Elections, observe
 from vrrp_speaker.engine.conflicts import Conflicts, last_heard_ns
+from vrrp_speaker.engine.executor import Executor
 from vrrp_speaker.engine.memberships import Memberships
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.probing import places
 from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterProgram
-from vrrp_speaker.engine.routers import (
-    Executor,
-    Inputs,
-    RunningRouter,
-    election_of,
-    new_router,
-)
+from vrrp_speaker.engine.routers import Inputs, RunningRouter, election_of, new_router
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -1,51 +1,25 @@
-"""The Virtual Routers of this node at run time, and what their actions do.
-
-``RunningRouter`` joins a state machine with its program; ``Executor`` turns actions into
-advertisements, addresses and announcements, and writes the shared state.
-"""
+"""A Virtual Router of this node at run time: a state machine joined with its program."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Set
 from dataclasses import dataclass, field
-from time import time_ns
-from typing import Protocol, assert_never
 
-from vrrp.actions import (
-    AnnounceAddresses,
-    BindAddresses,
-    SendAdvertisement,
-    StateChanged,
-    UnbindAddresses,
-)
-from vrrp.authentication import ReplayMarks, SignatureClock
-from vrrp.constants import NS_PER_CENTISECOND, PRIORITY_RELEASE, State, TransitionReason
-from vrrp.events import Event
+from vrrp.authentication import ReplayMarks
+from vrrp.constants import NS_PER_CENTISECOND, PRIORITY_RELEASE
 from vrrp.states import Parameters
 from vrrp.timers import lease_seconds
 from vrrp.validation import Election
-from vrrp.virtual_router import Actions, VirtualRouter
-from vrrp_speaker.engine.announcer import Announcer
+from vrrp.virtual_router import VirtualRouter
 from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
-from vrrp_speaker.engine.netlink import RequestSocket
-from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.probing import Place
 from vrrp_speaker.engine.program import (
     AddressProgram,
-    Announcement,
-    AnnouncementPlan,
     RouterProgram,
 )
-from vrrp_speaker.engine.recorder import Recorder
-from vrrp_speaker.engine.transport import Route, Transport
-from vrrp_speaker.shared_state import EngineFault, FencingReason, SharedState
+from vrrp_speaker.engine.transport import Route
+from vrrp_speaker.shared_state import EngineFault
 from vrrp_speaker.shared_state import layout as shm
 
-_SOURCE_OF = "the node's address on interface"
-"""Names the announcements that belong to no router; no VirtualIP has a name with spaces."""
-_SOURCE_PLAN = AnnouncementPlan(burst=2, repeat_after_ns=0, refresh_ns=0)
-_PROBES_OF, _DEFENCE_OF = "probes of", "defence of"
-_ONCE = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
 INSTALL_RETRY_NS = 5_000_000_000
 """How long a router stays in Fault after the kernel refused its address; twice as long each time,
 because every attempt takes the address from a node that could hold it."""
@@ -205,204 +179,3 @@ def election_of(router: RunningRouter) -> Election:
         authentication=program.authentication,
         marks=router.marks,
     )
-
-
-class TransitionListener(Protocol):
-    """Told of every state change, after it was done."""
-
-    def __call__(self, name: str, change: StateChanged, sequence: int, now_ns: int) -> None: ...
-
-
-class Executor:
-    """Does what state machines ask for, in order."""
-
-    def __init__(
-        self,
-        *,
-        shared: SharedState,
-        clock: SignatureClock,
-        transport: Transport,
-        requests: RequestSocket,
-        announcer: Announcer,
-        network: NodeNetwork,
-        recorder: Recorder,
-        on_transition: TransitionListener,
-    ) -> None:
-        self._shared = shared
-        self._clock = clock
-        self._transport = transport
-        self._requests = requests
-        self._announcer = announcer
-        self._network = network
-        self._recorder = recorder
-        self._on_transition = on_transition
-        self.refused: dict[str, RunningRouter] = {}
-        """The routers whose addresses the kernel refused, until that is to be tried again."""
-
-    def handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
-        """Give one event to a router's machine and do what it asks for."""
-        self._recorder.event(router.program.name, event, now_ns)
-        self._perform(router, router.machine.handle(event, now_ns), now_ns)
-
-    def begin(self, router: RunningRouter) -> None:
-        """Note a router that events are about to reach."""
-        self._recorder.began(router.program.name, router.machine)
-
-    def _perform(self, router: RunningRouter, actions: Actions, now_ns: int) -> None:
-        for action in actions:
-            match action:
-                case SendAdvertisement(priority=priority):
-                    self._send(router, priority, now_ns)
-                case BindAddresses():
-                    self.bind(router, router.addresses, now_ns)
-                case UnbindAddresses():
-                    self.unbind(router, router.addresses)
-                    self.withhold(router, frozenset())
-                    self._note_handed_over(router, now_ns)
-                    router.renew_at_ns = None
-                    if not router.removed:
-                        self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
-                case AnnounceAddresses():
-                    self.announce(router, now_ns)
-                case StateChanged():
-                    self._record(router, action, now_ns)
-                case unreachable:
-                    assert_never(unreachable)
-
-    def bind(
-        self, router: RunningRouter, addresses: tuple[AddressProgram, ...], now_ns: int
-    ) -> bool:
-        """Put addresses on, or renew their lease; return whether the kernel took them all.
-
-        A refusal becomes a fault. The lease of those that are left out is due when it was.
-        """
-        everything = len(addresses) == len(router.addresses)
-        refused = [a for a in addresses if self._requests.request(a.add) != 0]
-        present = bool(addresses) and not refused
-        if refused:
-            router.install_retry_ns = now_ns + router.install_wait_ns()
-            self.refused[router.program.name] = router
-            router.install_failures += 1
-        elif everything:
-            router.install_failures = 0
-        due_ns = now_ns + router.renewal_ns()
-        if router.renew_at_ns is not None and not everything:
-            due_ns = min(due_ns, router.renew_at_ns)
-        router.renew_at_ns = due_ns
-        self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, int(present))
-        return present
-
-    def withhold(self, router: RunningRouter, places: frozenset[Place]) -> None:
-        """Bind these only when they were asked about; an heir of this engine does so as well."""
-        router.withheld = places
-        if not router.removed:
-            self._shared.set(router.offset + shm.S_WITHHELD, len(places))
-
-    def bind_withheld(self, router: RunningRouter, free: Set[Place], now_ns: int) -> None:
-        """Bind and announce what nobody answered for."""
-        self.withhold(router, router.withheld - free)
-        added = (a for a in router.addresses if (a.ifindex, a.address) in free)
-        self.bind(router, tuple(added), now_ns)
-        self.announce(router, now_ns)
-
-    def unbind(self, router: RunningRouter, addresses: tuple[AddressProgram, ...]) -> None:
-        """Take addresses off; one that is gone already is as good."""
-        for address in addresses:
-            self._requests.request(address.delete)
-
-    def announce(self, router: RunningRouter, now_ns: int) -> None:
-        """Begin a burst of gratuitous ARP and unsolicited NA for the addresses that answer.
-
-        The kernel puts an IPv6 address into use a moment after it acknowledged it. Whoever was told
-        before would send into the void; ``AddressWatch.await_use`` tells then.
-        """
-        program = router.program
-        frames = self.announceable(router)
-        self._announcer.announce(program.name, frames, program.announcement_plan, now_ns)
-
-    def keep_announcing(self, router: RunningRouter) -> None:
-        """Go on with what is left after addresses were taken off."""
-        self._announcer.keep_only(router.program.name, self.announceable(router))
-
-    def announce_source(self, program: RouterProgram, now_ns: int) -> None:
-        """Tell the peers where this node is; they may have forgotten while the link was down."""
-        name = f"{_SOURCE_OF} {program.ifindex}"
-        self._announcer.announce(name, program.source_announcements, _SOURCE_PLAN, now_ns)
-
-    def probe(self, router: RunningRouter, places: Container[Place], now_ns: int) -> None:
-        """Ask once who has the addresses there.
-
-        A question that still waits for its turn keeps its place: where many ask at once, another
-        in its stead would wait behind all of them, and nobody would have been asked in time.
-        """
-        for probe in router.program.probes:
-            name = f"{_PROBES_OF} {router.program.name} {probe.ifindex} {probe.address.hex()}"
-            wanted = (probe.ifindex, probe.address) in places
-            if wanted and not self._announcer.under_way(name):
-                self._announcer.announce(name, (probe,), _ONCE, now_ns)
-
-    def defend(self, router: RunningRouter, addresses: Container[bytes], now_ns: int) -> None:
-        """Announce these addresses once, whatever else is announced."""
-        frames = tuple(f for f in self.announceable(router) if f.address in addresses)
-        self._announcer.announce(f"{_DEFENCE_OF} {router.program.name}", frames, _ONCE, now_ns)
-
-    def announceable(self, router: RunningRouter) -> tuple[Announcement, ...]:
-        """Return the frames of what is bound and answers."""
-        return tuple(
-            frame
-            for frame in router.program.announcements
-            if (frame.ifindex, frame.address) not in router.withheld
-            and (len(frame.address) == 4 or self._network.in_use(frame.ifindex, frame.address))
-        )
-
-    def _send(self, router: RunningRouter, priority: int, now_ns: int) -> None:
-        shared, offset = self._shared, router.offset
-        copies = router.encoder.encode(priority, self._clock, now_ns, time_ns())
-        failures = self._transport.send(route(router.program), copies)
-        if failures:
-            shared.add(shm.H_SEND_ERRORS, failures)
-        shared.add(offset + shm.S_SENT, len(copies) - failures)
-        shared.set(offset + shm.S_LAST_SENT, now_ns)
-        # The lease is renewed only here: by a loop that is on time, while Active, and once more for
-        # the time in which a successor takes over. Before the first binding there is none to renew.
-        renewing = router.machine.state is State.ACTIVE and router.lease_due(now_ns)
-        handing_over = priority == PRIORITY_RELEASE and router.machine.holding
-        if renewing or handing_over:
-            self.bind(router, router.addresses, now_ns)
-
-    def _note_takeover(self, router: RunningRouter, now_ns: int) -> None:
-        """Count how long the addresses were without a voice, if another node had them before.
-
-        In Backup an advertisement means that another router was Active.
-        """
-        shared, slot = self._shared, router.program.slot
-        places = [shm.peer_offset(slot, index) for index in range(len(router.program.peers))]
-        places.append(router.offset + shm.S_UNLISTED)
-        heard_ns = max(shared.get(place + shm.PEER_LAST) for place in places)
-        if heard_ns and heard_ns >= shared.get(router.offset + shm.S_SINCE):
-            shared.note_duration(shm.H_TAKEOVERS, now_ns - heard_ns)
-
-    def _note_handed_over(self, router: RunningRouter, now_ns: int) -> None:
-        """Count how long a successor was waited for with the addresses in place."""
-        if router.left_ns is not None:
-            self._shared.note_duration(shm.H_HANDOVERS, now_ns - router.left_ns)
-            router.left_ns = None
-
-    def _record(self, router: RunningRouter, change: StateChanged, now_ns: int) -> None:
-        shared = self._shared
-        if router.was_backup:
-            router.was_backup = False
-            if change.after is State.BACKUP:
-                return
-        if change.before is State.ACTIVE:
-            router.left_ns = now_ns  # addresses that went with it are gone by now
-            self._announcer.cancel(router.program.name)
-            self._announcer.cancel(f"{_DEFENCE_OF} {router.program.name}")
-        if change.after is State.ACTIVE:
-            router.left_ns = None
-            if change.before is State.BACKUP:
-                self._note_takeover(router, now_ns)
-        if change.reason is TransitionReason.LATE_WAKE:
-            shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LATE_WAKE))
-        sequence = shared.note_transition(router.program.slot, change, now_ns, time_ns())
-        self._on_transition(router.program.name, change, sequence, now_ns)

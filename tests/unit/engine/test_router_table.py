@@ -20,6 +20,7 @@ from vrrp.packet import ChecksumForm
 from vrrp_speaker.engine.address_watch import ASK_EVERY_NS, LONGEST_WAIT_NS, AddressWatch
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
+from vrrp_speaker.engine.executor import Executor
 from vrrp_speaker.engine.foreign import ForeignRouters
 from vrrp_speaker.engine.memberships import REJOIN_NS, Memberships
 from vrrp_speaker.engine.netlink import AddressNews, LinkNews
@@ -27,7 +28,7 @@ from vrrp_speaker.engine.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import EngineProgram, Peer
 from vrrp_speaker.engine.router_table import RouterTable
-from vrrp_speaker.engine.routers import INSTALL_RETRY_NS, Executor, Inputs, RunningRouter
+from vrrp_speaker.engine.routers import INSTALL_RETRY_NS, Inputs, RunningRouter
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -147,6 +147,30 @@ def test_address_that_was_never_bound_is_not_taken_off(rig: Rig, router: Running
     assert rig.requests.made[-1] == f"delete {ONE}".encode()
 
 
+def test_next_takeover_from_a_peer_binds_what_was_never_bound(
+    rig: Rig, router: RunningRouter, since_ns: int
+) -> None:
+    advertise(rig, router, since_ns + SECOND // 10)
+    rig.hear(router, since_ns + SECOND // 10)  # a better one
+    advertise(rig, router, since_ns + SECOND // 2)
+    assert router.machine.state is State.BACKUP
+    assert ADD not in rig.requests.made
+    advertise(rig, router, since_ns + 10 * SECOND)
+    assert ADD in rig.requests.made
+    assert rig.shared.get(router.offset + shm.S_WITHHELD) == 0
+
+
+def test_router_whose_every_address_is_new_says_that_it_has_none(rig: Rig, since_ns: int) -> None:
+    load(rig, TWO, at_ns=since_ns + 1)
+    router = rig.table.routers["a"]
+    advertise(rig, router, since_ns + SECOND)
+    assert router.machine.state is State.ACTIVE
+    assert rig.shared.get(router.offset + shm.S_ADDRESS_PRESENT) == 0
+    assert rig.requests.made == [f"delete {ONE}".encode()]
+    pass_time(rig, since_ns + REPROBE_WAIT_NS)
+    assert rig.shared.get(router.offset + shm.S_ADDRESS_PRESENT) == 1
+
+
 def test_address_that_goes_before_it_was_bound_is_not_taken_off(rig: Rig, since_ns: int) -> None:
     load(rig, ONE, at_ns=since_ns + 1)
     pass_time(rig, since_ns + 60 * SECOND)

@@ -370,15 +370,31 @@ def test_our_own_hardware_address_is_no_answer_for_an_added_address(active: Rig)
 
 @pytest.mark.parametrize("heard_ns", [-SECOND, 10 * MS, REPROBE_WAIT_NS - 1])
 def test_answer_that_a_peer_may_have_given_proves_nothing(active: Rig, heard_ns: int) -> None:
-    active.hear(LATER + min(heard_ns, 0))
+    before = heard_ns < 0
+    if before:
+        active.hear(LATER + heard_ns)
     active.add(LATER)
     active.see(LATER + MS, address=ADDED)
-    active.hear(LATER + heard_ns)
+    if not before:
+        active.hear(LATER + heard_ns)
     active.run_until(LATER + REPROBE_WAIT_NS)
     assert (active.executor.bound, active.counted) == ([], 0)
     active.run_until(LATER + 3 * REPROBE_WAIT_NS)
     assert active.executor.bound == [(LATER + 3 * REPROBE_WAIT_NS, {PLACE})]
     assert (len(active.executor.probed), active.counted) == (6, 0)
+
+
+def test_stranger_of_an_earlier_round_is_not_held_against_a_peer(active: Rig) -> None:
+    active.add(LATER)
+    active.see(LATER + MS, address=ADDED)
+    active.run_until(LATER + 2 * SECOND)
+    assert active.counted == 1
+    again_ns, quiet = LATER + REPROBE_NS, quiet_ns(active.router.machine.parameters)
+    active.hear(again_ns - quiet + 2 * MS)
+    active.run_until(again_ns)
+    active.see(again_ns + MS, address=ADDED)  # the lease that the peer may have left ends just now
+    active.run_until(again_ns + REPROBE_WAIT_NS)
+    assert (active.counted, active.executor.bound) == (1, [])
 
 
 def test_answer_waits_for_a_slow_peer_to_explain_it(shared: SharedState) -> None:
@@ -457,6 +473,17 @@ def test_backup_that_has_asked_already_asks_about_an_added_address_once_it_is_ac
     rig.run_until(at_ns + REPROBE_WAIT_NS)
     assert rig.executor.asked == [frozenset({PLACE})] * 3
     assert rig.executor.bound == [(at_ns + REPROBE_WAIT_NS, {PLACE})]
+
+
+def test_backup_that_begins_to_wait_anew_asks_about_all_again(rig: Rig) -> None:
+    rig.run_until(NOW)
+    rig.add(NOW + MS)
+    rig.handle(FaultChanged(True), NOW + 2 * MS)
+    rig.handle(FaultChanged(False), NOW + 3 * MS)
+    rig.executor.asked.clear()
+    rig.run_until(NOW + 3 * MS)
+    assert rig.executor.asked == [frozenset({(2, VIP), (2, SIX), PLACE})]
+    assert rig.router.addresses == rig.router.program.addresses
 
 
 def test_backup_that_hears_a_peer_binds_an_added_address_with_the_others(rig: Rig) -> None:

@@ -251,6 +251,15 @@ def test_answers_that_wait_are_taken_in_together_and_not_without_end(
     assert len(wires[0].queued) == 36
 
 
+def test_answer_behind_somebody_else_s_is_read_as_well(
+    presence: Presence, wires: list[Wire]
+) -> None:
+    at_ns = NOW + 10 * SECOND
+    wires[0].queued = [(reply(identifier=IDENTIFIER ^ 1), THREE), (reply(), TWO)]
+    presence.receive(100, at_ns)
+    assert presence.has_majority(voting(TWO, THREE), at_ns)
+
+
 def test_error_of_a_lost_link_ends_the_reading_and_nothing_else(
     presence: Presence, wires: list[Wire]
 ) -> None:

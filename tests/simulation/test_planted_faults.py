@@ -14,6 +14,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.planting import NotOnceError, plant
 from tests.simulation.planted import PLANTED
 from tests.simulation.planted_fault import PlantedFault
 
@@ -28,12 +29,10 @@ def simulate(folder: Path, planted: PlantedFault | None = None) -> tuple[int, st
     copy = folder / "vrrp"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     if planted is not None:
-        module = copy / f"{planted.module}.py"
-        text = module.read_text(encoding="utf-8")
-        count = text.count(planted.old)
-        if count != 1:
-            return -1, f"`{planted.old}` occurs {count} times"
-        module.write_text(text.replace(planted.old, planted.new), encoding="utf-8")
+        try:
+            plant(copy / f"{planted.module}.py", planted.old, planted.new)
+        except NotOnceError as error:
+            return -1, str(error)
     done = subprocess.run(
         [sys.executable, "-m", "tests.simulation", "--scenarios", "--seeds", SEEDS],
         cwd=ROOT,

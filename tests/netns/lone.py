@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from tests.eventually import eventually
 from tests.netns.observe import Capture
 
 from vrrp_lab.lan import Host, Lan
@@ -135,6 +136,13 @@ class LoneSpeaker:
         self.node.start_speaker(
             *("--scripts-dir", str(self.scripts), "--file-folders", str(self.files))
         )
+
+    def become_active(self, *routers: Mapping[str, Any]) -> None:
+        """Start with these routers, and wait until all of them are Active."""
+        self.configure(routers, ())
+        self.start()
+        wanted = {router["name"]: "Active" for router in routers}
+        eventually(lambda: self.states() == wanted, within_s=20)
 
     # What is seen ----------------------------------------------------------------------
 

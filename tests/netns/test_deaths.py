@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from tests.eventually import eventually
 from tests.netns.inside import addresses, all_at, engine, manifest, routers, states, transitions
+from tests.netns.lone import LoneSpeaker, router
 from tests.netns.observe import Capture
 
 from vrrp_lab.lab import Lab
+from vrrp_lab.lan import Lan
 from vrrp_lab.node import Node
 from vrrp_speaker.shared_state import RouterState
 
@@ -110,7 +112,7 @@ def test_what_must_act_at_once_has_the_same_priority_and_the_agent_none(home: No
 
 def test_three_deaths_within_a_second_end_in_the_last_will(sized: Lab, home: Node) -> None:
     successor = sized.node("node-2")
-    fenced = engine(home).fencing["last_will"]
+    fenced, left_over = engine(home).fencing["last_will"], engine(home).fencing["left_over"]
     with Capture(successor.host) as capture:
         since_ns = time.monotonic_ns()
         for _ in range(2):
@@ -122,6 +124,7 @@ def test_three_deaths_within_a_second_end_in_the_last_will(sized: Lab, home: Nod
     eventually(lambda: states(successor)["pair"] == "Active" and holds_both(successor), within_s=5)
     assert holds_none(home) or states(home)["pair"] == "Active"
     eventually(lambda: engine(home).engine_starts > 3, within_s=10)
+    assert engine(home).fencing["left_over"] == left_over  # nothing was left to the next engine
 
 
 def test_engine_that_dies_beside_a_damaged_program_resumes_from_its_copy(
@@ -178,3 +181,51 @@ def test_frozen_node_wakes_late_and_a_dead_one_holds_nothing(sized: Lab, home: N
     home.kill_speaker()
     eventually(lambda: holds_none(home), within_s=10)
     eventually(lambda: holds_both(successor), within_s=5)
+
+
+def test_engine_that_comes_too_late_does_not_resume(sized: Lab, home: Node) -> None:
+    successor, processes = sized.node("node-2"), home.processes()
+    os.kill(processes["supervisor"], signal.SIGSTOP)
+    try:
+        starts, before = engine(home).engine_starts, only_router(home).transitions
+        os.kill(processes["engine"], signal.SIGKILL)
+        eventually(lambda: states(successor)["pair"] == "Active", within_s=5)
+        eventually(lambda: holds_both(successor) and holds_none(home), within_s=5)
+    finally:
+        os.kill(processes["supervisor"], signal.SIGCONT)
+    eventually(lambda: engine(home).engine_starts > starts, within_s=5)
+    # Who resumes does so without a transition; this one has to be Backup first.
+    eventually(lambda: only_router(home).transitions > before, within_s=5)
+
+
+def test_frozen_backup_listens_before_it_takes_over(sized: Lab, home: Node) -> None:
+    backup = sized.node("node-2")
+    before, sent = transitions(sized.nodes), only_router(home).advertisements_sent
+    backup.freeze()
+    try:
+        eventually(lambda: only_router(home).advertisements_sent > sent + 10, within_s=10)
+    finally:
+        backup.thaw()
+    heard = only_router(backup).peers[0].received
+    eventually(lambda: only_router(backup).peers[0].received > heard + 10, within_s=10)
+    assert transitions(sized.nodes) == before
+
+
+def advertised_ns(speaker: LoneSpeaker, since_ns: int) -> list[int]:
+    return [frame.time_ns for frame in speaker.capture.frames(since_ns) if frame.is_vrrp]
+
+
+def test_late_wake_takes_the_address_off_before_its_lease_ends(lan: Lan) -> None:
+    """Late is from 1.02 s after the last advertisement on; the lease ends 2 s after it."""
+    with LoneSpeaker(lan) as speaker:
+        speaker.become_active(router(1, 200, (), speaker.peer, advertisementInterval="340ms"))
+        since_ns = time.monotonic_ns()
+        eventually(lambda: advertised_ns(speaker, since_ns), within_s=5)
+        speaker.node.freeze()
+        eventually(
+            lambda: time.monotonic_ns() > advertised_ns(speaker, since_ns)[-1] + 1_150_000_000,
+            within_s=5,
+        )
+        speaker.node.thaw()
+        eventually(lambda: states(speaker.node) == {"r1": "Backup"}, within_s=5, every_s=0.002)
+        assert not speaker.host.holds("10.9.0.1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -58,6 +59,19 @@ for text in sys.argv[1:]:
     answers.append(requests.delivers(index, packed))
     answers.append(requests.delivers(index + 77, packed))
     print(*answers)
+"""
+
+# Wait until an address is removed, and print when that was.
+_UNTIL_GONE = """
+import sys, time
+from pyroute2 import IPRoute
+with IPRoute() as ipr:
+    ipr.bind()
+    print("watching", flush=True)
+    while True:
+        for news in ipr.get():
+            if news["event"] == "RTM_DELADDR" and news.get_attr("IFA_ADDRESS") == sys.argv[1]:
+                sys.exit(print(time.monotonic_ns()))
 """
 
 
@@ -121,17 +135,22 @@ def test_failing_check_with_a_living_successor_loses_no_probe(
 def test_stop_keeps_the_address_until_the_successor_has_announced(
     standalone: Lab, home: Node
 ) -> None:
+    watch = home.host.namespace.start(
+        [sys.executable, "-c", _UNTIL_GONE, ADDRESS], stdout=subprocess.PIPE
+    )
+    assert watch.stdout is not None
+    assert watch.stdout.readline() == b"watching\n"
     with Capture(standalone.client) as capture:
         since_ns = time.monotonic_ns()
         home.stop_speaker()
-        stopped_ns = time.monotonic_ns()
+        gone_ns = int(watch.communicate(timeout=10)[0])
         eventually(lambda: standalone.holders(ADDRESS) == [standalone.node("node-2")], within_s=10)
         announced = [
             frame.time_ns
             for frame in capture.frames(since_ns)
             if frame.is_arp and frame.data[28:32] == frame.data[38:42] == bytes([192, 0, 2, 50])
         ]
-    assert announced[0] < stopped_ns
+    assert announced[0] < gone_ns
 
 
 def test_named_successor_takes_over_at_once_and_seen_by_nobody(standalone: Lab, home: Node) -> None:

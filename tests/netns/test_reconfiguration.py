@@ -194,7 +194,7 @@ class Programs:
 
     def load(self, number: int) -> int:
         """Store another program and have it loaded; return its generation."""
-        document = json.loads(json.dumps(self._document))
+        document = self.copy()
         for router in document["routers"]:
             kept = router["addresses"][: 1 + number % len(router["addresses"])]
             names = {address["address"] for address in kept}
@@ -206,6 +206,16 @@ class Programs:
             if router["name"] == MOVING:
                 router["advertisementIntervalNs"] = (200_000_000, 100_000_000)[number % 2]
         document["generation"] += number
+        self.store(document)
+        self.hear()
+        return int(document["generation"])
+
+    def copy(self) -> dict[str, Any]:
+        """Return the program that the agent had compiled, to be changed."""
+        return dict(json.loads(json.dumps(self._document)))
+
+    def store(self, document: dict[str, Any]) -> None:
+        """Have another program loaded."""
         document["checksum"] = checksum(document)
         unfinished = self._path.with_suffix(".tmp")
         with unfinished.open("w") as file:
@@ -213,19 +223,28 @@ class Programs:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(self._path)
-        self._channel.send(b'{"type":"load"}')
-        self.hear()
-        return int(document["generation"])
+        self.tell({"type": "load"})
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send the engine a message."""
+        self._channel.send(json.dumps(message).encode())
 
     def hear(self) -> None:
         """Note what the engine has answered so far."""
         with contextlib.suppress(BlockingIOError):
             while True:
-                news = json.loads(self._channel.recv(1 << 20, socket.MSG_DONTWAIT))
+                said = self._channel.recv(1 << 20, socket.MSG_DONTWAIT)
+                if not said:
+                    raise ConnectionError("the engine has closed the channel")
+                news = json.loads(said)
                 if news["type"] == "loaded":
                     self.loaded.append(news["generation"])
                 elif news["type"] == "refused":
                     self.refused.append(news)
+
+    def refusals(self) -> int:
+        self.hear()
+        return len(self.refused)
 
     def heard(self, generation: int) -> bool:
         self.hear()
@@ -276,5 +295,25 @@ def test_twenty_programs_a_second_move_nothing(
     if load_all_the_time(sized, home) > LONGEST_GAP_S:
         assert load_all_the_time(sized, home) <= LONGEST_GAP_S  # the machine may have been busy
     eventually(lambda: home.get("/readyz") == "ok\n", within_s=10)
+    assert transitions(sized.nodes) == before
+    assert home.processes() == pids
+
+
+@pytest.mark.parametrize("priority", [0, 255])
+def test_engine_refuses_the_priority_of_an_owner_and_of_a_release(
+    sized: Lab, home: Node, priority: int
+) -> None:
+    before, pids = transitions(sized.nodes), home.processes()
+    with Programs(home) as programs:
+        programs.tell({"type": "inputs", "routers": {STILL: {"effectivePriority": priority}}})
+        eventually(lambda: programs.refusals() == 1, within_s=5)
+        document = programs.copy()
+        document["routers"][0]["basePriority"] = priority
+        programs.store(document)
+        eventually(lambda: programs.refusals() == 2, within_s=5)
+        errors = [refused["error"] for refused in programs.refused]
+        programs.store(programs.copy())
+    assert "effectivePriority" in errors[0]
+    assert "basePriority" in errors[1]
     assert transitions(sized.nodes) == before
     assert home.processes() == pids

@@ -68,6 +68,10 @@ def transitions(lab: Lab) -> float:
     return sum(metric(node, "kube_vrrp_transitions_total") for node in lab.nodes)
 
 
+def fenced(node: Node, reason: str) -> float:
+    return metric(node, "kube_vrrp_fencing_total", reason=reason)
+
+
 def moved_to(lab: Lab, name: str) -> Node:
     """Wait until this node is the only Active one and holds both addresses."""
     node = lab.node(name)
@@ -109,12 +113,23 @@ def test_address_is_a_lease_with_our_mark(standalone: Lab, active: Node) -> None
     for line in lines:
         assert "deprecated" in line
         assert "noprefixroute" in line
+    assert [line.split()[-1] for line in lines if ADDRESS in line] == ["eth0:vrrp"]
     lifetimes = [line for line in listed.splitlines() if "preferred_lft 0sec" in line]
     assert len(lifetimes) == 2
     assert all("forever" not in line for line in lifetimes)
     # iproute2 shows the protocol from 6.3 on only.
     marks = active.host.exec(sys.executable, "-c", _MARKS).stdout.split()
     assert sorted(marks) == sorted([ADDRESS, ADDRESS6])
+
+
+def test_lease_is_renewed_before_it_ends(standalone: Lab, active: Node) -> None:
+    """An address that went would be restored; and that would be counted."""
+    name = "kube_vrrp_advertisements_sent_total"
+    restored, sent = metric(active, "kube_vrrp_address_restored_total"), metric(active, name)
+    # A lease of one second; five advertisements to two peers in each.
+    eventually(lambda: metric(active, name) > sent + 30, within_s=10)
+    assert standalone.holders(ADDRESS) == standalone.holders(ADDRESS6) == [active]
+    assert metric(active, "kube_vrrp_address_restored_total") == restored
 
 
 def test_the_node_does_not_speak_from_the_virtual_address(standalone: Lab, active: Node) -> None:
@@ -132,15 +147,17 @@ def test_advertisement_of_a_stranger_changes_a_counter_and_nothing_else(
 ) -> None:
     before = transitions(standalone)
     better = "3133fe0100145f" + "00" + "c0000232"  # priority 254 for VRID 51, checksum wrong or not
+    unknown = better.replace("3133", "3134", 1)  # nothing is looked at, the VRID neither
     source = (
         "import socket\n"
         "s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)\n"
         "s.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)\n"
-        f"[s.sendto(bytes.fromhex('{better}'), ('{active.host.address}', 0)) for _ in range(50)]\n"
+        f"for message in ['{better}', '{unknown}'] * 50:\n"
+        f" s.sendto(bytes.fromhex(message), ('{active.host.address}', 0))\n"
     )
     assert standalone.client.exec(sys.executable, "-c", source).returncode == 0
     rejected = "kube_vrrp_advertisements_rejected_total"
-    eventually(lambda: metric(active, rejected, reason="unknown_source") >= 50, within_s=5)
+    eventually(lambda: metric(active, rejected, reason="unknown_source") >= 100, within_s=5)
     assert transitions(standalone) == before
     assert state(active, VIP) == "Active"
 
@@ -188,7 +205,7 @@ def _announced(frames: list[Frame], node: Node) -> bool:
 def test_engine_that_ends_is_replaced_and_resumes_as_active(
     standalone: Lab, active: Node, end: signal.Signals
 ) -> None:
-    before = transitions(standalone)
+    before, left_over = transitions(standalone), fenced(active, "left_over")
     engine = active.processes()["engine"]
     with standalone.client.probe(ADDRESS) as probe:
         probe.wait_answered(5)
@@ -201,6 +218,7 @@ def test_engine_that_ends_is_replaced_and_resumes_as_active(
         )
         assert probe.report(since_ns).lost == 0
     assert transitions(standalone) == before
+    assert fenced(active, "left_over") == left_over
     assert standalone.holders(ADDRESS) == [active]
     assert metric(active, "kube_vrrp_engine_restarts_total") >= 1
 
@@ -230,13 +248,13 @@ def test_dead_supervisor_takes_the_address_along(standalone: Lab, active: Node) 
 
 
 def test_crash_loop_ends_in_the_last_will(standalone: Lab, active: Node) -> None:
-    def fenced() -> bool:
+    def given_up() -> bool:
         engine = active.processes().get("engine")
         if engine is not None:
             os.kill(engine, signal.SIGKILL)
-        return metric(active, "kube_vrrp_fencing_total", reason="last_will") > 0
+        return fenced(active, "last_will") > 0
 
-    eventually(fenced, within_s=10, every_s=0.2)
+    eventually(given_up, within_s=10, every_s=0.2)
     moved_to(standalone, "node-2")
     at_home(standalone, within_s=60)
 
@@ -257,7 +275,7 @@ def test_frozen_speaker_loses_the_address_and_wakes_as_backup(
     eventually(
         lambda: metric(active, "kube_vrrp_transitions_total", reason="LateWake") == 1, within_s=5
     )
-    assert metric(active, "kube_vrrp_fencing_total", reason="late_wake") == 1
+    assert fenced(active, "late_wake") == 1
 
 
 def test_stopped_speaker_releases_at_once(standalone: Lab, active: Node) -> None:
@@ -269,7 +287,7 @@ def test_stopped_speaker_releases_at_once(standalone: Lab, active: Node) -> None
         assert not active.holds(ADDRESS6)
         moved_to(standalone, "node-2")
         heard = [f for f in capture.frames(since_ns) if f.is_vrrp and _is_from(f, active)]
-    assert heard[-1].data[36] == 0
+    assert [frame.data[36] for frame in heard][-1:] == [0]
 
 
 def test_what_another_life_left_behind_is_removed_at_start(standalone: Lab, active: Node) -> None:

@@ -3,7 +3,7 @@ VENV := .venv/bin
 PYTHON := $(VENV)/python
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help bootstrap demo check test sim fuzz interop conformance bench lock diagram clean
+.PHONY: help bootstrap demo check test sim fuzz faults interop conformance bench lock diagram clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -36,6 +36,9 @@ sim: bootstrap ## Simulated LANs beyond the default seeds (SEEDS=1000..5000 SECO
 fuzz: bootstrap ## Fuzz decoder and validation (SECONDS=300)
 	@$(VENV)/pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),300)
+
+faults: bootstrap ## Take away each line that enforces a rule and see its test fail; writes docs/faults.md (ARGS="--rule 5")
+	@$(PYTHON) -m tests.faults $(ARGS)
 
 interop: bootstrap ## Real keepalived and FRR against ours; writes the matrix into docs/interop.md
 	@$(PYTHON) -m tests.interop

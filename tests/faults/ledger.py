@@ -1,0 +1,7 @@
+"""Every planted fault, in the order of the rules."""
+
+from __future__ import annotations
+
+from tests.faults import rules_01_to_06, rules_07_to_11, rules_12_to_18
+
+LEDGER = (*rules_01_to_06.FAULTS, *rules_07_to_11.FAULTS, *rules_12_to_18.FAULTS)

@@ -1,0 +1,34 @@
+"""Where the lines are that enforce the rules, and the tests that hold them to it."""
+
+from __future__ import annotations
+
+_PROTOCOL, _ENGINE = "speaker/vrrp/", "speaker/vrrp_speaker/engine/"
+MACHINE, STATES, VALIDATION, AUTHENTICATION, PRIORITY = (
+    f"{_PROTOCOL}{name}.py"
+    for name in ("virtual_router", "states", "validation", "authentication", "priority")
+)
+ANNOUNCER, CONFLICTS, ENCODER, LAST_WILL, LOOP, MAIN, PROGRAM, EXECUTOR, TABLE, WATCH = (
+    f"{_ENGINE}{name}.py"
+    for name in (
+        "announcer", "conflicts", "encoder", "last_will", "loop", "main", "program", "executor",
+        "router_table", "address_watch",
+    )
+)  # fmt: skip
+SUPERVISOR = "speaker/vrrp_speaker/supervisor.py"
+COMPILER, REQUESTS = (f"speaker/vrrp_speaker/compiler/{name}.py" for name in ("program", "netlink"))
+NODE_CONFIG = "speaker/vrrp_speaker/agent/node_config.py"
+ALLOCATOR, CONDITIONS, PLANNER, RANKING, RECONCILE = (
+    f"operator/vrrp_operator/{name}.py"
+    for name in ("allocator", "conditions", "planner", "ranking", "reconcile")
+)
+
+
+def netns(module: str, function: str) -> str:
+    """Return the node id of a test in network namespaces."""
+    return f"tests/netns/test_{module}.py::test_{function}"
+
+
+def unit(module: str, function: str) -> str:
+    """Return the node id of a unit test; ``module`` with its folder, as ``operator/planner``."""
+    folder, _, name = module.partition("/")
+    return f"tests/unit/{folder}/test_{name}.py::test_{function}"

@@ -1,0 +1,293 @@
+"""What may be heard, what is done in which order, what a lease is, who wakes, who resumes."""
+
+from __future__ import annotations
+
+from tests.faults.fault import Fault
+from tests.faults.places import (
+    ANNOUNCER,
+    COMPILER,
+    ENCODER,
+    EXECUTOR,
+    LAST_WILL,
+    LOOP,
+    MACHINE,
+    MAIN,
+    REQUESTS,
+    SUPERVISOR,
+    TABLE,
+    VALIDATION,
+    netns,
+    unit,
+)
+
+_STRANGER = netns("speaker", "advertisement_of_a_stranger_changes_a_counter_and_nothing_else")
+_ALONE = netns("alone", "a_node_without_peers_holds_the_address_and_sends_no_advertisement")
+_LEASE = netns("speaker", "address_is_a_lease_with_our_mark")
+_FROZEN = netns("speaker", "frozen_speaker_loses_the_address_and_wakes_as_backup")
+_RESUMES = netns("speaker", "engine_that_ends_is_replaced_and_resumes_as_active")
+_LAST_WILL = netns("deaths", "three_deaths_within_a_second_end_in_the_last_will")
+
+MEMBERSHIP = (
+    Fault(
+        1,
+        "strangers are turned away before anything of the message is looked at",
+        VALIDATION,
+        "        if lowest_ttl is None:\n            return RejectReason.UNKNOWN_SOURCE\n",
+        "        if lowest_ttl is None:\n            lowest_ttl = 0\n",
+        _STRANGER,
+    ),
+    Fault(
+        1,
+        "a peer of another election is a stranger to this one",
+        VALIDATION,
+        "    elif datagram.source not in election.peers:\n"
+        "        return RejectReason.UNKNOWN_SOURCE\n",
+        "",
+        netns("made_up_peer", "peer_of_another_election_is_a_stranger"),
+    ),
+    Fault(
+        1,
+        "what was rejected is counted",
+        LOOP,
+        "                self._shared.add(_REJECTIONS[result])\n",
+        "",
+        _STRANGER,
+    ),
+)
+
+ALONE = (
+    Fault(
+        2,
+        "only elections of mode Multicast send to the group",
+        ENCODER,
+        "        if program.multicast:\n            receivers",
+        "        if program.multicast or not program.peers:\n            receivers",
+        _ALONE,
+    ),
+    Fault(
+        2,
+        "only elections that say so are of mode Multicast",
+        COMPILER,
+        '"multicast": transport.multicast,',
+        '"multicast": transport.multicast or not router.peers,',
+        _ALONE,
+    ),
+)
+
+ORDER = (
+    Fault(
+        3,
+        "the advertisement goes before the addresses",
+        MACHINE,
+        "            SendAdvertisement(self._parameters.priority),\n"
+        "            BindAddresses(),\n"
+        "            AnnounceAddresses(),\n"
+        "            *self._enter(",
+        "            BindAddresses(),\n"
+        "            SendAdvertisement(self._parameters.priority),\n"
+        "            AnnounceAddresses(),\n"
+        "            *self._enter(",
+        netns("announcements", "advertisement_leaves_before_any_address_answers"),
+    ),
+    Fault(
+        3,
+        "a new Active router advertises at once",
+        MACHINE,
+        "            SendAdvertisement(self._parameters.priority),\n"
+        "            BindAddresses(),\n"
+        "            AnnounceAddresses(),\n"
+        "            *self._enter(self._active(now_ns), reason),\n",
+        "            BindAddresses(),\n"
+        "            AnnounceAddresses(),\n"
+        "            *self._enter(self._active(now_ns), reason),\n",
+        netns("speaker", "becoming_active_advertises_then_announces"),
+    ),
+    Fault(
+        3,
+        "announcements keep to the budget of an interface",
+        ANNOUNCER,
+        "            self.frames_left -= 1\n",
+        "",
+        netns("announcements", "announcements_of_many_addresses_keep_to_the_budget"),
+    ),
+)
+
+LEASE = (
+    Fault(
+        4,
+        "an address is bound for a limited time",
+        REQUESTS,
+        '"ifa_valid": lease_s',
+        '"ifa_valid": 0xFFFFFFFF',
+        _LEASE,
+    ),
+    Fault(
+        4,
+        "its preferred lifetime is 0",
+        REQUESTS,
+        '"ifa_preferred": 0',
+        '"ifa_preferred": lease_s',
+        _LEASE,
+    ),
+    Fault(
+        4,
+        "it brings no prefix route",
+        REQUESTS,
+        "flags = _IFA_F_NOPREFIXROUTE | (_IFA_F_NODAD if address.family == 6 else 0)",
+        "flags = _IFA_F_NODAD if address.family == 6 else 0",
+        _LEASE,
+    ),
+    Fault(
+        4,
+        "it has our protocol number",
+        REQUESTS,
+        '        ("IFA_PROTO", ADDRESS_PROTOCOL),\n',
+        "",
+        _LEASE,
+    ),
+    Fault(
+        4,
+        "an IPv4 address has our label",
+        REQUESTS,
+        '        message["attrs"].append(("IFA_LABEL", _label(link.name)))\n',
+        "        pass\n",
+        _LEASE,
+    ),
+    Fault(
+        4,
+        "an Active router renews it",
+        EXECUTOR,
+        "renewing = router.machine.state is State.ACTIVE and router.lease_due(now_ns)",
+        "renewing = False",
+        netns("speaker", "lease_is_renewed_before_it_ends"),
+    ),
+    Fault(
+        4,
+        "what another life left behind is removed at the start",
+        MAIN,
+        "                self._requests.request(delete_address_request(news))\n",
+        "",
+        netns("speaker", "what_another_life_left_behind_is_removed_at_start"),
+    ),
+)
+
+LATE_WAKE = (
+    Fault(
+        5,
+        "an Active router that woke late steps down",
+        MACHINE,
+        "if now_ns - state.adver_deadline_ns >= mine.late_wake_ns():",
+        "if now_ns < 0:",
+        _FROZEN,
+    ),
+    Fault(
+        5,
+        "it removes its addresses first",
+        MACHINE,
+        "return (UnbindAddresses(), *self._enter(after, TransitionReason.LATE_WAKE))",
+        "return self._enter(after, TransitionReason.LATE_WAKE)",
+        netns("deaths", "late_wake_takes_the_address_off_before_its_lease_ends"),
+    ),
+    Fault(
+        5,
+        "a Backup that woke late listens first",
+        MACHINE,
+        "if now_ns - state.active_down_deadline_ns > state.active_adver_interval_ns:",
+        "if now_ns < 0:",
+        netns("deaths", "frozen_backup_listens_before_it_takes_over"),
+    ),
+    Fault(
+        5,
+        "an engine resumes only where nobody can have taken over",
+        TABLE,
+        "        silent_ns = now_ns - self._shared.get(offset + shm.S_LAST_SENT)\n"
+        "        return 0 <= silent_ns < program.down_advertisements * program.adver_interval_ns\n",
+        "        return True\n",
+        netns("deaths", "engine_that_comes_too_late_does_not_resume"),
+    ),
+)
+
+RESUME = (
+    Fault(
+        6,
+        "a dead engine is replaced at once",
+        SUPERVISOR,
+        "            engine.restart_at_s = 0.0\n            return\n",
+        "            pass\n",
+        f"{_RESUMES}[dead]",
+    ),
+    Fault(
+        6,
+        "a silent engine is replaced",
+        SUPERVISOR,
+        "            self._engine.signal(signal.SIGKILL)\n",
+        "",
+        f"{_RESUMES}[silent]",
+    ),
+    Fault(
+        6,
+        "its death is noticed before it has ended",
+        SUPERVISOR,
+        "for descriptor in (self.pidfd, self.pulse) if",
+        "for descriptor in (self.pidfd,) if",
+        unit("engine/supervisor", "child_is_over_once_its_pulse_has_ended_and_is_not_waited_for"),
+    ),
+    Fault(
+        6,
+        "its end is not waited for",
+        SUPERVISOR,
+        "os.waitpid(pid, os.WNOHANG)\n            if ended:",
+        "os.waitpid(pid, 0)\n            if ended:",
+        netns("deaths", "dead_engine_is_replaced_before_it_has_ended"),
+    ),
+    Fault(
+        6,
+        "addresses of who resumes stay",
+        MAIN,
+        "            if self._table.left_active(router, now_ns):\n",
+        "            if False:\n",
+        f"{_RESUMES}[dead]",
+    ),
+    Fault(
+        6,
+        "the new engine goes on as Active",
+        TABLE,
+        "Resume() if resume else Startup()",
+        "Startup()",
+        f"{_RESUMES}[dead]",
+    ),
+    Fault(
+        6,
+        "where no engine lives, the last will is executed",
+        SUPERVISOR,
+        "            execute_last_will(self._shared, self._options.program_path)\n",
+        "            pass\n",
+        _LAST_WILL,
+    ),
+    Fault(
+        6,
+        "the last will releases",
+        LAST_WILL,
+        "            transport.send(route(router_program), copies)\n",
+        "",
+        _LAST_WILL,
+    ),
+    Fault(
+        6,
+        "the last will takes the addresses off",
+        LAST_WILL,
+        "                requests.request(delete_address_request(news))\n",
+        "",
+        _LAST_WILL,
+    ),
+    Fault(
+        6,
+        "an engine without a supervisor ends",
+        LOOP,
+        "            if parent in ready:\n                break\n",
+        "",
+        netns("speaker", "dead_supervisor_takes_the_address_along"),
+    ),
+)
+
+FAULTS = MEMBERSHIP + ALONE + ORDER + LEASE + LATE_WAKE + RESUME

@@ -1,0 +1,235 @@
+"""Who lets go and when, what comes back, what is announced, two holders, strangers."""
+
+from __future__ import annotations
+
+from tests.faults.fault import Fault
+from tests.faults.places import (
+    ANNOUNCER,
+    CONDITIONS,
+    CONFLICTS,
+    EXECUTOR,
+    LOOP,
+    MACHINE,
+    TABLE,
+    WATCH,
+    netns,
+    unit,
+)
+
+_STOPPED = netns("speaker", "stopped_speaker_releases_at_once")
+_REFUSED = (
+    "tests/conformance/test_on_the_wire_changes.py"
+    "::test_router_whose_address_is_refused_announces_nothing_and_releases"
+)
+_WINNER = netns("announcements", "winner_of_two_active_routers_counts_and_announces_again")
+_LOSER = netns("made_up_peer", "loser_of_two_active_routers_yields")
+_STRANGER = netns("conflicts", "stranger_is_counted_and_answered_once_in_ten_seconds")
+
+HANDOVER = (
+    Fault(
+        7,
+        "who is stopped releases",
+        MACHINE,
+        "                return (release, *self._enter(replace(state, held_until_ns=held_until_ns),"
+        " reason))\n",
+        "                return self._enter(replace(state, held_until_ns=held_until_ns), reason)\n",
+        _STOPPED,
+    ),
+    Fault(
+        7,
+        "the address stays until a successor is heard",
+        MACHINE,
+        "            if hand_over:\n",
+        "            if False:\n",
+        netns("handover", "stop_keeps_the_address_until_the_successor_has_announced"),
+    ),
+    Fault(
+        7,
+        "it goes soon after a successor was heard",
+        MACHINE,
+        "            state = state.succeeded(now_ns + HANDOVER_GRACE_NS)\n",
+        "            pass\n",
+        netns("made_up_peer", "address_goes_as_soon_as_a_successor_is_heard"),
+    ),
+    Fault(
+        7,
+        "it goes in the end",
+        MACHINE,
+        "                return (UnbindAddresses(),)\n",
+        "                return NOTHING\n",
+        _STOPPED,
+    ),
+    Fault(
+        7,
+        "who yields keeps it until the other one has bound it",
+        MACHINE,
+        "Backup(interval_ns, down_ns, held_until_ns=now_ns + HANDOVER_GRACE_NS)",
+        "Backup(interval_ns, down_ns, held_until_ns=now_ns)",
+        netns("handover", "stop_and_return_lose_no_probe"),
+    ),
+    Fault(
+        7,
+        "a failed check takes the same path",
+        TABLE,
+        "        hand_over = router.can_hand_over or router.keeps\n",
+        "        hand_over = False\n",
+        netns("handover", "failing_check_with_a_living_successor_loses_no_probe"),
+    ),
+)
+
+RESTORED = (
+    Fault(
+        8,
+        "an address that was taken away is put back",
+        WATCH,
+        "                    self._restore(router, address, now_ns)\n",
+        "",
+        netns("speaker", "address_taken_away_comes_back_without_a_transition") + "[192.0.2.50/24]",
+    ),
+    Fault(
+        8,
+        "it is announced",
+        WATCH,
+        "        if self._executor.bind(router, (address,), now_ns):\n"
+        "            self._executor.announce(router, now_ns)\n",
+        "        if self._executor.bind(router, (address,), now_ns):\n",
+        netns("announcements", "restored_address_is_announced"),
+    ),
+    Fault(
+        8,
+        "who cannot have its addresses steps down",
+        EXECUTOR,
+        "            router.install_retry_ns = now_ns + router.install_wait_ns()\n",
+        "",
+        _REFUSED,
+    ),
+)
+
+ANNOUNCED = (
+    Fault(
+        9,
+        "a new Active router announces",
+        MACHINE,
+        "            AnnounceAddresses(),\n            *self._enter(self._active(now_ns), reason),",
+        "            *self._enter(self._active(now_ns), reason),",
+        netns("announcements", "new_active_router_announces_an_ipv4_address"),
+    ),
+    Fault(
+        9,
+        "a link that comes up is announced",
+        LOOP,
+        "            self._addresses.announce_sources(ifindex, now_ns)\n",
+        "            pass\n",
+        netns("announcements", "link_that_comes_up_announces_the_nodes_own_address"),
+    ),
+    Fault(
+        9,
+        "who was not alone announces again",
+        MACHINE,
+        "return (SendAdvertisement(mine.priority), AnnounceAddresses())",
+        "return (SendAdvertisement(mine.priority),)",
+        _WINNER,
+    ),
+    Fault(
+        9,
+        "announcements go on for ever",
+        ANNOUNCER,
+        "        return now_ns + refresh_ns - refresh_ns // 8 + spread_ns\n",
+        "        return None\n",
+        netns("announcements", "active_router_announces_for_ever"),
+    ),
+)
+
+TWO_ACTIVE = (
+    Fault(
+        10,
+        "an Active router yields to a better one",
+        MACHINE,
+        "        if heard.priority > mine.priority:\n"
+        "            return self._yield_to(heard, TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT,"
+        " now_ns)\n",
+        "",
+        f"{_LOSER}[better]",
+    ),
+    Fault(
+        10,
+        "and to the greater address of two that are equal",
+        MACHINE,
+        "        if heard.priority == mine.priority and heard.source > mine.source:\n"
+        "            return self._yield_to(heard, TransitionReason.EQUAL_PRIORITY_GREATER_ADDRESS,"
+        " now_ns)\n",
+        "",
+        f"{_LOSER}[equal-greater-address]",
+    ),
+    Fault(
+        10,
+        "but not to the lesser one",
+        MACHINE,
+        "heard.priority == mine.priority and heard.source > mine.source",
+        "heard.priority == mine.priority",
+        f"{_LOSER}[equal-lesser-address]",
+    ),
+    Fault(
+        10,
+        "the time of two is counted",
+        TABLE,
+        "            self._shared.add(router.offset + shm.S_DUAL_ACTIVE, both_ns)\n",
+        "            pass\n",
+        _WINNER,
+    ),
+    Fault(
+        10,
+        "the status says SplitBrain",
+        CONDITIONS,
+        "    if len(names) > 1:\n",
+        "    if False:\n",
+        unit("operator/conditions", "split_brain_names_the_nodes"),
+    ),
+)
+
+STRANGERS = (
+    Fault(
+        11,
+        "an address that a stranger has is not bound",
+        TABLE,
+        "        if self._conflicts.holds_back(router.program.name):\n"
+        "            faults.add(EngineFault.ADDRESS_CONFLICT)\n",
+        "",
+        netns("conflicts", "address_of_a_stranger_is_bound_once_the_stranger_is_gone")
+        + "[192.0.2.50/24]",
+    ),
+    Fault(
+        11,
+        "a stranger is counted and remembered when first seen",
+        CONFLICTS,
+        "            self._note(watch.router, *found, now_ns)\n",
+        "            pass\n",
+        netns("conflicts", "stranger_that_is_seen_once_is_counted_once"),
+    ),
+    Fault(
+        11,
+        "and every time after that",
+        CONFLICTS,
+        "                self._note(watch.router, sighting, 1, now_ns)\n            self._busy",
+        "                pass\n            self._busy",
+        netns("conflicts", "stranger_with_the_ipv6_address_is_counted"),
+    ),
+    Fault(
+        11,
+        "a stranger is answered once in ten seconds",
+        CONFLICTS,
+        "            due_ns = now_ns if after_ns is None else after_ns + DEFEND_INTERVAL_NS\n",
+        "            due_ns = now_ns\n",
+        _STRANGER,
+    ),
+    Fault(
+        11,
+        "the condition names the address and who has it",
+        CONDITIONS,
+        '            found.append(f"{node}: {conflict.address} at {conflict.mac}")\n',
+        "            pass\n",
+        unit("operator/conditions", "stranger_seen_within_a_minute_is_told_with_its_mac"),
+    ),
+)
+
+FAULTS = HANDOVER + RESTORED + ANNOUNCED + TWO_ACTIVE + STRANGERS

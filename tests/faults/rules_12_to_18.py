@@ -1,0 +1,273 @@
+"""Changes under running routers, both families, clocks, signatures, bounds, lost configuration."""
+
+from __future__ import annotations
+
+from tests.faults.fault import Fault
+from tests.faults.places import (
+    ALLOCATOR,
+    AUTHENTICATION,
+    COMPILER,
+    ENCODER,
+    EXECUTOR,
+    LOOP,
+    MAIN,
+    NODE_CONFIG,
+    PLANNER,
+    PRIORITY,
+    PROGRAM,
+    RANKING,
+    RECONCILE,
+    TABLE,
+    VALIDATION,
+    netns,
+    unit,
+)
+
+_STEP = netns("clock", "clock_that_steps_and_steps_back_moves_nothing")
+_UNSIGNED = netns("transports", "unsigned_advertisement_in_a_peers_name_is_refused")
+_FORGED = netns(
+    "transports", "replayed_and_forged_advertisements_change_a_counter_and_nothing_else"
+)
+_OWNER = netns("reconfiguration", "engine_refuses_the_priority_of_an_owner_and_of_a_release")
+
+CHANGES = (
+    Fault(
+        12,
+        "a router whose name and VRID stay is changed, not replaced",
+        TABLE,
+        "if name not in wanted or wanted[name].identity != router.program.identity:",
+        "if name not in wanted or wanted[name] != router.program:",
+        netns("configuration", "addresses_come_and_go_without_a_transition"),
+    ),
+    Fault(
+        12,
+        "a router that did not change is left alone",
+        TABLE,
+        "if name not in wanted or wanted[name].identity != router.program.identity:",
+        "if True:",
+        netns("configuration", "another_virtual_ip_comes_and_goes_beside_a_running_one"),
+    ),
+    Fault(
+        12,
+        "a new node takes no first place that is not over its share",
+        RANKING,
+        "        if holder is not None and holder in names and load[holder] < room:\n",
+        "        if False:\n",
+        unit("operator/planner", "a_new_node_moves_no_first_place_while_there_is_room"),
+    ),
+    Fault(
+        12,
+        "a VRID stays for life",
+        ALLOCATOR,
+        "            taken[record.virtual_router_id] = record.name\n"
+        "            vrids[record.name] = record.virtual_router_id\n",
+        "            pass\n",
+        unit("operator/allocator", "what_the_status_remembers_stays"),
+    ),
+    Fault(
+        12,
+        "what a VirtualIP ran goes on while its new spec is not accepted",
+        PLANNER,
+        "                routers[node].append(replace(router, peers=peers, health_checks=used))\n",
+        "                pass\n",
+        unit("operator/planner", "what_ran_goes_on_when_its_new_spec_is_not_accepted"),
+    ),
+)
+
+ALL_ADDRESSES = (
+    Fault(
+        13,
+        "a takeover binds every address",
+        EXECUTOR,
+        "                case BindAddresses():\n"
+        "                    self.bind(router, router.addresses, now_ns)\n",
+        "                case BindAddresses():\n"
+        "                    self.bind(router, router.addresses[:1], now_ns)\n",
+        netns("speaker", "one_node_holds_both_families_and_a_client_reaches_them"),
+    ),
+    Fault(
+        13,
+        "a release takes every address off",
+        EXECUTOR,
+        "                    self.unbind(router, router.addresses)\n",
+        "                    self.unbind(router, router.addresses[:1])\n",
+        netns("speaker", "stopped_speaker_releases_at_once"),
+    ),
+)
+
+CLOCKS = (
+    Fault(
+        14,
+        "the loop lives on the monotonic clock",
+        LOOP,
+        "from time import monotonic_ns, time_ns\n",
+        "from time import time_ns\nfrom time import time_ns as monotonic_ns\n",
+        f"{_STEP}[3600-node-1]",
+    ),
+    Fault(
+        14,
+        "sequences are carried on by the monotonic clock",
+        AUTHENTICATION,
+        "        if not self.offset_ns or now_ns < SETTLING_NS:\n",
+        "        if True:\n",
+        f"{_STEP}[-3600-node-1]",
+    ),
+    Fault(
+        14,
+        "others' sequences are held against that time",
+        LOOP,
+        "            wall_ns = self._clock.read(now_ns, time_ns())\n",
+        "            wall_ns = time_ns()\n",
+        netns("clock", "node_whose_clock_stepped_believes_who_it_never_heard"),
+    ),
+)
+
+SIGNED = (
+    Fault(
+        15,
+        "elections that say nothing get the cluster's key",
+        PLANNER,
+        '    return election.authenticated(Authentication("HMAC", default_key_ref))\n',
+        "    return election.authenticated(PLAIN)\n",
+        unit(
+            "operator/planner",
+            "authentication_is_as_given_else_the_default_key_inside_the_cluster",
+        ),
+    ),
+    Fault(
+        15,
+        "speakers sign",
+        ENCODER,
+        "        if not isinstance(keys, HmacKeys) or keys.mode is Mode.RECEIVE_ONLY:\n",
+        "        if True:\n",
+        netns("lone_router", "election_with_a_key_signs"),
+    ),
+    Fault(
+        15,
+        "what is not signed is refused",
+        VALIDATION,
+        "        if keys.mode is Mode.ENFORCE:\n"
+        "            raise DecodeError(RejectReason.AUTH_MISSING)\n",
+        "",
+        _UNSIGNED,
+    ),
+    Fault(
+        15,
+        "a wrong signature is refused",
+        AUTHENTICATION,
+        "    if not equal_digests(expected, trailer[12:]):\n"
+        "        return sequence, RejectReason.AUTH_INVALID\n",
+        "",
+        f"{_FORGED}[six]",
+    ),
+    Fault(
+        15,
+        "what was heard before is refused",
+        VALIDATION,
+        "    wrong = wrong or election.marks.check(source, sequence, wall_ns, keys.window_s)\n",
+        "",
+        f"{_FORGED}[six]",
+    ),
+    Fault(
+        15,
+        "a new engine knows what its predecessor heard",
+        TABLE,
+        "                router.marks.remember(peer.address, mark)\n",
+        "                pass\n",
+        netns("transports", "nothing_can_be_played_back_to_a_replaced_engine"),
+    ),
+    Fault(
+        15,
+        "without its key an election does not run plain",
+        COMPILER,
+        '        raise PlacementError(f"AuthenticationKeyMissing: {missing}")\n',
+        '        return {"type": "None"}\n',
+        netns("lone_router", "election_whose_key_is_missing_does_not_run_plain"),
+    ),
+)
+
+BOUNDS = (
+    Fault(
+        16,
+        "an election has as many nodes as candidates",
+        RANKING,
+        "(explicit + rest)[: spec.candidates]",
+        "explicit + rest",
+        unit("operator/planner", "candidates_bound_the_election"),
+    ),
+    Fault(
+        16,
+        "a hand-over adds none",
+        RANKING,
+        "others[: candidates - 1]",
+        "others",
+        unit(
+            "operator/handover",
+            "a_node_displaces_the_last_candidate_and_is_told_once_it_runs_the_election",
+        ),
+    ),
+    Fault(
+        17,
+        "checks move a priority within 1 to 254",
+        PRIORITY,
+        "min(PRIORITY_MAXIMUM, max(PRIORITY_MINIMUM, base + sum(contributions)))",
+        "base + sum(contributions)",
+        netns("lone_router", "checks_move_a_priority_within_its_range"),
+    ),
+    Fault(
+        17,
+        "an engine refuses other ones in a program",
+        PROGRAM,
+        'fields.integer("basePriority", 1, PRIORITY_MAXIMUM)',
+        'fields.integer("basePriority", 0, 255)',
+        f"{_OWNER}[255]",
+    ),
+    Fault(
+        17,
+        "an engine refuses other ones from an agent",
+        MAIN,
+        "            if not isinstance(priority, int) or not 1 <= priority <= 254:\n",
+        "            if not isinstance(priority, int):\n",
+        f"{_OWNER}[0]",
+    ),
+    Fault(
+        17,
+        "a hand-over gives no more than 254",
+        RANKING,
+        "min(_MAXIMUM, ranking[0][1] + LARGEST_GAP)",
+        "ranking[0][1] + LARGEST_GAP",
+        unit(
+            "operator/handover",
+            "the_highest_priority_there_is_is_passed_on_and_the_order_below_kept",
+        ),
+    ),
+)
+
+DISAPPEARANCE = (
+    Fault(
+        18,
+        "an empty list of nodes deletes nothing",
+        RECONCILE,
+        "            if name not in planned.configs and snapshot.nodes:\n",
+        "            if name not in planned.configs:\n",
+        unit("operator/reconcile", "an_empty_list_of_nodes_deletes_no_node_config"),
+    ),
+    Fault(
+        18,
+        "where all NodeConfigs are gone a node keeps its own",
+        NODE_CONFIG,
+        "            return\n        empty = NodeConfig(",
+        "        empty = NodeConfig(",
+        unit("agent/config_source", "absence_counts_only_while_other_nodes_have_theirs") + "[0]",
+    ),
+    Fault(
+        18,
+        "where their kind is gone a node says so",
+        NODE_CONFIG,
+        '            self._keep("the API server has no NodeConfigs any more (404)")\n',
+        "            pass\n",
+        unit("agent/config_source", "deleted_kind_keeps_what_runs_and_says_so_once"),
+    ),
+)
+
+FAULTS = CHANGES + ALL_ADDRESSES + CLOCKS + SIGNED + BOUNDS + DISAPPEARANCE

@@ -56,7 +56,7 @@ class Configuration:
 
 
 def has_applied(node: Node, old: float) -> bool:
-    return applied_generation(node) > old
+    return applied_generation(node) != old  # a speaker that began anew counts from 1 again
 
 
 def in_fault(node: Node) -> bool:

@@ -65,7 +65,10 @@ HANDOVER = (
         MACHINE,
         "Backup(interval_ns, down_ns, held_until_ns=now_ns + HANDOVER_GRACE_NS)",
         "Backup(interval_ns, down_ns, held_until_ns=now_ns)",
-        netns("handover", "stop_and_return_lose_no_probe"),
+        unit(
+            "vrrp/virtual_router_handover",
+            "active_that_yields_keeps_its_addresses_for_the_grace",
+        ),
     ),
     Fault(
         7,

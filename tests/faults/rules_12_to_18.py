@@ -83,7 +83,7 @@ ALL_ADDRESSES = (
         "                    self.bind(router, router.addresses, now_ns)\n",
         "                case BindAddresses():\n"
         "                    self.bind(router, router.addresses[:1], now_ns)\n",
-        netns("speaker", "one_node_holds_both_families_and_a_client_reaches_them"),
+        netns("handover", "stop_and_return_lose_no_probe"),
     ),
     Fault(
         13,

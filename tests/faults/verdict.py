@@ -2,14 +2,15 @@
 
 It writes what came of each phase of each test into the file that ``VERDICTS`` names, one JSON line
 each: pytest's exit status does not tell an assertion of the test from a fixture that broke. After
-the first test that failed nobody waits any more: what follows is tidying up, in a lab that may
-never settle.
+a test that failed nobody waits any more: what follows is tidying up, in a lab that may never
+settle.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Generator
 from types import SimpleNamespace
 
@@ -38,12 +39,16 @@ def pytest_runtest_makereport(
     with open(os.environ[FILE], "a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     if report.failed:
-        _hurry()
+        _give_time(SimpleNamespace(monotonic=lambda: float("inf"), sleep=lambda _: None))
     return report
 
 
-def _hurry() -> None:
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let the next test have all the time it wants."""
+    _give_time(time)
+
+
+def _give_time(clock: object) -> None:
     from tests import eventually  # not earlier: it is for the tests to import first
 
-    over = SimpleNamespace(monotonic=lambda: float("inf"), sleep=lambda _: None)
-    vars(eventually)["time"] = over
+    vars(eventually)["time"] = clock

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.eventually import eventually
+from tests.netns.inside import routers
 from tests.netns.observe import metric, settled, state
 
 from vrrp_lab.lab import Lab
@@ -91,6 +92,11 @@ def transitions(lab: Lab, virtual_ip: str = VIP) -> float:
     return sum(metric(node, name, virtual_ip=virtual_ip) for node in lab.nodes)
 
 
+def since(node: Node) -> int:
+    """Return when the base VirtualIP's router entered its state."""
+    return routers(node)[VIP].since_ns
+
+
 def test_addresses_come_and_go_without_a_transition(
     standalone: Lab, configuration: Configuration
 ) -> None:
@@ -120,13 +126,14 @@ def test_interval_changes_without_a_transition(
 def test_another_virtual_ip_comes_and_goes_beside_a_running_one(
     standalone: Lab, configuration: Configuration
 ) -> None:
-    before = transitions(standalone)
+    before, since_ns = transitions(standalone), [since(node) for node in standalone.nodes]
     configuration.apply(MANIFEST, virtual_ip("second", "192.0.2.52"))
     holder = settled(standalone, "second", "192.0.2.52")
     configuration.apply(MANIFEST)
     eventually(lambda: not holder.holds("192.0.2.52"), within_s=5)
     assert state(holder, "second") == ""
     assert transitions(standalone) == before
+    assert [since(node) for node in standalone.nodes] == since_ns  # a new router would begin anew
 
 
 def test_better_priorities_move_the_address(standalone: Lab, configuration: Configuration) -> None:

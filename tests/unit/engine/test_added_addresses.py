@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.unit.engine.programs import address, announcement, packed
-from tests.unit.engine.test_router_table import NOW, ONE, SECOND, TWO, Rig, rig
+from tests.unit.engine.rig import NOW, ONE, SECOND, TWO, Rig, rig
 
 from vrrp.constants import State
 from vrrp.events import DeadlineReached, FaultChanged

@@ -1,0 +1,237 @@
+"""Running routers with their executor, over a kernel, a network and peers that are stood in for."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.engine.programs import address, announcement, packed, router_program
+from tests.unit.engine.test_announcer import Wire
+
+from vrrp.authentication import SignatureClock
+from vrrp.constants import State
+from vrrp.events import AdvertisementReceived, DeadlineReached
+from vrrp_speaker.engine.address_watch import AddressWatch
+from vrrp_speaker.engine.announcer import Announcer
+from vrrp_speaker.engine.conflicts import Conflicts
+from vrrp_speaker.engine.executor import Executor
+from vrrp_speaker.engine.foreign import ForeignRouters
+from vrrp_speaker.engine.memberships import Memberships
+from vrrp_speaker.engine.netlink import AddressNews, LinkNews
+from vrrp_speaker.engine.node_network import Digest, NodeNetwork
+from vrrp_speaker.engine.presence import Presence
+from vrrp_speaker.engine.program import EngineProgram, Peer
+from vrrp_speaker.engine.router_table import RouterTable
+from vrrp_speaker.engine.routers import RunningRouter
+from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import layout as shm
+
+ONE, TWO, SIX = "192.0.2.50", "192.0.2.51", "2001:db8::50"
+PEER = Peer("node-2", packed("192.0.2.12"))
+NOW, SECOND = 10**12, 10**9
+
+
+class Requests:
+    """Stands for the kernel: remembers requests, and refuses to add when told."""
+
+    def __init__(self) -> None:
+        self.made: list[bytes] = []
+        self.refuses = False
+        self.in_use: set[bytes] = set()
+
+    def request(self, message: bytes) -> int:
+        self.made.append(message)
+        return errno.EACCES if self.refuses and message.startswith(b"add") else 0
+
+    def delivers(self, _ifindex: int, address: bytes) -> bool:
+        return address in self.in_use
+
+
+class Transport:
+    """Stands for the sockets: remembers the priority of what left."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+        self.full = False
+        self.groups: set[object] = set()
+
+    def join_groups(self, wanted: Iterable[object]) -> set[object]:
+        self.groups = set(wanted)
+        return self.groups if self.full else set()
+
+    def forget_groups(self, _ifindex: int) -> None:
+        """Nothing to do."""
+
+    def send(self, _route: object, copies: Iterable[tuple[str, bytes]]) -> int:
+        self.sent += [message[2] for _, message in copies]
+        return 0
+
+
+class Recorder:
+    """Records nothing."""
+
+    def event(self, *_: object) -> None:
+        """Nothing to do."""
+
+    def began(self, *_: object) -> None:
+        """Nothing to do."""
+
+
+class Neighbours:
+    """Nobody is on the LAN."""
+
+    def watch(self, addresses: Iterable[bytes]) -> None:
+        list(addresses)
+
+
+class Observer:
+    """Stands for the sockets that only look: remembers what they are to hear."""
+
+    def __init__(self) -> None:
+        self.vrids: set[object] = set()
+        self.groups: set[object] = set()
+        self.refused = 0
+
+    def look_for(self, vrids: Iterable[object]) -> None:
+        self.vrids = set(vrids)
+
+    def join_groups(self, wanted: Iterable[object]) -> int:
+        self.groups = set(wanted)
+        return self.refused
+
+
+@dataclass
+class Rig:
+    """A router table with the world replaced."""
+
+    table: RouterTable
+    addresses: AddressWatch
+    executor: Executor
+    announcer: Announcer
+    requests: Requests
+    transport: Transport
+    network: NodeNetwork
+    wire: Wire
+    observer: Observer
+    shared: SharedState
+    engines: list[Conflicts]
+    """What each engine so far knows of conflicts; the first is the table's."""
+    heir: Callable[[], RouterTable]
+    """Makes the table of another engine on the same shared state."""
+
+    @property
+    def conflicts(self) -> Conflicts:
+        """What the table's engine knows of conflicts."""
+        return self.engines[0]
+
+    def durations_ns(self) -> tuple[list[int], list[int]]:
+        """Return (number, sum) of takeovers and of hand-overs."""
+        state = self.shared.snapshot()
+        takeovers, handovers = (
+            [sum(d.counts), d.sum_ns] for d in (state.takeovers, state.handovers)
+        )
+        return takeovers, handovers
+
+    def hear(self, router: RunningRouter, at_ns: int, priority: int = 250) -> None:
+        """Let the peer's advertisement come in."""
+        place = shm.peer_offset(router.program.slot, 0)
+        self.shared.set(place + shm.PEER_LAST, at_ns)
+        event = AdvertisementReceived(PEER.address, priority, 100)
+        self.executor.handle(router, event, at_ns)
+
+    def load(self, *addresses: str, at_ns: int = NOW, **changed: Any) -> RunningRouter:
+        """Load a program of one router with these addresses; return the router."""
+        router = router_program(
+            PEER,
+            addresses=tuple(map(address, addresses)),
+            announcements=tuple(map(announcement, addresses)),
+            **changed,
+        )
+        self.table.load(EngineProgram("n", 1, (router,)), at_ns)
+        return self.table.routers["a"]
+
+    def become_active(self, router: RunningRouter) -> int:
+        """Let the down timer expire; return when."""
+        now_ns = router.machine.next_deadline_ns()
+        assert now_ns is not None
+        self.executor.handle(router, DeadlineReached(), now_ns)
+        self.announcer.run(now_ns)
+        assert router.machine.state is State.ACTIVE
+        return now_ns
+
+    def bound(self, text: str, now_ns: int) -> None:
+        """Let the kernel tell that an address is on the interface."""
+        arrived = AddressNews(2, packed(text), 64, 112, True)
+        self.network.learn([arrived], Digest())
+        self.addresses.await_use(arrived, now_ns)
+
+    def look(self) -> int:
+        """Let the address watch look when it wants to, and announce; return when that was."""
+        now_ns = self.addresses.next_deadline_ns()
+        assert now_ns is not None
+        self.addresses.run(now_ns)
+        self.announcer.run(now_ns)
+        return now_ns
+
+    def announce_until(self, end_ns: int) -> None:
+        """Let the announcer do everything that is due."""
+        while (due_ns := self.announcer.next_deadline_ns()) is not None and due_ns <= end_ns:
+            self.announcer.run(due_ns)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    wire = Wire()
+    monkeypatch.setattr(socket, "socket", lambda *_: wire)
+    monkeypatch.setattr(socket, "if_indextoname", lambda _: "eth0")
+    shared = SharedState.create(str(tmp_path / "state.shm"))
+    announcer, network = Announcer(shared), NodeNetwork()
+    requests, transport, recorder = Requests(), Transport(), Recorder()
+    network.reset(
+        [LinkNews(2, "eth0", True, True), AddressNews(2, packed("192.0.2.11"), 24, 0, True)]
+    )
+    world: dict[str, Any] = {"requests": requests, "transport": transport, "recorder": recorder}
+    neighbours: Any = Neighbours()
+    engines: list[Conflicts] = []
+    observer: Any = Observer()
+    executor = Executor(
+        shared=shared,
+        clock=SignatureClock(),
+        announcer=announcer,
+        network=network,
+        on_transition=lambda name, change, _, now_ns: engines[-1].moved(name, change.after, now_ns),
+        **world,
+    )
+
+    def heir() -> RouterTable:
+        engines.append(Conflicts(shared, executor, network, neighbours))
+        return RouterTable(
+            shared,
+            executor,
+            network,
+            Memberships(world["transport"], ForeignRouters(shared, observer)),
+            Presence(),
+            conflicts=engines[-1],
+        )
+
+    table = heir()
+    addresses = AddressWatch(shared, executor, world["requests"], network, table.routers)
+    return Rig(
+        table,
+        addresses,
+        executor,
+        announcer,
+        requests,
+        transport,
+        network,
+        wire,
+        observer,
+        shared,
+        engines,
+        heir,
+    )

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from vrrp.constants import NS_PER_SECOND, Family, RejectReason
 from vrrp.hmac_sha256 import equal_digests, hmac_sha256
@@ -39,6 +40,8 @@ _SCHEME_HMAC_SHA256 = 1
 _TAG_LENGTH = 16
 _NO_TAG = bytes(_TAG_LENGTH)
 _SEQUENCE_MASK = 2**64 - 1
+_REMEMBERED = 512
+"""Messages: what 255 elections say and hear."""
 
 
 class Mode(StrEnum):
@@ -175,19 +178,23 @@ class ReplayMarks:
 
 def _tag(key: bytes, message: bytes, source: bytes, head: bytes) -> bytes:
     """Return the truncated HMAC over pseudo-header, message without checksum, head, empty tag."""
+    signed = b"".join((_covered(message, source), head, _NO_TAG))
+    return hmac_sha256(key, signed)[:_TAG_LENGTH]
+
+
+@lru_cache(_REMEMBERED)
+def _covered(message: bytes, source: bytes) -> bytes:
+    """Return pseudo-header and message without checksum: the same each time it is said again."""
     family = Family.IPV4 if len(source) == Family.IPV4.address_length else Family.IPV6
-    signed = b"".join(
+    return b"".join(
         (
             bytes((family, message[0] >> 4, message[1], 0)),
             source.ljust(16, b"\0"),
             message[:6],
             b"\0\0",
             message[8:],
-            head,
-            _NO_TAG,
         )
     )
-    return hmac_sha256(key, signed)[:_TAG_LENGTH]
 
 
 def _difference(left: int, right: int) -> int:

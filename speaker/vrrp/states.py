@@ -113,6 +113,8 @@ class Backup:
 
     def succeeded(self, until_ns: int) -> Backup:
         """Return the state in which addresses stay until then at the latest."""
+        if self.held_until_ns is None:
+            return self
         return replace(self, held_until_ns=_sooner(self.held_until_ns, until_ns))
 
     def moved(self, before: Parameters, after: Parameters, now_ns: int) -> Backup:
@@ -152,6 +154,10 @@ class Active:
     def hurried(self, until_ns: int) -> Active:
         """Return the state that advertises then at the latest."""
         return replace(self, adver_deadline_ns=min(self.adver_deadline_ns, until_ns))
+
+    def advertised(self, due_ns: int) -> Active:
+        """Return the state that advertises again then."""
+        return Active(due_ns, self.loser_answered_ns, self.release_answered_ns, self.offers)
 
     def release_answer_due_ns(self, mine: Parameters) -> int:
         """Return from when on a release may be answered; long ago where none was."""

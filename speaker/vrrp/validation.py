@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vrrp.authentication import (
     TRAILER_LENGTH,
@@ -32,6 +33,7 @@ from vrrp.constants import (
     Observation,
     RejectReason,
 )
+from vrrp.events import AdvertisementReceived
 from vrrp.packet import (
     Advertisement,
     ChecksumForm,
@@ -51,8 +53,7 @@ _OBSERVED_FORMS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Datagram:
+class Datagram(NamedTuple):
     """One received IP datagram; ``message`` is what follows the IP header and its options."""
 
     family: Family
@@ -93,16 +94,48 @@ class Election:
     marks: ReplayMarks = field(default_factory=ReplayMarks, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """An advertisement for the Virtual Router ``vrid`` of this family, from ``source``."""
 
     family: Family
     source: bytes
     advertisement: Advertisement
     checksum_form: ChecksumForm
+    event: AdvertisementReceived
+    """What the Virtual Router hears of it."""
     sequence: int | None
     """The sequence of its HMAC trailer, now remembered; None without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeated:
+    """What was said last in one election, and is said again word for word until it changes.
+
+    Besides the signature, the ladder looks at nothing but the datagram and the election. So what it
+    found once holds for the same datagram as long as the election is the same.
+    """
+
+    election: Election
+    datagram: Datagram
+    """Its message is without the trailer."""
+    accepted: Accepted
+
+    def accept(self, datagram: Datagram, wall_ns: int) -> Accepted | None:
+        """Return what the same datagram amounts to; None for any other.
+
+        Raises:
+            DecodeError: the signature is not to be believed.
+        """
+        known, said = self.accepted, self.datagram.message
+        if known.sequence is None:
+            return known if datagram == self.datagram else None
+        trailer = datagram.message[len(said) :]
+        if datagram.message[: len(said)] != said or len(trailer) != TRAILER_LENGTH:
+            return None
+        if datagram[:-1] != self.datagram[:-1]:
+            return None
+        sequence = _check_signature(self.election, datagram.source, said, trailer, wall_ns)
+        return Accepted(*known[:-1], sequence)
 
 
 class Elections:
@@ -123,6 +156,7 @@ class Elections:
             else:
                 for peer in election.peers:
                     self._peers[peer] = min(lowest, self._peers.get(peer, TTL))
+        self._repeated: dict[tuple[Family, bytes], _Repeated] = {}
 
     def validate(self, datagram: Datagram, wall_ns: int) -> Accepted | RejectReason:
         """Climb the ladder of ``reference §2.4`` with one datagram.
@@ -134,6 +168,18 @@ class Elections:
         Returns:
             The accepted advertisement, or the reason of the first check that failed.
         """
+        repeated = self._repeated.get((datagram.family, datagram.message[1:2]))
+        try:
+            accepted = repeated.accept(datagram, wall_ns) if repeated is not None else None
+            result = accepted or self._climb(datagram, wall_ns)
+        except DecodeError as error:
+            return error.reason
+        if isinstance(result, Accepted) and result.sequence is not None:
+            election = self.by_id[result.family, result.advertisement.vrid]
+            election.marks.remember(result.source, result.sequence)
+        return result
+
+    def _climb(self, datagram: Datagram, wall_ns: int) -> Accepted | RejectReason:
         lowest_ttl = self._groups.get((datagram.destination, datagram.ifindex))
         to_group = lowest_ttl is not None
         if lowest_ttl is None:
@@ -142,15 +188,22 @@ class Elections:
             return RejectReason.UNKNOWN_SOURCE
         if datagram.ttl < lowest_ttl:
             return RejectReason.TTL
-        try:
-            version, vrid = check_header(datagram.message)
-            election = self.by_id.get((datagram.family, vrid))
-            if election is None:
-                return RejectReason.UNKNOWN_VRID
-            wrong = _check_transport(election, datagram, version, to_group)
-            return wrong or _accept(election, datagram, wall_ns)
-        except DecodeError as error:
-            return error.reason
+        version, vrid = check_header(datagram.message)
+        election = self.by_id.get((datagram.family, vrid))
+        if election is None:
+            return RejectReason.UNKNOWN_VRID
+        wrong = _check_transport(election, datagram, version, to_group)
+        if wrong is not None:
+            return wrong
+        accepted = _accept(election, datagram, wall_ns)
+        said = datagram
+        if accepted.sequence is not None:
+            said = datagram._replace(message=datagram.message[:-TRAILER_LENGTH])
+        # A checksum that covers the trailer is another one each time.
+        if said is datagram or election.family is Family.IPV4:
+            vrid_byte = datagram.message[1:2]
+            self._repeated[datagram.family, vrid_byte] = _Repeated(election, said, accepted)
+        return accepted
 
 
 def _check_transport(
@@ -191,9 +244,10 @@ def _accept(election: Election, datagram: Datagram, wall_ns: int) -> Accepted:
         raise DecodeError(RejectReason.INTERVAL)
     if election.version == VERSION_2 and advertisement.interval_cs != election.interval_cs:
         raise DecodeError(RejectReason.INTERVAL_MISMATCH)
-    if sequence is not None:
-        election.marks.remember(datagram.source, sequence)
-    return Accepted(election.family, datagram.source, advertisement, form, sequence)
+    event = AdvertisementReceived(
+        datagram.source, advertisement.priority, advertisement.interval_cs
+    )
+    return Accepted(election.family, datagram.source, advertisement, form, event, sequence)
 
 
 def _check_signature(

@@ -248,7 +248,7 @@ class VirtualRouter:
             return (UnbindAddresses(), *self._enter(after, TransitionReason.LATE_WAKE))
         # Keep the rhythm: the next deadline counts from this one, unless that is past already.
         deadline_ns = max(state.adver_deadline_ns + interval_ns, now_ns + interval_ns // 2)
-        self._state = replace(state, adver_deadline_ns=deadline_ns)
+        self._state = state.advertised(deadline_ns)
         return (SendAdvertisement(PRIORITY_RELEASE if state.offers else mine.priority),)
 
     # Hearing others --------------------------------------------------------------------

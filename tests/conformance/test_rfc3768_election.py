@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from tests.unit.vrrp.routers import (
     LESSER,
@@ -64,6 +62,6 @@ def test_other_addresses_in_version_2_are_counted_and_accepted() -> None:
     source, destination = setting.datagram.source, setting.datagram.destination
     message = sealed(compose(version=2, addresses=(STRANGER,)), source, destination)
     election = setting.fresh()
-    accepted = Elections([election]).validate(replace(setting.datagram, message=message), WALL_NS)
+    accepted = Elections([election]).validate(setting.datagram._replace(message=message), WALL_NS)
     assert isinstance(accepted, Accepted)
     assert Observation.ADDRESSES_DIFFER in observe(accepted, election, 150)

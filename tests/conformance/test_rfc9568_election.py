@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from tests.unit.vrrp.routers import MS, START, V3, backup, heard, parameters, takeover
 from tests.unit.vrrp.settings import SETTINGS, WALL_NS
@@ -42,7 +40,7 @@ def test_reserved_bits_of_a_peer_any_value_are_ignored(name: str, reserved: int)
     setting = SETTINGS[name]
     source, destination = setting.datagram.source, setting.datagram.destination
     message = compose(word=reserved << 12 | 100, addresses=tuple(setting.election.addresses))
-    datagram = replace(setting.datagram, message=sealed(message, source, destination))
+    datagram = setting.datagram._replace(message=sealed(message, source, destination))
     accepted = Elections([setting.fresh()]).validate(datagram, WALL_NS)
     assert isinstance(accepted, Accepted)
     assert accepted.advertisement.interval_cs == 100

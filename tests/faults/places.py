@@ -7,11 +7,11 @@ MACHINE, STATES, VALIDATION, AUTHENTICATION, PRIORITY = (
     f"{_PROTOCOL}{name}.py"
     for name in ("virtual_router", "states", "validation", "authentication", "priority")
 )
-ANNOUNCER, CONFLICTS, ENCODER, LAST_WILL, LOOP, MAIN, PROGRAM, EXECUTOR, TABLE, WATCH = (
+ANNOUNCER, CONFLICTS, ENCODER, HEARING, LAST_WILL, LOOP, MAIN, PROGRAM, EXECUTOR, TABLE, WATCH = (
     f"{_ENGINE}{name}.py"
     for name in (
-        "announcer", "conflicts", "encoder", "last_will", "loop", "main", "program", "executor",
-        "router_table", "address_watch",
+        "announcer", "conflicts", "encoder", "hearing", "last_will", "loop", "main", "program",
+        "executor", "router_table", "address_watch",
     )
 )  # fmt: skip
 SUPERVISOR = "speaker/vrrp_speaker/supervisor.py"

@@ -268,7 +268,7 @@ RESUME = (
         6,
         "the last will releases",
         LAST_WILL,
-        "            transport.send(route(router_program), copies)\n",
+        "            transport.send(router.encoder.route, copies)\n",
         "",
         _LAST_WILL,
     ),

@@ -8,6 +8,7 @@ from tests.faults.places import (
     CONDITIONS,
     CONFLICTS,
     EXECUTOR,
+    HEARING,
     LOOP,
     MACHINE,
     TABLE,
@@ -175,9 +176,9 @@ TWO_ACTIVE = (
     Fault(
         10,
         "the time of two is counted",
-        TABLE,
-        "            self._shared.add(router.offset + shm.S_DUAL_ACTIVE, both_ns)\n",
-        "            pass\n",
+        HEARING,
+        "        self._shared.add(router.offset + shm.S_DUAL_ACTIVE, both_ns)\n",
+        "        pass\n",
         _WINNER,
     ),
     Fault(

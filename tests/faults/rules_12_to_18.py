@@ -79,18 +79,18 @@ ALL_ADDRESSES = (
         13,
         "a takeover binds every address",
         EXECUTOR,
-        "                case BindAddresses():\n"
-        "                    self.bind(router, router.addresses, now_ns)\n",
-        "                case BindAddresses():\n"
-        "                    self.bind(router, router.addresses[:1], now_ns)\n",
+        "            case BindAddresses():\n"
+        "                self.bind(router, router.addresses, now_ns)\n",
+        "            case BindAddresses():\n"
+        "                self.bind(router, router.addresses[:1], now_ns)\n",
         netns("handover", "stop_and_return_lose_no_probe"),
     ),
     Fault(
         13,
         "a release takes every address off",
         EXECUTOR,
-        "                    self.unbind(router, router.addresses)\n",
-        "                    self.unbind(router, router.addresses[:1])\n",
+        "                self.unbind(router, router.addresses)\n",
+        "                self.unbind(router, router.addresses[:1])\n",
         netns("speaker", "stopped_speaker_releases_at_once"),
     ),
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 from tests.simulation.lan import SimulatedLan
 from tests.simulation.node import EPOCH_NS, SimulatedNode
@@ -87,7 +86,7 @@ class Attacker:
                 return
             message = bytearray(datagram.message)
             message[2] = self._rng.choice([p for p in (0, 1, 254) if p != message[2]])
-            forged = self._sealed(replace(datagram, message=bytes(message)))
+            forged = self._sealed(datagram._replace(message=bytes(message)))
         self._lan.at(arrival_ns, lambda at_ns: self._inject(at_ns, node, forged))
 
     def _remember(self, node: SimulatedNode, datagram: Datagram) -> None:
@@ -117,11 +116,11 @@ class Attacker:
 
     def _other_destination(self, node: SimulatedNode) -> Datagram | None:
         genuine = self._genuine(node)
-        return genuine and replace(genuine, destination=genuine.destination[:-1] + b"\xc9")
+        return genuine and genuine._replace(destination=genuine.destination[:-1] + b"\xc9")
 
     def _low_ttl(self, node: SimulatedNode) -> Datagram | None:
         genuine = self._genuine(node)
-        return genuine and replace(genuine, ttl=254)
+        return genuine and genuine._replace(ttl=254)
 
     def _other_vrid(self, node: SimulatedNode) -> Datagram:
         return self._forge(self._destination(node), self._peer(node), 254, vrid=OTHER_VRID + 1)
@@ -149,7 +148,7 @@ class Attacker:
         if life is not node.marks or not isinstance(node.config.authentication, HmacKeys):
             return None
         known = [d for d in heard if self._is_marked(node, d)]
-        return replace(self._rng.choice(known)) if known else None
+        return self._rng.choice(known)._replace() if known else None
 
     def _is_marked(self, node: SimulatedNode, datagram: Datagram) -> bool:
         """Return whether the last accepted sequence of its sender is just this one's."""
@@ -189,7 +188,7 @@ class Attacker:
             return None
         others = {node.address, genuine.source}
         sources = [a for a in self._lan.cluster.addresses if a not in others]
-        return self._sealed(replace(genuine, source=self._rng.choice(sources))) if sources else None
+        return self._sealed(genuine._replace(source=self._rng.choice(sources))) if sources else None
 
     def _other_interval(self, node: SimulatedNode) -> Datagram | None:
         if self._lan.cluster.version != 2:
@@ -211,7 +210,7 @@ class Attacker:
         if len(data) > self._unsigned_length:
             start = len(data) - TRAILER_LENGTH
             choices.append(data[: start + 2] + b"\1" + data[start + 3 :])
-        return replace(genuine, message=self._rng.choice(choices))
+        return genuine._replace(message=self._rng.choice(choices))
 
     def _captured_long_ago(self, node: SimulatedNode) -> Datagram | None:
         """Signed by a peer a year ago, and not heard of since."""
@@ -280,7 +279,7 @@ class Attacker:
         if message[0] >> 4 == 2:
             form = ChecksumForm.MESSAGE_ONLY
         covered = checksum_cover(form, bare.source, bare.destination, length, trailer)
-        return replace(bare, message=seal_message(message, covered, trailer))
+        return bare._replace(message=seal_message(message, covered, trailer))
 
 
 def _with_wrong_checksum(datagram: Datagram) -> Datagram:
@@ -288,4 +287,4 @@ def _with_wrong_checksum(datagram: Datagram) -> Datagram:
     if len(data) > 7:
         data[6] ^= 0x55
         data[7] ^= 0xAA
-    return replace(datagram, message=bytes(data))
+    return datagram._replace(message=bytes(data))

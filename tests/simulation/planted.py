@@ -199,8 +199,8 @@ PLANTED = (
         "if version != election.version:", "if version == 0:", "the other version is taken"
     ),
     in_validation(
-        "        election.marks.remember(datagram.source, sequence)",
-        "        pass",
+        "            election.marks.remember(result.source, result.sequence)",
+        "            pass",
         "no mark is kept: whatever lies in the window can be played back",
     ),
     in_validation(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tests.simulation.faults import Stage
 from tests.simulation.lan import SimulatedLan
 from tests.simulation.node import SimulatedNode
@@ -123,7 +121,7 @@ def acquaintances() -> Story:
 def play(story: Story, captured: list[Datagram]) -> None:
     """Play captured datagrams to node1, which must reject each."""
     node = story.nodes[1]
-    forged = [replace(datagram) for datagram in captured]
+    forged = [datagram._replace() for datagram in captured]
     node.injected = {id(datagram) for datagram in forged}
     for datagram in forged:
         node.receive(story.lan.now_ns, datagram)

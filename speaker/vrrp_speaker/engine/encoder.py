@@ -25,6 +25,7 @@ from vrrp.packet import (
     seal_message,
 )
 from vrrp_speaker.engine.program import ADDRESS_FAMILIES, RouterProgram
+from vrrp_speaker.engine.transport import Route
 
 Copies = tuple[tuple[str, bytes], ...]
 
@@ -43,12 +44,16 @@ class Encoder:
     """Encodes for one program; a router whose program changes goes on with ``follow``."""
 
     program: RouterProgram
+    route: Route = field(init=False)
+    """How they leave."""
     _destinations: list[_Destination] = field(init=False)
     _messages: dict[int, bytes] = field(default_factory=dict)
     _sealed: dict[int, Copies] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         program = self.program
+        ifindex = program.ifindex if program.multicast else 0
+        self.route = Route(program.family, program.source, ifindex, program.ttl_send)
         # No peers means alone, never multicast.
         receivers = [(peer.address, peer.external) for peer in program.peers]
         if program.multicast:

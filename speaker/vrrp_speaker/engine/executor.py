@@ -20,7 +20,6 @@ from vrrp.actions import (
 from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
 from vrrp.events import Event
-from vrrp.virtual_router import Actions
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.netlink import RequestSocket
 from vrrp_speaker.engine.node_network import NodeNetwork
@@ -32,7 +31,7 @@ from vrrp_speaker.engine.program import (
     RouterProgram,
 )
 from vrrp_speaker.engine.recorder import Recorder
-from vrrp_speaker.engine.routers import RunningRouter, route
+from vrrp_speaker.engine.routers import RunningRouter
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
@@ -60,6 +59,7 @@ class Executor:
         clock: SignatureClock,
         transport: Transport,
         requests: RequestSocket,
+        renewals: RequestSocket,
         announcer: Announcer,
         network: NodeNetwork,
         recorder: Recorder,
@@ -69,6 +69,7 @@ class Executor:
         self._clock = clock
         self._transport = transport
         self._requests = requests
+        self._renewals = renewals
         self._announcer = announcer
         self._network = network
         self._recorder = recorder
@@ -76,45 +77,66 @@ class Executor:
         self.refused: dict[str, RunningRouter] = {}
         """The routers whose addresses the kernel refused, until that is to be tried again."""
 
-    def handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
-        """Give one event to a router's machine and do what it asks for."""
+    def handle(self, router: RunningRouter, event: Event, now_ns: int) -> bool:
+        """Give one event to a router's machine and do what it asks for.
+
+        Returns whether that was more than to advertise, so that others have to look what it means.
+        """
         self._recorder.event(router.program.name, event, now_ns)
-        self._perform(router, router.machine.handle(event, now_ns), now_ns)
+        more = False
+        for action in router.machine.handle(event, now_ns):
+            if isinstance(action, SendAdvertisement):
+                self._send(router, action.priority, now_ns)
+            else:
+                self._perform(router, action, now_ns)
+                more = True
+        return more
 
     def begin(self, router: RunningRouter) -> None:
         """Note a router that events are about to reach."""
         self._recorder.began(router.program.name, router.machine)
 
-    def _perform(self, router: RunningRouter, actions: Actions, now_ns: int) -> None:
-        for action in actions:
-            match action:
-                case SendAdvertisement(priority=priority):
-                    self._send(router, priority, now_ns)
-                case BindAddresses():
-                    self.bind(router, router.addresses, now_ns)
-                case UnbindAddresses():
-                    self.unbind(router, router.addresses)
-                    self.withhold(router, frozenset())
-                    self._note_handed_over(router, now_ns)
-                    router.renew_at_ns = None
-                    if not router.removed:
-                        self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
-                case AnnounceAddresses():
-                    self.announce(router, now_ns)
-                case StateChanged():
-                    self._record(router, action, now_ns)
-                case unreachable:
-                    assert_never(unreachable)
+    def _perform(
+        self,
+        router: RunningRouter,
+        action: BindAddresses | UnbindAddresses | AnnounceAddresses | StateChanged,
+        now_ns: int,
+    ) -> None:
+        match action:
+            case BindAddresses():
+                self.bind(router, router.addresses, now_ns)
+            case UnbindAddresses():
+                self.unbind(router, router.addresses)
+                self.withhold(router, frozenset())
+                self._note_handed_over(router, now_ns)
+                router.renew_at_ns = None
+                if not router.removed:
+                    self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
+            case AnnounceAddresses():
+                self.announce(router, now_ns)
+            case StateChanged():
+                self._record(router, action, now_ns)
+            case unreachable:
+                assert_never(unreachable)
 
     def bind(
         self, router: RunningRouter, addresses: tuple[AddressProgram, ...], now_ns: int
     ) -> bool:
-        """Put addresses on, or renew their lease; return whether the kernel took them all.
+        """Put addresses on; return whether the kernel took them all.
 
         A refusal becomes a fault. The lease of those that are left out is due when it was.
         """
+        return self._bind(router, addresses, now_ns, self._requests)
+
+    def _bind(
+        self,
+        router: RunningRouter,
+        addresses: tuple[AddressProgram, ...],
+        now_ns: int,
+        requests: RequestSocket,
+    ) -> bool:
         everything = len(addresses) == len(router.addresses)
-        refused = [a for a in addresses if self._requests.request(a.add) != 0]
+        refused = [a for a in addresses if requests.request(a.add) != 0]
         present = bool(addresses) and not refused
         if refused:
             router.install_retry_ns = now_ns + router.install_wait_ns()
@@ -194,8 +216,9 @@ class Executor:
 
     def _send(self, router: RunningRouter, priority: int, now_ns: int) -> None:
         shared, offset = self._shared, router.offset
-        copies = router.encoder.encode(priority, self._clock, now_ns, time_ns())
-        failures = self._transport.send(route(router.program), copies)
+        encoder = router.encoder
+        copies = encoder.encode(priority, self._clock, now_ns, time_ns())
+        failures = self._transport.send(encoder.route, copies)
         if failures:
             shared.add(shm.H_SEND_ERRORS, failures)
         shared.add(offset + shm.S_SENT, len(copies) - failures)
@@ -205,7 +228,7 @@ class Executor:
         renewing = router.machine.state is State.ACTIVE and router.lease_due(now_ns)
         handing_over = priority == PRIORITY_RELEASE and router.machine.holding
         if renewing or handing_over:
-            self.bind(router, router.addresses, now_ns)
+            self._bind(router, router.addresses, now_ns, self._renewals)
 
     def _note_takeover(self, router: RunningRouter, now_ns: int) -> None:
         """Count how long the addresses were without a voice, if another node had them before.

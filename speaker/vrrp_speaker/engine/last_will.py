@@ -17,7 +17,7 @@ from vrrp_speaker.engine.netlink import (
     RequestSocket,
     delete_address_request,
 )
-from vrrp_speaker.engine.routers import new_router, route
+from vrrp_speaker.engine.routers import new_router
 from vrrp_speaker.engine.stored_program import stored_program
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
@@ -51,7 +51,7 @@ def _release(shared: SharedState, program_path: str) -> None:
                 router_program, input_faults=False, priority=router_program.base_priority
             )
             copies = router.encoder.encode(PRIORITY_RELEASE, clock, monotonic_ns(), time_ns())
-            transport.send(route(router_program), copies)
+            transport.send(router.encoder.route, copies)
             ended = StateChanged(State.ACTIVE, State.INITIALIZE, TransitionReason.SHUTDOWN)
             shared.note_transition(router_program.slot, ended, monotonic_ns(), time_ns())
             shared.set(offset + shm.S_ADDRESS_PRESENT, 0)

@@ -1,7 +1,10 @@
 """The engine's loop: deadlines first, then what was received, then announcements.
 
-One turn: write the heartbeat; handle every deadline that has passed; take in a bounded batch of
-datagrams, netlink news and agent messages; send due announcements; wait for the next of these.
+One turn: write the heartbeat; handle every deadline that has passed; look around; wait; handle what
+has passed meanwhile; take in a bounded batch of datagrams, netlink news and agent messages. To look
+around is to do what is neither an election's deadline nor heard: announcements, questions,
+retries. Most turns of a node with many elections send or hear one advertisement, which changes
+nothing there, so they leave it out (``_look_around_ns``).
 Nothing here waits for the agent, the API server or a disk.
 """
 
@@ -10,13 +13,14 @@ from __future__ import annotations
 import heapq
 import os
 import select
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import monotonic_ns, time_ns
 
 from vrrp.authentication import SignatureClock
 from vrrp.constants import RejectReason, State
-from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Shutdown
+from vrrp.events import DeadlineReached, Event, Shutdown
 from vrrp_speaker.engine.address_watch import AddressWatch
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
@@ -37,6 +41,8 @@ STOP_NS = 20_000_000_000
 """The longest that a stop waits for successors; Kubernetes kills after 30 s by default."""
 HEARTBEAT_NS = 100_000_000
 """The longest wait: /healthz expects a turn at least this often."""
+LOOK_AROUND_NS = 20_000_000
+"""A loop that turns looks around at least this often, whether anything asked for it or not."""
 _TURNS_PER_LIMIT = 4
 """How often the loop turns at least while the supervisor would let it be silent."""
 _BATCH = 64
@@ -85,6 +91,9 @@ class Loop:
         self._network = network
         self._handle_message = handle_message
         self._deadlines: list[tuple[int, int, RunningRouter]] = []
+        self._look_around_ns = 0
+        """When to look around; 0: in this turn, because something happened."""
+        self._others_due_ns = self._longest_wait_ns = 0
         self._leaving: list[RunningRouter] = []
         self._stopping = False
         self._stop_by_ns: int | None = None
@@ -119,19 +128,18 @@ class Loop:
             self._shared.set(shm.H_CLOCK_OFFSET, self._clock.offset_ns)
             self._shared.set(shm.H_CLOCK_LAST, self._clock.last)
             self._run_deadlines(now_ns)
-            self._addresses.run(now_ns)
-            self._resolution.run(self._table.routers.values(), now_ns)
-            self._announcer.run(now_ns)
-            self._foreign.run(now_ns)
-            self._ask_candidates(now_ns)
+            if now_ns >= self._look_around_ns:
+                self._look_around(now_ns)
             ready = {fd for fd, _ in self._epoll.poll(self._wait_s(), 16)}
             if parent in ready:
                 break
             if wakeup in ready:
                 os.read(wakeup, _SIGNALS)  # left there, it would wake us for good
-            self._resolution.look(monotonic_ns())
+            now_ns = monotonic_ns()
+            if now_ns >= self._look_around_ns:
+                self._resolution.look(now_ns)
             # A deadline that passed while we waited comes before anything that was received.
-            self._run_deadlines(monotonic_ns())
+            self._run_deadlines(now_ns)
             self._take_in(ready)
         self._release_all(monotonic_ns(), hand_over=False)
         self._epoll.close()
@@ -163,16 +171,31 @@ class Loop:
 
     def _wait_s(self) -> float:
         now_ns = monotonic_ns()
-        limit_ns = self._shared.get(shm.H_SILENCE_LIMIT) or HEARTBEAT_NS * _TURNS_PER_LIMIT
-        due_ns = now_ns + min(HEARTBEAT_NS, limit_ns // _TURNS_PER_LIMIT)
+        due_ns = min(now_ns + self._longest_wait_ns, self._others_due_ns)
         if self._deadlines:
             due_ns = min(due_ns, self._deadlines[0][0])
-        watches = (self._addresses, self._presence, self._conflicts, self._foreign)
-        for other in (self._announcer, self._resolution, *watches):
-            other_ns = other.next_deadline_ns()
-            if other_ns is not None:
-                due_ns = min(due_ns, other_ns)
         return max(0, due_ns - now_ns) / 1e9
+
+    def _look_around(self, now_ns: int) -> None:
+        """Do what is due besides elections, and find out when that is the case again."""
+        self._addresses.run(now_ns)
+        self._resolution.run(self._table.routers.values(), now_ns)
+        self._announcer.run(now_ns)
+        self._foreign.run(now_ns)
+        self._ask_candidates(now_ns)
+        self._table.retry(now_ns)
+        self._schedule_changed()
+        self._shared.set(shm.H_EVENTS_DROPPED, self._agent.dropped)
+        limit_ns = self._shared.get(shm.H_SILENCE_LIMIT) or HEARTBEAT_NS * _TURNS_PER_LIMIT
+        self._longest_wait_ns = min(HEARTBEAT_NS, limit_ns // _TURNS_PER_LIMIT)
+        watches = (self._addresses, self._presence, self._conflicts, self._foreign)
+        others = (
+            other.next_deadline_ns() for other in (self._announcer, self._resolution, *watches)
+        )
+        self._others_due_ns = min(
+            (due_ns for due_ns in others if due_ns is not None), default=now_ns + HEARTBEAT_NS
+        )
+        self._look_around_ns = min(self._others_due_ns, now_ns + LOOK_AROUND_NS)
 
     def schedule(self, router: RunningRouter) -> None:
         """Queue the router's next deadline, unless an earlier entry will look at it anyway."""
@@ -191,6 +214,7 @@ class Loop:
         # First, because a router whose addresses a stranger has is not to become Active.
         for router in self._conflicts.run(now_ns):
             self._table.refresh_faults(router, now_ns)
+            self._look_around_ns = 0
         waiting: deque[RunningRouter] = deque()
         while (due := self._pop_due(now_ns)) or waiting:
             if due is None:
@@ -204,15 +228,21 @@ class Loop:
 
     def _pop_due(self, now_ns: int) -> RunningRouter | None:
         """Return the next router whose deadline has come."""
-        while self._deadlines and self._deadlines[0][0] <= now_ns:
-            queued_ns, _, router = heapq.heappop(self._deadlines)
+        queue = self._deadlines
+        while queue and queue[0][0] <= now_ns:
+            queued_ns, _, router = queue[0]
+            deadline_ns = router.machine.next_deadline_ns()
+            if router.queued_ns == queued_ns and deadline_ns is not None and deadline_ns > now_ns:
+                # It moved on meanwhile, as in a Backup that hears the Active Router.
+                router.queued_ns = deadline_ns
+                heapq.heapreplace(queue, (deadline_ns, id(router), router))
+                continue
+            heapq.heappop(queue)
             if router.queued_ns != queued_ns:
                 continue  # a nearer entry replaced this one
             router.queued_ns = None
-            deadline_ns = router.machine.next_deadline_ns()
-            if deadline_ns is not None and deadline_ns <= now_ns:
+            if deadline_ns is not None:
                 return router
-            self.schedule(router)  # it moved on meanwhile, as in a Backup that hears the Active
         return None
 
     def _reach_deadline(self, router: RunningRouter, now_ns: int) -> None:
@@ -233,19 +263,17 @@ class Loop:
         return now_ns
 
     def _note_lateness(self, late_ns: int) -> None:
-        bucket = len(shm.LATENESS_BOUNDS_NS)
-        for index, bound_ns in enumerate(shm.LATENESS_BOUNDS_NS):
-            if late_ns <= bound_ns:
-                bucket = index
-                break
+        bucket = bisect_left(shm.LATENESS_BOUNDS_NS, late_ns)
         self._shared.add(shm.H_LATENESS + 8 * bucket)
         self._shared.add(shm.H_LATENESS_SUM, late_ns)
 
     def handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
         """Give one event to a router, do what it asks, and queue its next deadline."""
-        self._executor.handle(router, event, now_ns)
+        if self._executor.handle(router, event, now_ns):
+            self._look_around_ns = 0
         if router.install_retry_ns:
             self._table.refresh_faults(router, now_ns)
+            self._look_around_ns = 0
         self.schedule(router)
 
     # What came in ----------------------------------------------------------------------
@@ -253,7 +281,14 @@ class Loop:
     def _take_in(self, ready: set[int]) -> None:
         for descriptor in self._transport.filenos():
             if descriptor in ready:
+                ready.discard(descriptor)
                 self._receive_advertisements(descriptor)
+        if ready:
+            self._take_in_others(ready)
+            self._look_around_ns = 0
+        self._schedule_changed()
+
+    def _take_in_others(self, ready: set[int]) -> None:
         for descriptor in ready.intersection(self._conflicts.filenos()):
             self._conflicts.receive(descriptor, monotonic_ns())
         for descriptor in ready.intersection(self._asked):
@@ -269,9 +304,6 @@ class Loop:
                 self._epoll.register(self._connection, select.EPOLLIN)
         if self._connection in ready:
             self._receive_messages()
-        self._table.retry(monotonic_ns())
-        self._shared.set(shm.H_EVENTS_DROPPED, self._agent.dropped)
-        self._schedule_all_new()
 
     def _ask_candidates(self, now_ns: int) -> None:
         """Find out whether elections that want a majority have one; most nodes run none."""
@@ -283,8 +315,10 @@ class Loop:
         if descriptors:
             self._table.refresh_majorities(now_ns)
 
-    def _schedule_all_new(self) -> None:
+    def _schedule_changed(self) -> None:
+        """Queue the deadlines of routers that were changed by others than ``handle``."""
         for router in self._table.take_changed():
+            self._look_around_ns = 0
             self.schedule(router)
             if router.removed:
                 self._leaving.append(router)
@@ -296,16 +330,12 @@ class Loop:
                 return
             now_ns = self.caught_up_ns()
             wall_ns = self._clock.read(now_ns, time_ns())
-            result = self._table.elections.validate(datagram, wall_ns)
+            result = self._table.hearing.elections.validate(datagram, wall_ns)
             if isinstance(result, RejectReason):
                 self._shared.add(_REJECTIONS[result])
                 self._foreign.refused(datagram, now_ns)
                 continue
-            advertisement = result.advertisement
-            event = AdvertisementReceived(
-                result.source, advertisement.priority, advertisement.interval_cs
-            )
-            self.handle(self._table.heard(result, now_ns), event, now_ns)
+            self.handle(self._table.heard(result, now_ns), result.event, now_ns)
 
     def _receive_news(self) -> None:
         digest = Digest()

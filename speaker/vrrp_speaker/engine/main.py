@@ -78,12 +78,14 @@ class Engine:
             self._shared.get(shm.H_CLOCK_OFFSET), self._shared.get(shm.H_CLOCK_LAST)
         )
         clock.read(monotonic_ns(), time_ns())
-        transport, news = Transport(), NewsSocket()
+        transport, news, renewals = Transport(), NewsSocket(), RequestSocket()
+        news.pass_over_bound_by(renewals)
         self._executor = Executor(
             shared=self._shared,
             clock=clock,
             transport=transport,
             requests=self._requests,
+            renewals=renewals,
             announcer=self._announcer,
             network=self._network,
             recorder=self._recorder,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from vrrp.constants import Family, State, TransitionReason
+from vrrp.constants import State, TransitionReason
 from vrrp.events import (
     ConfigurationChanged,
     Event,
@@ -21,20 +21,20 @@ from vrrp.events import (
     TakeOver,
 )
 from vrrp.priority import effective_priority
-from vrrp.validation import Accepted, Elections, observe
+from vrrp.validation import Accepted
 from vrrp_speaker.engine.conflicts import Conflicts, last_heard_ns
 from vrrp_speaker.engine.executor import Executor
+from vrrp_speaker.engine.hearing import Hearing
 from vrrp_speaker.engine.memberships import Memberships
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.probing import places
 from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterProgram
-from vrrp_speaker.engine.routers import Inputs, RunningRouter, election_of, new_router
+from vrrp_speaker.engine.routers import Inputs, RunningRouter, new_router
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
 _MIN_SILENCE_NS, _MAX_SILENCE_NS = 40_000_000, 2_000_000_000
-_OBSERVATIONS = {o: shm.H_OBSERVED + 8 * i for i, o in enumerate(shm.OBSERVATIONS)}
 
 
 class RouterTable:
@@ -58,9 +58,7 @@ class RouterTable:
         self._network = network
         self._changed: dict[int, RunningRouter] = {}
         self.routers: dict[str, RunningRouter] = {}
-        self.elections = Elections()
-        self._by_id: dict[tuple[Family, int], RunningRouter] = {}
-        self._peer_offsets: dict[tuple[Family, int, bytes], int] = {}
+        self.hearing = Hearing(shared)
 
     def take_changed(self) -> list[RunningRouter]:
         """Return the routers whose deadline may have moved since the last call."""
@@ -110,17 +108,9 @@ class RouterTable:
 
     def _index(self) -> None:
         """Rebuild what the receive path looks things up in, and join the groups it needs."""
-        routers = list(self.routers.values())
-        self._by_id = {(r.program.family, r.program.vrid): r for r in routers}
-        self.elections = Elections(election_of(router) for router in routers)
-        self._peer_offsets = {
-            (router.program.family, router.program.vrid, peer.address): shm.peer_offset(
-                router.program.slot, index
-            )
-            for router in routers
-            for index, peer in enumerate(router.program.peers)
-        }
-        self.memberships.sync((router.program for router in routers), self.elections)
+        routers = self.routers.values()
+        self.hearing.follow(routers)
+        self.memberships.sync((router.program for router in routers), self.hearing.elections)
 
     def _remove(self, name: str, now_ns: int) -> None:
         """Let a router go; its addresses may stay a moment longer than its slot."""
@@ -350,31 +340,11 @@ class RouterTable:
     # Hearing ---------------------------------------------------------------------------
 
     def heard(self, accepted: Accepted, now_ns: int) -> RunningRouter:
-        """Take note of an accepted advertisement: counters, marks, checksum form; return whose."""
-        vrid, source = accepted.advertisement.vrid, accepted.source
-        router = self._by_id[accepted.family, vrid]
-        listed = self._peer_offsets.get((accepted.family, vrid, source))
-        start = router.offset + shm.S_UNLISTED if listed is None else listed
-        self._count_dual_active(router, accepted, start, now_ns)
-        self._shared.add(start + shm.PEER_RECEIVED)
-        self._shared.set(start + shm.PEER_LAST, now_ns)
-        if listed is not None and accepted.sequence is not None:
-            self._shared.set(listed + shm.PEER_MARK, accepted.sequence)
-        election = self.elections.by_id[accepted.family, vrid]
-        for observation in observe(accepted, election, router.machine.parameters.priority):
-            self._shared.add(_OBSERVATIONS[observation])
-        router.encoder.heard(source, accepted.checksum_form)
+        """Take note of an accepted advertisement; return whose it is."""
+        router = self.hearing.note(accepted, now_ns)
         if self._conflicts.heard(router, now_ns):
             self.refresh_faults(router, now_ns)
         return router
-
-    def _count_dual_active(
-        self, router: RunningRouter, accepted: Accepted, start: int, now_ns: int
-    ) -> None:
-        if router.machine.state is State.ACTIVE and accepted.advertisement.priority:
-            silent_ns = now_ns - self._shared.get(start + shm.PEER_LAST)
-            both_ns = min(silent_ns, router.program.adver_interval_ns)
-            self._shared.add(router.offset + shm.S_DUAL_ACTIVE, both_ns)
 
     def _perform(self, router: RunningRouter, event: Event, now_ns: int) -> None:
         self._executor.handle(router, event, now_ns)

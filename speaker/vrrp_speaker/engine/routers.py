@@ -16,7 +16,6 @@ from vrrp_speaker.engine.program import (
     AddressProgram,
     RouterProgram,
 )
-from vrrp_speaker.engine.transport import Route
 from vrrp_speaker.shared_state import EngineFault
 from vrrp_speaker.shared_state import layout as shm
 
@@ -155,12 +154,6 @@ def new_router(program: RouterProgram, *, input_faults: bool, priority: int) -> 
     )
     router.prepare()
     return router
-
-
-def route(program: RouterProgram) -> Route:
-    """Return how the router's advertisements leave."""
-    ifindex = program.ifindex if program.multicast else 0
-    return Route(program.family, program.source, ifindex, program.ttl_send)
 
 
 def election_of(router: RunningRouter) -> Election:

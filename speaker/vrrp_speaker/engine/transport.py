@@ -8,7 +8,7 @@ import socket
 import struct
 import termios
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vrrp.constants import IP_PROTOCOL, TTL, Family
 from vrrp.validation import Datagram, ipv4_datagram
@@ -69,6 +69,11 @@ class Route:
     source: bytes
     ifindex: int
     ttl: int
+    control: list[tuple[int, int, bytes]] = field(init=False, compare=False)
+    """What the socket is told with each packet."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "control", _control(self))
 
 
 class Transport:
@@ -113,12 +118,12 @@ class Transport:
         Whatever the kernel has against one of them, the others and other elections go on.
         """
         out = self._sockets.get(route.family)
-        control = _control(route)
+        control, ifindex = route.control, route.ifindex
         failures = 0
         for destination, message in copies:
             address: tuple[str, int] | tuple[str, int, int, int] = (destination, 0)
             if route.family is Family.IPV6:
-                address = (destination, 0, 0, route.ifindex)
+                address = (destination, 0, 0, ifindex)
             try:
                 if out is None:
                     raise OSError(errno.ENETUNREACH, "no IPv6 here")

@@ -65,6 +65,12 @@ class SharedState:
         """Count one in the unsigned 32-bit integer at ``offset``, a multiple of 4."""
         self._halves[offset >> 2] = (self._halves[offset >> 2] + 1) & 0xFFFFFFFF
 
+    def note_heard(self, place: int, now_ns: int) -> None:
+        """Count an advertisement of one sender, whose counters are at ``place``."""
+        words, at = self._words, place >> 3
+        words[at] += 1
+        words[at + (layout.PEER_LAST >> 3)] = now_ns
+
     def note_duration(self, histogram: int, duration_ns: int) -> None:
         """Count a duration in one of the header's histograms."""
         bucket = bisect_left(layout.DURATION_BOUNDS_NS, duration_ns)

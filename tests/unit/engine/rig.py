@@ -114,6 +114,7 @@ class Rig:
     executor: Executor
     announcer: Announcer
     requests: Requests
+    renewals: Requests
     transport: Transport
     network: NodeNetwork
     wire: Wire
@@ -191,11 +192,16 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     monkeypatch.setattr(socket, "if_indextoname", lambda _: "eth0")
     shared = SharedState.create(str(tmp_path / "state.shm"))
     announcer, network = Announcer(shared), NodeNetwork()
-    requests, transport, recorder = Requests(), Transport(), Recorder()
+    requests, renewals, transport, recorder = Requests(), Requests(), Transport(), Recorder()
     network.reset(
         [LinkNews(2, "eth0", True, True), AddressNews(2, packed("192.0.2.11"), 24, 0, True)]
     )
-    world: dict[str, Any] = {"requests": requests, "transport": transport, "recorder": recorder}
+    world: dict[str, Any] = {
+        "requests": requests,
+        "renewals": renewals,
+        "transport": transport,
+        "recorder": recorder,
+    }
     neighbours: Any = Neighbours()
     engines: list[Conflicts] = []
     observer: Any = Observer()
@@ -227,6 +233,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
         executor,
         announcer,
         requests,
+        renewals,
         transport,
         network,
         wire,

@@ -91,7 +91,7 @@ def test_stop_waits_for_a_router_that_was_removed_just_before(
     router.machine.handle(Shutdown(hand_over=True), clock.now_ns)
     router.removed = True
     table.take_changed.return_value = [router]
-    loop._schedule_all_new()
+    loop._schedule_changed()
     loop.stop()
     assert not loop._stopped()
     held = router.machine.holding

@@ -18,7 +18,7 @@ from vrrp.constants import State
 from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Resume, Startup
 from vrrp_speaker.engine import loop as loop_module
 from vrrp_speaker.engine.agent_link import AgentLink
-from vrrp_speaker.engine.loop import Loop
+from vrrp_speaker.engine.loop import LOOK_AROUND_NS, Loop
 from vrrp_speaker.engine.program import Peer
 from vrrp_speaker.engine.routers import RunningRouter, new_router
 from vrrp_speaker.shared_state import SharedState
@@ -52,6 +52,7 @@ class Rig:
         self.now_ns = NOW
         self.events: list[Event] = []
         self.datagrams: list[object] = []
+        """The last one comes first; None ends a turn's batch."""
         self.router = new_router(router_program(), input_faults=False, priority=200)
         self.router.machine.handle(Startup(), NOW)
         self.receiving, self.arriving = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -59,6 +60,10 @@ class Rig:
         self.agent = AgentLink(listener)
         self.stands_still_s = 0.0
         self.on_event: Callable[[], object] = lambda: None
+        self.looked: list[int] = []
+        """When the loop looked around."""
+        self.more = False
+        """Whether routers ask for more than to advertise."""
         self.loop = self._loop(shared)
 
     def _loop(self, shared: SharedState) -> Loop:
@@ -68,9 +73,10 @@ class Rig:
             "run": lambda _now_ns: (),
             "fileno": lambda: self.idle,
         }
+        elections = SimpleNamespace(validate=lambda _datagram, _wall_ns: self._accepted())
         table = SimpleNamespace(
             routers={"a": self.router},
-            elections=SimpleNamespace(validate=lambda _datagram, _wall_ns: self._accepted()),
+            hearing=SimpleNamespace(elections=elections),
             heard=lambda _accepted, _now_ns: self.router,
             take_changed=list,
             retry=lambda _now_ns: None,
@@ -84,6 +90,7 @@ class Rig:
                 "news", "requests", "announcer", "presence", "conflicts", "foreign", "network",
             )
         }  # fmt: skip
+        parts["foreign"].run = self.looked.append
         parts["resolution"] = SimpleNamespace(
             look=lambda _now_ns: None,
             run=lambda _routers, _now_ns: None,
@@ -105,15 +112,19 @@ class Rig:
         return self.datagrams.pop() if self.datagrams else None
 
     def _accepted(self) -> object:
-        advertisement = SimpleNamespace(priority=100, interval_cs=20)
-        return SimpleNamespace(source=bytes(4), advertisement=advertisement)
+        return SimpleNamespace(event=AdvertisementReceived(bytes(4), 100, 20))
 
-    def _handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
+    def _handle(self, router: RunningRouter, event: Event, now_ns: int) -> bool:
         self.events.append(event)
         self.on_event()
         router.machine.handle(event, now_ns)
         if not self.datagrams:
             self.loop.stop()
+        return self.more
+
+    def pass_ms(self) -> None:
+        """Let a millisecond pass."""
+        self.now_ns += SECOND // 1000
 
     def turn(self) -> None:
         """Let a datagram arrive; turn until something happened."""
@@ -150,6 +161,58 @@ def test_loop_that_stood_still_as_it_received_handles_its_deadline_first(rig: Ri
     assert isinstance(rig.events[0], DeadlineReached)
     assert isinstance(rig.events[1], AdvertisementReceived)
     assert rig.router.machine.state is State.INITIALIZE  # stopped, and never Active
+
+
+def test_loop_that_only_hears_looks_around_now_and_then(rig: Rig) -> None:
+    rig.on_event, rig.datagrams = rig.pass_ms, [object(), None] * 100
+    rig.turn()
+    assert sum(isinstance(event, AdvertisementReceived) for event in rig.events) == 101
+    assert rig.looked[:4] == [NOW + n * LOOK_AROUND_NS for n in range(4)]
+
+
+def test_loop_looks_around_after_each_event_that_asked_for_more(rig: Rig) -> None:
+    rig.on_event, rig.datagrams, rig.more = rig.pass_ms, [object(), None] * 10, True
+    rig.turn()
+    assert rig.looked[:10] == [NOW + n * SECOND // 1000 for n in range(10)]
+
+
+@pytest.mark.parametrize("changed", ["by faults", "by a refusal", "by the table"])
+def test_loop_looks_around_after_a_router_was_changed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    rig.on_event, rig.datagrams = rig.pass_ms, [object(), None] * 10
+    table, conflicts = rig.loop._table, rig.loop._conflicts
+    monkeypatch.setattr(table, "refresh_faults", lambda _router, _now_ns: None, raising=False)
+    if changed == "by faults":
+        monkeypatch.setattr(conflicts, "run", lambda _now_ns: [rig.router])
+    elif changed == "by a refusal":
+        rig.router.install_retry_ns = NOW + 5 * SECOND
+    else:
+        monkeypatch.setattr(table, "take_changed", lambda: [rig.router])
+    rig.turn()
+    assert rig.looked[:10] == [NOW + n * SECOND // 1000 for n in range(10)]
+
+
+def test_loop_looks_around_after_it_took_in_something_else(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, see = os.pipe()
+    monkeypatch.setattr(rig.loop._conflicts, "filenos", lambda: (seen,))
+    drain: Callable[[int, int], object] = lambda descriptor, _now_ns: os.read(descriptor, 9)
+    monkeypatch.setattr(rig.loop._conflicts, "receive", drain, raising=False)
+    rig.datagrams = [object(), None] * 3
+
+    def event() -> None:
+        rig.pass_ms()
+        if len(rig.events) == 2:
+            os.write(see, b"x")
+
+    rig.on_event = event
+    rig.turn()
+    # What was written after the second event is taken in with the third.
+    assert rig.looked[:2] == [NOW, NOW + 3 * SECOND // 1000]
+    for descriptor in (seen, see):
+        os.close(descriptor)
 
 
 @pytest.mark.parametrize("agent", ["silent", "talks", "gone"])

@@ -42,7 +42,7 @@ class Setting:
         message = change(whole[:-28] if signed else whole)
         end = trailer(message, self.datagram.source, stamp(WALL_S)) if signed else b""
         sent = sealed(message, self.datagram.source, self.datagram.destination, end)
-        return replace(self.datagram, message=sent)
+        return self.datagram._replace(message=sent)
 
 
 def put(index: int, value: int) -> Callable[[bytes], bytes]:

@@ -18,7 +18,7 @@ PSEUDO = Observation.CHECKSUM_PSEUDO_HEADER
 
 def observed(election: Election, message: bytes, *, name: str = "v3") -> tuple[Observation, ...]:
     """Return what a node of priority 150 observes about a message."""
-    datagram = replace(SETTINGS[name].datagram, message=message)
+    datagram = SETTINGS[name].datagram._replace(message=message)
     accepted = Elections([election]).validate(datagram, WALL_NS)
     assert isinstance(accepted, Accepted)
     return observe(accepted, election, 150)

@@ -8,7 +8,7 @@ with the same timer, and have the same memory of who signed what.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -93,7 +93,7 @@ def right(setting: Setting, priority: int, sequence: int) -> Datagram:
     message = whole[:-28] if signed else whole
     message = message[:2] + bytes((priority,)) + message[3:]
     end = trailer(message, source, sequence) if signed else b""
-    return replace(setting.datagram, message=sealed(message, source, destination, end))
+    return setting.datagram._replace(message=sealed(message, source, destination, end))
 
 
 _PASSED = st.sampled_from([0, 1, 5 * MS, 100 * MS, SECOND])
@@ -126,7 +126,7 @@ def _flip(bit: int) -> Callable[[Datagram], Datagram]:
     def flipped(datagram: Datagram) -> Datagram:
         damaged = bytearray(datagram.message)
         damaged[bit // 8 % len(damaged)] ^= 1 << bit % 8
-        return replace(datagram, message=bytes(damaged))
+        return datagram._replace(message=bytes(damaged))
 
     return flipped
 
@@ -134,24 +134,24 @@ def _flip(bit: int) -> Callable[[Datagram], Datagram]:
 def _stranger(datagram: Datagram) -> Datagram:
     source = STRANGER if datagram.family is Family.IPV4 else STRANGER6
     message = sealed(compose(priority=255), source, datagram.destination)
-    return replace(datagram, source=source, message=message)
+    return datagram._replace(source=source, message=message)
 
 
 def _forged(datagram: Datagram) -> Datagram:
     message = datagram.message[:-28] or datagram.message
     end = trailer(message, datagram.source, stamp(WALL_S + 20), key=bytes(32))
-    return replace(datagram, message=sealed(message, datagram.source, datagram.destination, end))
+    return datagram._replace(message=sealed(message, datagram.source, datagram.destination, end))
 
 
-_DAMAGE = st.one_of(
+DAMAGE = st.one_of(
     st.integers(0, 8 * 60).map(_flip),
-    st.integers(0, 60).map(lambda n: lambda d: replace(d, message=d.message[:n])),
-    st.binary(min_size=1, max_size=40).map(lambda b: lambda d: replace(d, message=d.message + b)),
-    st.binary(max_size=80).map(lambda b: lambda d: replace(d, message=b)),
-    st.integers(0, 254).map(lambda n: lambda d: replace(d, ttl=n)),
-    st.just(lambda d: replace(d, ifindex=IFINDEX + 1)),
-    st.just(lambda d: replace(d, destination=d.family.group)),
-    st.just(lambda d: replace(d, message=bytes((d.message[0], VRID + 1)) + d.message[2:])),
+    st.integers(0, 60).map(lambda n: lambda d: d._replace(message=d.message[:n])),
+    st.binary(min_size=1, max_size=40).map(lambda b: lambda d: d._replace(message=d.message + b)),
+    st.binary(max_size=80).map(lambda b: lambda d: d._replace(message=b)),
+    st.integers(0, 254).map(lambda n: lambda d: d._replace(ttl=n)),
+    st.just(lambda d: d._replace(ifindex=IFINDEX + 1)),
+    st.just(lambda d: d._replace(destination=d.family.group)),
+    st.just(lambda d: d._replace(message=bytes((d.message[0], VRID + 1)) + d.message[2:])),
     st.just(_stranger),
     st.just(_forged),
     st.just(lambda d: d),  # the last right one again: a replay where signed
@@ -181,7 +181,7 @@ def test_rejected_datagram_any_state_changes_nothing(
     last = right(setting, 100, stamp(WALL_S))
     assert quiet.router.handle(beginning, now_ns) == noisy.router.handle(beginning, now_ns)
     for step in steps:
-        for damage in data.draw(st.lists(_DAMAGE, max_size=3)):
+        for damage in data.draw(st.lists(DAMAGE, max_size=3)):
             junk = damage(last)
             before = noisy.snapshot()
             actions = noisy.receive(junk, now_ns)

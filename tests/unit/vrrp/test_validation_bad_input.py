@@ -40,7 +40,7 @@ def refused(election: Election, datagram: Datagram) -> RejectReason:
 
 
 def refuse(setting: Setting, message: bytes) -> RejectReason:
-    return refused(setting.fresh(), replace(setting.datagram, message=message))
+    return refused(setting.fresh(), setting.datagram._replace(message=message))
 
 
 def flips(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -87,7 +87,7 @@ def test_validate_every_flipped_bit_is_refused(setting: Setting) -> None:
 def test_validate_every_flipped_bit_is_refused_in_the_lax_mode(setting: Setting) -> None:
     lax = replace(setting.fresh(), authentication=replace(KEYS, mode=Mode.RECEIVE_ONLY))
     for _, damaged in flips(setting.datagram.message):
-        refused(lax, replace(setting.datagram, message=damaged))
+        refused(lax, setting.datagram._replace(message=damaged))
 
 
 @ALL
@@ -194,13 +194,13 @@ def test_validate_version_2_any_other_interval_is_refused(name: str) -> None:
 @ALL
 @pytest.mark.parametrize("ttl", [0, 1, 64, 254])
 def test_validate_ttl_other_than_255_is_refused(setting: Setting, ttl: int) -> None:
-    assert refused(setting.fresh(), replace(setting.datagram, ttl=ttl)) is RejectReason.TTL
+    assert refused(setting.fresh(), setting.datagram._replace(ttl=ttl)) is RejectReason.TTL
 
 
 @ALL
 def test_validate_another_family_is_refused(setting: Setting) -> None:
     family = Family.IPV6 if setting.election.family is Family.IPV4 else Family.IPV4
-    changed = replace(setting.datagram, family=family)
+    changed = setting.datagram._replace(family=family)
     assert refused(setting.fresh(), changed) is RejectReason.UNKNOWN_VRID
 
 
@@ -211,7 +211,7 @@ def test_validate_from_a_stranger_is_refused_in_unicast(name: str, priority: int
     setting = SETTINGS[name]
     is_ipv4 = setting.election.family is Family.IPV4
     for source in (STRANGER, OTHER_PEER) if is_ipv4 else (STRANGER6, OTHER_PEER6):
-        from_them = Setting("", setting.election, replace(setting.datagram, source=source))
+        from_them = Setting("", setting.election, setting.datagram._replace(source=source))
         changed = from_them.resealed(put(2, priority))
         assert refused(setting.fresh(), changed) is RejectReason.UNKNOWN_SOURCE
 
@@ -219,7 +219,7 @@ def test_validate_from_a_stranger_is_refused_in_unicast(name: str, priority: int
 @ALL
 def test_validate_from_ourselves_is_refused(setting: Setting) -> None:
     source = setting.election.source
-    ours = Setting("", setting.election, replace(setting.datagram, source=source))
+    ours = Setting("", setting.election, setting.datagram._replace(source=source))
     changed = ours.resealed(lambda m: m)
     assert refused(setting.fresh(), changed) is RejectReason.UNKNOWN_SOURCE
 
@@ -231,7 +231,7 @@ def test_validate_multicast_for_unicast_and_the_reverse_is_refused(setting: Sett
         expected, destination = RejectReason.UNKNOWN_SOURCE, election.source
     else:
         expected, destination = RejectReason.NOT_FOR_US, election.family.group
-    wrong_way = Setting("", election, replace(setting.datagram, destination=destination))
+    wrong_way = Setting("", election, setting.datagram._replace(destination=destination))
     assert refused(setting.fresh(), wrong_way.resealed(lambda m: m)) is expected
 
 
@@ -239,7 +239,7 @@ def test_validate_multicast_for_unicast_and_the_reverse_is_refused(setting: Sett
 def test_validate_group_on_another_interface_is_refused(name: str) -> None:
     setting = SETTINGS[name]
     assert setting.datagram.destination in (GROUP4, GROUP6)
-    changed = replace(setting.datagram, ifindex=IFINDEX + 1)
+    changed = setting.datagram._replace(ifindex=IFINDEX + 1)
     assert refused(setting.fresh(), changed) is RejectReason.UNKNOWN_SOURCE
 
 
@@ -268,7 +268,7 @@ def test_validate_forged_signature_is_refused(name: str) -> None:
         sent = sealed(message, source, setting.datagram.destination, end)
         for mode in Mode:
             election = replace(setting.fresh(), authentication=replace(KEYS, mode=mode))
-            found = refused(election, replace(setting.datagram, message=sent))
+            found = refused(election, setting.datagram._replace(message=sent))
             assert found is expected
 
 
@@ -290,7 +290,7 @@ def test_validate_signature_of_another_election_is_refused(name: str) -> None:
     relabelled = message[:1] + bytes((52,)) + message[2:-28]
     source, destination = setting.datagram.source, setting.datagram.destination
     sent = sealed(relabelled, source, destination, message[-28:])
-    found = refused(other, replace(setting.datagram, message=sent))
+    found = refused(other, setting.datagram._replace(message=sent))
     assert found is RejectReason.AUTH_INVALID
 
 
@@ -301,5 +301,5 @@ def test_validate_seven_uncounted_addresses_are_no_trailer(mode: Mode) -> None:
     election = replace(setting.fresh(), authentication=replace(KEYS, mode=mode))
     source, destination = setting.datagram.source, setting.datagram.destination
     message = sealed(compose(addresses=(OTHER_PEER,) * 8, count=1), source, destination)
-    found = refused(election, replace(setting.datagram, message=message))
+    found = refused(election, setting.datagram._replace(message=message))
     assert found is RejectReason.AUTH_MALFORMED

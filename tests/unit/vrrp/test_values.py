@@ -20,14 +20,14 @@ VALUES: tuple[type, ...] = (
     *get_args(Action),
     *get_args(Event),
     *get_args(RouterState),
-    Accepted,
     Advertisement,
-    Datagram,
     Election,
     HmacKeys,
     Parameters,
     SimplePassword,
 )
+TUPLES: tuple[type, ...] = (Accepted, Datagram)
+"""One is made of every packet."""
 MEMORIES: tuple[type, ...] = (ReplayMarks, SignatureClock)
 """What changes: the node's clock and the receiver's marks."""
 
@@ -50,9 +50,15 @@ def test_value_refuses_to_be_changed(kind: type) -> None:
     assert frozen(kind)
 
 
-@pytest.mark.parametrize("kind", VALUES + MEMORIES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", TUPLES, ids=lambda kind: kind.__name__)
+def test_value_of_a_packet_refuses_to_be_changed(kind: Any) -> None:
+    with pytest.raises(AttributeError):
+        kind(*kind._fields).source = b""
+
+
+@pytest.mark.parametrize("kind", VALUES + TUPLES + MEMORIES, ids=lambda kind: kind.__name__)
 def test_value_has_no_room_for_other_fields(kind: type) -> None:
-    assert not hasattr(object.__new__(kind), "__dict__")
+    assert not hasattr(kind.__new__(kind, *getattr(kind, "_fields", ())), "__dict__")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from tests.eventually import eventually
 from vrrp_lab.lab import Lab
 from vrrp_lab.lan import Host
 from vrrp_lab.node import Node
+from vrrp_speaker.program_file import decode
 from vrrp_speaker.shared_state import EngineState, RouterState, SharedStateReader
 
 
@@ -42,10 +42,11 @@ def engine(node: Node) -> EngineState:
 def program(node: Node) -> dict[str, Mapping[str, Any]]:
     """Return the routers of the engine program on disk, by name; an error while it is damaged."""
     try:
-        document = json.loads((node.run_dir / "program.json").read_text())
+        with (node.run_dir / "program.json").open("rb") as file:
+            routers = decode(file)["routers"]
     except ValueError as error:
         raise AssertionError(f"{node.name}: program.json: {error}") from error
-    return {router["name"]: router for router in document["routers"]}
+    return {router["name"]: router for router in routers}
 
 
 def routers(node: Node) -> dict[str, RouterState]:

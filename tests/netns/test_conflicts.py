@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -15,7 +14,7 @@ from itertools import pairwise
 import pytest
 import yaml
 from tests.eventually import eventually
-from tests.netns.inside import routers
+from tests.netns.inside import program, routers
 from tests.netns.observe import Capture, Frame, metric, settled, state
 
 from vrrp_lab.lab import Lab
@@ -141,7 +140,7 @@ def claims_of(frames: list[Frame], mac: str) -> list[Frame]:
 
 def looks(node: Node) -> bool:
     """Return whether the node's program looks for conflicts."""
-    return '"probes":[]' not in (node.run_dir / "program.json").read_text()
+    return all(router["probes"] for router in program(node).values())
 
 
 def in_fault(node: Node) -> bool:
@@ -214,7 +213,7 @@ def added(standalone: Lab, home: Node) -> Iterator[Callable[[str], None]]:
 
 def asks_about(node: Node, address: str) -> bool:
     """Return whether the node's program has a probe for the address."""
-    routers = json.loads((node.run_dir / "program.json").read_text())["routers"]
+    routers = program(node).values()
     return any(probe["address"] == address for router in routers for probe in router["probes"])
 
 

@@ -23,6 +23,7 @@ from tests.netns.inside import (
     engine,
     lateness_p99_s,
     manifest,
+    program,
     routers,
     transitions,
 )
@@ -30,7 +31,7 @@ from tests.netns.observe import Capture, Frame
 
 from vrrp_lab.lab import Lab
 from vrrp_lab.node import Node
-from vrrp_speaker.engine.program import checksum
+from vrrp_speaker.program_file import decode, encode
 
 pytestmark = pytest.mark.netns
 NODES = 3
@@ -164,8 +165,7 @@ def test_configuration_that_changes_all_the_time_leaves_the_rest_alone(
         assert change_all_the_time(sized, home) <= LONGEST_GAP_S  # the machine may have been busy
     assert transitions(sized.nodes, STILL) == before
     assert home.processes() == pids
-    document = json.loads((home.run_dir / "program.json").read_text())
-    assert [router["faults"] for router in document["routers"]] == [[], []]
+    assert [router["faults"] for router in program(home).values()] == [[], []]
 
 
 # Programs that change, without the compiler in between --------------------------------------
@@ -177,7 +177,8 @@ class Programs:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._path = node.run_dir / "program.json"
-        self._document = json.loads(self._path.read_text())
+        with self._path.open("rb") as file:
+            self._document = decode(file)
         self._agent = node.processes()["agent"]
         self.refused: list[Any] = []
         self.loaded: list[int] = []
@@ -216,10 +217,9 @@ class Programs:
 
     def store(self, document: dict[str, Any]) -> None:
         """Have another program loaded."""
-        document["checksum"] = checksum(document)
         unfinished = self._path.with_suffix(".tmp")
-        with unfinished.open("w") as file:
-            json.dump(document, file)
+        with unfinished.open("wb") as file:
+            file.write(encode(document))
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(self._path)

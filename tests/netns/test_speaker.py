@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.eventually import eventually
+from tests.netns.inside import program
 from tests.netns.observe import Capture, Frame, metric, settled, state
 
 from vrrp_lab.lab import Lab
@@ -367,6 +368,5 @@ def test_partition_of_the_active_node_gives_two_holders_and_heals_to_one(
 def test_damaged_program_is_written_again(standalone: Lab, active: Node) -> None:
     (active.run_dir / "program.json").write_text("{ torn")
     os.kill(active.processes()["engine"], signal.SIGKILL)
-    written = active.run_dir / "program.json"
-    eventually(lambda: '"routers"' in written.read_text(), within_s=10)
+    eventually(lambda: program(active), within_s=10)
     assert at_home(standalone) is active

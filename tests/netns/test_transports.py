@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from functools import partial
 
 import pytest
 from tests.eventually import eventually
+from tests.netns.inside import program
 from tests.netns.observe import Capture, Frame, metric, settled, state
 
 from vrrp_lab.lab import Lab, new_key
@@ -280,8 +280,7 @@ def test_key_rotation_moves_nothing_and_rejects_nothing(standalone: Lab, active:
 
 
 def _uses_keys(node: Node, ids: set[int], active_id: int) -> bool:
-    program = json.loads((node.run_dir / "program.json").read_text())
-    found = next(r for r in program["routers"] if r["name"] == SIGNED[0].name)
+    found = program(node)[SIGNED[0].name]
     known = {key["id"] for key in found["authentication"]["keys"]}
     reported = metric(node, "kube_vrrp_authentication_key_id", virtual_ip=SIGNED[0].name)
     return (known, found["authentication"]["active"], reported) == (ids, active_id, active_id)

@@ -14,6 +14,7 @@ from typing import Any
 from vrrp_api.node_config import NodeConfig
 from vrrp_speaker.agent.keys import KeyMaterial
 from vrrp_speaker.agent.messages import Compiled, Inbox
+from vrrp_speaker.program_file import decode, encode
 
 _DEADLINE_S = 30.0
 
@@ -45,12 +46,12 @@ class Compiler:
             self.request(*waiting)
 
     def stored(self) -> Mapping[str, Any] | None:
-        """Return the program on disk as it is, or None; the engine checks it, not we."""
+        """Return the document on disk, or None; its fields are the engine's to check, not ours."""
         try:
-            document = json.loads(self._program_path.read_text(encoding="utf-8"))
+            with self._program_path.open("rb") as file:
+                return decode(file)
         except (OSError, ValueError):
             return None
-        return document if isinstance(document, dict) else None
 
     def ensure_stored(self, document: Mapping[str, Any]) -> None:
         """Write the program again when the file does not hold it: damaged, or lost.
@@ -94,8 +95,8 @@ class Compiler:
         temporary = self._program_path.with_suffix(".tmp")
         # The program holds keys: nobody else may read it.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(document, file, separators=(",", ":"))
+        with open(descriptor, "wb") as file:
+            file.write(encode(document))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._program_path)

@@ -1,4 +1,4 @@
-"""``python -m vrrp_speaker.compiler``: JSON on stdin, an engine program on stdout.
+"""``python -m vrrp_speaker.compiler``: JSON on stdin, an engine program's document on stdout.
 
 Input: ``{"nodeConfig": <object>, "slots": {<router>: <slot>}, "keys": {<ref>: <material>}}``, on
 standard input because command lines are public. On failure stdout holds

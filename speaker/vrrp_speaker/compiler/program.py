@@ -19,7 +19,7 @@ from vrrp_speaker.compiler.links import (
     router_link,
 )
 from vrrp_speaker.compiler.netlink import add_request, delete_request
-from vrrp_speaker.engine.program import FORMAT, checksum
+from vrrp_speaker.program_file import FORMAT
 from vrrp_speaker.shared_state.layout import SLOTS
 
 
@@ -29,7 +29,7 @@ def compile_program(
     table: LinkTable,
     keys: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Return the program document for one node, checksum included.
+    """Return the program document for one node.
 
     A router that cannot be placed is compiled with its fault and without addresses, so that one
     bad interface name costs one VirtualIP and no other.
@@ -41,7 +41,7 @@ def compile_program(
         keys: by ref, what the agent's key folder holds (``agent.keys``).
     """
     slots = assign_slots([router.name for router in config.virtual_routers], previous_slots)
-    document: dict[str, Any] = {
+    return {
         "format": FORMAT,
         "node": config.node,
         "generation": config.generation,
@@ -50,8 +50,6 @@ def compile_program(
             for router in config.virtual_routers
         ],
     }
-    document["checksum"] = checksum(document)
-    return document
 
 
 def assign_slots(names: list[str], previous: Mapping[str, int]) -> dict[str, int]:

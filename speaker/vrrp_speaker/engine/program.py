@@ -1,12 +1,11 @@
 """The engine program: one node's configuration, compiled to ready bytes.
 
-The compiler writes it, the agent stores it as ``program.json``, the engine reads it. It is taken
+The compiler makes it, the agent stores it (``program_file``), the engine reads it. It is taken
 whole or refused whole; a refusal names the field, and what ran before goes on.
 """
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,11 +30,10 @@ from vrrp.constants import (
     VERSION_3,
     Family,
 )
-from vrrp_speaker.engine.program_checksum import checksum as checksum  # noqa: PLC0414 - the compiler may import no other module of the engine
+from vrrp_speaker.program_file import FORMAT, read_values
 from vrrp_speaker.shared_state import AnnouncementKind
 from vrrp_speaker.shared_state.layout import IPV6_KINDS, KINDS, MAX_PEERS, SLOTS
 
-FORMAT = 2
 CHECKSUMS = ("Auto", "MessageOnly", "PseudoHeader")
 ADDRESS_FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 _MAX_DOWN_ADVERTISEMENTS = 100
@@ -147,27 +145,26 @@ def load_program(path: str) -> EngineProgram:
         ProgramError: the file is missing, damaged or wrong; nothing was changed.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file)
+        with open(path, "rb") as file:
+            return parse_program(read_values(file))
     except (OSError, ValueError) as error:
         raise ProgramError(f"{path}: {error}") from error
-    return parse_program(document)
 
 
-def parse_program(document: object) -> EngineProgram:
-    """Check a decoded program document and return it as values; it is used up.
+def parse_program(values: Iterator[object]) -> EngineProgram:
+    """Check what a program file holds, its head and then its routers, and return it as values.
 
     Raises:
         ProgramError: the first wrong field.
     """
-    fields = _Fields(document, "program")
-    if fields.integer("format", FORMAT, FORMAT) != FORMAT:
-        raise AssertionError("unreachable: the bounds allow one format")
-    if fields.text("checksum") != checksum(fields.raw):
-        raise ProgramError("program.checksum: does not match the content")
-    routers = tuple(map(_router, fields.take("routers")))
+    head = _Fields(next(values, None), "program")
+    head.integer("format", FORMAT, FORMAT)
+    node, generation = head.text("node"), head.integer("generation", 0, 2**63)
+    routers = tuple(
+        _router(_Fields(value, f"program.routers[{i}]")) for i, value in enumerate(values)
+    )
     _refuse_doubles(routers)
-    return EngineProgram(fields.text("node"), fields.integer("generation", 0, 2**63), routers)
+    return EngineProgram(node, generation, routers)
 
 
 class _Fields:
@@ -247,18 +244,6 @@ class _Fields:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise self.fail(key, "a list of strings")
         return tuple(value)
-
-    def take(self, key: str) -> Iterator[_Fields]:
-        """Yield a list of objects and drop each from the document, whose memory the next can use.
-
-        Where that ends early by an error the document is incomplete.
-        """
-        value = self.raw.get(key)
-        if not isinstance(value, list):
-            raise self.fail(key, "a list")
-        for i, item in enumerate(value):
-            value[i] = None
-            yield _Fields(item, f"{self.path}.{key}[{i}]")
 
     def items(self, key: str) -> list[_Fields]:
         """Return a list of objects, each with its own path."""

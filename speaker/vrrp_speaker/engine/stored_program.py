@@ -36,10 +36,8 @@ def stored_program(path: str) -> EngineProgram | None:
 
 def _copy(source: str, target: str) -> None:
     """Copy whole or not at all; it holds keys, so nobody else may read it."""
-    with open(source, "rb") as file:
-        data = file.read()
     unfinished = target + ".tmp"
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(data)
+    with open(descriptor, "wb") as copy, open(source, "rb") as file:
+        copy.writelines(file)  # never all of it in memory: what the engine once took it keeps
     os.replace(unfinished, target)

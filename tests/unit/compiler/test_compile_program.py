@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.unit.engine.test_program import parsed
 
 from vrrp.authentication import HmacKeys, Mode, SimplePassword
 from vrrp_api.election import Authentication, ElectionSpec, Transport
@@ -15,7 +16,7 @@ from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.compiler.links import Link, LinkAddress, LinkTable
 from vrrp_speaker.compiler.netlink import add_request, delete_request
 from vrrp_speaker.compiler.program import assign_slots, compile_program
-from vrrp_speaker.engine.program import RouterProgram, parse_program
+from vrrp_speaker.engine.program import RouterProgram
 
 ETH0 = Link(2, "eth0", bytes.fromhex("02005e005311"), (LinkAddress("192.0.2.11", 24, 0),))
 TABLE = LinkTable((ETH0,))
@@ -57,7 +58,7 @@ def attributes(request: bytes) -> dict[int, bytes]:
 
 def test_the_engine_accepts_what_the_compiler_writes() -> None:
     config = node_config(router("a", 1, "192.0.2.50", "2001:db8::50"), router("b", 2, "192.0.2.51"))
-    program = parse_program(compile_program(config, {}, TABLE, {}))
+    program = parsed(compile_program(config, {}, TABLE, {}))
     assert (program.node, program.generation) == ("node-1", 9)
     first = program.routers[0]
     assert (first.name, first.vrid, first.ifindex, first.has_checks) == ("a", 1, 2, True)
@@ -75,7 +76,7 @@ def test_the_engine_accepts_what_the_compiler_writes() -> None:
 
 def test_without_conflict_detection_there_are_no_probes() -> None:
     unwatched = replace(router("a", 1, "192.0.2.50"), detect_conflicts=False)
-    program = parse_program(compile_program(node_config(unwatched), {}, TABLE, {}))
+    program = parsed(compile_program(node_config(unwatched), {}, TABLE, {}))
     assert program.routers[0].probes == ()
 
 
@@ -83,7 +84,7 @@ def test_one_bad_interface_costs_one_router() -> None:
     config = node_config(
         router("bad", 1, "192.0.2.50", interface="eth9"), router("good", 2, "192.0.2.51")
     )
-    program = parse_program(compile_program(config, {}, TABLE, {}))
+    program = parsed(compile_program(config, {}, TABLE, {}))
     faults = {r.name: r.faults for r in program.routers}
     assert faults == {"bad": ("InterfaceNotFound: eth9",), "good": ()}
     assert program.routers[0].addresses == ()
@@ -127,7 +128,7 @@ def test_names_keep_their_slots_and_freed_ones_come_last() -> None:
 
 def test_link_without_hardware_address_gets_no_announcements() -> None:
     tunnel = Link(5, "wg0", b"", (LinkAddress("192.0.2.11", 24, 0),))
-    program = parse_program(
+    program = parsed(
         compile_program(node_config(router("a", 1, "192.0.2.50")), {}, LinkTable((tunnel,)), {})
     )
     assert program.routers[0].announcements == program.routers[0].probes == ()
@@ -150,7 +151,7 @@ def compiled(authentication: Authentication, version: int = 3) -> RouterProgram:
         transport=Transport(external_peers=("192.0.2.99",)),
     )
     config = node_config(replace(router("a", 1, "192.0.2.50"), election=election))
-    return parse_program(compile_program(config, {}, TABLE, KEYS)).routers[0]
+    return parsed(compile_program(config, {}, TABLE, KEYS)).routers[0]
 
 
 def test_keys_reach_the_engine_by_their_ref() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,12 @@ from tests.unit.engine.test_program import document
 
 from vrrp_speaker.engine.program import ProgramError
 from vrrp_speaker.engine.stored_program import load_and_keep, stored_program
+from vrrp_speaker.program_file import encode
 
 
 def program_file(folder: Path, generation: int = 4) -> Path:
     path = folder / "program.json"
-    path.write_text(json.dumps(document(lambda p: p.update({"generation": generation}))))
+    path.write_bytes(encode(document(lambda p: p.update({"generation": generation}))))
     return path
 
 

@@ -7,7 +7,7 @@ whole or refused whole; a refusal names the field, and what ran before goes on.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,8 +37,11 @@ from vrrp_speaker.shared_state.layout import IPV6_KINDS, KINDS, MAX_PEERS, SLOTS
 CHECKSUMS = ("Auto", "MessageOnly", "PseudoHeader")
 ADDRESS_FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 _MAX_DOWN_ADVERTISEMENTS = 100
-_Choice = TypeVar("_Choice", str, int)
 _MAX_PREEMPT_DELAY_NS = 1000 * NS_PER_SECOND
+_Choice = TypeVar("_Choice", str, int)
+_Value = TypeVar("_Value")
+_Shared = dict[Hashable, Any]
+"""What routers of one program have in common, while it is read."""
 
 
 class ProgramError(Exception):
@@ -157,11 +160,12 @@ def parse_program(values: Iterator[object]) -> EngineProgram:
     Raises:
         ProgramError: the first wrong field.
     """
-    head = _Fields(next(values, None), "program")
+    shared: _Shared = {}
+    head = _Fields(next(values, None), "program", shared)
     head.integer("format", FORMAT, FORMAT)
     node, generation = head.text("node"), head.integer("generation", 0, 2**63)
     routers = tuple(
-        _router(_Fields(value, f"program.routers[{i}]")) for i, value in enumerate(values)
+        _router(_Fields(value, f"program.routers[{i}]", shared)) for i, value in enumerate(values)
     )
     _refuse_doubles(routers)
     return EngineProgram(node, generation, routers)
@@ -170,11 +174,20 @@ def parse_program(values: Iterator[object]) -> EngineProgram:
 class _Fields:
     """Typed access to one JSON object; every failure names the path."""
 
-    def __init__(self, raw: object, path: str) -> None:
+    def __init__(self, raw: object, path: str, shared: _Shared) -> None:
         if not isinstance(raw, dict):
             raise ProgramError(f"{path}: {raw!r} is not an object")
         self.raw: dict[str, Any] = raw
         self.path = path
+        self._shared = shared
+
+    def share(self, value: _Value, key: Hashable = None) -> _Value:
+        """Return the equal value that was there before, if any; ``key`` is of one without hash.
+
+        Routers have mostly the same peers and keys: half of the memory that a program would take.
+        """
+        found: _Value = self._shared.setdefault(value if key is None else key, value)
+        return found
 
     def fail(self, key: str, accepted: str) -> ProgramError:
         """Return the error for one field."""
@@ -218,7 +231,7 @@ class _Fields:
     def address(self, key: str, family: Family) -> bytes:
         """Return a packed address of the family."""
         try:
-            return socket.inet_pton(ADDRESS_FAMILIES[family], self.text(key))
+            return self.share(socket.inet_pton(ADDRESS_FAMILIES[family], self.text(key)))
         except OSError as error:
             raise self.fail(key, "an IP address") from error
 
@@ -236,7 +249,7 @@ class _Fields:
 
     def item(self, key: str) -> _Fields:
         """Return one nested object."""
-        return _Fields(self.raw.get(key), f"{self.path}.{key}")
+        return _Fields(self.raw.get(key), f"{self.path}.{key}", self._shared)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """Return a list of strings."""
@@ -250,7 +263,8 @@ class _Fields:
         value = self.raw.get(key)
         if not isinstance(value, list):
             raise self.fail(key, "a list")
-        return [_Fields(item, f"{self.path}.{key}[{i}]") for i, item in enumerate(value)]
+        path = f"{self.path}.{key}"
+        return [_Fields(item, f"{path}[{i}]", self._shared) for i, item in enumerate(value)]
 
 
 def _router(fields: _Fields) -> RouterProgram:
@@ -286,12 +300,12 @@ def _router(fields: _Fields) -> RouterProgram:
         ttl_minimum=fields.integer("ttlMinimum", 1, TTL),
         checksum=fields.choice("checksum", CHECKSUMS),
         authentication=_authentication(fields.item("authentication")) if placed else None,
-        peers=peers,
+        peers=fields.share(peers),
         addresses=tuple(_address(item) for item in fields.items("addresses")),
         announcements=tuple(_announcement(item) for item in fields.items("announcements")),
-        announcement_plan=_plan(fields.item("announcementPlan")),
-        source_announcements=tuple(
-            _announcement(item) for item in fields.items("sourceAnnouncements")
+        announcement_plan=fields.share(_plan(fields.item("announcementPlan"))),
+        source_announcements=fields.share(
+            tuple(_announcement(item) for item in fields.items("sourceAnnouncements"))
         ),
         probes=tuple(_announcement(item) for item in fields.items("probes")),
         faults=faults,
@@ -328,7 +342,8 @@ def _authentication(fields: _Fields) -> Authentication:
     active = fields.integer("active", 1, 255)
     if active not in keys:
         raise fields.fail("active", "the id of one of the keys")
-    return HmacKeys(keys, active, Mode(fields.choice("mode", tuple(Mode))))
+    mode = Mode(fields.choice("mode", tuple(Mode)))
+    return fields.share(HmacKeys(keys, active, mode), (*keys.items(), active, mode))
 
 
 def _address(fields: _Fields) -> AddressProgram:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from vrrp.authentication import HmacKeys, Mode
 from vrrp_speaker.engine.program import EngineProgram, ProgramError, load_program, parse_program
 from vrrp_speaker.program_file import FORMAT, encode, read_values
 from vrrp_speaker.shared_state import AnnouncementKind
@@ -206,6 +207,37 @@ def test_parse_program_that_could_not_be_placed_needs_no_interface() -> None:
 
     (router,) = parsed(document(lose_interface)).routers
     assert router.faults == ("InterfaceNotFound: eth9",)
+
+
+def test_parse_program_routers_share_what_they_have_in_common() -> None:
+    def add_others(program: dict[str, Any]) -> None:
+        one = program["routers"][0]
+        one |= {"authentication": hmac(), "sourceAnnouncements": [announced()]}
+        same = {**one, "name": "same", "slot": 4, "vrid": 52}
+        keys = {"authentication": hmac(secret="11" * 32), "peers": [], "sourceAnnouncements": []}
+        program["routers"] += [same, {**one, "name": "other", "slot": 5, "vrid": 53, **keys}]
+
+    one, same, other = parsed(document(add_others)).routers
+    for field in ("source", "authentication", "peers", "announcement_plan", "source_announcements"):
+        assert getattr(one, field) is getattr(same, field), field
+    assert one.addresses[0].address is one.announcements[0].address
+    assert isinstance(one.authentication, HmacKeys)
+    assert one.authentication.keys == {1: bytes(32)}
+    assert isinstance(other.authentication, HmacKeys)
+    assert other.authentication.keys == {1: b"\x11" * 32}
+    assert (other.peers, other.source_announcements) == ((), ())
+
+
+def test_parse_program_keys_in_another_mode_are_not_shared() -> None:
+    def add_other(program: dict[str, Any]) -> None:
+        one = program["routers"][0]
+        one["authentication"] = hmac()
+        other = {**one, "name": "other", "slot": 4, "vrid": 52}
+        program["routers"].append({**other, "authentication": hmac(mode="Permissive")})
+
+    one, other = parsed(document(add_other)).routers
+    assert one.authentication == HmacKeys({1: bytes(32)}, 1, Mode.ENFORCE)
+    assert other.authentication == HmacKeys({1: bytes(32)}, 1, Mode.PERMISSIVE)
 
 
 def test_load_program_damaged_file_is_refused_with_its_path(tmp_path: Path) -> None:

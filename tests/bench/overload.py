@@ -27,7 +27,7 @@ from tests.netns.inside import engine
 from vrrp_lab.lab import Lab, LabOptions
 from vrrp_lab.namespaces import LabError
 from vrrp_lab.probe import ProbeReport
-from vrrp_speaker.shared_state import EngineState
+from vrrp_speaker.shared_state.values import EngineState
 
 FASTEST_MS = 20
 INTERVALS_MS = (20, 50, 100, 200, 500, 1000)

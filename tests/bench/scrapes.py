@@ -15,8 +15,9 @@ from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
 from vrrp_speaker.agent.metrics import NodeCollector
 from vrrp_speaker.agent.view import NodeView
-from vrrp_speaker.shared_state import SharedState, SharedStateReader
+from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
+from vrrp_speaker.shared_state.reader import SharedStateReader
 
 _PEERS = 4
 """An election of five, the default."""

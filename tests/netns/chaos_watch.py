@@ -23,8 +23,9 @@ from tests.chaos.observed import NOT_RUNNING, Turn
 
 from vrrp.constants import State
 from vrrp_lab.node import Node
-from vrrp_speaker.shared_state import EngineState, SharedStateReader
 from vrrp_speaker.shared_state import layout as shm
+from vrrp_speaker.shared_state.reader import SharedStateReader
+from vrrp_speaker.shared_state.values import EngineState
 
 _LOOK_S = 0.004
 _COUNTERS_S = 0.5

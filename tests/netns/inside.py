@@ -11,7 +11,8 @@ from vrrp_lab.lab import Lab
 from vrrp_lab.lan import Host
 from vrrp_lab.node import Node
 from vrrp_speaker.program_file import decode
-from vrrp_speaker.shared_state import EngineState, RouterState, SharedStateReader
+from vrrp_speaker.shared_state.reader import SharedStateReader
+from vrrp_speaker.shared_state.values import EngineState, RouterState
 
 
 def manifest(name: str, vrid: int, *addresses: str, ranks: Iterable[int], spec: str = "") -> str:

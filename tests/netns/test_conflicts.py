@@ -20,7 +20,7 @@ from tests.netns.observe import Capture, Frame, metric, settled, state
 from vrrp_lab.lab import Lab
 from vrrp_lab.lan import Host
 from vrrp_lab.node import Node
-from vrrp_speaker.shared_state import SharedStateReader
+from vrrp_speaker.shared_state.reader import SharedStateReader
 
 pytestmark = pytest.mark.netns
 VIP, ADDRESS, ADDRESS6 = "wanted", "192.0.2.50", "2001:db8:0:1::50"

@@ -18,7 +18,7 @@ from tests.netns.observe import Capture
 from vrrp_lab.lab import Lab
 from vrrp_lab.lan import Lan
 from vrrp_lab.node import Node
-from vrrp_speaker.shared_state import RouterState
+from vrrp_speaker.shared_state.values import RouterState
 
 pytestmark = pytest.mark.netns
 NODES = 2

@@ -17,7 +17,7 @@ from tests.netns.inside import all_at, engine, lateness_p99_s, manifest, routers
 from vrrp_lab.lab import Lab
 from vrrp_lab.lan import Host
 from vrrp_lab.node import Node
-from vrrp_speaker.shared_state import EngineState
+from vrrp_speaker.shared_state.values import EngineState
 
 pytestmark = pytest.mark.netns
 NODES = 3

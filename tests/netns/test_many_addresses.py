@@ -11,7 +11,7 @@ from tests.netns.inside import engine, holders, lateness_p99_s, manifest, router
 from tests.netns.observe import Capture
 
 from vrrp_lab.lab import Lab
-from vrrp_speaker.shared_state import EngineState
+from vrrp_speaker.shared_state.values import EngineState
 
 pytestmark = pytest.mark.netns
 NODES = 2

@@ -34,7 +34,8 @@ from vrrp_speaker.agent.messages import (
 )
 from vrrp_speaker.agent.recording import RecordingFile
 from vrrp_speaker.agent.view import CheckView, NodeView
-from vrrp_speaker.shared_state import EngineState, SharedStateReader
+from vrrp_speaker.shared_state.reader import SharedStateReader
+from vrrp_speaker.shared_state.values import EngineState
 
 _log = logging.getLogger(__name__)
 _MAX_WAIT_S = 0.5

@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from vrrp.constants import State
 from vrrp_speaker import __version__
 from vrrp_speaker.agent.view import NodeView, peers_heard
-from vrrp_speaker.shared_state import Durations, EngineState, RouterState
+from vrrp_speaker.shared_state.values import Durations, EngineState, RouterState
 
 _PREFIX = "kube_vrrp_"
 _ROUTER = ("virtual_ip", "node", "interface")

@@ -28,7 +28,7 @@ from vrrp_speaker import __version__, shared_state
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.status_pace import WritePace
 from vrrp_speaker.agent.view import NodeView, address_text
-from vrrp_speaker.shared_state import PastTransition, RouterState
+from vrrp_speaker.shared_state.values import PastTransition, RouterState
 
 _log = logging.getLogger(__name__)
 _COALESCE_S = 0.03

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vrrp.constants import State
-from vrrp_speaker.shared_state import Conflict, EngineFault, EngineState, PeerState, RouterState
+from vrrp_speaker.shared_state import Conflict, EngineFault
+from vrrp_speaker.shared_state.values import EngineState, PeerState, RouterState
 
 ENGINE_SILENT = "EngineSilent"
 _SILENT_NS = 500_000_000

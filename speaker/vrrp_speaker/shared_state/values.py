@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vrrp.constants import RejectReason
 from vrrp_speaker.shared_state import layout
+from vrrp_speaker.shared_state.sightings import Conflict, ForeignRouter
 
 # A node may have 255 routers and is scraped often: what can be worked out once is.
 _PEER_FIELDS = layout.PEER_SIZE // 8
@@ -27,24 +28,6 @@ class PeerState:
 
     received: int
     last_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """The host outside the election that was last seen with one of the addresses (packed)."""
-
-    address: bytes
-    mac: bytes
-    seen_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignRouter:
-    """The router outside the election that last used its VRID: packed source, priority."""
-
-    source: bytes
-    priority: int
-    seen_ns: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from vrrp.actions import StateChanged
 from vrrp.constants import State
 from vrrp_speaker.shared_state import layout
-from vrrp_speaker.shared_state.values import Conflict, EngineState, ForeignRouter, decode
+from vrrp_speaker.shared_state.sightings import Conflict, ForeignRouter
 
 
 class SharedState:
@@ -132,7 +132,3 @@ class SharedState:
         for before, after in moves.items():
             start = layout.slot_offset(after)
             self._memory[start : start + size] = contents[before]
-
-    def snapshot(self) -> EngineState:
-        """Return a copy for a reader in this process."""
-        return decode(bytes(self._memory))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tests.unit.engine.shared import snapshot
+
 from vrrp.constants import State, TransitionReason
 from vrrp_speaker.agent.view import CheckView, NodeView
 from vrrp_speaker.shared_state import SharedState
@@ -65,7 +67,7 @@ def view(
     return NodeView(
         node="node-1",
         program=program(*names),
-        engine=shared.snapshot() if shared is not None else None,
+        engine=snapshot(shared) if shared is not None else None,
         input_faults={"b": ("CheckFailed: web",)},
         checks=checks,
         desired_generation=10,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.unit.engine.programs import address, announcement, packed, router_program
+from tests.unit.engine.shared import snapshot
 from tests.unit.engine.test_announcer import Wire
 
 from vrrp.authentication import SignatureClock
@@ -132,7 +133,7 @@ class Rig:
 
     def durations_ns(self) -> tuple[list[int], list[int]]:
         """Return (number, sum) of takeovers and of hand-overs."""
-        state = self.shared.snapshot()
+        state = snapshot(self.shared)
         takeovers, handovers = (
             [sum(d.counts), d.sum_ns] for d in (state.takeovers, state.handovers)
         )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.engine.programs import address, announcement, packed
 from tests.unit.engine.rig import NOW, ONE, SECOND, TWO, Rig, rig
+from tests.unit.engine.shared import snapshot
 
 from vrrp.constants import State
 from vrrp.events import DeadlineReached, FaultChanged
@@ -137,7 +138,7 @@ def test_address_of_a_stranger_is_told_and_is_no_fault(
 
 def told_faults(shared: SharedState, router: RunningRouter) -> tuple[str, ...]:
     """Return what others are told."""
-    return shared.snapshot().routers[router.program.slot].faults
+    return snapshot(shared).routers[router.program.slot].faults
 
 
 def test_address_that_was_never_bound_is_not_taken_off(rig: Rig, router: RunningRouter) -> None:

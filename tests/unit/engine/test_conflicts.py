@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.unit.engine.programs import address, announcement, packed, router_program
+from tests.unit.engine.shared import snapshot
 
 from vrrp.constants import State
 from vrrp.events import AdvertisementReceived, DeadlineReached, FaultChanged, Startup, TakeOver
@@ -193,7 +194,7 @@ def test_answer_is_judged_when_the_wait_ends_and_not_before(rig: Rig, address: b
     assert rig.held_back
     assert rig.counted == 1
     rig.shared.set(rig.router.offset + shm.S_NAME_HASH, 1)
-    found = rig.shared.snapshot()
+    found = snapshot(rig.shared)
     assert found.routers[0].last_conflict == Conflict(address, STRANGER, NOW + DOWN)
 
 
@@ -346,7 +347,7 @@ def test_added_address_of_a_stranger_stays_off_until_it_is_gone(active: Rig) -> 
     assert active.executor.bound == []
     assert active.executor.defended == []
     active.shared.set(active.router.offset + shm.S_NAME_HASH, 1)
-    assert active.shared.snapshot().routers[0].last_conflict == Conflict(ADDED, STRANGER, judged_ns)
+    assert snapshot(active.shared).routers[0].last_conflict == Conflict(ADDED, STRANGER, judged_ns)
     free_ns = LATER + 3 * REPROBE_NS + REPROBE_WAIT_NS
     assert active.run_until(free_ns) == [free_ns]
     assert active.executor.bound == [(free_ns, {PLACE})]

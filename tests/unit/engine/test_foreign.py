@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.unit.engine.programs import announcement, packed, router_program
+from tests.unit.engine.shared import snapshot
 from tests.unit.vrrp.wire import GROUP4, compose, sealed
 
 from vrrp.constants import Family
@@ -84,7 +85,7 @@ class Rig:
     @property
     def last(self) -> ForeignRouter | None:
         self.shared.set(shm.slot_offset(0) + shm.S_NAME_HASH, 1)
-        return self.shared.snapshot().routers[0].last_foreign
+        return snapshot(self.shared).routers[0].last_foreign
 
 
 def _election(program: RouterProgram) -> Election:
@@ -243,10 +244,10 @@ def test_another_program_ends_a_pause(rig: Rig) -> None:
 def test_group_that_cannot_be_joined_is_told(rig: Rig) -> None:
     rig.observer.refuses = 2
     rig.foreign.join_groups()
-    assert rig.shared.snapshot().unobserved_groups == 2
+    assert snapshot(rig.shared).unobserved_groups == 2
     rig.observer.refuses = 0
     rig.foreign.join_groups()
-    assert rig.shared.snapshot().unobserved_groups == 0
+    assert snapshot(rig.shared).unobserved_groups == 0
 
 
 # Groups ----------------------------------------------------------------------------------

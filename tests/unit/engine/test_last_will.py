@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.engine.programs import packed, router_program
+from tests.unit.engine.shared import snapshot
 
 from vrrp_speaker.engine import last_will as last_will_module
 from vrrp_speaker.engine.last_will import execute_last_will
@@ -51,4 +52,4 @@ def test_addresses_go_also_where_nobody_can_be_told(
     with pytest.raises(OSError, match="Too many"):
         execute_last_will(shared, "")
     assert requests.made == [delete_address_request(OURS)]
-    assert shared.snapshot().fencing["last_will"] == 1
+    assert snapshot(shared).fencing["last_will"] == 1

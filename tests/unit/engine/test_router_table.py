@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.unit.engine.programs import address, announcement, packed, router_program
 from tests.unit.engine.rig import NOW, ONE, PEER, SECOND, SIX, TWO, Rig, rig
+from tests.unit.engine.shared import snapshot
 
 from vrrp.authentication import SignatureClock
 from vrrp.constants import Family, State
@@ -376,10 +377,10 @@ def test_routers_that_change_slots_take_what_is_known_of_them_along(rig: Rig) ->
     active, backup = rig.table.routers["a"], rig.table.routers["b"]
     now_ns = rig.become_active(active)
     rig.hear(backup, now_ns)
-    before = rig.shared.snapshot().routers
+    before = snapshot(rig.shared).routers
     swapped = [replace(programs[0], slot=1), replace(programs[1], slot=0)]
     rig.table.load(EngineProgram("n", 2, tuple(swapped)), now_ns)
-    after = rig.shared.snapshot().routers
+    after = snapshot(rig.shared).routers
     assert after == {0: before[1], 1: before[0]}
     assert (after[1].state, after[1].address_present) == ("Active", True)
     assert rig.heir().left_active(swapped[0], now_ns + 1)
@@ -443,7 +444,7 @@ def test_base_priority_that_changes_forgets_no_failing_check(
     rig.table.apply_inputs({"a": Inputs(200 + points, faulty=False)}, NOW)
     rig.load(ONE, base_priority=base)
     assert router.machine.parameters.priority == expected
-    assert rig.shared.snapshot().routers[0].effective_priority == expected
+    assert snapshot(rig.shared).routers[0].effective_priority == expected
 
 
 def test_router_whose_program_changes_goes_on_with_the_checksum_it_has_heard(rig: Rig) -> None:

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 from tests.eventually import eventually
+from tests.unit.engine.shared import snapshot
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
-from vrrp_speaker.shared_state import (
-    ForeignRouter,
-    PastTransition,
-    SharedState,
-    SharedStateReader,
-)
+from vrrp_speaker.shared_state import ForeignRouter, SharedState
 from vrrp_speaker.shared_state import layout as shm
+from vrrp_speaker.shared_state.reader import SharedStateReader
+from vrrp_speaker.shared_state.values import PastTransition
 
 TAKEOVER = StateChanged(State.BACKUP, State.ACTIVE, TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED)
 YIELD = StateChanged(State.ACTIVE, State.BACKUP, TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT)
@@ -53,9 +51,9 @@ def test_state_survives_its_writer_and_a_cleared_slot_is_free(tmp_path: Path) ->
     first = SharedState.create(path)
     first.set(shm.slot_offset(0) + shm.S_NAME_HASH, 1)
     second = SharedState.create(path)
-    assert set(second.snapshot().routers) == {0}
+    assert set(snapshot(second).routers) == {0}
     second.clear_slot(0)
-    assert second.snapshot().routers == {}
+    assert snapshot(second).routers == {}
 
 
 def test_a_stranger_is_news_at_once_and_then_every_ten_seconds(tmp_path: Path) -> None:
@@ -97,7 +95,7 @@ def test_history_is_bounded_and_keeps_who_was_active(tmp_path: Path) -> None:
         shared.note_transition(0, YIELD, 0, 1)
     for _ in range(10 * shm.OTHERS):
         shared.note_transition(0, STARTUP, 0, 1)
-    history = shared.snapshot().routers[0].history
+    history = snapshot(shared).routers[0].history
     assert len(history) == shm.TENURES + shm.OTHERS
     assert [past.sequence for past in history[: shm.TENURES]] == list(range(25, 49))
     assert [past.sequence for past in history[shm.TENURES :]] == list(range(121, 129))
@@ -111,7 +109,7 @@ def test_durations_fall_into_the_bucket_of_their_bound(
 ) -> None:
     shared = SharedState.create(str(tmp_path / "state.shm"))
     shared.note_duration(shm.H_HANDOVERS, int(duration_ms * 1e6))
-    seen = shared.snapshot()
+    seen = snapshot(shared)
     assert seen.handovers.sum_ns == int(duration_ms * 1e6)
     assert [i for i, count in enumerate(seen.handovers.counts) if count] == [bucket]
     assert not any(seen.takeovers.counts)

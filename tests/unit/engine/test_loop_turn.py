@@ -198,7 +198,10 @@ def test_loop_looks_around_after_it_took_in_something_else(
 ) -> None:
     seen, see = os.pipe()
     monkeypatch.setattr(rig.loop._conflicts, "filenos", lambda: (seen,))
-    drain: Callable[[int, int], object] = lambda descriptor, _now_ns: os.read(descriptor, 9)
+
+    def drain(descriptor: int, _now_ns: int) -> None:
+        os.read(descriptor, 9)
+
     monkeypatch.setattr(rig.loop._conflicts, "receive", drain, raising=False)
     rig.datagrams = [object(), None] * 3
 

@@ -155,13 +155,13 @@ class ReplayMarks:
         self, source: bytes, sequence: int, wall_ns: int, window_s: int
     ) -> RejectReason | None:
         """Return why a verified sequence is not fresh, or None. Nothing is remembered yet."""
+        mark = self.marks.get(source)
+        if mark is not None and _difference(sequence, mark) > 0:
+            return None
         now_s = wall_ns // NS_PER_SECOND
         near = abs(_seconds_between(now_s, sequence >> 32)) <= window_s
-        mark = self.marks.get(source)
         if mark is None:
             return None if near else RejectReason.AUTH_STALE
-        if _difference(sequence, mark) > 0:
-            return None
         # A sender whose clock was ahead and that began anew with a right one: its mark lies where
         # our clock is not, so nothing that we would have believed is played back.
         if near and abs(_seconds_between(now_s, mark >> 32)) > window_s:

@@ -307,6 +307,8 @@ class Conflicts:
     def run(self, now_ns: int) -> list[RunningRouter]:
         """Send and judge what is due; return the routers whose fault began or ended."""
         changed: list[RunningRouter] = []
+        if not self._busy:
+            return changed  # as in nearly every turn of the loop
         for name, watch in list(self._busy.items()):
             if watch.waiting is not None or watch.claim is not None:
                 if self._ask(watch, now_ns):

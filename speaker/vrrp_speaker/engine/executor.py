@@ -219,6 +219,7 @@ class Executor:
         encoder = router.encoder
         copies = encoder.encode(priority, self._clock, now_ns, time_ns())
         failures = self._transport.send(encoder.route, copies)
+        shared.set(shm.H_CLOCK_LAST, self._clock.last)
         if failures:
             shared.add(shm.H_SEND_ERRORS, failures)
         shared.add(offset + shm.S_SENT, len(copies) - failures)

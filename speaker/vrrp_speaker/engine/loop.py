@@ -125,8 +125,6 @@ class Loop:
         while not self._stopped():
             now_ns = monotonic_ns()
             self._shared.set(shm.H_HEARTBEAT, now_ns)
-            self._shared.set(shm.H_CLOCK_OFFSET, self._clock.offset_ns)
-            self._shared.set(shm.H_CLOCK_LAST, self._clock.last)
             self._run_deadlines(now_ns)
             if now_ns >= self._look_around_ns:
                 self._look_around(now_ns)
@@ -178,6 +176,7 @@ class Loop:
 
     def _look_around(self, now_ns: int) -> None:
         """Do what is due besides elections, and find out when that is the case again."""
+        self._shared.set(shm.H_CLOCK_OFFSET, self._clock.offset_ns)
         self._addresses.run(now_ns)
         self._resolution.run(self._table.routers.values(), now_ns)
         self._announcer.run(now_ns)
@@ -215,6 +214,8 @@ class Loop:
         for router in self._conflicts.run(now_ns):
             self._table.refresh_faults(router, now_ns)
             self._look_around_ns = 0
+        if not self._deadlines or self._deadlines[0][0] > now_ns:
+            return  # as in most turns of a Backup
         waiting: deque[RunningRouter] = deque()
         while (due := self._pop_due(now_ns)) or waiting:
             if due is None:

@@ -38,6 +38,8 @@ _RTN_LOCAL = 2
 _NDA_DST = 1
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _BUFFER = 1 << 16
+_ANSWER = 1 << 12
+"""One message: an acknowledgement, a route, a neighbour."""
 _RECEIVE_BUFFER = 1 << 20
 _DUMP_ATTEMPTS = 5
 _LEAST_NEWS = 64
@@ -204,7 +206,7 @@ class RequestSocket:
         numbered = message[:8] + struct.pack("=I", self._sequence) + message[12:]
         self._socket.send(numbered)
         while True:
-            for kind, sequence, body in _messages(self._socket.recv(_BUFFER)):
+            for kind, sequence, body in _messages(self._socket.recv(_ANSWER)):
                 if sequence == self._sequence:
                     return kind, body
 

@@ -85,7 +85,7 @@ class Transport:
 
     def __init__(self) -> None:
         self._sockets = open_sockets()
-        self._by_descriptor = {s.fileno(): family for family, s in self._sockets.items()}
+        self._by_descriptor = {s.fileno(): (s, family) for family, s in self._sockets.items()}
         self._groups = Groups(self._sockets)
         self._hear_ipv6_groups(False)
 
@@ -137,8 +137,7 @@ class Transport:
 
         One that is too short to be IP is passed over by the kernel already.
         """
-        family = self._by_descriptor[descriptor]
-        return receive_datagram(self._sockets[family], family)
+        return receive_datagram(*self._by_descriptor[descriptor])
 
     def holds_back(self) -> bool:
         """Return whether some of what was sent has not left."""

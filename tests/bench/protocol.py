@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import dpkt
@@ -122,8 +123,9 @@ def _measure_many_routers(report: Report) -> None:
     report.section(
         f"{_ROUTERS} Virtual Routers",
         f"{_ROUTERS} elections at {_INTERVAL_MS} ms between two nodes; percent of a core over"
-        f" {_MEASURED_S:.0f} s. Memory on the Active node: of the process that speaks VRRP (RSS),"
-        " and of it and its supervisor as on a machine of their own.",
+        f" {_MEASURED_S:.0f} s. A node is Active for some addresses and Backup for others, so what"
+        " both nodes spend is what a cluster spends. Memory on the Active node: of the process that"
+        " speaks VRRP (RSS), and of it and its supervisor as on a machine of their own.",
     )
     names, spent, rss, memory = list[str](), list[float](), list[str](), list[str]()
     for begin in (_ours_signed, _ours_plain, _theirs):
@@ -133,9 +135,12 @@ def _measure_many_routers(report: Report) -> None:
             spent += _spent([running.active, running.backup])
             rss.append(f"{max(map(rss_mb, running.active)):.1f}")
             memory.append(f"{alone_mb(running.active):.1f}")
-    columns = (names, *_beside_the_last(spent[::2]), *_beside_the_last(spent[1::2]), rss, memory)
+    active, backup = spent[::2], spent[1::2]
+    together = [sum(pair) for pair in zip(active, backup, strict=True)]
+    columns = (names, *chain(*map(_beside_the_last, (active, backup, together))), rss, memory)
+    beside = "of keepalived's"
     report.table(
-        ("", "Active %", "of keepalived's", "Backup %", "of keepalived's", "RSS MB", "both MB"),
+        ("", "Active %", beside, "Backup %", beside, "both nodes %", beside, "RSS MB", "pair MB"),
         list(zip(*columns, strict=True)),
     )
 

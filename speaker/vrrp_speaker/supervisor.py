@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import gc
 import json
 import os
-import select
 import signal
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import FrameType
 
+from vrrp_speaker.child import Child, fork_deaf, keep_till_death, ready
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
 from vrrp_speaker.options import CANNOT_RUN, Options
@@ -40,64 +39,11 @@ _ENGINE_HEALTHY_S = 0.5
 """An engine that lived this long has resumed and advertised: its death is no crash loop."""
 _CRASHES_BEFORE_LAST_WILL = 3
 _MAX_BACKOFF_S = 30.0
-_HIGH_DESCRIPTOR = 500
-"""Above every other one of an engine."""
 _ENGINE_STOP_S = 25.0
 """Longer than the engine waits for successors."""
 _AGENT_STOP_S = 2.0
 _FOR_AGENT = (signal.SIGUSR1, signal.SIGUSR2)
 """What is passed on: another log level, a dump of the state."""
-
-
-class Child:
-    """One supervised process: its pid, what tells of its end, and how its starts went."""
-
-    def __init__(self, name: str, healthy_s: float) -> None:
-        self.name = name
-        self.healthy_s = healthy_s
-        self.pid = 0
-        self.pidfd = -1
-        self.pulse = -1
-        """Reads end-of-file once the process runs no more code, if it has such a pipe."""
-        self.started_s = 0.0
-        self.failures = 0
-        self.restart_at_s: float | None = 0.0
-
-    def started(self, pid: int, pulse: int) -> None:
-        """Note a new process, and the pipe (or -1) that it holds open while it runs code."""
-        self.pid = pid
-        self.pulse = pulse
-        self.pidfd = os.pidfd_open(pid)
-        self.started_s = time.monotonic()
-        self.restart_at_s = None
-
-    @property
-    def descriptors(self) -> list[int]:
-        """What becomes readable when the process is over."""
-        return [descriptor for descriptor in (self.pidfd, self.pulse) if descriptor >= 0]
-
-    def is_over(self) -> bool:
-        """Return whether there is a process, and it runs no more code."""
-        return bool(self.pid) and bool(_ready(self.descriptors, 0))
-
-    def leave(self) -> int:
-        """Forget a process that is over and return its pid, which is still to be waited for."""
-        lived_s = time.monotonic() - self.started_s
-        self.failures = 1 if lived_s > self.healthy_s else self.failures + 1
-        for descriptor in self.descriptors:
-            os.close(descriptor)
-        pid, self.pid, self.pidfd, self.pulse = self.pid, 0, -1, -1
-        return pid
-
-    def ended(self) -> int:
-        """Wait for the process's end and return its exit status, negative for a signal."""
-        _, status = os.waitpid(self.leave(), 0)
-        return os.waitstatus_to_exitcode(status)
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal if the process runs."""
-        if self.pid:
-            os.kill(self.pid, number)
 
 
 class Supervisor:
@@ -178,7 +124,7 @@ class Supervisor:
         self._shared.set(shm.H_LOADED, 0)  # it was true of the one before
         pulse, pulse_end = os.pipe2(os.O_CLOEXEC)
         try:
-            pid = _fork_deaf()
+            pid = fork_deaf()
         except OSError:
             os.close(pulse)
             os.close(pulse_end)
@@ -188,7 +134,7 @@ class Supervisor:
             return pid, pulse
         try:
             os.close(pulse)
-            _keep_till_death(pulse_end)
+            keep_till_death(pulse_end)
             os.close(self._lifeline_end)
             run_engine(
                 EngineFiles(
@@ -221,7 +167,7 @@ class Supervisor:
 
     def _wait(self) -> None:
         watched = [self._wakeup, *self._engine.descriptors, *self._agent.descriptors]
-        _ready(watched, self._wait_s())
+        ready(watched, self._wait_s())
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup, 512)
 
@@ -325,7 +271,7 @@ class Supervisor:
         if not child.pid:
             return False
         child.signal(signal.SIGTERM)
-        if not _ready([child.pidfd], patience_s):
+        if not ready([child.pidfd], patience_s):
             _log("does not stop", "error", process=child.name)
             child.signal(signal.SIGKILL)
         return child.ended() == 0
@@ -338,35 +284,6 @@ def supervise(options: Options, arguments: Sequence[str]) -> int:
         CannotRunError: a directory, the lock or the socket is not to be had.
     """
     return Supervisor(options, arguments).run()
-
-
-def _ready(descriptors: Iterable[int], seconds: float) -> list[tuple[int, int]]:
-    poll = select.poll()
-    for descriptor in descriptors:
-        poll.register(descriptor, select.POLLIN)
-    return poll.poll(int(seconds * 1000))
-
-
-def _fork_deaf() -> int:
-    """Fork; to the child no SIGTERM comes until it lets it in, because it could do nothing yet."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    pid = -1
-    try:
-        pid = os.fork()
-    finally:
-        if pid:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    return pid
-
-
-def _keep_till_death(descriptor: int) -> None:
-    """Let the kernel close this one before the others: of a dead process it closes the last first.
-
-    Where that many descriptors are not allowed, its end is noticed later.
-    """
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
-        os.close(descriptor)
 
 
 def _reap_orphans(children: set[int]) -> None:

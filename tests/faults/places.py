@@ -14,7 +14,7 @@ ANNOUNCER, CONFLICTS, ENCODER, HEARING, LAST_WILL, LOOP, MAIN, PROGRAM, EXECUTOR
         "executor", "router_table", "address_watch",
     )
 )  # fmt: skip
-SUPERVISOR = "speaker/vrrp_speaker/supervisor.py"
+CHILD, SUPERVISOR = (f"speaker/vrrp_speaker/{name}.py" for name in ("child", "supervisor"))
 COMPILER, REQUESTS = (f"speaker/vrrp_speaker/compiler/{name}.py" for name in ("program", "netlink"))
 NODE_CONFIG = "speaker/vrrp_speaker/agent/node_config.py"
 ALLOCATOR, CONDITIONS, PLANNER, RANKING, RECONCILE = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.faults.fault import Fault
 from tests.faults.places import (
     ANNOUNCER,
+    CHILD,
     COMPILER,
     ENCODER,
     EXECUTOR,
@@ -227,7 +228,7 @@ RESUME = (
     Fault(
         6,
         "its death is noticed before it has ended",
-        SUPERVISOR,
+        CHILD,
         "for descriptor in (self.pidfd, self.pulse) if",
         "for descriptor in (self.pidfd,) if",
         unit("engine/supervisor", "child_is_over_once_its_pulse_has_ended_and_is_not_waited_for"),

@@ -14,11 +14,12 @@ from typing import Any, cast
 import pytest
 
 from vrrp_speaker import supervisor as supervisor_module
+from vrrp_speaker.child import Child, ready
 from vrrp_speaker.engine.main import Engine
 from vrrp_speaker.options import Options, parse_options
 from vrrp_speaker.run_directory import CannotRunError
 from vrrp_speaker.shared_state import SharedState
-from vrrp_speaker.supervisor import Child, Supervisor
+from vrrp_speaker.supervisor import Supervisor
 
 
 @pytest.fixture
@@ -136,7 +137,7 @@ def test_last_will_is_executed_where_the_engine_died_just_before_the_stop(
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, wills: Wills
 ) -> None:
     fork_engine(supervisor, monkeypatch, lambda _files: os._exit(1))
-    supervisor_module._ready(supervisor._engine.descriptors, 5)
+    ready(supervisor._engine.descriptors, 5)
     supervisor._reap()
     assert wills.executed == 0  # it is to be replaced, had nobody asked for the end
     supervisor._stop_children()

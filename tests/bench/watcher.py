@@ -23,6 +23,8 @@ _REQUEST_DUMP = 0x1 | 0x300
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _HEADER, _ADDRESS = struct.Struct("=IHHII"), struct.Struct("=BBBBI")
 _VRRP = 112
+_SO_TIMESTAMPNS = 35
+_TIMESPEC = struct.Struct("@qq")
 
 
 class Watcher:
@@ -42,6 +44,7 @@ class Watcher:
         self._wire: socket.socket | None = None
         if advertisements:
             self._wire = socket.socket(socket.AF_INET, socket.SOCK_RAW, _VRRP)
+            self._wire.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
     def run(self) -> None:
         """Watch until standard input ends."""
@@ -85,8 +88,12 @@ class Watcher:
 
     def _read_wire(self) -> None:
         assert self._wire is not None
-        data, (source, _) = self._wire.recvfrom(2048)
-        now_ns = time.monotonic_ns()
+        data, ancillary, _, (source, _) = self._wire.recvmsg(2048, 128)
+        # When the kernel had it: how long we waited for a turn is not the sender's doing.
+        (_, _, arrived), *_ = ancillary
+        seconds, nanoseconds = _TIMESPEC.unpack(arrived)
+        age_ns = time.time_ns() - (seconds * 1_000_000_000 + nanoseconds)
+        now_ns = time.monotonic_ns() - age_ns
         header = (data[0] & 0x0F) * 4
         if len(data) >= header + 8:
             self._advertisements.append((now_ns, source, data[header + 1], data[header + 2]))

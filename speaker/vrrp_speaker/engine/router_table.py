@@ -86,9 +86,9 @@ class RouterTable:
             self._remove_addresses(router, after)
         for router, before, after in moved:
             self._change(router, before, after, now_ns)
-        for name, router_program in wanted.items():
-            if name not in self.routers:
-                self._add(router_program, now_ns)
+        added = [after for name, after in wanted.items() if name not in self.routers]
+        for router_program in sorted(added, key=self._urgency):
+            self._add(router_program, now_ns)
         self._index()
         self._presence.watch(self._voting(), now_ns)
         self._conflicts.sync(self.routers.values(), now_ns)
@@ -118,6 +118,12 @@ class RouterTable:
         self._perform(router, Shutdown(TransitionReason.REMOVED, router.can_hand_over), now_ns)
         router.removed = True
         self._shared.clear_slot(router.program.slot)
+
+    def _urgency(self, program: RouterProgram) -> tuple[bool, int]:
+        """Order routers by when their advertisements are due, of those that were left Active."""
+        offset = shm.slot_offset(program.slot)
+        active = self._shared.get(offset + shm.S_STATE) == shm.STATES.index(State.ACTIVE)
+        return not active, self._shared.get(offset + shm.S_LAST_SENT) + program.adver_interval_ns
 
     def _add(self, program: RouterProgram, now_ns: int) -> None:
         """Start a router; one that a predecessor left Active or Backup a moment ago goes on."""

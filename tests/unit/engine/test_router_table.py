@@ -364,6 +364,32 @@ def test_giving_up_without_a_successor_is_no_handover(rig: Rig) -> None:
     assert rig.durations_ns() == ([0, 0], [0, 0])
 
 
+# Heirs ---------------------------------------------------------------------------------
+
+
+def test_heir_advertises_first_for_who_has_been_silent_longest(rig: Rig) -> None:
+    """Each takes its time to load; the others have theirs."""
+    programs = [
+        router_program(
+            PEER, name=f"r{slot}", vrid=slot + 1, slot=slot, base_priority=100 + slot,
+            addresses=(address(f"192.0.2.{60 + slot}"),),
+        )
+        for slot in range(4)
+    ]  # fmt: skip
+    rig.table.load(EngineProgram("n", 1, tuple(programs)), NOW)
+    ages_ns = {1: 50_000_000, 2: 190_000_000, 3: 120_000_000}  # the first is Backup
+    for slot in ages_ns:
+        now_ns = rig.become_active(rig.table.routers[f"r{slot}"])
+    for slot, age_ns in ages_ns.items():
+        rig.shared.set(shm.slot_offset(slot) + shm.S_LAST_SENT, now_ns - age_ns)
+    rig.transport.sent.clear()
+    heir = rig.heir()
+    heir.load(EngineProgram("n", 1, tuple(programs)), now_ns)
+    assert rig.transport.sent == [102, 103, 101]
+    assert list(heir.routers) == ["r2", "r3", "r1", "r0"]
+    assert heir.routers["r0"].machine.state is State.BACKUP
+
+
 # Slots of the shared state ---------------------------------------------------------------
 
 

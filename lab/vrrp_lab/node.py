@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vrrp_lab.lan import Host
 from vrrp_lab.namespaces import LabError
-from vrrp_lab.processes import kill_session, session_members, signal_session
+from vrrp_lab.processes import kill_session, process_name, session_members, signal_session
 
 METRICS_PORT = 9105
 
@@ -105,9 +105,15 @@ class Node:
                 found["supervisor"] = pid
             elif b"vrrp_speaker.agent" in command:
                 found["agent"] = pid
-            elif b"vrrp_speaker" in command:
+            elif process_name(pid) == "vrrp-engine":
                 found["engine"] = pid
         return found
+
+    @property
+    def heir(self) -> int:
+        """The pid of the process that waits for the engine's end, 0 without one."""
+        members = session_members(self._running().pid)
+        return next((pid for pid in members if process_name(pid) == "vrrp-heir"), 0)
 
     @property
     def running(self) -> bool:

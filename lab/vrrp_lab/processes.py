@@ -126,6 +126,14 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] == "Z" else int(fields[19])
 
 
+def process_name(pid: int) -> str:
+    """Return what a process calls itself (proc(5), comm); empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except OSError:
+        return ""
+
+
 def session_members(leader: int) -> list[int]:
     """Return the pids of a session that are not zombies, leader first."""
     members = []

@@ -5,16 +5,13 @@ Standard library only: it belongs to process 1.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import select
 import signal
 import time
 from collections.abc import Iterable
 
-_HIGH_DESCRIPTOR = 500
-"""Above every other one of an engine."""
+from vrrp_speaker.pulse import Pulse
 
 
 class Child:
@@ -25,24 +22,32 @@ class Child:
         self.healthy_s = healthy_s
         self.pid = 0
         self.pidfd = -1
-        self.pulse = -1
-        """Reads end-of-file once the process runs no more code, if it has such a pipe."""
+        self.pulse: Pulse | None = None
+        """Tells of its end before its parent is told, if it holds one."""
         self.started_s = 0.0
         self.failures = 0
         self.restart_at_s: float | None = 0.0
 
-    def started(self, pid: int, pulse: int) -> None:
-        """Note a new process, and the pipe (or -1) that it holds open while it runs code."""
+    def started(self, pid: int, pulse: Pulse | None) -> None:
+        """Note a new process, and the pulse that it holds."""
         self.pid = pid
         self.pulse = pulse
         self.pidfd = os.pidfd_open(pid)
         self.started_s = time.monotonic()
         self.restart_at_s = None
 
+    def succeed(self, other: Child) -> None:
+        """Take another one's process, which has just begun to do what this one did."""
+        self.pid, self.pidfd, self.pulse = other.pid, other.pidfd, other.pulse
+        self.started_s, self.restart_at_s = time.monotonic(), None
+        other.pid, other.pidfd, other.pulse = 0, -1, None
+
     @property
     def descriptors(self) -> list[int]:
         """What becomes readable when the process is over."""
-        return [descriptor for descriptor in (self.pidfd, self.pulse) if descriptor >= 0]
+        if not self.pid:
+            return []
+        return [self.pidfd] if self.pulse is None else [self.pidfd, self.pulse.fileno()]
 
     def is_over(self) -> bool:
         """Return whether there is a process, and it runs no more code."""
@@ -52,9 +57,10 @@ class Child:
         """Forget a process that is over and return its pid, which is still to be waited for."""
         lived_s = time.monotonic() - self.started_s
         self.failures = 1 if lived_s > self.healthy_s else self.failures + 1
-        for descriptor in self.descriptors:
-            os.close(descriptor)
-        pid, self.pid, self.pidfd, self.pulse = self.pid, 0, -1, -1
+        os.close(self.pidfd)
+        if self.pulse is not None:
+            self.pulse.close()
+        pid, self.pid, self.pidfd, self.pulse = self.pid, 0, -1, None
         return pid
 
     def ended(self) -> int:
@@ -86,13 +92,3 @@ def fork_deaf() -> int:
         if pid:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     return pid
-
-
-def keep_till_death(descriptor: int) -> None:
-    """Let the kernel close this one before the others: of a dead process it closes the last first.
-
-    Where that many descriptors are not allowed, its end is noticed later.
-    """
-    with contextlib.suppress(OSError):
-        fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
-        os.close(descriptor)

@@ -1,10 +1,11 @@
 """Process 1 of the speaker: keeps engine and agent alive, and nothing else.
 
 Standard library only. The engine's code is loaded here and frozen, so that a dead engine is
-replaced by a fork, and the new one advertises within ten milliseconds: it finds its state in shared
-memory and its addresses still on their lease. Where permitted this process is of real-time priority
-too, because it matters only when it is needed at once. A crash loop ends in the last will and a
-growing back-off.
+replaced by a fork: the new one finds its state in shared memory and its addresses still on their
+lease. Of an engine that holds addresses the heir is forked before it is needed, and advertises 1.3
+ms after the death; one that has to be forked first needs 5.5 ms. Where permitted this process is of
+real-time priority too, because it matters only when it is needed at once. A crash loop ends in the
+last will and a growing back-off.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
-from vrrp_speaker.child import Child, fork_deaf, keep_till_death, ready
+from vrrp_speaker.child import Child, fork_deaf, ready
+from vrrp_speaker.engine.heir import await_turn
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
 from vrrp_speaker.options import CANNOT_RUN, Options
+from vrrp_speaker.pulse import Pulse
 from vrrp_speaker.run_directory import create_shared_state, listen, lock, prepare_directories
 from vrrp_speaker.service_manager import ServiceManager
 from vrrp_speaker.shared_state import layout as shm
@@ -37,6 +40,8 @@ _HEALTHY_S = 5.0
 """An agent that lived this long has not failed at start."""
 _ENGINE_HEALTHY_S = 0.5
 """An engine that lived this long has resumed and advertised: its death is no crash loop."""
+_SETTLED_S = 1.0
+"""So long an engine has run its program when its heir is made: longer than in a crash loop."""
 _CRASHES_BEFORE_LAST_WILL = 3
 _MAX_BACKOFF_S = 30.0
 _ENGINE_STOP_S = 25.0
@@ -54,8 +59,9 @@ class Supervisor:
         self._arguments = list(arguments)
         self._engine = Child("engine", _ENGINE_HEALTHY_S)
         self._agent = Child("agent", _HEALTHY_S)
-        self._dead_engines: dict[int, int] = {}
-        """Pids of engines that run no more code but still end, and the failures so far."""
+        self._heir = Child("heir", _HEALTHY_S)
+        self._dead: dict[int, tuple[str, int] | None] = {}
+        """Pids of those that run no more code but still end: name and failures, to be told."""
         self._agent_proved = False
         self._stopping = False
         self._for_agent: list[signal.Signals] = []
@@ -68,6 +74,12 @@ class Supervisor:
         self._listener = listen(options.socket_path)
         # The children hold the reading end: it ends when this process is gone, however it went.
         self._lifeline, self._lifeline_end = os.pipe2(os.O_CLOEXEC)
+        self._files = EngineFiles(
+            self._shared, options.program_path, self._listener, self._lifeline
+        )
+        self._loads = self._heir_loads = 0
+        """How many programs were loaded, and how many when the heir read the last one."""
+        self._heir_at_s = 0.0
         self._wakeup, self._wakeup_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def run(self) -> int:
@@ -86,6 +98,7 @@ class Supervisor:
             self._wait()
             self._reap()
             self._check_heartbeat()
+            self._keep_heir()
             self._forward()
             self._tell_manager()
         self._manager.stopping()
@@ -119,38 +132,43 @@ class Supervisor:
         else:
             child.restart_at_s = time.monotonic() + _backoff_s(child.failures)
 
-    def _fork_engine(self) -> tuple[int, int]:
+    def _fork_engine(self) -> tuple[int, Pulse]:
         self._shared.set(shm.H_HEARTBEAT, time.monotonic_ns())
         self._shared.set(shm.H_LOADED, 0)  # it was true of the one before
-        pulse, pulse_end = os.pipe2(os.O_CLOEXEC)
+        return self._fork(lambda: run_engine(self._files))
+
+    def _fork_heir(self) -> tuple[int, Pulse]:
+        self._shared.set(shm.H_HEIR, 0)
+        predecessor = self._engine.pulse
+        assert predecessor is not None
+        return self._fork(lambda: await_turn(self._files, predecessor))
+
+    def _fork(self, run: Callable[[], None]) -> tuple[int, Pulse]:
+        """Fork a process that does this and ends; return its pid and its pulse."""
+        pulse = Pulse()
         try:
             pid = fork_deaf()
         except OSError:
-            os.close(pulse)
-            os.close(pulse_end)
+            pulse.watch()
+            pulse.close()
             raise
         if pid:
-            os.close(pulse_end)
+            pulse.watch()
             return pid, pulse
         try:
-            os.close(pulse)
-            keep_till_death(pulse_end)
+            pulse.hold()
             os.close(self._lifeline_end)
-            run_engine(
-                EngineFiles(
-                    self._shared, self._options.program_path, self._listener, self._lifeline
-                )
-            )
+            run()
         except BaseException:
             sys.excepthook(*sys.exc_info())
             sys.stderr.flush()
             os._exit(1)
         os._exit(0)
 
-    def _start_agent(self) -> tuple[int, int]:
+    def _start_agent(self) -> tuple[int, None]:
         pid = os.fork()
         if pid:
-            return pid, -1
+            return pid, None
         try:
             with contextlib.suppress(OSError):
                 os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
@@ -166,7 +184,8 @@ class Supervisor:
     # Watching --------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        watched = [self._wakeup, *self._engine.descriptors, *self._agent.descriptors]
+        children = self._engine, self._heir, self._agent
+        watched = [self._wakeup, *(d for child in children for d in child.descriptors)]
         ready(watched, self._wait_s())
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup, 512)
@@ -174,24 +193,33 @@ class Supervisor:
     def _reap(self) -> None:
         if self._engine.is_over():
             self._engine_died()
+        if self._heir.is_over():
+            self._dead[self._heir.leave()] = "heir", self._heir.failures
+            self._heir_at_s = time.monotonic() + _backoff_s(self._heir.failures)
         if self._agent.is_over():
             self._agent_ended(self._agent.ended())
-        for pid, failures in list(self._dead_engines.items()):
+        for pid, told in list(self._dead.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                del self._dead_engines[pid]
+                del self._dead[pid]
                 code = os.waitstatus_to_exitcode(status)
-                _log("engine ended", "error", status=code, failures=failures)
-        _reap_orphans({self._engine.pid, self._agent.pid, *self._dead_engines})
+                if told is not None:
+                    _log(f"{told[0]} ended", "error", status=code, failures=told[1])
+        _reap_orphans({self._engine.pid, self._heir.pid, self._agent.pid, *self._dead})
 
     def _engine_died(self) -> None:
         """Have a dead engine replaced; its end is not waited for.
 
         The kernel takes 20 ms to close its packet sockets, and only then tells that it has ended.
         """
-        engine = self._engine
+        engine, heir = self._engine, self._heir
         pid = engine.leave()
-        self._dead_engines[pid] = engine.failures
+        self._dead[pid] = engine.name, engine.failures
+        if not heir.is_over() and self._shared.get(shm.H_HEIR) == heir.pid != 0:
+            self._shared.set(shm.H_HEARTBEAT, time.monotonic_ns())
+            engine.succeed(heir)  # it has seen the end as we did
+            return
+        self._dismiss_heir()  # it would come late
         self._replace_engine()
 
     def _replace_engine(self) -> None:
@@ -204,6 +232,39 @@ class Supervisor:
         engine.restart_at_s = time.monotonic() + _backoff_s(
             engine.failures - _CRASHES_BEFORE_LAST_WILL
         )
+
+    def _keep_heir(self) -> None:
+        """Have one process wait for the end of an engine that holds addresses.
+
+        None is there in a crash loop. After a change of the program another one takes its place,
+        because what it has read is of use only while it is the newest.
+        """
+        now_s, loads = time.monotonic(), self._shared.get(shm.H_LOADS)
+        active = bool(self._engine.pid and self._shared.get(shm.H_ACTIVE))
+        if loads != self._loads or not active:
+            self._loads = loads
+            self._heir_at_s = max(self._heir_at_s, now_s + _SETTLED_S)
+        settled = now_s >= max(self._heir_at_s, self._engine.started_s + _SETTLED_S)
+        if not active or (settled and loads != self._heir_loads):
+            self._dismiss_heir()
+        if settled and not self._heir.pid:
+            self._start_heir(now_s)
+
+    def _start_heir(self, now_s: float) -> None:
+        heir, self._heir_loads = self._heir, self._loads
+        try:
+            heir.started(*self._fork_heir())
+        except OSError as error:
+            heir.failures += 1
+            self._heir_at_s = now_s + _backoff_s(heir.failures)
+            _log("cannot be started", "error", process=heir.name, error=str(error))
+
+    def _dismiss_heir(self) -> None:
+        heir = self._heir
+        if heir.pid:
+            heir.signal(signal.SIGKILL)
+            self._dead[heir.leave()] = None
+            heir.failures = 0
 
     def _execute_last_will(self) -> None:
         try:
@@ -261,6 +322,7 @@ class Supervisor:
 
     def _stop_children(self) -> None:
         """The engine first, so that the agent can still report what it released."""
+        self._dismiss_heir()
         if not self._stop(self._engine, _ENGINE_STOP_S):
             self._execute_last_will()  # it did not release, and nobody comes after it
         self._stop(self._agent, _AGENT_STOP_S)

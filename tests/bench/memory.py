@@ -34,8 +34,12 @@ def measure_memory(report: Report, lab: Lab) -> None:
         rows.append((name, _median([pss_mb(pid) for pid in pids]), ""))
     pair = [[n.processes()["supervisor"], n.processes()["engine"]] for n in lab.nodes]
     rows.append(("supervisor and engine", *_both(pair)))
+    everything = [[*node.processes().values()] for node in lab.nodes]
+    rows.append(("**a node in Backup, all processes**", *_both(everything)))
+    (holder,) = lab.holders(ADDRESS)
+    heir = eventually(lambda: holder.heir, within_s=30)
     rows.append(
-        ("**a node, all processes**", *_both([[*n.processes().values()] for n in lab.nodes]))
+        ("**the Active node, with its heir**", *_both([[*holder.processes().values(), heir]]))
     )
     rows.append(("operator", *_both([session_members(lab.operator.pid)])))
     report.table(("process", "PSS", "alone"), rows)

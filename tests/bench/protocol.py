@@ -125,7 +125,7 @@ def _measure_many_routers(report: Report) -> None:
         f"{_ROUTERS} elections at {_INTERVAL_MS} ms between two nodes; percent of a core over"
         f" {_MEASURED_S:.0f} s. A node is Active for some addresses and Backup for others, so what"
         " both nodes spend is what a cluster spends. Memory on the Active node: of the process that"
-        " speaks VRRP (RSS), and of it and its supervisor as on a machine of their own.",
+        " speaks VRRP (RSS), and of it, its heir and its supervisor as on a machine of their own.",
     )
     names, spent, rss, memory = list[str](), list[float](), list[str](), list[str]()
     for begin in (_ours_signed, _ours_plain, _theirs):
@@ -140,7 +140,7 @@ def _measure_many_routers(report: Report) -> None:
     columns = (names, *chain(*map(_beside_the_last, (active, backup, together))), rss, memory)
     beside = "of keepalived's"
     report.table(
-        ("", "Active %", beside, "Backup %", beside, "both nodes %", beside, "RSS MB", "pair MB"),
+        ("", "Active %", beside, "Backup %", beside, "both nodes %", beside, "RSS MB", "all MB"),
         list(zip(*columns, strict=True)),
     )
 
@@ -168,10 +168,12 @@ def _ours(folder: Path, name: str, spec: str) -> Iterator[_Running]:
     manifest.write_text("---".join(_manifest(n, spec) for n in range(_ROUTERS)))
     with Lab(LabOptions(nodes=2, standalone=[manifest])) as lab:
         eventually(lambda: _all_held(lab), within_s=60)
+        eventually(lambda: lab.nodes[0].heir, within_s=10)
         pairs = [
             [node.processes()[process] for process in ("supervisor", "engine")]
             for node in lab.nodes
         ]
+        pairs[0].append(lab.nodes[0].heir)
         yield _Running(name, *pairs)
 
 

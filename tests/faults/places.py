@@ -14,7 +14,10 @@ ANNOUNCER, CONFLICTS, ENCODER, HEARING, LAST_WILL, LOOP, MAIN, PROGRAM, EXECUTOR
         "executor", "router_table", "address_watch",
     )
 )  # fmt: skip
-CHILD, SUPERVISOR = (f"speaker/vrrp_speaker/{name}.py" for name in ("child", "supervisor"))
+CHILD, PULSE, SUPERVISOR = (
+    f"speaker/vrrp_speaker/{name}.py" for name in ("child", "pulse", "supervisor")
+)
+HEIR, KNOWN_PROGRAM = (f"{_ENGINE}{name}.py" for name in ("heir", "known_program"))
 COMPILER, REQUESTS = (f"speaker/vrrp_speaker/compiler/{name}.py" for name in ("program", "netlink"))
 NODE_CONFIG = "speaker/vrrp_speaker/agent/node_config.py"
 ALLOCATOR, CONDITIONS, PLANNER, RANKING, RECONCILE = (

@@ -16,7 +16,7 @@ from tests.eventually import eventually
 from tests.unit.agent.config_files import GOOD
 
 from vrrp_lab.lan import Host, Lan
-from vrrp_lab.processes import session_members
+from vrrp_lab.processes import process_name, session_members
 
 pytestmark = pytest.mark.netns
 WATCHDOG_S = 1.0
@@ -72,9 +72,11 @@ class Service:
         """Return the process id of agent or engine, 0 without one."""
         for pid in session_members(self.process.pid):
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            is_agent = b"vrrp_speaker.agent" in command
-            if pid != self.process.pid and is_agent == (name == "agent"):
-                return pid if is_agent or b"compiler" not in command else 0
+            found = b"vrrp_speaker.agent" in command
+            if name == "engine":
+                found = process_name(pid) == "vrrp-engine"
+            if found and pid != self.process.pid:
+                return pid
         return 0
 
     def dump(self) -> dict[str, Any]:

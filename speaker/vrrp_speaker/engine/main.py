@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic_ns, time_ns
 from types import FrameType
@@ -19,11 +19,13 @@ from typing import Any
 
 from vrrp.actions import StateChanged
 from vrrp.authentication import SignatureClock
+from vrrp.constants import State
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.executor import Executor
 from vrrp_speaker.engine.foreign import ForeignRouters, Observer
+from vrrp_speaker.engine.known_program import KnownProgram
 from vrrp_speaker.engine.loop import Loop
 from vrrp_speaker.engine.memberships import Memberships
 from vrrp_speaker.engine.neighbours import Neighbours
@@ -42,7 +44,7 @@ from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.resolution import Resolution
 from vrrp_speaker.engine.router_table import RouterTable
 from vrrp_speaker.engine.routers import Inputs
-from vrrp_speaker.engine.stored_program import load_and_keep, stored_program
+from vrrp_speaker.engine.stored_program import load_and_keep
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
@@ -126,22 +128,42 @@ class Engine:
             handle_message=self._handle_message,
         )
 
-    def run(self) -> None:
+    def rehearse(self, program: EngineProgram | None) -> None:
+        """Do what ``run`` does before the loop, as far as nobody notices.
+
+        On a shared state of its own: there no router was left Active, and who begins in Backup says
+        and binds nothing before its loop turns.
+        """
+        self._network.reset(self._requests.dump())
+        if program is not None:
+            self._table.load(program, monotonic_ns())
+
+    def run(self, known: KnownProgram) -> None:
         """Resume or start what the program file says, then loop until SIGTERM."""
-        wakeup = self._catch_signals()
         with self._loading():
-            found = self._requests.dump()
-            self._network.reset(found)
-            self._shared.set(shm.H_LOADED, 0)
-            program = stored_program(self._files.program_path)  # if none, the agent compiles one
-            # Not earlier: whether a router may go on is a matter of how long it was silent.
-            now_ns = monotonic_ns()
-            self._remove_left_overs(found, program, now_ns)
-            if program is not None:
-                self._table.load(program, now_ns)
-        # It takes a millisecond, in which an heir had better advertise.
-        self._shared.set(shm.H_MEMORY_LOCKED, int(_lock_memory()))
+            self._resume(known)
+        # An heir had better advertise before it does what else there is to do.
+        wakeup = self._catch_signals()
+        self._shared.set(shm.H_MEMORY_LOCKED, int(lock_memory()))
+        name_process("vrrp-engine")
         self._loop.run(wakeup, self._files.parent)
+
+    def _resume(self, known: KnownProgram) -> None:
+        found = self._requests.dump()
+        self._network.reset(found)
+        self._shared.set(shm.H_LOADED, 0)
+        program = known.take()  # if none, the agent compiles one
+        # Not earlier: whether a router may go on is a matter of how long it was silent.
+        now_ns = monotonic_ns()
+        self._remove_left_overs(found, program, now_ns)
+        if program is not None:
+            self._load_program(program, now_ns)
+
+    def _load_program(self, program: EngineProgram, now_ns: int) -> None:
+        self._table.load(program, now_ns)
+        routers = self._table.routers.values()
+        self._shared.set(shm.H_ACTIVE, sum(r.machine.state is State.ACTIVE for r in routers))
+        self._shared.add(shm.H_LOADS)
 
     def _catch_signals(self) -> int:
         readable, writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -199,7 +221,7 @@ class Engine:
         try:
             with self._loading():
                 program = load_and_keep(self._files.program_path)
-                self._table.load(program, self._loop.caught_up_ns())
+                self._load_program(program, self._loop.caught_up_ns())
         except ProgramError as error:
             self._agent.send({"type": "refused", "error": str(error)})
             return
@@ -224,6 +246,8 @@ class Engine:
 
     def _report(self, name: str, change: StateChanged, sequence: int, now_ns: int) -> None:
         self._conflicts.moved(name, change.after, now_ns)
+        more = (change.after is State.ACTIVE) - (change.before is State.ACTIVE)
+        self._shared.set(shm.H_ACTIVE, max(0, self._shared.get(shm.H_ACTIVE) + more))
         self._agent.send(
             {
                 "type": "transition",
@@ -237,7 +261,7 @@ class Engine:
         )
 
 
-def run_engine(files: EngineFiles) -> None:
+def run_engine(files: EngineFiles, known: KnownProgram | None = None) -> None:
     """Run the engine in this process until SIGTERM or the supervisor's death."""
     gc.disable()  # nothing here makes cycles in a steady state; a pause would cost deadlines
     shared = files.shared
@@ -246,10 +270,10 @@ def run_engine(files: EngineFiles) -> None:
     shared.set(shm.H_SILENCE_LIMIT, 0)  # until a program is loaded
     shared.set(shm.H_HEARTBEAT, monotonic_ns())
     shared.set(shm.H_REAL_TIME, int(request_real_time()))
-    Engine(files).run()
+    Engine(files).run(known or KnownProgram(files.program_path))
 
 
-def _lock_memory() -> bool:
+def lock_memory() -> bool:
     """Keep what was once in memory there; without the right to it a gauge shows that.
 
     Pages count when they are first touched, so that nothing becomes resident for the lock's sake.
@@ -268,3 +292,9 @@ def request_real_time() -> bool:
     except OSError:
         return False
     return True
+
+
+def name_process(name: str) -> None:
+    """Have ``ps`` and ``top`` tell what this process is; without /proc they show Python."""
+    with suppress(OSError), open("/proc/self/comm", "w") as file:
+        file.write(name)

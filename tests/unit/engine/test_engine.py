@@ -9,7 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from vrrp.actions import StateChanged
+from vrrp.constants import State, TransitionReason
+from vrrp_speaker.engine import known_program as known_program_module
 from vrrp_speaker.engine import main as main_module
+from vrrp_speaker.engine.known_program import KnownProgram
 from vrrp_speaker.engine.main import Engine
 from vrrp_speaker.engine.program import EngineProgram, ProgramError
 from vrrp_speaker.shared_state import SharedState
@@ -36,7 +40,9 @@ class Rig:
             "_files": SimpleNamespace(program_path="", parent=0),
             "_requests": SimpleNamespace(dump=list),
             "_network": SimpleNamespace(reset=nothing),
-            "_table": SimpleNamespace(load=self._load, silence_limit_ns=lambda: LIMIT_NS),
+            "_table": SimpleNamespace(
+                load=self._load, silence_limit_ns=lambda: LIMIT_NS, routers={}
+            ),
             "_loop": SimpleNamespace(run=nothing, caught_up_ns=lambda: self.now_ns),
             "_agent": SimpleNamespace(send=self.sent.append),
             "_catch_signals": lambda: 0,
@@ -64,14 +70,15 @@ class Rig:
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     made = Rig(SharedState.create(str(tmp_path / "state.shm")))
     monkeypatch.setattr(main_module, "monotonic_ns", lambda: made.now_ns)
-    monkeypatch.setattr(main_module, "_lock_memory", lambda: True)
-    monkeypatch.setattr(main_module, "stored_program", made.read)
+    monkeypatch.setattr(main_module, "lock_memory", lambda: True)
+    monkeypatch.setattr(main_module, "name_process", lambda _: None)
+    monkeypatch.setattr(known_program_module, "stored_program", made.read)
     monkeypatch.setattr(main_module, "load_and_keep", made.read)
     return made
 
 
 def start(rig: Rig) -> None:
-    rig.engine.run()
+    rig.engine.run(KnownProgram(""))
 
 
 def reload(rig: Rig) -> None:
@@ -105,3 +112,31 @@ def test_program_that_is_refused_leaves_the_limit_as_it_was(
     assert [cast("str", message["type"]) for message in rig.sent] == ["refused"]
     assert rig.shared.get(shm.H_SILENCE_LIMIT) == LIMIT_NS
     assert rig.shared.get(shm.H_HEARTBEAT) == rig.now_ns
+
+
+@pytest.mark.parametrize("loads", [start, reload])
+def test_every_program_that_was_loaded_is_counted(rig: Rig, loads: Callable[[Rig], None]) -> None:
+    """An heir that has read one before is replaced."""
+    loads(rig)
+    assert rig.shared.get(shm.H_LOADS) == 1
+
+
+def test_routers_that_are_active_are_counted_anew_by_each_engine(rig: Rig) -> None:
+    """One that resumes tells of no transition, and one that died could not tell of its own."""
+    rig.shared.set(shm.H_ACTIVE, 9)
+    states = State.ACTIVE, State.BACKUP, State.ACTIVE
+    routers = {
+        f"r{i}": SimpleNamespace(machine=SimpleNamespace(state=s)) for i, s in enumerate(states)
+    }
+    vars(rig.engine)["_table"].routers = routers
+    start(rig)
+    assert rig.shared.get(shm.H_ACTIVE) == 2
+    vars(rig.engine)["_conflicts"] = SimpleNamespace(moved=lambda *_: None)
+    reason = TransitionReason.FAULT
+    for before, after, count in (
+        (State.BACKUP, State.ACTIVE, 3),
+        (State.BACKUP, State.FAULT, 3),
+        (State.ACTIVE, State.FAULT, 2),
+    ):
+        rig.engine._report("r1", StateChanged(before, after, reason), 1, rig.now_ns)
+        assert rig.shared.get(shm.H_ACTIVE) == count

@@ -13,12 +13,15 @@ from typing import Any, cast
 
 import pytest
 
+from vrrp_speaker import child as child_module
 from vrrp_speaker import supervisor as supervisor_module
 from vrrp_speaker.child import Child, ready
 from vrrp_speaker.engine.main import Engine
 from vrrp_speaker.options import Options, parse_options
+from vrrp_speaker.pulse import Pulse
 from vrrp_speaker.run_directory import CannotRunError
 from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import layout as shm
 from vrrp_speaker.supervisor import Supervisor
 
 
@@ -32,23 +35,23 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 def test_child_is_over_once_its_pulse_has_ended_and_is_not_waited_for(
     sleeper: subprocess.Popen[bytes],
 ) -> None:
-    pulse, pulse_end = os.pipe()
+    pulse = Pulse()
     child = Child("engine", 0.5)
     assert not child.is_over()
     child.started(sleeper.pid, pulse)
     assert not child.is_over()
-    os.close(pulse_end)
+    pulse.watch()
     assert child.is_over()
     assert child.leave() == sleeper.pid
     assert sleeper.poll() is None
     assert (child.pid, child.descriptors, child.failures) == (0, [], 1)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(pulse)
+        os.fstat(pulse.fileno())
 
 
 def test_child_without_a_pulse_is_over_when_it_has_ended(sleeper: subprocess.Popen[bytes]) -> None:
     child = Child("agent", 0.5)
-    child.started(sleeper.pid, -1)
+    child.started(sleeper.pid, None)
     assert not child.is_over()
     sleeper.kill()
     os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)
@@ -91,7 +94,7 @@ def wills(monkeypatch: pytest.MonkeyPatch) -> Wills:
 
 def fork_engine(
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, runs: Any
-) -> tuple[int, int]:
+) -> tuple[int, Pulse]:
     """Fork an engine that does this instead."""
     monkeypatch.setattr(supervisor_module, "run_engine", runs)
     pid, pulse = supervisor._fork_engine()
@@ -168,3 +171,203 @@ def test_lock_that_cannot_be_made_is_told_in_one_line(options: Options) -> None:
     (Path(options.run_dir) / "lock").mkdir(parents=True)
     with pytest.raises(CannotRunError, match="lock: Is a directory"):
         Supervisor(options, [])
+
+
+# The heir -----------------------------------------------------------------------------
+
+
+class Clock:
+    """Stands for the time module: time passes when told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 1000.0
+        for module in (supervisor_module, child_module):
+            monkeypatch.setattr(module, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def monotonic_ns(self) -> int:
+        return int(self.now_s * 1e9)
+
+    def time(self) -> float:
+        return self.now_s
+
+
+class Home:
+    """A supervisor whose engine is Active and whose heir is ready; both only sleep."""
+
+    def __init__(self, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.supervisor, self.shared = supervisor, supervisor._shared
+        self.clock = Clock(monkeypatch)
+        for name in ("run_engine", "await_turn"):
+            monkeypatch.setattr(supervisor_module, name, lambda *_: signal.pause())
+        self.shared.set(shm.H_ACTIVE, 1)
+        self.shared.set(shm.H_LOADS, 7)
+        monkeypatch.setattr(supervisor, "_start_agent", lambda: (0, None))
+        supervisor._agent.restart_at_s = None
+
+    def turn(self, passed_s: float = 0.1) -> None:
+        """Let time pass, and the supervisor do what is due."""
+        self.clock.now_s += passed_s
+        self.supervisor._start_what_is_due()
+        self.supervisor._reap()
+        self.supervisor._keep_heir()
+
+    def settle(self) -> int:
+        """Let as much pass as an heir needs; return its pid."""
+        self.turn()
+        self.turn(1.1)
+        self.turn()
+        pid = self.supervisor._heir.pid
+        assert pid
+        self.shared.set(shm.H_HEIR, pid)
+        return pid
+
+    def engine(self) -> int:
+        return self.supervisor._engine.pid
+
+    def heir(self) -> int:
+        return self.supervisor._heir.pid
+
+    def kill(self, child: Child) -> None:
+        """Kill a child, and wait until it has ended."""
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+
+@pytest.fixture
+def home(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    made = Home(supervisor, monkeypatch)
+    yield made
+    for child in (supervisor._heir, supervisor._engine):
+        if child.pid:
+            child.signal(signal.SIGKILL)
+            child.ended()
+
+
+def test_heir_comes_once_an_engine_has_settled_and_holds_something(home: Home) -> None:
+    home.shared.set(shm.H_ACTIVE, 0)
+    home.turn()
+    home.turn(5)
+    assert home.engine()
+    assert not home.heir()
+    home.shared.set(shm.H_ACTIVE, 1)
+    home.turn(0.9)
+    assert not home.heir()
+    home.turn(0.2)
+    heir = home.heir()
+    assert heir
+    home.turn(5)
+    assert home.heir() == heir
+    home.shared.set(shm.H_ACTIVE, 0)
+    home.turn()
+    assert not home.heir()
+
+
+def test_ready_heir_is_the_engine_that_follows(home: Home) -> None:
+    heir = home.settle()
+    home.shared.set(shm.H_HEARTBEAT, 0)
+    home.kill(home.supervisor._engine)
+    home.turn()
+    assert (home.engine(), home.heir()) == (heir, 0)
+    assert home.supervisor._engine.failures == 1
+    # Who goes on for a silent engine must not be taken for one.
+    assert home.shared.get(shm.H_HEARTBEAT) == home.clock.monotonic_ns()
+    home.turn(1.1)
+    home.turn()
+    assert home.heir() not in (0, heir)
+
+
+def test_heir_that_is_not_ready_is_not_waited_for(home: Home) -> None:
+    heir = home.settle()
+    home.shared.set(shm.H_HEIR, 0)
+    home.kill(home.supervisor._engine)
+    home.turn(0)
+    home.turn(0)
+    assert home.engine() not in (0, heir)
+    assert not home.heir()
+
+
+def test_heir_that_died_with_the_engine_does_not_follow(home: Home) -> None:
+    heir = home.settle()
+    home.kill(home.supervisor._heir)
+    home.kill(home.supervisor._engine)
+    home.turn(0)
+    home.turn(0)
+    assert home.engine() not in (0, heir)
+
+
+def test_heir_that_died_is_replaced_later_each_time(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heir, engine = home.settle(), home.engine()
+    home.kill(home.supervisor._heir)
+    home.turn()
+    assert not home.heir()
+    home.turn(1.8)
+    assert not home.heir()
+    home.turn(0.3)
+    assert home.heir() not in (0, heir)
+    assert home.engine() == engine
+    assert "heir ended" in capsys.readouterr().err
+
+
+def test_heir_is_replaced_once_changes_of_the_program_are_over(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heir = home.settle()
+    for loads in (8, 9):
+        home.shared.set(shm.H_LOADS, loads)
+        home.turn(0.9)
+        assert home.heir() == heir
+    home.turn(1.1)
+    home.turn()
+    assert home.heir() not in (0, heir)
+    assert "ended" not in capsys.readouterr().err
+
+
+def test_crash_loop_has_no_heir(home: Home, wills: Wills) -> None:
+    home.settle()
+    for _ in range(3):
+        home.kill(home.supervisor._engine)
+        home.turn(0.2)
+        assert not home.heir()
+        home.turn(0.2)
+    assert wills.executed == 1
+
+
+def test_heir_is_gone_before_the_engine_is_stopped(home: Home, wills: Wills) -> None:
+    """Else it would go on for it."""
+    pulse = home.supervisor._heir.pulse if home.settle() else None
+    assert pulse is not None
+    assert not ready([pulse.fileno()], 0)
+    gone: list[bool] = []
+    stop = home.supervisor._stop
+
+    def note(child: Child, patience_s: float) -> bool:
+        gone.append(not home.heir())
+        child.signal(signal.SIGKILL)
+        return stop(child, patience_s)
+
+    vars(home.supervisor)["_stop"] = note
+    home.supervisor._stop_children()
+    assert gone[0]
+
+
+def test_where_no_heir_can_be_forked_the_engine_goes_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.turn()
+    engine = home.engine()
+
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fork", refuse)
+        home.turn(1.1)
+        home.turn(0.1)
+    assert (home.engine(), home.heir()) == (engine, 0)
+    home.turn(2.1)
+    assert home.heir()

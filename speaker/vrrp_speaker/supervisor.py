@@ -95,8 +95,8 @@ class Supervisor:
         gc.freeze()
         while not self._stopping:
             self._start_what_is_due()
-            self._wait()
-            self._reap()
+            if self._wait():
+                self._reap()
             self._check_heartbeat()
             self._keep_heir()
             self._forward()
@@ -183,12 +183,15 @@ class Supervisor:
 
     # Watching --------------------------------------------------------------------------
 
-    def _wait(self) -> None:
+    def _wait(self) -> bool:
+        """Wait for news of processes, and no longer than the heartbeat may; return if there are."""
         children = self._engine, self._heir, self._agent
         watched = [self._wakeup, *(d for child in children for d in child.descriptors)]
-        ready(watched, self._wait_s())
+        if not ready(watched, self._wait_s()):
+            return False
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup, 512)
+        return True
 
     def _reap(self) -> None:
         if self._engine.is_over():

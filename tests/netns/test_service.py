@@ -53,7 +53,9 @@ class Service:
         return self._told.read_text().splitlines()[1:]
 
     def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
+        # The last piece is a line that is just being written, or nothing.
+        lines = (self.folder / "log").read_text().split("\n")[:-1]
+        return [json.loads(line) for line in lines]
 
     def said(self, message: str) -> int:
         return sum(line["message"] == message for line in self.log())

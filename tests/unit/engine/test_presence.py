@@ -219,11 +219,12 @@ def test_patience_is_one_interval_at_least(presence: Presence, wires: list[Wire]
 @pytest.mark.parametrize(
     ("data", "sender"),
     [
-        (reply(identifier=IDENTIFIER ^ 1), TWO),  # somebody else's ping
+        (reply(identifier=IDENTIFIER ^ 1), TWO),
         (reply(kind=8), TWO),
         (reply()[:-1], TWO),
         (reply(), FOUR),
     ],
+    ids=["of another ping", "a question", "cut short", "of a stranger"],
 )
 def test_what_is_no_answer_of_a_candidate(
     presence: Presence, wires: list[Wire], data: bytes, sender: str

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import IO
 
 _STOP_S = 3.0
+_KILLED_S = 30.0
+"""A killed process is gone at once, unless the machine stands still."""
 
 
 def state_directory() -> Path:
@@ -74,7 +76,7 @@ class Processes:
             process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
             signal_session(process.pid, signal.SIGKILL)
-            process.wait(_STOP_S)
+            process.wait(_KILLED_S)
         # A leader that ended may leave members of its session behind.
         signal_session(process.pid, signal.SIGKILL)
         self._started.pop(process.pid, None)

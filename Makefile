@@ -25,9 +25,14 @@ test: check ## Everything: checks, unit, netns, lab and cluster tests, then both
 	$(VENV)/coverage run -m pytest -q tests/unit/vrrp
 	$(VENV)/coverage report
 	$(PYTHON) -m vrrp_lab build
-	$(VENV)/pytest -q --ignore=tests/tidy --ignore=tests/unit/vrrp tests
+	$(VENV)/pytest -q $(TWO_FILES_AT_A_TIME) --ignore=tests/tidy --ignore=tests/unit/vrrp --ignore=tests/interop tests
+	$(VENV)/pytest -q tests/interop
 	$(PYTHON) -m vrrp_lab demo --standalone
 	$(PYTHON) -m vrrp_lab demo
+
+# Tests in namespaces mostly wait. A file has one worker, for its tests share a lab; files go in order of their names, the
+# longest being among the first. tests/interop plays several duels at a time by itself.
+TWO_FILES_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 
 sim: bootstrap ## Simulated LANs beyond the default seeds (SEEDS=1000..5000 SECONDS=300), or the faults of a chaos run (CHAOS=7 SECONDS=600)
 	@$(PYTHON) -m tests.simulation $(if $(CHAOS),--chaos-seed $(CHAOS),--seeds $(or $(SEEDS),1000..5000)) \

@@ -273,8 +273,9 @@ PLANTED = (
         "what was captured long ago can be played to a node that knows nothing",
     ),
     in_authentication(
-        "if _difference(sequence, mark) > 0:",
-        "if near and _difference(sequence, mark) > 0:",
+        "if mark is not None and _difference(sequence, mark) > 0:",
+        "if mark is not None and _difference(sequence, mark) > 0 and abs(_seconds_between("
+        "wall_ns // NS_PER_SECOND, sequence >> 32)) <= window_s:",
         "a known peer is lost when a clock steps",
     ),
     in_authentication(

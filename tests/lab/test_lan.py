@@ -109,7 +109,13 @@ os._exit(1)
 """
 
 
-def test_crashed_lab_is_cleaned_up_and_a_living_one_is_not(lan: Lan) -> None:
+@pytest.fixture
+def own_state_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of state files that no other lab of this machine cleans up."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+
+def test_crashed_lab_is_cleaned_up_and_a_living_one_is_not(own_state_files: None, lan: Lan) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", _CRASHING], capture_output=True, text=True, check=False
     )

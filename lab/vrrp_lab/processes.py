@@ -12,8 +12,9 @@ import os
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -54,6 +55,7 @@ class Processes:
             output: int | IO[bytes] = subprocess.DEVNULL
             if log is not None:
                 output = stack.enter_context(log.open("ab"))
+            stack.enter_context(_interrupted_later())
             process = subprocess.Popen(
                 command,
                 stdin=stdin,
@@ -64,9 +66,9 @@ class Processes:
                 env=environment,
                 cwd=cwd,
             )
-        self._popens.append(process)
-        self._started[process.pid] = start_time(process.pid) or 0
-        self._write()
+            self._popens.append(process)
+            self._started[process.pid] = start_time(process.pid) or 0
+            self._write()
         return process
 
     def stop(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
@@ -96,6 +98,28 @@ class Processes:
         owner = os.getpid()
         content = {"owner": [owner, start_time(owner)], "processes": list(self._started.items())}
         self._path.write_text(json.dumps(content))
+
+
+@contextlib.contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM take effect when the block has ended.
+
+    A process that was started, but not yet written down, would stay for ever. Handlers do what a
+    blocked signal cannot: a program that is started does not inherit them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals interrupt the main thread only
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {n: signal.signal(n, lambda number, _frame: came.append(number)) for n in numbers}
+    try:
+        yield
+    finally:
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def clean_crashed_labs() -> int:

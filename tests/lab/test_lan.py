@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.eventually import eventually
 
 from vrrp_lab.lan import Host, Lan
 from vrrp_lab.namespaces import LabError
-from vrrp_lab.processes import clean_crashed_labs, start_time
+from vrrp_lab.processes import Processes, clean_crashed_labs, start_time
 
 pytestmark = pytest.mark.netns
 
@@ -125,6 +127,31 @@ def test_crashed_lab_is_cleaned_up_and_a_living_one_is_not(own_state_files: None
     assert clean_crashed_labs() >= 2
     eventually(lambda: not any(start_time(pid) for pid in left), within_s=5)
     assert start_time(lan.hosts[0].namespace.holder)
+
+
+class _Interrupted(subprocess.Popen[bytes]):
+    """A process that has just been started when Ctrl-C arrives."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        _STARTED.append(self.pid)
+        signal.raise_signal(signal.SIGINT)
+
+
+_STARTED: list[int] = []
+
+
+def test_process_that_is_started_as_ctrl_c_arrives_is_ended_with_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    processes = Processes()
+    monkeypatch.setattr("vrrp_lab.processes.subprocess.Popen", _Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        processes.start(["sleep", "infinity"])
+    (pid,) = _STARTED
+    assert start_time(pid)
+    processes.stop_all()
+    assert not start_time(pid)
 
 
 def test_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from vrrp_lab.node import Node
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 OPERATOR_METRICS_PORT = 9106
+_GRACE_S = 30.0
 CLUSTER_KEY = "cluster"
 """The key of every election that says nothing of authentication."""
 
@@ -74,11 +75,16 @@ class Operator:
         ]
         self._process = self._host.namespace.start(command, log=self.log)
 
-    def stop(self) -> None:
-        """Stop the operator."""
-        if self._process is not None:
-            self._lan.processes.stop(self._process)
-            self._process = None
+    def stop(self) -> int:
+        """Stop the operator; return its exit status, 0 also where it does not run.
+
+        Kubernetes kills a pod that has not ended after 30 s, and so does this.
+        """
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        self._lan.processes.stop(process, patience_s=_GRACE_S)
+        return process.returncode
 
     def get(self, path: str) -> str:
         """Return what the operator serves at a path; empty on failure."""

@@ -71,11 +71,16 @@ class Processes:
             self._write()
         return process
 
-    def stop(self, process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
+    def stop(
+        self,
+        process: subprocess.Popen[bytes],
+        number: int = signal.SIGTERM,
+        patience_s: float = _STOP_S,
+    ) -> None:
         """Signal a process's whole session and wait; what does not end is killed."""
         signal_session(process.pid, number)
         try:
-            process.wait(_STOP_S)
+            process.wait(patience_s)
         except subprocess.TimeoutExpired:
             signal_session(process.pid, signal.SIGKILL)
             process.wait(_KILLED_S)

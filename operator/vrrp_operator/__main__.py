@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import socket
 import sys
-import threading
 
 import kopf
 from kubernetes.config import ConfigException
@@ -59,15 +57,11 @@ def main() -> int:
 
 
 def _run(registry: kopf.OperatorRegistry) -> None:
+    """Run until SIGTERM or SIGINT; kopf takes both over, and a stop flag would be waited for."""
     settings = kopf.OperatorSettings()
     configure(settings)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
     asyncio.run(
-        kopf.operator(
-            registry=registry, settings=settings, clusterwide=True, stop_flag=stop, standalone=True
-        )
+        kopf.operator(registry=registry, settings=settings, clusterwide=True, standalone=True)
     )
 
 

@@ -258,8 +258,10 @@ def test_wrong_virtual_ip_has_a_reason_and_harms_no_other(
 def test_address_that_a_node_has_on_an_interface_is_a_reason(cluster: Lab) -> None:
     node = cluster.node("node-2")
     node.host.exec("ip", "addr", "add", "192.0.2.56/24", "dev", "eth0")
+    # Other candidates would see node-2 as a stranger who has the address.
+    only = {"matchLabels": {"kubernetes.io/hostname": "node-2"}}
     try:
-        apply(cluster, virtual_ip("bad", "192.0.2.56"))
+        apply(cluster, virtual_ip("bad", "192.0.2.56", nodeSelector=only))
         eventually(
             lambda: condition(cluster, "bad", "Programmed")[1] == "AddressInUse", within_s=15
         )
@@ -321,7 +323,7 @@ def test_restart_of_the_operator_moves_nothing(cluster: Lab) -> None:
     specs = {n.name: _routers(cluster, n.name) for n in cluster.nodes}
     moves = sum(metric(n, "kube_vrrp_transitions_total") for n in cluster.nodes)
     # Deleted while nobody looks: its VRID is free afterwards, the other one stays.
-    cluster.operator.stop()
+    assert cluster.operator.stop() == 0  # it ends as it is asked to, and is not killed
     cluster.kubectl("delete", "vip", VIP, "--wait=true", check=True)
     assert len(cluster.holders(ADDRESS)) == 1
     cluster.operator.start()

@@ -31,6 +31,8 @@ from vrrp_lab.processes import session_members
 _ROUTERS = 255
 _INTERVAL_MS = 100
 _MEASURED_S = 10.0
+_SETTLED_S = 8.0
+"""By then all have announced their new addresses for the last time."""
 _REPEATED_S = 1.0
 _KEEPALIVED_PROCESSES = 2
 """The parent and the one that speaks VRRP."""
@@ -168,6 +170,7 @@ def _ours(folder: Path, name: str, spec: str) -> Iterator[_Running]:
     manifest.write_text("---".join(_manifest(n, spec) for n in range(_ROUTERS)))
     with Lab(LabOptions(nodes=2, standalone=[manifest])) as lab:
         eventually(lambda: _all_held(lab), within_s=60)
+        time.sleep(_SETTLED_S)
         eventually(lambda: lab.nodes[0].heir, within_s=10)
         pairs = [
             [node.processes()[process] for process in ("supervisor", "engine")]
@@ -197,6 +200,7 @@ def _theirs(folder: Path) -> Iterator[_Running]:
             node.stop_speaker()
             peer.start()
         eventually(lambda: _all_held(lab), within_s=60)
+        time.sleep(_SETTLED_S)
         groups = [session_members(peer.pid) for peer in peers]
         assert all(len(group) == _KEEPALIVED_PROCESSES for group in groups), groups
         yield _Running("keepalived, plain", *groups)

@@ -352,12 +352,16 @@ def supervise(options: Options, arguments: Sequence[str]) -> int:
 
 
 def _reap_orphans(children: set[int]) -> None:
-    """As process 1, collect grandchildren whose parent died; our own are waited for by pid."""
+    """As process 1, collect grandchildren whose parent died; our own are waited for by pid.
+
+    All of them: where several end together, one signal tells it.
+    """
     if os.getpid() != 1:
         return
     try:
-        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if ended is not None and ended.si_pid not in children:
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in children:
+                return  # its descriptor tells of it, and then of those behind it
             os.waitpid(ended.si_pid, os.WNOHANG)
     except OSError as error:
         if error.errno != errno.ECHILD:

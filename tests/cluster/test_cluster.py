@@ -135,7 +135,7 @@ def test_status_tells_who_holds_the_address(cluster: Lab) -> None:
         "ChecksIgnored": "False",
         "WeightIneffective": "False",
     }
-    # Where the candidates begin seconds apart, one may take another for a stranger (limits.md).
+    # AddressConflict was once True as they began, and is remembered (limits.md).
     eventually(lambda: _conditions(cluster) == at_rest, within_s=STRANGER_REMEMBERED_S + 15)
     assert sorted(n["state"] for n in status["nodes"]) == ["Active", "Backup", "Backup"]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,3 +232,29 @@ def test_late_wake_takes_the_address_off_before_its_lease_ends(lan: Lan) -> None
         speaker.node.thaw()
         eventually(lambda: states(speaker.node) == {"r1": "Backup"}, within_s=5, every_s=0.002)
         assert not speaker.host.holds("10.9.0.1")
+
+
+# As process 1: three grandchildren lose their parents and end together; collect once, look again.
+_ORPHANS = """
+import os, pathlib, signal
+from vrrp_speaker.supervisor import _reap_orphans
+assert os.getpid() == 1
+for _ in range(3):
+    if not (child := os.fork()):
+        if not os.fork():
+            signal.pause()
+        os._exit(0)
+    os.waitpid(child, 0)
+os.kill(-1, signal.SIGKILL)  # everybody in this namespace but process 1
+children = pathlib.Path("/proc/self/task/1/children").read_text().split()
+for pid in map(int, children):
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+_reap_orphans(set())
+print(len(children), pathlib.Path("/proc/self/task/1/children").read_text().split())
+"""
+
+
+def test_all_orphans_that_ended_together_are_collected() -> None:
+    unshared = ("unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", _ORPHANS)
+    done = subprocess.run(unshared, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("3 []\n", "")

@@ -9,17 +9,18 @@ import signal
 import subprocess
 import sys
 
-from vrrp_lab.assets import find_or_build_assets
 from vrrp_lab.demo import run_demo
 from vrrp_lab.namespaces import LabError
 from vrrp_lab.processes import clean_crashed_labs
+from vrrp_lab.programs import CONTROL_PLANE, PROGRAMS, find_or_build
 
 _INSIDE = "KUBE_VRRP_LAB_INSIDE"
 
 
 def main() -> int:
     """Run one verb; return the exit status."""
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     try:
         match options.verb:
@@ -27,7 +28,11 @@ def main() -> int:
                 print(f"ended {clean_crashed_labs()} processes of crashed labs")
                 return 0
             case "build":
-                print(find_or_build_assets())
+                unknown = set(options.programs) - set(PROGRAMS)
+                if unknown:
+                    parser.error(f"no program is called {', '.join(sorted(unknown))}")
+                for name in options.programs or CONTROL_PLANE:
+                    print(find_or_build(name))
                 return 0
             case _:
                 _enter_user_namespace()
@@ -56,7 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     demo = verbs.add_parser("demo", help="bring up a cluster and break it")
     demo.add_argument("--standalone", action="store_true", help="no control plane")
     demo.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
-    verbs.add_parser("build", help="build the control plane's programs once")
+    build = verbs.add_parser(
+        "build", help="build programs once; the control plane's, or those named"
+    )
+    build.add_argument("programs", nargs="*", metavar="PROGRAM", help=", ".join(PROGRAMS))
     verbs.add_parser("clean", help="end what crashed labs left behind")
     return parser
 

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vrrp_lab.assets import ControlPlaneAssets
 from vrrp_lab.lan import CONTROL_PLANE, Host, Lan
 from vrrp_lab.namespaces import LabError
+from vrrp_lab.programs import ControlPlanePrograms
 
 _PORT = 6443
 _NAMESPACE = "kube-vrrp"
@@ -28,14 +28,14 @@ def prepare_shared_files(folder: Path, admin_token: str) -> None:
 
 
 def apiserver_command(
-    assets: ControlPlaneAssets, host: Host, folder: Path, shared: Path
+    programs: ControlPlanePrograms, host: Host, folder: Path, shared: Path
 ) -> list[str]:
     """Return the command of an API server on a host that has an etcd.
 
     ``folder`` takes its certificates, ``shared`` holds what ``prepare_shared_files`` wrote.
     """
     return [
-        str(assets.kube_apiserver),
+        str(programs.kube_apiserver),
         "--etcd-servers=http://127.0.0.1:2379",
         f"--secure-port={_PORT}",
         f"--advertise-address={host.address}",
@@ -75,9 +75,9 @@ def wait_ready(host: Host, apiserver: subprocess.Popen[bytes], admin_token: str,
 class ControlPlane:
     """The cluster's API; ``server`` is how hosts of the LAN reach it."""
 
-    def __init__(self, lan: Lan, assets: ControlPlaneAssets, work_dir: Path) -> None:
+    def __init__(self, lan: Lan, programs: ControlPlanePrograms, work_dir: Path) -> None:
         self._lan = lan
-        self._assets = assets
+        self._programs = programs
         self._dir = work_dir / "control-plane"
         self._dir.mkdir()
         self.host = Host("control-plane", CONTROL_PLANE, lan)
@@ -109,7 +109,7 @@ class ControlPlane:
     def _start_etcd(self) -> subprocess.Popen[bytes]:
         # Durability is of no use to a cluster that ends with its processes.
         command = [
-            str(self._assets.etcd),
+            str(self._programs.etcd),
             f"--data-dir={self._dir / 'etcd'}",
             "--unsafe-no-fsync",
             "--listen-client-urls=http://127.0.0.1:2379",
@@ -120,7 +120,7 @@ class ControlPlane:
         return self.host.namespace.start(command, log=self._dir / "etcd.log")
 
     def _apiserver_command(self) -> list[str]:
-        return apiserver_command(self._assets, self.host, self._dir, self._dir)
+        return apiserver_command(self._programs, self.host, self._dir, self._dir)
 
     def _prepare_files(self) -> None:
         prepare_shared_files(self._dir, self._admin_token)
@@ -149,7 +149,7 @@ class ControlPlane:
             LabError: it failed and ``check`` is set.
         """
         ended = subprocess.run(
-            [str(self._assets.kubectl), f"--kubeconfig={self.kubeconfig}", *arguments],
+            [str(self._programs.kubectl), f"--kubeconfig={self.kubeconfig}", *arguments],
             input=stdin,
             capture_output=True,
             text=True,

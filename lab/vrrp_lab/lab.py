@@ -14,11 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from vrrp_lab.assets import find_or_build_assets
 from vrrp_lab.control_plane import ControlPlane
 from vrrp_lab.lan import Host, Lan
 from vrrp_lab.namespaces import LabError
 from vrrp_lab.node import Node
+from vrrp_lab.programs import control_plane_programs
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 OPERATOR_METRICS_PORT = 9106
@@ -101,16 +101,16 @@ class Lab:
 
     def __init__(self, options: LabOptions | None = None) -> None:
         self.options = options or LabOptions()
-        assets = None if self.options.standalone else find_or_build_assets()
+        programs = None if self.options.standalone else control_plane_programs()
         self.work_dir = Path(tempfile.mkdtemp(prefix="kube-vrrp-lab-"))
         self.lan = Lan(self.options.nodes)
         self.client = self.lan.client
         try:
-            if assets is None:
+            if programs is None:
                 self.render(self.options.standalone)
                 sources = [["--config", str(self.config_file(h.name))] for h in self.lan.hosts]
             else:
-                self.control_plane = ControlPlane(self.lan, assets, self.work_dir)
+                self.control_plane = ControlPlane(self.lan, programs, self.work_dir)
                 sources = self._register()
                 self.operator = Operator(
                     self.control_plane, self.lan, self.work_dir, self._key_flags()

@@ -6,21 +6,21 @@ import secrets
 import subprocess
 from pathlib import Path
 
-from vrrp_lab.assets import ControlPlaneAssets
 from vrrp_lab.control_plane import apiserver_command, prepare_shared_files, wait_ready
 from vrrp_lab.lan import Host
 from vrrp_lab.processes import Processes
+from vrrp_lab.programs import ControlPlanePrograms
 
 
 class StackedControlPlane:
     """Members on hosts of the LAN; nothing runs before it is started."""
 
     def __init__(
-        self, hosts: list[Host], processes: Processes, assets: ControlPlaneAssets, folder: Path
+        self, hosts: list[Host], processes: Processes, programs: ControlPlanePrograms, folder: Path
     ) -> None:
         self._hosts = hosts
         self._processes = processes
-        self._assets = assets
+        self._programs = programs
         self._folder = folder
         self.admin_token = secrets.token_hex(16)
         self._apiservers: dict[str, subprocess.Popen[bytes]] = {}
@@ -34,7 +34,7 @@ class StackedControlPlane:
         members = ",".join(f"{host.name}=http://{host.address}:2380" for host in self._hosts)
         for host in self._hosts:
             command = [
-                str(self._assets.etcd),
+                str(self._programs.etcd),
                 f"--name={host.name}",
                 f"--data-dir={self._folder / host.name / 'etcd'}",
                 "--unsafe-no-fsync",
@@ -52,7 +52,7 @@ class StackedControlPlane:
     def start_apiserver(self, host: Host) -> None:
         """Start a host's API server and wait until it is ready."""
         folder = self._folder / host.name
-        command = apiserver_command(self._assets, host, folder, self._folder)
+        command = apiserver_command(self._programs, host, folder, self._folder)
         log = folder / "kube-apiserver.log"
         started = host.namespace.start(command, log=log)
         self._apiservers[host.name] = started

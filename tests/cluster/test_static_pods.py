@@ -20,10 +20,10 @@ from tests.conftest import lab_or_skip
 from tests.eventually import eventually
 from tests.netns.observe import metric, state
 
-from vrrp_lab.assets import find_or_build_assets
 from vrrp_lab.lab import Lab, LabOptions
 from vrrp_lab.lan import Host
 from vrrp_lab.node import Node
+from vrrp_lab.programs import control_plane_programs
 from vrrp_lab.stacked import StackedControlPlane
 from vrrp_speaker.options import parse_options
 
@@ -74,7 +74,7 @@ def lab() -> Iterator[Lab]:
 def control_plane(lab: Lab) -> StackedControlPlane:
     hosts = [node.host for node in lab.nodes]
     folder = lab.work_dir / "stacked"
-    return StackedControlPlane(hosts, lab.lan.processes, find_or_build_assets(), folder)
+    return StackedControlPlane(hosts, lab.lan.processes, control_plane_programs(), folder)
 
 
 def active(lab: Lab) -> list[str]:
@@ -163,7 +163,7 @@ def _pod_is_accepted(control_plane: StackedControlPlane, lab: Lab, folder: Path)
             }
         )
     )
-    kubectl = (str(find_or_build_assets().kubectl), f"--kubeconfig={config}")
+    kubectl = (str(control_plane_programs().kubectl), f"--kubeconfig={config}")
     # What a controller would have made.
     lab.client.exec(*kubectl, "create", "serviceaccount", "default", "--namespace=kube-system")
     ended = lab.client.exec(*kubectl, "create", "--dry-run=server", "-f", str(POD), "-o", "name")

@@ -1,4 +1,4 @@
-module kube-vrrp.io/lab/controlplane/etcd
+module kube-vrrp.io/lab/programs/etcd
 
 go 1.25.0
 

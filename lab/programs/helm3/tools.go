@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package programs pins helm3, so that the tests of the chart can build it from Go modules.
+package programs
+
+import _ "helm.sh/helm/v3/cmd/helm"

@@ -1,0 +1,161 @@
+"""Where programs that no package of the distribution brings come from: given, cached, or built.
+
+They are built once from Go modules (``lab/programs``) into the user's cache folder, which demo,
+tests and end-to-end tests share.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from vrrp_lab.namespaces import LabError
+
+_MODULES = Path(__file__).resolve().parents[1] / "programs"
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A program's Go module below ``lab/programs``, its package, and where its version goes.
+
+    ``version`` holds the module that has it and the variable that the linker sets.
+    """
+
+    module: str
+    package: str
+    version: tuple[str, str] | None = None
+
+
+_KUBERNETES = ("k8s.io/kubernetes", "k8s.io/component-base/version.gitVersion")
+_SOURCES = {
+    "etcd": _Source("etcd", "go.etcd.io/etcd/server/v3"),
+    **{
+        name: _Source("kubernetes", f"k8s.io/kubernetes/cmd/{name}", _KUBERNETES)
+        for name in (
+            *("kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler"),
+            *("kube-proxy", "kubelet"),
+        )
+    },
+    **{
+        f"helm{major}": _Source(
+            f"helm{major}",
+            f"helm.sh/helm/v{major}/cmd/helm",
+            (f"helm.sh/helm/v{major}", f"helm.sh/helm/v{major}/internal/version.version"),
+        )
+        for major in (3, 4)
+    },
+    "kube-score": _Source("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),
+}
+PROGRAMS = tuple(_SOURCES)
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kubectl")
+"""What serves the API and asks it; a folder named by KUBEBUILDER_ASSETS may hold them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlanePrograms:
+    """The three programs of a control plane that only serves the API."""
+
+    etcd: Path
+    kube_apiserver: Path
+    kubectl: Path
+
+
+def control_plane_programs() -> ControlPlanePrograms:
+    """Return the programs: from KUBEBUILDER_ASSETS, from the cache, or built now.
+
+    Raises:
+        LabError: neither given nor cached, and Go is missing or fails.
+    """
+    return ControlPlanePrograms(*(find_or_build(name) for name in CONTROL_PLANE))
+
+
+def find_or_build(name: str) -> Path:
+    """Return a program by name; two builders of one module wait for each other.
+
+    Raises:
+        LabError: neither given nor cached, and Go is missing or fails.
+    """
+    given = os.environ.get("KUBEBUILDER_ASSETS")
+    if given and name in CONTROL_PLANE:
+        return _given(Path(given), name)
+    source = _SOURCES[name]
+    folder = _cache_folder(source.module)
+    installed = shutil.which(name) if name == "kubectl" else None
+    if installed and not (folder / name).exists():
+        return Path(installed)
+    _build_once(folder, name)
+    return folder / name
+
+
+def _given(folder: Path, name: str) -> Path:
+    if (folder / name).exists():
+        return folder / name
+    installed = shutil.which(name) if name == "kubectl" else None
+    if installed:
+        return Path(installed)
+    raise LabError(f"KUBEBUILDER_ASSETS={folder} lacks {name}")
+
+
+def _cache_folder(module: str) -> Path:
+    digest = hashlib.sha256()
+    for path in sorted((_MODULES / module).glob("go.*")):
+        digest.update(path.read_bytes())
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "kube-vrrp" / f"{module}-{digest.hexdigest()[:12]}"
+
+
+def _build_once(folder: Path, name: str) -> None:
+    if (folder / name).exists():
+        return
+    go = shutil.which("go")
+    if go is None:
+        raise LabError(f"{name} must be built once: needs Go (https://go.dev/doc/install)")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / name).exists():
+            _build(go, folder, name)
+
+
+def _build(go: str, folder: Path, name: str) -> None:
+    source = _SOURCES[name]
+    output = folder / f"{name}.new"
+    command = [go, "build", "-trimpath", f"-ldflags={_link_flags(source)}", "-o", str(output)]
+    print(
+        f"building {name} from Go modules (once; minutes when cold) …", file=sys.stderr, flush=True
+    )
+    begun_s = time.monotonic()
+    with (folder / f"{name}.log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, source.package], cwd=_MODULES / source.module, stdout=log, stderr=log
+        )
+        while process.poll() is None:
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                elapsed_s = time.monotonic() - begun_s
+                print(f"  {name}: {elapsed_s:.0f} s …", file=sys.stderr, flush=True)
+    if process.returncode:
+        tail = (folder / f"{name}.log").read_text()[-800:]
+        raise LabError(f"building {name} failed:\n{tail}")
+    output.rename(folder / name)
+    print(f"built {name} in {time.monotonic() - begun_s:.0f} s", file=sys.stderr, flush=True)
+
+
+def _link_flags(source: _Source) -> str:
+    """Return flags that leave debugging symbols out and have the program know its version."""
+    flags = "-s -w"
+    if source.version is not None:
+        module, variable = source.version
+        for line in (_MODULES / source.module / "go.mod").read_text().splitlines():
+            words = line.removeprefix("require").split()
+            if words[:1] == [module]:
+                flags += f" -X {variable}={words[1]}"
+    return flags

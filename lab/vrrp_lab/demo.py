@@ -27,6 +27,8 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "first-vip
 VIP, ADDRESS = "ingress", "192.0.2.50"
 _PATIENCE_S = 20.0
 _SETTLED_S = 1.5
+_STRIP = 60
+"""Quarter seconds of the client's past that the live picture shows."""
 _STATE = re.compile(rf'kube_vrrp_state\{{.*?state="(\w+)",virtual_ip="{VIP}"\}} 1\.0')
 
 
@@ -44,9 +46,10 @@ class Step:
 class Demo:
     """Plays the steps on a running lab."""
 
-    def __init__(self, lab: Lab, console: Console) -> None:
+    def __init__(self, lab: Lab, console: Console, meanwhile: Callable[[], str]) -> None:
         self._lab = lab
         self._console = console
+        self._meanwhile = meanwhile
         self._steps: list[Step] = []
         self._note = "starting"
         self._strip = ""
@@ -223,11 +226,13 @@ class Demo:
         report = probe.report(time.monotonic_ns() - 250_000_000, time.monotonic_ns() - 20_000_000)
         answered = report.sent - report.lost
         mark = "█" if report.lost == 0 else ("▄" if answered else "·")
-        self._strip = (self._strip + mark)[-60:]
+        self._strip = (self._strip + mark)[-_STRIP:]
         self._live.update(self._picture())
 
     def _picture(self) -> Table:
-        table = Table(title=f"{VIP} {ADDRESS} – {self._note}", caption=f"client {self._strip}")
+        caption = "\n".join(filter(None, (f"client {self._strip}", self._meanwhile())))
+        title = f"{VIP} {ADDRESS} – {self._note}"
+        table = Table(title=title, caption=caption, min_width=_STRIP + len("client "))
         table.add_column("node")
         table.add_column("state")
         for name, state in self._states().items():
@@ -253,14 +258,26 @@ def _restore(node: Node) -> None:
     node.host.restore_link()
 
 
-def run_demo(*, standalone: bool, keep: bool) -> int:
-    """Bring up a lab, play the demo; return the exit status (0 every step held)."""
-    console = Console(width=None if sys.stdout.isatty() else 100)
+def _nothing_else() -> str:
+    return ""
+
+
+def new_console() -> Console:
+    """Return a console that is wide enough for the tables where output is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else 100)
+
+
+def run_demo(*, standalone: bool, keep: bool, meanwhile: Callable[[], str] = _nothing_else) -> int:
+    """Bring up a lab, play the demo; return the exit status (0 every step held).
+
+    ``meanwhile`` says what goes on beside it; it is shown below the live picture.
+    """
+    console = new_console()
     begun_s = time.monotonic()
     options = LabOptions(standalone=(EXAMPLE,) if standalone else ())
     with Lab(options) as lab:
         console.print(f"cluster up in {time.monotonic() - begun_s:.1f} s", soft_wrap=True)
-        held = Demo(lab, console).play()
+        held = Demo(lab, console, meanwhile).play()
         if keep:
             _keep(lab, console)
     return 0 if held else 1

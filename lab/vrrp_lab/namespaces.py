@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vrrp_lab.processes import Processes
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 
 
 class LabError(Exception):
@@ -88,6 +91,20 @@ class Namespace:
     def end(self) -> None:
         """End the holder; the namespace goes when its last process has."""
         self._processes.stop(self._holder)
+
+
+def enter_user_namespace() -> None:
+    """Without root, become root of a user namespace of our own, where the kernel allows it.
+
+    Where it does not, nothing changes, and ``missing_tools`` names what is missing.
+    """
+    user, group = os.geteuid(), os.getegid()
+    if user == 0 or ctypes.CDLL(None).unshare(_CLONE_NEWUSER | _CLONE_NEWNET):
+        return
+    own = Path("/proc/self")
+    own.joinpath("setgroups").write_text("deny")
+    own.joinpath("uid_map").write_text(f"0 {user} 1")
+    own.joinpath("gid_map").write_text(f"0 {group} 1")
 
 
 def _is_sleeping(pid: int) -> bool:

@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,31 +77,39 @@ def control_plane_programs() -> ControlPlanePrograms:
     return ControlPlanePrograms(*(find_or_build(name) for name in CONTROL_PLANE))
 
 
+def control_plane_is_there() -> bool:
+    """Return whether the control plane's programs are given or cached: nothing is to be built."""
+    return all(_found(name) is not None for name in CONTROL_PLANE)
+
+
 def find_or_build(name: str) -> Path:
     """Return a program by name; two builders of one module wait for each other.
 
     Raises:
         LabError: neither given nor cached, and Go is missing or fails.
     """
+    found = _found(name)
+    if found is not None:
+        return found
     given = os.environ.get("KUBEBUILDER_ASSETS")
     if given and name in CONTROL_PLANE:
-        return _given(Path(given), name)
-    source = _SOURCES[name]
-    folder = _cache_folder(source.module)
-    installed = shutil.which(name) if name == "kubectl" else None
-    if installed and not (folder / name).exists():
-        return Path(installed)
+        raise LabError(f"KUBEBUILDER_ASSETS={given} lacks {name}")
+    folder = _cache_folder(_SOURCES[name].module)
     _build_once(folder, name)
     return folder / name
 
 
-def _given(folder: Path, name: str) -> Path:
-    if (folder / name).exists():
-        return folder / name
+def _found(name: str) -> Path | None:
+    """Return a program that is given, cached or, if it is kubectl, installed."""
+    given = os.environ.get("KUBEBUILDER_ASSETS")
+    if given and name in CONTROL_PLANE:
+        path = Path(given) / name
+    else:
+        path = _cache_folder(_SOURCES[name].module) / name
+    if path.exists():
+        return path
     installed = shutil.which(name) if name == "kubectl" else None
-    if installed:
-        return Path(installed)
-    raise LabError(f"KUBEBUILDER_ASSETS={folder} lacks {name}")
+    return Path(installed) if installed else None
 
 
 def _cache_folder(module: str) -> Path:
@@ -112,22 +121,39 @@ def _cache_folder(module: str) -> Path:
 
 
 def _build_once(folder: Path, name: str) -> None:
-    if (folder / name).exists():
-        return
-    go = shutil.which("go")
+    go = _find_go()
     if go is None:
-        raise LabError(f"{name} must be built once: needs Go (https://go.dev/doc/install)")
+        raise LabError(f"{name} must be built once: needs Go (scripts/bootstrap.sh programs)")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{name}: waiting for another build …", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / name).exists():
             _build(go, folder, name)
 
 
-def _build(go: str, folder: Path, name: str) -> None:
+def _find_go() -> Path | None:
+    """Return Go: the one that GO names, or that scripts/bootstrap.sh installed, or that is there.
+
+    The script installs one where none is there that is new enough.
+    """
+    named = os.environ.get("GO")
+    if named:
+        return Path(named)
+    ours = Path(sysconfig.get_path("purelib")) / "go" / "bin" / "go"
+    if ours.exists():
+        return ours
+    installed = shutil.which("go")
+    return Path(installed) if installed else None
+
+
+def _build(go: Path, folder: Path, name: str) -> None:
     source = _SOURCES[name]
     output = folder / f"{name}.new"
-    command = [go, "build", "-trimpath", f"-ldflags={_link_flags(source)}", "-o", str(output)]
+    command = [str(go), "build", "-trimpath", f"-ldflags={_link_flags(source)}", "-o", str(output)]
     print(
         f"building {name} from Go modules (once; minutes when cold) …", file=sys.stderr, flush=True
     )

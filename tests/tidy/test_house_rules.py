@@ -90,7 +90,7 @@ def test_every_locked_package_has_hashes_and_no_address(path: Path) -> None:
     assert "://" not in text
     blocks = re.split(r"\n(?=[a-z0-9])", text)
     pinned = [block for block in blocks if re.match(r"[a-z0-9._-]+==", block)]
-    assert len(pinned) > 20
+    assert len(pinned) > 20 or path.stem == "go"  # one package, and it needs no other
     assert all("--hash=sha256:" in block for block in pinned)
 
 

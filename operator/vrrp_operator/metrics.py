@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -16,6 +16,8 @@ from prometheus_client import (
     Info,
     generate_latest,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from vrrp_operator import __version__
 
@@ -24,6 +26,47 @@ Verdict = Callable[[], tuple[bool, str]]
 
 class MetricsAddressError(Exception):
     """The metrics address cannot be used; the message is one line for the user."""
+
+
+Truth = Mapping[str, bool]
+"""Conditions of one VirtualIP whose status is known, by type."""
+
+
+class ClusterCollector(Collector):
+    """What the last reconcile found of each VirtualIP and node; a series goes with its object."""
+
+    def __init__(self) -> None:
+        self._found: tuple[Mapping[str, Truth], Mapping[str, bool]] = ({}, {})
+
+    def found(self, conditions: Mapping[str, Truth], reporting: Mapping[str, bool]) -> None:
+        """Show these from now on, all at once.
+
+        Args:
+            conditions: by VirtualIP.
+            reporting: whether a node's speaker reports, by node that ever had one.
+        """
+        self._found = conditions, reporting
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the series of this moment."""
+        conditions, reporting = self._found
+        condition = GaugeMetricFamily(
+            "kube_vrrp_virtual_ip_condition",
+            "1 for a condition that is True, 0 for False; absent while it is Unknown.",
+            labels=("virtual_ip", "condition"),
+        )
+        for virtual_ip, truths in conditions.items():
+            for kind, true in truths.items():
+                condition.add_metric((virtual_ip, kind), float(true))
+        yield condition
+        speakers = GaugeMetricFamily(
+            "kube_vrrp_speaker_reporting",
+            "1 while a node's speaker reports to the API server, 0 once it was silent for 30 s.",
+            labels=("node",),
+        )
+        for node, reports in reporting.items():
+            speakers.add_metric((node,), float(reports))
+        yield speakers
 
 
 class Metrics:
@@ -63,6 +106,13 @@ class Metrics:
             labelnames=("condition",),
             registry=self.registry,
         )
+        self.last_reconcile = Gauge(
+            "kube_vrrp_last_reconcile_timestamp_seconds",
+            "When the last reconcile ended well; 0 while none did.",
+            registry=self.registry,
+        )
+        self.cluster = ClusterCollector()
+        self.registry.register(self.cluster)
         build = Info("kube_vrrp_build", "Version.", registry=self.registry)
         build.info({"version": __version__})
 

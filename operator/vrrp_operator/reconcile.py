@@ -22,7 +22,13 @@ from vrrp_operator.observe import services_of
 from vrrp_operator.panic import PanicJudge
 from vrrp_operator.planner import Plan, plan
 from vrrp_operator.snapshot import ClusterSnapshot
-from vrrp_operator.status import condition_counts, health_check_status, virtual_ip_status
+from vrrp_operator.status import (
+    condition_counts,
+    condition_truths,
+    health_check_status,
+    speakers_reporting,
+    virtual_ip_status,
+)
 
 _log = logging.getLogger(__name__)
 STALE_S = 180.0
@@ -109,6 +115,7 @@ class Reconciler:
             return False
         self.succeeded_s = time.monotonic()
         self._metrics.reconcile_seconds.observe(self.succeeded_s - begun_s)
+        self._metrics.last_reconcile.set_to_current_time()
         return True
 
     def healthy(self) -> tuple[bool, str]:
@@ -134,10 +141,11 @@ class Reconciler:
         planned = plan(snapshot, self._default_key_ref)
         # VRIDs first: a number is on record before a node uses it.
         statuses = self._write_statuses(snapshot, planned, wall)
-        self._write_node_configs(snapshot, planned)
         self._metrics.vrids_allocated.set(len(planned.vrids))
-        for condition, count in condition_counts(statuses).items():
+        for condition, count in condition_counts(statuses.values()).items():
             self._metrics.virtual_ips.labels(condition).set(count)
+        self._metrics.cluster.found(condition_truths(statuses), speakers_reporting(snapshot))
+        self._write_node_configs(snapshot, planned)
 
     def _look(self, now_s: float, wall: datetime) -> ClusterSnapshot:
         """Return the cluster with what the cache does not hold: endpoints, and what panics."""
@@ -148,14 +156,14 @@ class Reconciler:
 
     def _write_statuses(
         self, snapshot: ClusterSnapshot, planned: Plan, wall: datetime
-    ) -> list[dict[str, object]]:
+    ) -> dict[str, dict[str, object]]:
         now = wall.strftime("%Y-%m-%dT%H:%M:%SZ")
-        statuses = []
+        statuses = {}
         occurrences: list[Occurrence] = []
         try:
             for record in snapshot.virtual_ips:
                 status = virtual_ip_status(record, snapshot, planned, now)
-                statuses.append(status)
+                statuses[record.name] = status
                 self._apply_status("virtualips", record.name, status)
                 occurrences += self._happened.of_virtual_ip(record, snapshot, planned, status, wall)
             for check in snapshot.health_checks:

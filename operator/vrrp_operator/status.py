@@ -145,3 +145,26 @@ def condition_counts(statuses: Iterable[Mapping[str, Any]]) -> dict[str, int]:
             if item["status"] == "True":
                 counts[item["type"]] += 1
     return counts
+
+
+def condition_truths(
+    statuses: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, bool]]:
+    """Return which conditions are True and which False, by name of the VirtualIP."""
+    return {
+        name: {c["type"]: c["status"] == "True" for c in status["conditions"] if _is_known(c)}
+        for name, status in statuses.items()
+    }
+
+
+def _is_known(condition: Mapping[str, Any]) -> bool:
+    return condition["status"] in ("True", "False")
+
+
+def speakers_reporting(snapshot: ClusterSnapshot) -> dict[str, bool]:
+    """Return whether its speaker reports, for each node of the cluster that ever had one."""
+    return {
+        node.name: snapshot.reports[node.name].fresh
+        for node in snapshot.nodes
+        if node.has_speaker and node.name in snapshot.reports
+    }

@@ -299,6 +299,8 @@ class Agent:
             desired_generation=self._config.generation if self._config else 0,
             config_source=str(self._source or ""),
             now_ns=time.monotonic_ns(),
+            config_refused=bool(self._refused or self.problem),
+            keys_refused=bool(self._keys.problem),
         )
 
     def healthy(self) -> tuple[bool, str]:

@@ -1,7 +1,8 @@
 """Prometheus metrics of one node, read from one view at each scrape, so that they agree.
 
 A series exists only while its VirtualIP does. ``master`` is the word operators of keepalived
-search for; everywhere else the state is called Active.
+search for; everywhere else the state is called Active. Every series but the version's names its
+node, so that alerts can, however they are scraped.
 """
 
 from __future__ import annotations
@@ -47,27 +48,35 @@ class NodeCollector(Collector):
         yield from _configuration(view)
         rows = [(_labels(view, router), router, state) for router, state in view.reported()]
         yield from _routers(rows)
+        yield _faults(view, rows)
         yield from _peers(rows)
         yield from _checks(view)
         if view.engine is not None:
-            yield from _engine(view.engine)
+            yield from _engine(view.node, view.engine)
 
 
 def _configuration(view: NodeView) -> Iterator[Metric]:
     generation = GaugeMetricFamily(
         _PREFIX + "config_generation",
         "Generation of the NodeConfig: desired, and applied by the engine.",
-        labels=("kind",),
+        labels=("node", "kind"),
     )
-    generation.add_metric(("desired",), view.desired_generation)
-    generation.add_metric(("applied",), view.engine.generation if view.engine else 0)
+    generation.add_metric((view.node, "desired"), view.desired_generation)
+    generation.add_metric((view.node, "applied"), view.engine.generation if view.engine else 0)
     yield generation
     source = GaugeMetricFamily(
-        _PREFIX + "config_source", "Where the configuration came from.", labels=("source",)
+        _PREFIX + "config_source", "Where the configuration came from.", labels=("node", "source")
     )
     for name in ("api", "cache", "file"):
-        source.add_metric((name,), float(view.config_source.lower() == name))
+        source.add_metric((view.node, name), float(view.config_source.lower() == name))
     yield source
+    for name, text, refused in (
+        ("config_refused", "1 while the newest configuration cannot be used.", view.config_refused),
+        ("keys_refused", "1 while the newest key files cannot be used.", view.keys_refused),
+    ):
+        family = GaugeMetricFamily(_PREFIX + name, text, labels=("node",))
+        family.add_metric((view.node,), float(refused))
+        yield family
 
 
 def _routers(rows: Rows) -> Iterator[Metric]:
@@ -117,6 +126,11 @@ def _routers(rows: Rows) -> Iterator[Metric]:
         "Time this node was Active while hearing another Active node.",
         lambda s: s.dual_active_ns / 1e9,
     )
+    yield counter(
+        "takeovers",
+        "Times this node became Active, from 0 on: transitions have no series before their first.",
+        lambda s: sum(count for _, to, _, count in s.transition_counts if to == State.ACTIVE),
+    )
     yield _key_ids(rows)
     yield _states(rows)
     yield _transitions(rows)
@@ -142,6 +156,18 @@ def _states(rows: Rows) -> Metric:
     for labels, _, state in rows:
         for name in _STATE_NAMES:
             family.add_metric((*labels, name), float(state.state == name))
+    return family
+
+
+def _faults(view: NodeView, rows: Rows) -> Metric:
+    family = GaugeMetricFamily(
+        _PREFIX + "fault",
+        "1 while the reason keeps the node from holding the VirtualIP; absent otherwise.",
+        labels=(*_ROUTER, "reason"),
+    )
+    for labels, router, state in rows:
+        for reason in sorted({f.partition(":")[0] for f in view.faults(router, state)}):
+            family.add_metric((*labels, reason), 1)
     return family
 
 
@@ -196,11 +222,11 @@ def _checks(view: NodeView) -> Iterator[Metric]:
     yield duration
 
 
-def _engine(engine: EngineState) -> Iterator[Metric]:
+def _engine(node: str, engine: EngineState) -> Iterator[Metric]:
     def by(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
-        family = CounterMetricFamily(_PREFIX + name, text, labels=(label,))
+        family = CounterMetricFamily(_PREFIX + name, text, labels=("node", label))
         for key, value in values.items():
-            family.add_metric((key,), value)
+            family.add_metric((node, key), value)
         return family
 
     yield by("advertisements_rejected", "Datagrams discarded.", "reason", engine.rejected)
@@ -214,64 +240,65 @@ def _engine(engine: EngineState) -> Iterator[Metric]:
         "announcements_sent", "Gratuitous ARP, NA and probes.", "kind", engine.announcements_sent
     )
     yield by("fencing", "Addresses taken off outside the protocol.", "reason", engine.fencing)
-    for name, text, value in (
-        (
-            "unknown_vrid",
-            "Advertisements of peers with a VRID not configured.",
-            engine.unknown_vrid,
-        ),
-        ("engine_restarts", "Engines replaced.", max(0, engine.engine_starts - 1)),
-        ("send_errors", "Advertisements that the kernel did not take.", engine.send_errors),
-        ("events_dropped", "News the agent was too slow for.", engine.events_dropped),
-    ):
-        yield CounterMetricFamily(_PREFIX + name, text, value)
-    yield GaugeMetricFamily(
-        _PREFIX + "announcement_queue_length",
-        "Announcements due and not sent.",
-        engine.announcement_queue_length,
-    )
-    yield GaugeMetricFamily(
-        _PREFIX + "real_time", "1 when the engine has real-time scheduling.", engine.real_time
-    )
-    yield GaugeMetricFamily(
-        _PREFIX + "memory_locked",
-        "1 when the engine's memory cannot be paged out.",
-        engine.memory_locked,
-    )
-    yield GaugeMetricFamily(
-        _PREFIX + "unobserved_groups",
-        "Groups that could not be joined to look for foreign routers.",
-        engine.unobserved_groups,
-    )
-    yield from _histograms(engine)
+    for kind, name, text, value in _numbers(engine):
+        family = kind(_PREFIX + name, text, labels=("node",))
+        family.add_metric((node,), value)
+        yield family
+    yield from _histograms(node, engine)
 
 
-def _histograms(engine: EngineState) -> Iterator[Metric]:
+_Kind = type[CounterMetricFamily] | type[GaugeMetricFamily]
+
+
+def _numbers(engine: EngineState) -> Iterator[tuple[_Kind, str, str, float]]:
+    """Yield what there is one of on each node."""
+    counter, gauge = CounterMetricFamily, GaugeMetricFamily
+    text = "Advertisements of peers with a VRID not configured."
+    yield counter, "unknown_vrid", text, engine.unknown_vrid
+    yield counter, "engine_restarts", "Engines replaced.", max(0, engine.engine_starts - 1)
+    text = "Advertisements that the kernel did not take."
+    yield counter, "send_errors", text, engine.send_errors
+    yield counter, "events_dropped", "News the agent was too slow for.", engine.events_dropped
+    text = "Announcements due and not sent."
+    yield gauge, "announcement_queue_length", text, engine.announcement_queue_length
+    yield gauge, "real_time", "1 when the engine has real-time scheduling.", engine.real_time
+    text = "1 when the engine's memory cannot be paged out."
+    yield gauge, "memory_locked", text, engine.memory_locked
+    text = "Groups that could not be joined to look for foreign routers."
+    yield gauge, "unobserved_groups", text, engine.unobserved_groups
+
+
+def _histograms(node: str, engine: EngineState) -> Iterator[Metric]:
     bounds_ns, counts = engine.lateness_bounds_ns, engine.lateness_counts
     yield _histogram(
+        node,
         _PREFIX + "loop_lateness_seconds",
         "How late the engine handled its deadlines.",
         Durations(bounds_ns, counts, engine.lateness_sum_ns),
     )
     yield _histogram(
+        node,
         _PREFIX + "takeover_seconds",
         "From the last advertisement of the former Active node until this one was Active.",
         engine.takeovers,
     )
     yield _histogram(
+        node,
         _PREFIX + "handover_seconds",
         "How long this node kept the addresses for a successor after it was Active.",
         engine.handovers,
     )
 
 
-def _histogram(name: str, text: str, durations: Durations) -> Metric:
+def _histogram(node: str, name: str, text: str, durations: Durations) -> Metric:
     buckets, total = [], 0
     bounds = [*(str(bound / 1e9) for bound in durations.bounds_ns), "+Inf"]
     for bound, count in zip(bounds, durations.counts, strict=True):
         total += count
         buckets.append((bound, total))
-    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=durations.sum_ns / 1e9)
+    family = HistogramMetricFamily(name, text, labels=("node",))
+    family.add_metric((node,), buckets, sum_value=durations.sum_ns / 1e9)
+    return family
 
 
 def _labels(view: NodeView, router: Mapping[str, Any]) -> tuple[str, str, str]:

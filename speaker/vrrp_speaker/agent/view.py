@@ -42,6 +42,10 @@ class NodeView:
     config_source: str
     now_ns: int
     """CLOCK_MONOTONIC when this was looked at."""
+    config_refused: bool = False
+    """Whether a newer configuration than the one in force cannot be used."""
+    keys_refused: bool = False
+    """Whether newer key files than those in use cannot be used."""
 
     def routers(self) -> Iterator[tuple[Mapping[str, Any], RouterState]]:
         """Yield each router of the program with its state in the engine."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.agent.node import engine, view
 
-from vrrp.constants import State
+from vrrp.constants import State, TransitionReason
 from vrrp_speaker.agent.metrics import NodeCollector
 from vrrp_speaker.agent.view import CheckView, NodeView
 from vrrp_speaker.shared_state import Conflict, ForeignRouter
@@ -92,6 +93,46 @@ def test_peers_and_transitions_are_labelled(tmp_path: Path) -> None:
         if name == "kube_vrrp_transitions_total"
     ]
     assert transitions == [("Backup", "Active", "ActiveDownTimerExpired", 1.0)]
+
+
+def test_takeovers_are_counted_from_zero_on(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.ACTIVE, State.BACKUP)
+    shared.add32(shm.slot_offset(0) + _became_active(TransitionReason.FAULT_CLEARED))
+    seen = view(shared, ("a", "b", "c"))
+    assert values(seen, "kube_vrrp_takeovers_total") == {"a": 2.0, "b": 1.0}
+    (tmp_path / "fresh").mkdir()
+    fresh = engine(tmp_path / "fresh", State.BACKUP)
+    fresh.set(shm.slot_offset(0) + _became_active(TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED), 0)
+    assert values(view(fresh, ("a",)), "kube_vrrp_takeovers_total") == {"a": 0.0}
+    assert values(view(fresh, ("a",)), "kube_vrrp_transitions_total") == {}
+
+
+def _became_active(reason: TransitionReason) -> int:
+    return shm.transition_offset(State.BACKUP, State.ACTIVE, reason)
+
+
+def test_what_keeps_a_node_from_holding_is_named_while_it_does(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.ACTIVE, State.FAULT)
+    seen = view(shared, ("a", "b"))
+    assert values(seen, "kube_vrrp_fault", "reason") == {"CheckFailed": 1.0}
+    assert values(seen, "kube_vrrp_fault") == {"b": 1.0}
+    assert values(replace(seen, input_faults={}), "kube_vrrp_fault") == {}
+
+
+def test_what_was_refused_is_told(tmp_path: Path) -> None:
+    seen = view(engine(tmp_path), ())
+    for metric, refused in (
+        ("kube_vrrp_config_refused", replace(seen, config_refused=True)),
+        ("kube_vrrp_keys_refused", replace(seen, keys_refused=True)),
+    ):
+        assert values(seen, metric, "node") == {"node-1": 0.0}
+        assert values(refused, metric, "node") == {"node-1": 1.0}
+
+
+def test_every_series_names_its_node(tmp_path: Path) -> None:
+    seen = view(engine(tmp_path, State.ACTIVE, State.FAULT), ("a", "b"), CHECK)
+    nameless = {name for name, labels in scrape(seen) if ("node", "node-1") not in labels}
+    assert nameless == {"kube_vrrp_build_info"}
 
 
 def test_generations_and_restarts(tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ need_peers() { # of benchmarks and interop tests, and a second opinion on packet
   need tshark tshark
 }
 
+need_prometheus() { # tests the alert rules, and scrapes a lab for them
+  need promtool prometheus
+}
+
 # How it gets there ---------------------------------------------------------------------
 
 install_packages() {
@@ -48,7 +52,7 @@ install_packages() {
     return 0
   fi
   say "installing with apt-get: ${packages[*]}"
-  # Installing keepalived and FRR must not start them on this machine.
+  # Installing keepalived, FRR or Prometheus must not start them on this machine.
   guard=/usr/sbin/policy-rc.d
   if [ ! -e "$guard" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$guard"
@@ -107,6 +111,7 @@ programs)
 test)
   need_lab
   need_peers
+  need_prometheus
   install_packages
   make_venv dev
   make_go

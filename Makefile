@@ -3,7 +3,7 @@ VENV := .venv/bin
 PYTHON := $(VENV)/python
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help bootstrap demo check test sim fuzz faults interop conformance bench lock diagram clean
+.PHONY: help bootstrap demo check test sim fuzz faults interop conformance bench chart lock diagram clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -53,6 +53,9 @@ conformance: bootstrap ## Rewrite docs/conformance.md from the ledgers of tests/
 
 bench: bootstrap ## Failover, memory and latency beside keepalived; writes docs/benchmarks.md
 	@$(PYTHON) -m tests.bench $(ARGS)
+
+chart: bootstrap ## Rewrite what is made from the chart's sources: kinds, README, golden renderings, the lab's rights
+	@$(PYTHON) -m tests.chart
 
 lock: bootstrap ## Renew requirements/*.txt from pyproject.toml
 	$(VENV)/pip-compile -q $(LOCK) -o requirements/runtime.txt pyproject.toml

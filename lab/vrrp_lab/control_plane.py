@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +162,36 @@ class ControlPlane:
         if check and ended.returncode:
             raise LabError(f"kubectl {' '.join(arguments)}: {ended.stderr.strip()}")
         return ended
+
+    def report_as_speaker(self, node: str, name: str, status: Any) -> tuple[int, str]:
+        """Merge into the status of a NodeConfig, as the speaker of a node does.
+
+        Nobody else may write it, and a speaker has no right that kubectl would need besides.
+
+        Args:
+            node: whose speaker's token is used.
+            name: of the NodeConfig.
+            status: what is merged.
+
+        Returns:
+            HTTP's status, and the answer.
+        """
+        user = json.loads((self._dir / f"speaker-{node}.kubeconfig").read_text())["users"][0]
+        request = urllib.request.Request(
+            f"https://localhost:{self._outside_port}/apis/kube-vrrp.io/v1alpha1/nodeconfigs/{name}/status",
+            json.dumps({"status": status}).encode(),
+            {
+                "Authorization": f"Bearer {user['user']['token']}",
+                "Content-Type": "application/merge-patch+json",
+            },
+            method="PATCH",
+        )
+        trust = ssl.create_default_context(cafile=str(self._dir / "apiserver.crt"))
+        try:
+            with urllib.request.urlopen(request, context=trust, timeout=15) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
 
     def kubectl_json(self, *arguments: str) -> Any:
         """Run kubectl with ``-o json`` and return what it printed."""

@@ -20,7 +20,10 @@ from vrrp_lab.namespaces import LabError
 from vrrp_lab.node import Node
 from vrrp_lab.programs import control_plane_programs
 
-CRDS = Path(__file__).resolve().parents[2] / "crds"
+_ROOT = Path(__file__).resolve().parents[2]
+CRDS = _ROOT / "crds"
+RIGHTS = _ROOT / "lab" / "manifests" / "rights.yaml"
+"""Service accounts, roles and policies, as the chart has them."""
 OPERATOR_METRICS_PORT = 9106
 _GRACE_S = 30.0
 CLUSTER_KEY = "cluster"
@@ -202,8 +205,8 @@ class Lab:
         """Install the API and the nodes; return each speaker's flags."""
         plane = self.control_plane
         plane.kubectl("apply", "-f", str(CRDS), check=True)
-        plane.kubectl("apply", "-f", str(CRDS / "rbac"), check=True)
         plane.kubectl("wait", "--for=condition=Established", "crd", "--all", check=True)
+        plane.kubectl("apply", "-f", str(RIGHTS), check=True)
         for host in self.lan.hosts:
             self._register_node(host)
         sources = []

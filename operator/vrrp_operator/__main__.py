@@ -11,7 +11,7 @@ import sys
 import kopf
 from kubernetes.config import ConfigException
 
-from vrrp_operator import __version__
+from vrrp_operator import __version__, address_trial
 from vrrp_operator.apply import ApiUnavailableError, Writer, load_client
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.endpoints import EndpointWatch
@@ -27,6 +27,8 @@ CANNOT_RUN = 4
 
 def main() -> int:
     """Run the operator; return its exit status (0 stopped as asked, 4 cannot run)."""
+    if sys.argv[1:2] == [address_trial.COMMAND]:
+        return address_trial.main(sys.argv[2:])
     options = _parser().parse_args()
     configure_logging(options.log_level, options.log_format)
     if options.kubeconfig:
@@ -66,7 +68,12 @@ def _run(registry: kopf.OperatorRegistry) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vrrp-operator", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="vrrp-operator",
+        description=__doc__,
+        epilog="commands: vrrp-operator try-address ADDRESS (make a VirtualIP, have it answered,"
+        " remove it; what `helm test` runs)",
+    )
     parser.add_argument("--kubeconfig", help="absent: the pod's service account")
     add_default_key_ref(parser)
     parser.add_argument("--metrics-bind-address", default="0.0.0.0:9106")

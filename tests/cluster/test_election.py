@@ -49,9 +49,7 @@ def cluster(lab: Lab) -> Iterator[Lab]:
 def report(lab: Lab, node: str, *reported: dict[str, Any]) -> bool:
     """Write what a speaker would report of its routers; return whether there was a NodeConfig."""
     status = {"heartbeatTime": "2026-01-01T00:00:00Z", "virtualRouters": list(reported)}
-    patch = json.dumps({"status": status})
-    flags = ("--subresource=status", "--type=merge", "-p", patch)
-    return lab.kubectl("patch", "nodeconfig", node, *flags, check=False).returncode == 0
+    return lab.control_plane.report_as_speaker(node, node, status)[0] == 200
 
 
 def routers(lab: Lab, node: str) -> list[Any]:

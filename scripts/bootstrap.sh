@@ -42,6 +42,12 @@ need_prometheus() { # tests the alert rules, and scrapes a lab for them
   need promtool prometheus
 }
 
+need_kubelets() { # containers for real kubelets
+  need containerd containerd
+  need runc runc
+  need /usr/lib/cni/bridge containernetworking-plugins
+}
+
 # How it gets there ---------------------------------------------------------------------
 
 install_packages() {
@@ -52,7 +58,7 @@ install_packages() {
     return 0
   fi
   say "installing with apt-get: ${packages[*]}"
-  # Installing keepalived, FRR or Prometheus must not start them on this machine.
+  # Installing keepalived, FRR, Prometheus or containerd must not start them on this machine.
   guard=/usr/sbin/policy-rc.d
   if [ ! -e "$guard" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$guard"
@@ -112,6 +118,7 @@ test)
   need_lab
   need_peers
   need_prometheus
+  need_kubelets
   install_packages
   make_venv dev
   make_go

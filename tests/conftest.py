@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import pytest
 
+from vrrp_lab.kubelets.cluster import ClusterOptions, KubeletCluster
 from vrrp_lab.lab import Lab, LabOptions
 from vrrp_lab.lan import Lan
 from vrrp_lab.namespaces import LabError
@@ -20,6 +21,16 @@ def lab_or_skip(options: LabOptions) -> Iterator[Lab]:
     """Yield a running lab, or end the test as this machine deserves."""
     try:
         made = Lab(options)
+    except LabError as error:
+        cannot_run(error)
+    with made:
+        yield made
+
+
+def kubelets_or_skip(options: ClusterOptions) -> Iterator[KubeletCluster]:
+    """Yield a running cluster of real kubelets, or end the test as this machine deserves."""
+    try:
+        made = KubeletCluster(options)
     except LabError as error:
         cannot_run(error)
     with made:

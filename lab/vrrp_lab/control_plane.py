@@ -11,6 +11,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +25,43 @@ _NAMESPACE = "kube-vrrp"
 _READY_S = 60.0
 
 
-def prepare_shared_files(folder: Path, admin_token: str) -> None:
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who shows a token: name, group and the token."""
+
+    name: str
+    group: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How an API server serves, besides its administrator; the default is that of no kubelets."""
+
+    users: tuple[User, ...] = ()
+    authorization: str = "RBAC"
+    service_networks: str = "10.96.0.0/16"
+    flags: tuple[str, ...] = ()
+
+
+WITHOUT_KUBELETS = Serving()
+
+
+def prepare_shared_files(folder: Path, admin_token: str, users: Sequence[User] = ()) -> None:
     """Write what all API servers of a cluster must have the same: signing key and tokens."""
     key = folder / "service-account.key"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
-    (folder / "tokens.csv").write_text(f'{admin_token},admin,admin,"system:masters"\n')
+    everybody = (User("admin", "system:masters", admin_token), *users)
+    lines = [f'{user.token},{user.name},{user.name},"{user.group}"\n' for user in everybody]
+    (folder / "tokens.csv").write_text("".join(lines))
 
 
 def apiserver_command(
-    programs: ControlPlanePrograms, host: Host, folder: Path, shared: Path
+    programs: ControlPlanePrograms,
+    host: Host,
+    folder: Path,
+    shared: Path,
+    serving: Serving = WITHOUT_KUBELETS,
 ) -> list[str]:
     """Return the command of an API server on a host that has an etcd.
 
@@ -46,11 +76,12 @@ def apiserver_command(
         f"--service-account-key-file={shared / 'service-account.key'}",
         f"--service-account-signing-key-file={shared / 'service-account.key'}",
         "--service-account-issuer=https://kubernetes.default.svc",
-        "--service-cluster-ip-range=10.96.0.0/16",
+        f"--service-cluster-ip-range={serving.service_networks}",
         f"--token-auth-file={shared / 'tokens.csv'}",
-        "--authorization-mode=RBAC",
+        f"--authorization-mode={serving.authorization}",
         "--shutdown-delay-duration=0s",
         "--v=1",
+        *serving.flags,
     ]
 
 
@@ -78,9 +109,16 @@ def wait_ready(host: Host, apiserver: subprocess.Popen[bytes], admin_token: str,
 class ControlPlane:
     """The cluster's API; ``server`` is how hosts of the LAN reach it."""
 
-    def __init__(self, lan: Lan, programs: ControlPlanePrograms, work_dir: Path) -> None:
+    def __init__(
+        self,
+        lan: Lan,
+        programs: ControlPlanePrograms,
+        work_dir: Path,
+        serving: Serving = WITHOUT_KUBELETS,
+    ) -> None:
         self._lan = lan
         self._programs = programs
+        self._serving = serving
         self._dir = work_dir / "control-plane"
         self._dir.mkdir()
         self.host = Host("control-plane", CONTROL_PLANE, lan)
@@ -123,10 +161,10 @@ class ControlPlane:
         return self.host.namespace.start(command, log=self._dir / "etcd.log")
 
     def _apiserver_command(self) -> list[str]:
-        return apiserver_command(self._programs, self.host, self._dir, self._dir)
+        return apiserver_command(self._programs, self.host, self._dir, self._dir, self._serving)
 
     def _prepare_files(self) -> None:
-        prepare_shared_files(self._dir, self._admin_token)
+        prepare_shared_files(self._dir, self._admin_token, self._serving.users)
 
     def _wait_ready(self, apiserver: subprocess.Popen[bytes]) -> None:
         wait_ready(self.host, apiserver, self._admin_token, self._dir / "kube-apiserver.log")
@@ -144,9 +182,13 @@ class ControlPlane:
     # Access ----------------------------------------------------------------------------
 
     def kubectl(
-        self, *arguments: str, stdin: str | None = None, check: bool = False
+        self,
+        *arguments: str,
+        stdin: str | None = None,
+        check: bool = False,
+        within_s: float = 60,
     ) -> subprocess.CompletedProcess[str]:
-        """Run kubectl as the administrator.
+        """Run kubectl as the administrator, for ``within_s`` seconds at most.
 
         Raises:
             LabError: it failed and ``check`` is set.
@@ -156,7 +198,7 @@ class ControlPlane:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=within_s,
             check=False,
         )
         if check and ended.returncode:
@@ -225,8 +267,19 @@ class ControlPlane:
         answer = self.kubectl(
             "create", "--raw", path, "-f", "-", stdin=json.dumps(request), check=True
         )
-        server = self.server if node_uid is not None else f"https://localhost:{_PORT}"
-        return self._write_kubeconfig(name, server, json.loads(answer.stdout)["status"]["token"])
+        token = json.loads(answer.stdout)["status"]["token"]
+        if node_uid is None:
+            return self.local_kubeconfig(name, token)
+        return self._write_kubeconfig(name, self.server, token)
+
+    def local_kubeconfig(self, name: str, token: str) -> Path:
+        """Return a kubeconfig for a program on the control plane's host."""
+        return self._write_kubeconfig(name, f"https://localhost:{_PORT}", token)
+
+    @property
+    def authority(self) -> Path:
+        """The certificate by which clients know the API server."""
+        return self._dir / "apiserver.crt"
 
     def _write_kubeconfig(self, name: str, server: str, token: str) -> Path:
         config = {
@@ -239,7 +292,7 @@ class ControlPlane:
                     "name": "lab",
                     "cluster": {
                         "server": server,
-                        "certificate-authority": str(self._dir / "apiserver.crt"),
+                        "certificate-authority": str(self.authority),
                     },
                 }
             ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -107,6 +106,7 @@ class Lab:
         programs = None if self.options.standalone else control_plane_programs()
         self.work_dir = Path(tempfile.mkdtemp(prefix="kube-vrrp-lab-"))
         self.lan = Lan(self.options.nodes)
+        self.lan.processes.own_folder(self.work_dir)
         self.client = self.lan.client
         try:
             if programs is None:
@@ -144,9 +144,8 @@ class Lab:
         self.close()
 
     def close(self) -> None:
-        """End everything and remove the work directory."""
+        """End everything; the work directory goes, too."""
         self.lan.close()
-        shutil.rmtree(self.work_dir, ignore_errors=True)
 
     def node(self, name: str) -> Node:
         """Return a node by name."""

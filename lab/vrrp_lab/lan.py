@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from types import TracebackType
 
 from vrrp_lab.namespaces import LabError, Namespace, missing_tools
@@ -15,14 +16,21 @@ CLIENT, CONTROL_PLANE = 100, 200
 INTERFACE = "eth0"
 
 
+MakeNamespace = Callable[[str, Processes], Namespace]
+"""Makes what a host of this name lives in, at each power-on."""
+
+
 class Host:
     """One machine on the LAN; ``number`` is the last part of its addresses."""
 
-    def __init__(self, name: str, number: int, lan: Lan) -> None:
+    def __init__(
+        self, name: str, number: int, lan: Lan, make_namespace: MakeNamespace = Namespace
+    ) -> None:
         self.name = name
         self.number = number
         self.port = f"p{number}"
         self._lan = lan
+        self._make_namespace = make_namespace
         self.namespace: Namespace = self._plug_in()
 
     @property
@@ -41,13 +49,13 @@ class Host:
         return f"02:00:5e:00:53:{self.number:02x}"
 
     def _plug_in(self) -> Namespace:
-        namespace = Namespace(self.name, self._lan.processes)
+        namespace = self._make_namespace(self.name, self._lan.processes)
         self._add_interface(namespace)
         return namespace
 
     def _add_interface(self, namespace: Namespace, *index: str) -> None:
         switch = self._lan.switch
-        namespace.run(
+        namespace.run_on_network(
             *("ip", "link", "add", INTERFACE, *index, "address", self.mac, "type", "veth"),
             *("peer", "name", self.port, "netns", str(switch.holder)),
         )
@@ -105,7 +113,7 @@ class Lan:
         LabError: something this machine lacks; the message names it.
     """
 
-    def __init__(self, hosts: int = 3) -> None:
+    def __init__(self, hosts: int = 3, make_namespace: MakeNamespace = Namespace) -> None:
         missing = missing_tools()
         if missing:
             raise LabError("this machine lacks: " + ", ".join(missing))
@@ -113,7 +121,9 @@ class Lan:
         self.processes = Processes()
         try:
             self.switch = self._make_switch()
-            self.hosts = [Host(f"node-{n}", 10 + n, self) for n in range(1, hosts + 1)]
+            self.hosts = [
+                Host(f"node-{n}", 10 + n, self, make_namespace) for n in range(1, hosts + 1)
+            ]
             self.client = Client("client", CLIENT, self)
         except BaseException:
             self.processes.stop_all()

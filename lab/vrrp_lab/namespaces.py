@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from vrrp_lab.processes import Processes
+from vrrp_lab.processes import Processes, process_name
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 
@@ -24,25 +25,30 @@ class Namespace:
     def __init__(self, name: str, processes: Processes) -> None:
         self.name = name
         self._processes = processes
-        self._holder = processes.start(["unshare", "--net", "sleep", "infinity"])
-        self._wait_until_unshared()
+        self._holder = processes.start(self._holding())
+        self._wait_until_held()
         self.run("ip", "link", "set", "lo", "up")
 
-    def _wait_until_unshared(self) -> None:
+    def _holding(self) -> list[str]:
+        """Return the command that makes the namespace and keeps it."""
+        return ["unshare", "--net", "sleep", "infinity"]
+
+    def _is_held(self) -> bool:
         own = os.stat("/proc/self/ns/net").st_ino
+        return os.stat(self.path).st_ino != own and process_name(self.holder) == "sleep"
+
+    def _wait_until_held(self) -> None:
         while True:
             if self._holder.poll() is not None:
                 raise LabError("cannot make a network namespace (needs CAP_SYS_ADMIN)")
-            try:
-                if os.stat(self.path).st_ino != own and _is_sleeping(self._holder.pid):
+            with contextlib.suppress(FileNotFoundError):
+                if self._is_held():
                     return
-            except FileNotFoundError:
-                continue
 
     @property
     def path(self) -> str:
         """The namespace as a file."""
-        return f"/proc/{self._holder.pid}/ns/net"
+        return f"/proc/{self.holder}/ns/net"
 
     @property
     def holder(self) -> int:
@@ -51,6 +57,9 @@ class Namespace:
 
     def command(self, *command: str) -> list[str]:
         """Return the command line that runs a command in here."""
+        return self._on_network(command)
+
+    def _on_network(self, command: Sequence[str]) -> list[str]:
         return ["nsenter", f"--net={self.path}", "--", *command]
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -59,9 +68,20 @@ class Namespace:
         Raises:
             LabError: it failed and ``check`` is set; the message holds what it said.
         """
-        ended = subprocess.run(
-            self.command(*command), capture_output=True, text=True, timeout=60, check=False
-        )
+        return self._run(command, self.command(*command), check)
+
+    def run_on_network(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command here that sees all else, pids for one, as this computer has it.
+
+        Raises:
+            LabError: it failed; the message holds what it said.
+        """
+        return self._run(command, self._on_network(command), check=True)
+
+    def _run(
+        self, command: Sequence[str], line: list[str], check: bool
+    ) -> subprocess.CompletedProcess[str]:
+        ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
         if check and ended.returncode:
             raise LabError(f"{self.name}: {' '.join(command)}: {ended.stderr.strip()}")
         return ended
@@ -105,10 +125,6 @@ def enter_user_namespace() -> None:
     own.joinpath("setgroups").write_text("deny")
     own.joinpath("uid_map").write_text(f"0 {user} 1")
     own.joinpath("gid_map").write_text(f"0 {group} 1")
-
-
-def _is_sleeping(pid: int) -> bool:
-    return Path(f"/proc/{pid}/comm").read_text().strip() == "sleep"
 
 
 def missing_tools() -> list[str]:

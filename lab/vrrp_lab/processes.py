@@ -1,7 +1,8 @@
 """Every process the lab starts, written down so that a crashed lab can be cleaned up.
 
-A lab makes nothing that outlives its processes: network namespaces live as long as their holder.
-So the state file lists processes only, each with its start time, and ``clean`` ends exactly those.
+Namespaces and their mounts live as long as their holder. What outlives processes are folders: the
+state file lists both, each process with its start time, and ``clean`` ends and removes exactly
+those.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 _STOP_S = 3.0
+CGROUPS = Path("/sys/fs/cgroup")
 _KILLED_S = 30.0
 """A killed process is gone at once, unless the machine stands still."""
 
@@ -38,6 +41,12 @@ class Processes:
         self._path = directory / f"{os.getpid()}-{time.monotonic_ns()}.json"
         self._started: dict[int, int] = {}
         self._popens: list[subprocess.Popen[bytes]] = []
+        self._folders: list[Path] = []
+
+    def own_folder(self, path: Path) -> None:
+        """Write down a folder that goes with the lab; a control group is one, too."""
+        self._folders.append(path)
+        self._write()
 
     def start(
         self,
@@ -89,6 +98,12 @@ class Processes:
         self._started.pop(process.pid, None)
         self._write()
 
+    def forget(self, process: subprocess.Popen[bytes]) -> None:
+        """A process has ended by itself, or others of its session are to live on."""
+        process.wait(_KILLED_S)
+        self._started.pop(process.pid, None)
+        self._write()
+
     def stop_all(self) -> None:
         """End everything that was started, newest first, and forget the state file."""
         for process in reversed(self._popens):
@@ -97,11 +112,17 @@ class Processes:
                 signal_session(process.pid, signal.SIGKILL)
                 process.wait()
         self._started.clear()
+        for folder in self._folders:
+            remove_folder(folder)
         self._path.unlink(missing_ok=True)
 
     def _write(self) -> None:
         owner = os.getpid()
-        content = {"owner": [owner, start_time(owner)], "processes": list(self._started.items())}
+        content = {
+            "owner": [owner, start_time(owner)],
+            "processes": list(self._started.items()),
+            "folders": [str(folder) for folder in self._folders],
+        }
         self._path.write_text(json.dumps(content))
 
 
@@ -135,6 +156,7 @@ def clean_crashed_labs() -> int:
             content = json.loads(path.read_text())
             owner, owner_start = content["owner"]
             processes = [(int(pid), int(start)) for pid, start in content["processes"]]
+            folders = [Path(folder) for folder in content.get("folders", ())]
         except (OSError, ValueError, KeyError, TypeError):
             continue  # another lab is writing it just now
         if start_time(owner) == owner_start:
@@ -144,8 +166,29 @@ def clean_crashed_labs() -> int:
                 signal_session(pid, signal.SIGCONT)
                 signal_session(pid, signal.SIGKILL)
                 ended += 1
+        for folder in folders:
+            remove_folder(folder)
         path.unlink(missing_ok=True)
     return ended
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all in it; a control group once the last killed process has left it."""
+    deadline_s = time.monotonic() + _KILLED_S
+    while folder.exists() and time.monotonic() < deadline_s:
+        if not folder.is_relative_to(CGROUPS):
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            _remove_control_group(folder)
+        if folder.exists():
+            time.sleep(0.05)
+
+
+def _remove_control_group(group: Path) -> None:
+    """Remove a group and those below it; their files go by themselves."""
+    for path, _folders, _files in os.walk(group, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
 
 
 def start_time(pid: int) -> int | None:

@@ -26,12 +26,14 @@ _MODULES = Path(__file__).resolve().parents[1] / "programs"
 class _Source:
     """A program's Go module below ``lab/programs``, its package, and where its version goes.
 
-    ``version`` holds the module that has it and the variable that the linker sets.
+    ``version`` holds the module that has it and the variable that the linker sets; ``static``
+    programs run where there is no C library.
     """
 
     module: str
     package: str
     version: tuple[str, str] | None = None
+    static: bool = False
 
 
 _KUBERNETES = ("k8s.io/kubernetes", "k8s.io/component-base/version.gitVersion")
@@ -53,6 +55,7 @@ _SOURCES = {
         for major in (3, 4)
     },
     "kube-score": _Source("kube-score", "github.com/zegl/kube-score/cmd/kube-score"),
+    **{name: _Source("pods", f"./{name}", static=True) for name in ("pause", "web")},
 }
 PROGRAMS = tuple(_SOURCES)
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kubectl")
@@ -94,7 +97,7 @@ def find_or_build(name: str) -> Path:
     given = os.environ.get("KUBEBUILDER_ASSETS")
     if given and name in CONTROL_PLANE:
         raise LabError(f"KUBEBUILDER_ASSETS={given} lacks {name}")
-    folder = _cache_folder(_SOURCES[name].module)
+    folder = _program_folder(_SOURCES[name].module)
     _build_once(folder, name)
     return folder / name
 
@@ -105,19 +108,25 @@ def _found(name: str) -> Path | None:
     if given and name in CONTROL_PLANE:
         path = Path(given) / name
     else:
-        path = _cache_folder(_SOURCES[name].module) / name
+        path = _program_folder(_SOURCES[name].module) / name
     if path.exists():
         return path
     installed = shutil.which(name) if name == "kubectl" else None
     return Path(installed) if installed else None
 
 
-def _cache_folder(module: str) -> Path:
+def _program_folder(module: str) -> Path:
     digest = hashlib.sha256()
-    for path in sorted((_MODULES / module).glob("go.*")):
+    folder = _MODULES / module
+    for path in (*sorted(folder.glob("go.*")), *sorted(folder.glob("*/*.go"))):
         digest.update(path.read_bytes())
+    return cache_folder() / f"{module}-{digest.hexdigest()[:12]}"
+
+
+def cache_folder() -> Path:
+    """Return the folder of the user's cache that demo, tests and end-to-end tests share."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "kube-vrrp" / f"{module}-{digest.hexdigest()[:12]}"
+    return base / "kube-vrrp"
 
 
 def _build_once(folder: Path, name: str) -> None:
@@ -160,7 +169,11 @@ def _build(go: Path, folder: Path, name: str) -> None:
     begun_s = time.monotonic()
     with (folder / f"{name}.log").open("w") as log:
         process = subprocess.Popen(
-            [*command, source.package], cwd=_MODULES / source.module, stdout=log, stderr=log
+            [*command, source.package],
+            cwd=_MODULES / source.module,
+            env={**os.environ, "CGO_ENABLED": "0"} if source.static else None,
+            stdout=log,
+            stderr=log,
         )
         while process.poll() is None:
             try:

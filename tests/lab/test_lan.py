@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -166,7 +167,7 @@ def test_interrupted_demo_leaves_no_process(tmp_path: Path) -> None:
     assert b"cluster up" in demo.stdout.readline()
     state_files = list(tmp_path.rglob("*.json"))
     assert len(state_files) == 1
-    pids = [int(item.split(",")[0]) for item in state_files[0].read_text().split("[")[3:]]
+    pids = [pid for pid, _ in json.loads(state_files[0].read_text())["processes"]]
     assert len(pids) > 5
     demo.terminate()
     demo.wait(15)

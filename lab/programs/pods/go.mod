@@ -1,0 +1,3 @@
+module kube-vrrp.io/lab/programs/pods
+
+go 1.24

@@ -1,0 +1,1 @@
+"""Real kubelets: machines made of namespaces, with containerd, kubelet and kube-proxy."""

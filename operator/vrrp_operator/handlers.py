@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import kopf
@@ -123,9 +125,7 @@ def register_handlers(
 
     @kopf.on.login(registry=registry)
     def on_login(**arguments: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_kubeconfig(**arguments) or kopf.login_with_service_account(
-            **arguments
-        )
+        return kopf.login_with_kubeconfig(**arguments) or login_of_pod(arguments)
 
     for kind in ("virtualips", "healthchecks", "nodeconfigs"):
 
@@ -136,6 +136,19 @@ def register_handlers(
     @kopf.on.event("", "v1", "nodes", registry=registry, id="node-changed")
     async def on_node_changed(*, event: Any, **_: Any) -> None:
         feed.take_in("nodes", event)
+
+
+def login_of_pod(arguments: Mapping[str, Any]) -> kopf.ConnectionInfo | None:
+    """Log in with the pod's service account, at the address that the kubelet gave the pod.
+
+    kopf would ask the cluster's DNS for it, which may be down, or need an address of ours.
+    """
+    login = kopf.login_with_service_account(**arguments)
+    host = os.environ.get("KUBERNETES_SERVICE_HOST")
+    if login is None or not host:
+        return login
+    port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    return replace(login, server=f"https://{f'[{host}]' if ':' in host else host}:{port}")
 
 
 def configure(settings: kopf.OperatorSettings) -> None:

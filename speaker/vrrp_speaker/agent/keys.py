@@ -76,8 +76,9 @@ class KeyFolder:
         return tuple(found)
 
     def _files(self) -> list[Path]:
+        """Return the files of keys: no hidden ones, as a mounted Secret has for itself."""
         try:
-            return sorted(path for path in self._path.iterdir() if "." in path.name.strip("."))
+            return sorted(path for path in self._path.iterdir() if path.name.find(".") > 0)
         except OSError:
             return []
 

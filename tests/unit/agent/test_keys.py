@@ -35,6 +35,17 @@ def test_single_key_is_the_active_one(tmp_path: Path) -> None:
     assert folder(tmp_path).material()["cluster"]["active"] == 3
 
 
+def test_mounted_secret_has_folders_and_links_of_its_own(tmp_path: Path) -> None:
+    """A kubelet writes into a folder, and lets links lead there, so that all changes at once."""
+    content = tmp_path / "..2026_01_01_00_00_00.1234567890"
+    content.mkdir()
+    (content / "cluster.1").write_text(f"hex:{HEX}")
+    (tmp_path / "..data").symlink_to(content.name)
+    (tmp_path / "cluster.1").symlink_to("..data/cluster.1")
+    mounted = folder(tmp_path)
+    assert (set(mounted.material()), mounted.problem) == ({"cluster"}, "")
+
+
 def test_absent_folder_holds_nothing(tmp_path: Path) -> None:
     absent = folder(tmp_path / "absent")
     assert (absent.material(), absent.problem) == ({}, "")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vrrp_api.duration import parse_duration
+from vrrp_api.election import ELECTION_KEY_STAGES
 from vrrp_cli import __version__
 from vrrp_cli.manifests import ManifestError
 from vrrp_cli.offline import render, validate
@@ -69,7 +70,13 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _render(options: argparse.Namespace) -> int:
-    written = render(options.nodes, options.files, options.output, options.default_key_ref)
+    written = render(
+        options.nodes,
+        options.files,
+        options.output,
+        options.default_key_ref,
+        options.election_key,
+    )
     for path in written:
         print(path)
     return 0
@@ -86,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--nodes", required=True, type=Path, help="file with v1 Node objects")
     draw.add_argument("--output", required=True, type=Path, help="folder to write to")
     add_default_key_ref(draw)
+    draw.add_argument(
+        "--election-key",
+        choices=ELECTION_KEY_STAGES,
+        default=ELECTION_KEY_STAGES[-1],
+        help="how elections with the default key use a key of their own (default: %(default)s)",
+    )
     draw.add_argument("files", nargs="+", type=Path)
     again = commands.add_parser("replay", help="run a speaker's recording through the protocol")
     again.add_argument("--all", action="store_true", help="also events without a consequence")

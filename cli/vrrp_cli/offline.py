@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from vrrp_api.check_kinds import NodeConditionCheck, ServiceCheck, kind_name
+from vrrp_api.election import may_have_own_key
+from vrrp_api.node_config import NodeConfig
 from vrrp_cli.manifests import ManifestError, Object, read_manifests
 from vrrp_operator.check_conditions import weight_warnings
 from vrrp_operator.planner import Plan, plan
@@ -43,12 +46,17 @@ def validate(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
 
 
 def render(
-    nodes: Path, paths: Sequence[Path], output: Path, default_key_ref: str | None = None
+    nodes: Path,
+    paths: Sequence[Path],
+    output: Path,
+    default_key_ref: str | None = None,
+    election_key: str = "Require",
 ) -> list[Path]:
     """Write one NodeConfig file for each node and return their paths.
 
     Every node counts as having a speaker: nobody can ask them. ``default_key_ref`` is what the
-    operator would be started with.
+    operator would be started with; elections that it signs have a key of their own, as far as
+    ``election_key`` says: Accept, Sign or Require.
 
     Raises:
         ManifestError: a file cannot be read, or a manifest is not accepted; nothing was written.
@@ -59,11 +67,30 @@ def render(
     _refuse(snapshot, planned)
     output.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, config in planned.configs.items():
+    own_keys = {
+        record.name
+        for record in snapshot.virtual_ips
+        if record.spec is not None and may_have_own_key(record.spec.election)
+    }
+    for name, planned_config in planned.configs.items():
+        config = planned_config
+        if default_key_ref is not None:
+            config = _with_own_keys(config, own_keys, election_key)
         path = output / f"{name}.yaml"
         path.write_text(yaml.safe_dump(config.to_object(), sort_keys=False), encoding="utf-8")
         written.append(path)
     return written
+
+
+def _with_own_keys(config: NodeConfig, names: Container[str], stage: str) -> NodeConfig:
+    """Return the configuration with a key of its own for each of these elections."""
+    routers = tuple(
+        replace(router, election=router.election.with_own_key(stage))
+        if router.name in names
+        else router
+        for router in config.virtual_routers
+    )
+    return replace(config, virtual_routers=routers)
 
 
 def _refuse(snapshot: ClusterSnapshot, planned: Plan) -> None:

@@ -19,6 +19,7 @@ CHECKSUMS = ("Auto", "MessageOnly", "PseudoHeader")
 REQUIRE_MAJORITY = "RequireMajority"
 AUTHENTICATION_TYPES = ("HMAC", "Simple", "None")
 AUTHENTICATION_MODES = ("Enforce", "Permissive", "ReceiveOnly")
+ELECTION_KEY_STAGES = ("Accept", "Sign", "Require")
 
 _CENTISECOND_NS = 10_000_000
 _SECOND_NS = 1_000_000_000
@@ -63,11 +64,16 @@ class Announcements:
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """How advertisements are signed; ``key_ref`` names a key of the speaker's key folder."""
+    """How advertisements are signed; ``key_ref`` names a key of the speaker's key folder.
+
+    ``election_key``: how far the election has come with a key of its own, Accept, Sign or Require;
+    None: it has none. Said by a NodeConfig only.
+    """
 
     type: str
     key_ref: str | None = None
     mode: str = "Enforce"
+    election_key: str | None = None
 
 
 PLAIN = Authentication("None")
@@ -93,6 +99,11 @@ class ElectionSpec:
         """Return the same election with this authentication."""
         return replace(self, authentication=authentication)
 
+    def with_own_key(self, stage: str) -> ElectionSpec:
+        """Return the same election, so far with a key of its own; it must be signed with HMAC."""
+        assert self.authentication is not None
+        return self.authenticated(replace(self.authentication, election_key=stage))
+
     def to_object(self) -> dict[str, Any]:
         """Return the API form, every default written out."""
         item: dict[str, Any] = {
@@ -110,17 +121,30 @@ class ElectionSpec:
         return item
 
 
+def may_have_own_key(election: ElectionSpec) -> bool:
+    """Return whether an election, as a user asks for it, has a key of its own with a default key.
+
+    One that names its authentication has the key it names; routers outside do not know a derived
+    one, and version 2 stays as others speak it.
+    """
+    transport = election.transport
+    return (
+        election.authentication is None and election.version == 3 and not transport.external_peers
+    )
+
+
 def is_key_ref(text: str) -> bool:
     """Return whether a text can name a key: it must be a DNS label."""
     return _KEY_REF.fullmatch(text) is not None
 
 
-def parse_election(fields: Fields, family: int) -> ElectionSpec:
+def parse_election(fields: Fields, family: int, *, resolved: bool = False) -> ElectionSpec:
     """Read an election's fields from an object that holds others too.
 
     Args:
         fields: a VirtualIP's spec or a virtual router of a NodeConfig.
         family: 4 or 6, that of the first address: the election runs over it.
+        resolved: it is a NodeConfig, which says more of authentication than users do.
 
     Raises:
         FieldError: the first wrong field; the rules are those of the CRD's schema.
@@ -128,15 +152,21 @@ def parse_election(fields: Fields, family: int) -> ElectionSpec:
     version = fields.integer("version", 2, 3, DEFAULT_VERSION)
     if version == 2 and family == 6:
         raise fields.error("version", "must be 3 when the first address is IPv6")
+    transport = _transport(fields, version, family)
+    authentication = _authentication(fields, version, resolved)
+    has_own_key = authentication is not None and authentication.election_key is not None
+    if has_own_key and (version == 2 or transport.external_peers):
+        message = "must be without electionKey in version 2 and with transport.externalPeers"
+        raise fields.error("authentication", message)
     return ElectionSpec(
         version=version,
         advertisement_interval_ns=_interval(fields, version),
         down_advertisements=fields.integer(
             "downAdvertisements", 1, 100, DEFAULT_DOWN_ADVERTISEMENTS
         ),
-        transport=_transport(fields, version, family),
+        transport=transport,
         preemption=_preemption(fields),
-        authentication=_authentication(fields, version),
+        authentication=authentication,
     )
 
 
@@ -242,7 +272,7 @@ def _preemption(fields: Fields) -> Preemption:
     return Preemption(preempt, delay_ns)
 
 
-def _authentication(fields: Fields, version: int) -> Authentication | None:
+def _authentication(fields: Fields, version: int, resolved: bool) -> Authentication | None:
     authentication = fields.child("authentication")
     if authentication is None:
         return None
@@ -257,8 +287,13 @@ def _authentication(fields: Fields, version: int) -> Authentication | None:
         raise authentication.error("keyRef", "must be a DNS label, as cluster")
     if kind != "HMAC" and mode != "Enforce":
         raise authentication.error("mode", "must be Enforce or absent unless type is HMAC")
+    stage = None
+    if resolved and authentication.has("electionKey"):
+        stage = authentication.choice("electionKey", ELECTION_KEY_STAGES)
+        if (kind, mode) != ("HMAC", "Enforce"):
+            raise authentication.error("electionKey", "must be absent unless HMAC is enforced")
     authentication.done()
-    return Authentication(kind, key_ref, mode)
+    return Authentication(kind, key_ref, mode, stage)
 
 
 def _transport_object(transport: Transport) -> dict[str, Any]:
@@ -278,4 +313,6 @@ def _authentication_object(authentication: Authentication) -> dict[str, Any]:
         item["keyRef"] = authentication.key_ref
     if authentication.type == "HMAC":
         item["mode"] = authentication.mode
+    if authentication.election_key is not None:
+        item["electionKey"] = authentication.election_key
     return item

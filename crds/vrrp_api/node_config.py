@@ -138,7 +138,7 @@ def _router(fields: Fields) -> VirtualRouterConfig:
         interface=fields.interface(),
         addresses=tuple(addresses),
         base_priority=fields.integer("basePriority", 1, 254),
-        election=parse_election(fields, addresses[0].family),
+        election=parse_election(fields, addresses[0].family, resolved=True),
         peers=tuple(peers),
         health_checks=tuple(checks),
         announcements=parse_announcements(fields),

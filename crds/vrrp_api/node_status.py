@@ -54,6 +54,25 @@ class ForeignRouter:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerHeard:
+    """Another router of the election that was heard since this node was told of the election.
+
+    ``node`` is None for a member that the node's list does not have. ``heard``: it advertises now,
+    and began to at ``since``; otherwise that is when it was last heard. RFC 3339 times.
+    """
+
+    address: str
+    node: str | None
+    heard: bool
+    since: str
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the API form."""
+        named = {} if self.node is None else {"node": self.node}
+        return {"address": self.address, **named, "heard": self.heard, "since": self.since}
+
+
+@dataclass(frozen=True, slots=True)
 class RouterStatus:
     """One Virtual Router as its node reports it."""
 
@@ -70,6 +89,9 @@ class RouterStatus:
     foreign: ForeignRouter | None = None
     history: tuple[Transition, ...] = ()
     """The newest transitions by sequence, those into and out of Active above all."""
+    peers_heard: tuple[PeerHeard, ...] = ()
+    holders: tuple[str, ...] = ()
+    """Who has the addresses, as far as this node knows: names of nodes, addresses of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +102,10 @@ class CheckStatus:
     passing: bool
     since: str
     message: str
+
+
+ELECTION_KEYS = "ElectionKeys"
+"""A feature: the speaker knows elections that have a key of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +119,8 @@ class NodeConfigStatus:
     config_source: str
     virtual_routers: tuple[RouterStatus, ...]
     checks: tuple[CheckStatus, ...]
+    features: tuple[str, ...] = ()
+    """What the speaker knows beyond what every version does."""
 
     def to_object(self) -> dict[str, Any]:
         """Return the API form of the status."""
@@ -103,6 +131,7 @@ class NodeConfigStatus:
                 "version": self.version,
                 "engineRestarts": self.engine_restarts,
                 "configSource": self.config_source,
+                "features": list(self.features),
             },
             "virtualRouters": [_router_status_object(router) for router in self.virtual_routers],
             "checks": [
@@ -133,6 +162,10 @@ def _router_status_object(router: RouterStatus) -> dict[str, Any]:
         item["lastTransition"] = router.last_transition.to_object()
     if router.history:
         item["history"] = [transition.to_object() for transition in router.history]
+    if router.peers_heard:
+        item["peersHeard"] = [peer.to_object() for peer in router.peers_heard]
+    if router.holders:
+        item["holders"] = list(router.holders)
     if router.conflict is not None:
         item["conflict"] = router.conflict.to_object()
     if router.foreign is not None:
@@ -166,6 +199,7 @@ def parse_node_config_status(obj: Mapping[str, Any]) -> NodeConfigStatus | None:
             )
             for item in status.get("checks") or ()
         ),
+        features=tuple(speaker.get("features") or ()),
     )
 
 
@@ -190,7 +224,13 @@ def _router_status(item: Mapping[str, Any]) -> RouterStatus:
         if foreign
         else None,
         history=tuple(_transition(past) for past in item.get("history") or ()),
+        peers_heard=tuple(_peer_heard(peer) for peer in item.get("peersHeard") or ()),
+        holders=tuple(item.get("holders") or ()),
     )
+
+
+def _peer_heard(item: Mapping[str, Any]) -> PeerHeard:
+    return PeerHeard(item["address"], item.get("node"), item.get("heard", False), item["since"])
 
 
 def _transition(item: Mapping[str, Any]) -> Transition:

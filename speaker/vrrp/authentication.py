@@ -10,6 +10,12 @@ there is nothing better. Every node reads its wall clock once and carries that t
 monotonic clock (``SignatureClock``), for what it sends and for what it holds others against. A
 receiver remembers the last sequence of each sender (its *mark*) and takes whatever is later; only a
 sender without a mark has to be within the window.
+
+Election keys. A key that many elections share says that a sender is of the cluster. A key derived
+from it for one election says more: whoever signs with that is of this election, listed or not, and
+nothing that another election or cluster says can count, whatever virtual router ID it uses. The
+trailer is the same. Elections come to it in three steps (``Stage``), so that routers that are told
+of it at different times always understand each other.
 """
 
 from __future__ import annotations
@@ -31,11 +37,13 @@ Router; a captured advertisement can be played once to a node that never heard i
 """
 SETTLING_NS = 600 * NS_PER_SECOND
 """How long after boot a step of the wall clock is taken for its being put right."""
-MAX_MARKS = 64
+MAX_MARKS = 96
+"""All that an election may list, and those that it learns."""
 PASSWORD_LENGTH = 8
 KEY_LENGTHS = range(32, 65)
 """Bytes of an HMAC key (keepalived's bounds)."""
 
+_ELECTION_KEY_LABEL = b"kube-vrrp.io/election"
 _SCHEME_HMAC_SHA256 = 1
 _TAG_LENGTH = 16
 _NO_TAG = bytes(_TAG_LENGTH)
@@ -55,6 +63,17 @@ class Mode(StrEnum):
     """Sign; refuse unsigned."""
 
 
+class Stage(StrEnum):
+    """How far an election has come with a key of its own; two neighbouring steps always agree."""
+
+    ACCEPT = "Accept"
+    """Sign with the shared key; believe that of listed peers, and the election's of anybody."""
+    SIGN = "Sign"
+    """Sign with the election's key; believe as in ``ACCEPT``."""
+    REQUIRE = "Require"
+    """Sign with the election's key; believe no other."""
+
+
 @dataclass(frozen=True, slots=True)
 class SimplePassword:
     """VRRPv2 authentication type 1: up to 8 bytes in clear text, a guard against mistakes only."""
@@ -69,12 +88,24 @@ class SimplePassword:
 
 @dataclass(frozen=True, slots=True)
 class HmacKeys:
-    """The keys of one election: ``keys`` by id (1 to 255), of which ``active`` signs."""
+    """The keys of one election: ``keys`` by id (1 to 255), of which ``active`` signs.
+
+    ``election_keys`` are those derived for this election, with the same ids; there are some if and
+    only if there is a ``stage``.
+    """
 
     keys: Mapping[int, bytes]
     active: int
     mode: Mode
     window_s: int = WINDOW_S
+    stage: Stage | None = None
+    election_keys: Mapping[int, bytes] = field(default_factory=dict)
+
+    @property
+    def signing(self) -> Mapping[int, bytes]:
+        """The keys of which one signs what we say."""
+        own = self.stage is Stage.SIGN or self.stage is Stage.REQUIRE
+        return self.election_keys if own else self.keys
 
 
 Authentication = SimplePassword | HmacKeys | None
@@ -120,29 +151,39 @@ class SignatureClock:
         return self.last
 
 
+def election_key(key: bytes, election: str) -> bytes:
+    """Return the key of one election, derived from the key that all of them share."""
+    return hmac_sha256(key, _ELECTION_KEY_LABEL + b"\0" + election.encode())
+
+
 def sign(keys: HmacKeys, message: bytes, source: bytes, sequence: int) -> bytes:
     """Return the trailer for a message (its checksum is left out of the tag)."""
     head = bytes((_SCHEME_HMAC_SHA256, keys.active, 0, 0)) + sequence.to_bytes(8, "big")
-    return head + _tag(keys.keys[keys.active], message, source, head)
+    return head + _tag(keys.signing[keys.active], message, source, head)
 
 
 def verify(
-    keys: HmacKeys, message: bytes, source: bytes, trailer: bytes
+    keys: HmacKeys, message: bytes, source: bytes, trailer: bytes, *, listed: bool = True
 ) -> tuple[int, RejectReason | None]:
     """Return the sequence of a trailer, and why it cannot be believed or None.
 
-    Freshness is not looked at: ``ReplayMarks`` knows what was heard before.
+    Freshness is not looked at: ``ReplayMarks`` knows what was heard before. A source that is not
+    ``listed`` has to sign with the election's own key.
     """
     sequence = int.from_bytes(trailer[4:12], "big")
     if trailer[0] != _SCHEME_HMAC_SHA256 or trailer[2:4] != b"\0\0":
         return sequence, RejectReason.AUTH_MALFORMED
-    key = keys.keys.get(trailer[1])
+    stage = keys.stage
+    key = (keys.keys if stage is None else keys.election_keys).get(trailer[1])
     if key is None:
         return sequence, RejectReason.AUTH_UNKNOWN_KEY
-    expected = _tag(key, message, source, trailer[:12])
-    if not equal_digests(expected, trailer[12:]):
-        return sequence, RejectReason.AUTH_INVALID
-    return sequence, None
+    if equal_digests(_tag(key, message, source, trailer[:12]), trailer[12:]):
+        return sequence, None
+    if listed and (stage is Stage.ACCEPT or stage is Stage.SIGN):
+        shared = _tag(keys.keys[trailer[1]], message, source, trailer[:12])
+        if equal_digests(shared, trailer[12:]):
+            return sequence, None
+    return sequence, RejectReason.AUTH_INVALID
 
 
 @dataclass(slots=True)
@@ -167,6 +208,10 @@ class ReplayMarks:
         if near and abs(_seconds_between(now_s, mark >> 32)) > window_s:
             return None
         return RejectReason.AUTH_REPLAYED
+
+    def holds(self, sequence: int) -> bool:
+        """Return whether some sender said its last with this very sequence."""
+        return sequence in self.marks.values()
 
     def remember(self, source: bytes, sequence: int) -> None:
         """Move the mark of a sender whose advertisement was accepted."""

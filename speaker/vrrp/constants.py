@@ -99,6 +99,8 @@ class RejectReason(StrEnum):
     AUTH_INVALID = "auth_invalid"
     AUTH_STALE = "auth_stale"
     AUTH_REPLAYED = "auth_replayed"
+    UNVERIFIED = "unverified"
+    TOO_MANY_MEMBERS = "too_many_members"
 
 
 class Observation(StrEnum):

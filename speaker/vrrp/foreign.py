@@ -32,7 +32,9 @@ def foreign_advertisement(datagram: Datagram, election: Election) -> Advertiseme
         None for what comes from the election itself, is no valid advertisement, or is a release:
         who sends that uses the VRID no more.
     """
-    known = datagram.source == election.source or datagram.source in election.peers
+    source = datagram.source
+    known = source == election.source or source in election.peers
+    known |= election.learned is not None and source in election.learned.known_ns
     if known or datagram.family is not election.family or datagram.ttl < election.ttl_minimum:
         return None
     try:

@@ -26,8 +26,8 @@ def builtin_sha256() -> Any:
 
 _SHA256 = builtin_sha256()
 _BLOCK = 64
-_REMEMBERED = 64
-"""Keys; an election has few, and the elections of a cluster have the same."""
+_REMEMBERED = 1024
+"""Keys: 255 elections with one of their own, while keys are changed and rolled out."""
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:

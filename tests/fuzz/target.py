@@ -2,7 +2,8 @@
 
 An input is one byte that chooses a route (who sends to whom), one byte of flags, and a message. The
 flags repair the checksum or the signature, so that a fuzzer gets past them; both are computed by
-the tests' own arithmetic. Fuzzers call ``check``; so does ``test_corpus`` with every kept input.
+the tests' own arithmetic. Two more leave no room for members beyond the list, and no attempts.
+Fuzzers call ``check``; so does ``test_corpus`` with every kept input.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ from dataclasses import dataclass, replace
 from tests.unit.vrrp.wire import GROUP4, GROUP6, KEY, packed, sealed, trailer
 
 from vrrp.actions import BindAddresses, UnbindAddresses
-from vrrp.authentication import HmacKeys, Mode, ReplayMarks, SimplePassword
+from vrrp.authentication import HmacKeys, Mode, ReplayMarks, SimplePassword, Stage
 from vrrp.constants import Family, RejectReason
 from vrrp.events import AdvertisementReceived
+from vrrp.members import MAX_LEARNED, LearnedMembers
 from vrrp.packet import decode_message, encode_message
 from vrrp.states import Active, Backup, Fault, Initialize, Parameters, RouterState
 from vrrp.validation import Accepted, Datagram, Election, Elections, ipv4_datagram, observe
 from vrrp.virtual_router import VirtualRouter
 
-REPAIR_CHECKSUM, REPAIR_SIGNATURE, PERMISSIVE = 1, 2, 4
+REPAIR_CHECKSUM, REPAIR_SIGNATURE, PERMISSIVE, CROWDED, EXHAUSTED = 1, 2, 4, 8, 16
 IFINDEX = 7
 TRAILER = 28
 WALL_NS = 0x6B042785 * 1_000_000_000
@@ -63,8 +65,13 @@ def _elections(mode: Mode) -> tuple[Election, ...]:
     v3 = Election(3, Family.IPV4, 0x1D, US, frozenset({PEER}), 100, frozenset())
     v6 = replace(v3, family=Family.IPV6, source=US6, peers=frozenset({PEER6}))
     password = SimplePassword(b"secret12")
+    own = HmacKeys({1: bytes(32)}, 1, Mode.ENFORCE, stage=Stage.SIGN, election_keys={1: KEY})
     return tuple(
-        replace(election, marks=ReplayMarks({PEER: 5 << 32}))
+        replace(
+            election,
+            marks=ReplayMarks({PEER: 5 << 32}),
+            learned=LearnedMembers() if election.authentication is own else None,
+        )
         for election in (
             v3,
             replace(v3, vrid=0x16, group_ifindex=IFINDEX),
@@ -76,6 +83,7 @@ def _elections(mode: Mode) -> tuple[Election, ...]:
             replace(v6, vrid=0x26, source=LINK_US, group_ifindex=IFINDEX),
             replace(v6, vrid=0x29, source=LINK_US, peers=frozenset({LINK_PEER}), ttl_minimum=64),
             replace(v6, vrid=0x38, authentication=keys),
+            replace(v3, vrid=0x40, authentication=own),
         )
     )
 
@@ -95,6 +103,7 @@ STATES: tuple[RouterState, ...] = (
 
 ELECTIONS = {mode: Elections(_elections(mode)) for mode in (Mode.ENFORCE, Mode.PERMISSIVE)}
 _FIRST_MARKS = {PEER: 5 << 32}
+_CROWD = {bytes((198, 51, 100, number)): NOW_NS for number in range(MAX_LEARNED)}
 
 
 def datagram(data: bytes) -> tuple[Elections, Datagram | None]:
@@ -122,12 +131,20 @@ def _repaired(message: bytes, route: Route, flags: int) -> bytes:
 def check(data: bytes) -> Accepted | RejectReason | None:
     """Climb the ladder with an input and return the outcome; raise where a promise is broken."""
     elections, arrived = datagram(data)
+    flags = data[1] if len(data) > 1 else 0
+    known = _CROWD if flags & CROWDED else {}
+    elections.attempts.spent_ns = SOON_NS if flags & EXHAUSTED else 0
     for election in elections.by_id.values():
         election.marks.marks.clear()
         election.marks.marks.update(_FIRST_MARKS)
+        if election.learned is not None:
+            election.learned.known_ns = dict(known)
     if arrived is None:
         return None
-    result = elections.validate(arrived, WALL_NS)
+    result = elections.validate(arrived, WALL_NS, NOW_NS)
+    for election in elections.by_id.values():
+        learned = election.learned.known_ns if election.learned is not None else known
+        _check_learned(learned, known, result)
     changed = [e for e in elections.by_id.values() if e.marks.marks != _FIRST_MARKS]
     if isinstance(result, Accepted):
         _check_accepted(elections, arrived, result, changed)
@@ -137,13 +154,22 @@ def check(data: bytes) -> Accepted | RejectReason | None:
     return result
 
 
+def _check_learned(
+    learned: dict[bytes, int], before: dict[bytes, int], result: Accepted | RejectReason
+) -> None:
+    if isinstance(result, RejectReason):
+        assert learned == before, "a rejected datagram taught something"
+    assert len(learned) <= MAX_LEARNED
+
+
 def _check_accepted(
     elections: Elections, arrived: Datagram, accepted: Accepted, changed: list[Election]
 ) -> None:
     heard = accepted.advertisement
     election = elections.by_id[accepted.family, heard.vrid]
     assert changed == ([election] if accepted.sequence is not None else [])
-    assert arrived.source in election.peers or election.group_ifindex
+    learned = election.learned.known_ns if election.learned is not None else {}
+    assert arrived.source in {*election.peers, *learned} or election.group_ifindex
     assert arrived.source != election.source
     assert heard.version == election.version
     assert heard.addresses

@@ -42,6 +42,7 @@ _MAX_WAIT_S = 0.5
 _WATCHED_S = 0.05
 """How often the shared state is compared with what was reported, for changes without news."""
 _STALE_NS = 2_000_000_000
+_SILENCE_LOOKED_FOR_NS = 5_000_000_000
 
 
 class Agent:
@@ -259,7 +260,9 @@ class Agent:
         slots = [router["slot"] for router in self._program["routers"]] if self._program else []
         silent = time.monotonic_ns() - reader.heartbeat_ns() > _STALE_NS
         faults = tuple(inputs.faults for inputs in self._inputs.values())
-        seen = (reader.digest(slots), faults, silent)
+        # Who falls silent is no news of the engine's, so it is looked for now and then.
+        again = time.monotonic_ns() // _SILENCE_LOOKED_FOR_NS
+        seen = (reader.digest(slots), faults, silent, again)
         if seen != self._reported:
             self._reported = seen
             self._on_change()

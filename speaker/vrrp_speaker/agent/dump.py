@@ -140,6 +140,14 @@ def _router(
             }
             for peer, heard in peers_heard(router, state)
         ],
+        "learnedMembers": [
+            {
+                "address": address_text(member.address),
+                "advertisementsReceived": member.heard.received,
+                "heardAgeMs": clock.age_ms(member.heard.last_ns),
+            }
+            for member in state.learned
+        ],
         "unlistedPeers": {
             "advertisementsReceived": state.unlisted.received,
             "heardAgeMs": clock.age_ms(state.unlisted.last_ns),
@@ -153,7 +161,8 @@ def _router(
 def _timers(router: Mapping[str, Any], state: RouterState, clock: Clock) -> Dump:
     version, interval_ns = router["version"], router["advertisementIntervalNs"]
     priority = state.effective_priority
-    heard_ns = max((peer.last_ns for peer in (*state.peers, state.unlisted)), default=0)
+    learned = (member.heard for member in state.learned)
+    heard_ns = max(peer.last_ns for peer in (*state.peers, state.unlisted, *learned))
     return {
         "advertisementIntervalMs": interval_ns / 1e6,
         "skewMs": skew_time_ns(version, priority, interval_ns) / 1e6,
@@ -168,7 +177,9 @@ def _timers(router: Mapping[str, Any], state: RouterState, clock: Clock) -> Dump
 
 def _authentication(authentication: Mapping[str, Any]) -> Dump:
     named = {
-        key: authentication[key] for key in ("type", "keyRef", "mode") if key in authentication
+        key: authentication[key]
+        for key in ("type", "keyRef", "mode", "electionKey")
+        if key in authentication
     }
     if "keys" in authentication:
         named["keyIds"] = [key["id"] for key in authentication["keys"]]

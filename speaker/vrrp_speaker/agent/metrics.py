@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 
 from vrrp.constants import State
 from vrrp_speaker import __version__
-from vrrp_speaker.agent.view import NodeView, peers_heard
+from vrrp_speaker.agent.view import NodeView, address_text, peers_heard
 from vrrp_speaker.shared_state.values import Durations, EngineState, RouterState
 
 _PREFIX = "kube_vrrp_"
@@ -191,9 +191,17 @@ def _peers(rows: Rows) -> Iterator[Metric]:
         "When the last advertisement of a peer came; absent until one did.",
         labels=labels,
     )
+    learned = GaugeMetricFamily(
+        _PREFIX + "learned_members",
+        "Members of the election that were heard and that this node's list does not have.",
+        labels=_ROUTER,
+    )
     offset_s = time.time() - time.monotonic()
     for own, router, state in rows:
         heard_from = [(peer["node"], heard) for peer, heard in peers_heard(router, state)]
+        unlisted = [member for member in state.learned if member.heard.last_ns]
+        heard_from += [(address_text(member.address), member.heard) for member in unlisted]
+        learned.add_metric(own, len(unlisted))
         if router["multicast"]:
             heard_from.append((UNLISTED, state.unlisted))
         for peer, heard in heard_from:
@@ -203,6 +211,7 @@ def _peers(rows: Rows) -> Iterator[Metric]:
                 last.add_metric(values, offset_s + heard.last_ns / 1e9)
     yield received
     yield last
+    yield learned
 
 
 def _checks(view: NodeView) -> Iterator[Metric]:

@@ -17,21 +17,24 @@ from typing import Any
 
 from vrrp.constants import State
 from vrrp_api.node_status import (
+    ELECTION_KEYS,
     CheckStatus,
     Conflict,
     ForeignRouter,
     NodeConfigStatus,
+    PeerHeard,
     RouterStatus,
     Transition,
 )
 from vrrp_speaker import __version__, shared_state
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.status_pace import WritePace
-from vrrp_speaker.agent.view import NodeView, address_text
+from vrrp_speaker.agent.view import HeardRouter, NodeView, address_text, routers_heard
 from vrrp_speaker.shared_state.values import PastTransition, RouterState
 
 _log = logging.getLogger(__name__)
 _COALESCE_S = 0.03
+_FEATURES = (ELECTION_KEYS,)
 _TENURES, _OTHERS = 10, 4
 """Five takeovers are told by as many transitions into Active and as many out of it."""
 _TENURES_OF_NODE, _FEWEST_TENURES = 640, 4
@@ -81,7 +84,9 @@ def _router(
     router: Mapping[str, Any],
     state: RouterState,
     moment: Callable[[int], str],
+    heard: tuple[PeerHeard, ...],
 ) -> RouterStatus:
+    own = (view.node,) if state.state == State.ACTIVE else ()
     history = [past_transition(past) for past in state.history]
     return RouterStatus(
         name=router["name"],
@@ -96,7 +101,17 @@ def _router(
         conflict=_conflict(state.last_conflict, moment),
         foreign=_foreign(state.last_foreign, moment),
         history=_bounded(history, len(view.program["routers"]) if view.program else 1),
+        peers_heard=heard,
+        holders=(*own, *(peer.node or peer.address for peer in heard if peer.heard)),
     )
+
+
+def _peer_heard(peer: HeardRouter, known: PeerHeard | None, now_s: float, now_ns: int) -> PeerHeard:
+    """Return what is told of a peer; the same as before until it begins or ceases to speak."""
+    if known is not None and (known.node, known.heard) == (peer.node, peer.speaks):
+        return known
+    since_s = now_s if peer.speaks else now_s - (now_ns - peer.last_ns) / 1e9
+    return PeerHeard(peer.address, peer.node, peer.speaks, rfc3339(since_s))
 
 
 class StatusBuilder:
@@ -104,14 +119,24 @@ class StatusBuilder:
 
     def __init__(self) -> None:
         self._texts: dict[tuple[str, int], str] = {}
+        self._heard: dict[tuple[str, str], PeerHeard] = {}
 
     def build(self, view: NodeView, now_s: float, now_ns: int) -> NodeConfigStatus:
         """Return the status; ``now_s`` is wall time, ``now_ns`` CLOCK_MONOTONIC at that moment."""
-        routers = []
+        routers, before = [], self._heard
+        self._heard = {}
         reported = view.reported()
         for router, state in reported:
-            moment = partial(self._text, router["name"], now_s=now_s, now_ns=now_ns)
-            routers.append(_router(view, router, state, moment))
+            name = router["name"]
+            moment = partial(self._text, name, now_s=now_s, now_ns=now_ns)
+            heard = {
+                (name, peer.address): _peer_heard(
+                    peer, before.get((name, peer.address)), now_s, now_ns
+                )
+                for peer in routers_heard(router, state, now_ns)
+            }
+            self._heard.update(heard)
+            routers.append(_router(view, router, state, moment, tuple(heard.values())))
         current = {(r["name"], at) for r, s in reported for at in _moments(s)}
         self._texts = {key: text for key, text in self._texts.items() if key in current}
         engine = view.engine
@@ -121,6 +146,7 @@ class StatusBuilder:
             version=__version__,
             engine_restarts=max(0, engine.engine_starts - 1) if engine is not None else 0,
             config_source=view.config_source,
+            features=_FEATURES,
             virtual_routers=tuple(routers),
             checks=tuple(
                 CheckStatus(check.name, check.passing, rfc3339(check.since_s), check.message)

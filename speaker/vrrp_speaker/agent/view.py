@@ -92,6 +92,39 @@ def peers_heard(
     return list(zip(router["peers"], (*state.peers, *never_heard), strict=False))
 
 
+@dataclass(frozen=True, slots=True)
+class HeardRouter:
+    """One that was heard; ``node`` is None for a member that the program does not list."""
+
+    address: str
+    node: str | None
+    last_ns: int
+    """When it was last heard; CLOCK_MONOTONIC."""
+    speaks: bool
+    """Whether it does so still."""
+
+
+def routers_heard(router: Mapping[str, Any], state: RouterState, now_ns: int) -> list[HeardRouter]:
+    """Return the other routers of the election that were heard, listed ones first.
+
+    Whoever speaks is heard every interval. One that was silent for two of them while another spoke
+    has let go, however long a Backup would wait.
+    """
+    interval_ns = router["advertisementIntervalNs"]
+    patience_ns = router["downAdvertisements"] * interval_ns
+    listed = [(p["address"], p["node"], heard) for p, heard in peers_heard(router, state)]
+    learned = [(address_text(member.address), None, member.heard) for member in state.learned]
+    ever = [row for row in (*listed, *learned) if row[2].last_ns]
+    newest_ns = max((heard.last_ns for _, _, heard in ever), default=0)
+    since_ns = max(now_ns - patience_ns, newest_ns - 2 * interval_ns)
+    if state.state == State.ACTIVE:
+        since_ns = max(since_ns, state.since_ns)
+    return [
+        HeardRouter(address, node, heard.last_ns, heard.last_ns >= since_ns)
+        for address, node, heard in ever
+    ]
+
+
 def address_text(packed: bytes) -> str:
     """Return an address as people write it."""
     return str(ipaddress.ip_address(packed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vrrp.authentication import election_key
 from vrrp.timers import lease_seconds
 from vrrp_api.election import Authentication
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
@@ -78,7 +79,9 @@ def _router(
     try:
         link, source = _place(router, config, table)
         placed = [(address, address_link(address, link, table)) for address in router.addresses]
-        compiled["authentication"] = authentication(router.election.authentication, keys)
+        compiled["authentication"] = authentication(
+            router.election.authentication, keys, router.name
+        )
     except PlacementError as error:
         compiled["faults"] = [str(error)]
         return compiled
@@ -156,9 +159,9 @@ def _place(router: VirtualRouterConfig, config: NodeConfig, table: LinkTable) ->
 
 
 def authentication(
-    wanted: Authentication | None, keys: Mapping[str, Mapping[str, Any]]
+    wanted: Authentication | None, keys: Mapping[str, Mapping[str, Any]], election: str
 ) -> dict[str, Any]:
-    """Return the authentication with its secrets.
+    """Return the authentication with its secrets, those derived for this election too.
 
     Raises:
         PlacementError: a key is missing or wrong. Running plain instead would be silent.
@@ -175,14 +178,20 @@ def authentication(
     named = {"type": wanted.type, "keyRef": wanted.key_ref}
     if wanted.type == "Simple":
         return {**named, "password": material["password"]}
-    return {
+    secrets = material["keys"]
+    compiled = {
         **named,
         "mode": wanted.mode,
         "active": material["active"],
-        "keys": [
-            {"id": int(key_id), "secret": secret} for key_id, secret in material["keys"].items()
-        ],
+        "keys": [{"id": int(key_id), "secret": secret} for key_id, secret in secrets.items()],
     }
+    if wanted.election_key is not None:
+        compiled["electionKey"] = wanted.election_key
+        compiled["electionKeys"] = [
+            {"id": int(key_id), "secret": election_key(bytes.fromhex(secret), election).hex()}
+            for key_id, secret in secrets.items()
+        ]
+    return compiled
 
 
 def _address(address: VipAddress, link: Link, lease_s: int) -> dict[str, Any]:

@@ -39,9 +39,8 @@ from vrrp_speaker.engine.probing import (
     settling_ns,
 )
 from vrrp_speaker.engine.program import RouterProgram
-from vrrp_speaker.engine.routers import RunningRouter
+from vrrp_speaker.engine.routers import RunningRouter, last_heard_ns
 from vrrp_speaker.shared_state import Conflict, SharedState
-from vrrp_speaker.shared_state import layout as shm
 
 _SECOND = 1_000_000_000
 DEFEND_INTERVAL_NS = 10 * _SECOND
@@ -377,10 +376,3 @@ class Conflicts:
     def _note(self, router: RunningRouter, sighting: Sighting, count: int, now_ns: int) -> None:
         conflict = Conflict(sighting.address, sighting.mac, now_ns)
         self._shared.note_conflict(router.program.slot, conflict, count)
-
-
-def last_heard_ns(shared: SharedState, program: RouterProgram) -> int:
-    """Return when anybody of the election was last heard, by an engine before us too; 0: never."""
-    starts = [shm.slot_offset(program.slot) + shm.S_UNLISTED]
-    starts += [shm.peer_offset(program.slot, i) for i in range(len(program.peers))]
-    return max(shared.get(start + shm.PEER_LAST) for start in starts)

@@ -7,6 +7,7 @@ is new each time, because its sequence is; over IPv4 the rest of the message sta
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vrrp.authentication import HmacKeys, Mode, SignatureClock, SimplePassword, sign
@@ -24,7 +25,8 @@ from vrrp.packet import (
     encode_message,
     seal_message,
 )
-from vrrp_speaker.engine.program import ADDRESS_FAMILIES, RouterProgram
+from vrrp_speaker.engine.program import RouterProgram
+from vrrp_speaker.engine.program_fields import ADDRESS_FAMILIES
 from vrrp_speaker.engine.transport import Route
 
 Copies = tuple[tuple[str, bytes], ...]
@@ -47,6 +49,8 @@ class Encoder:
     route: Route = field(init=False)
     """How they leave."""
     _destinations: list[_Destination] = field(init=False)
+    _listed: int = field(init=False)
+    """How many of them, the first ones, the program names."""
     _messages: dict[int, bytes] = field(default_factory=dict)
     _sealed: dict[int, Copies] = field(default_factory=dict)
 
@@ -58,14 +62,20 @@ class Encoder:
         receivers = [(peer.address, peer.external) for peer in program.peers]
         if program.multicast:
             receivers = [(program.family.group, True)]
-        self._destinations = [
-            _Destination(
-                socket.inet_ntop(ADDRESS_FAMILIES[program.family], packed),
-                packed,
-                _first_form(program, external),
-            )
-            for packed, external in receivers
+        self._destinations = [self._destination(*receiver) for receiver in receivers]
+        self._listed = len(receivers)
+
+    def _destination(self, packed: bytes, external: bool) -> _Destination:
+        text = socket.inet_ntop(ADDRESS_FAMILIES[self.program.family], packed)
+        return _Destination(text, packed, _first_form(self.program, external))
+
+    def reach(self, learned: Iterable[bytes]) -> None:
+        """Send to these beside the receivers that the program names; what was heard stays."""
+        known = {to.packed: to for to in self._destinations[self._listed :]}
+        self._destinations[self._listed :] = [
+            known.get(packed) or self._destination(packed, False) for packed in learned
         ]
+        self._sealed.clear()
 
     def follow(self, program: RouterProgram) -> Encoder:
         """Return the encoder for another program of the router; what was heard of peers stays.
@@ -73,6 +83,9 @@ class Encoder:
         A Backup is silent: its form would not be learned again before it has taken over.
         """
         heir = Encoder(program)
+        listed = {destination.packed for destination in heir._destinations}
+        learned = (to.packed for to in self._destinations[self._listed :])
+        heir.reach(packed for packed in learned if packed not in listed)
         if (program.checksum, program.version) == (self.program.checksum, self.program.version):
             forms = {destination.packed: destination.form for destination in self._destinations}
             for destination in heir._destinations:

@@ -31,7 +31,7 @@ from vrrp_speaker.engine.program import (
     RouterProgram,
 )
 from vrrp_speaker.engine.recorder import Recorder
-from vrrp_speaker.engine.routers import RunningRouter
+from vrrp_speaker.engine.routers import RunningRouter, last_heard_ns
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
@@ -236,10 +236,8 @@ class Executor:
 
         In Backup an advertisement means that another router was Active.
         """
-        shared, slot = self._shared, router.program.slot
-        places = [shm.peer_offset(slot, index) for index in range(len(router.program.peers))]
-        places.append(router.offset + shm.S_UNLISTED)
-        heard_ns = max(shared.get(place + shm.PEER_LAST) for place in places)
+        shared = self._shared
+        heard_ns = last_heard_ns(shared, router.program)
         if heard_ns and heard_ns >= shared.get(router.offset + shm.S_SINCE):
             shared.note_duration(shm.H_TAKEOVERS, now_ns - heard_ns)
 

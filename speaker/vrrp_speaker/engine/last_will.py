@@ -11,6 +11,7 @@ from time import monotonic_ns, time_ns
 from vrrp.actions import StateChanged
 from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
+from vrrp_speaker.engine.members import recall_members
 from vrrp_speaker.engine.netlink import (
     ADDRESS_PROTOCOL,
     AddressNews,
@@ -50,6 +51,7 @@ def _release(shared: SharedState, program_path: str) -> None:
             router = new_router(
                 router_program, input_faults=False, priority=router_program.base_priority
             )
+            recall_members(shared, router)
             copies = router.encoder.encode(PRIORITY_RELEASE, clock, monotonic_ns(), time_ns())
             transport.send(router.encoder.route, copies)
             ended = StateChanged(State.ACTIVE, State.INITIALIZE, TransitionReason.SHUTDOWN)

@@ -331,7 +331,7 @@ class Loop:
                 return
             now_ns = self.caught_up_ns()
             wall_ns = self._clock.read(now_ns, time_ns())
-            result = self._table.hearing.elections.validate(datagram, wall_ns)
+            result = self._table.hearing.elections.validate(datagram, wall_ns, now_ns)
             if isinstance(result, RejectReason):
                 self._shared.add(_REJECTIONS[result])
                 self._foreign.refused(datagram, now_ns)

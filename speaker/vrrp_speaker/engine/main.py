@@ -39,7 +39,8 @@ from vrrp_speaker.engine.netlink import (
 )
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
-from vrrp_speaker.engine.program import EngineProgram, ProgramError
+from vrrp_speaker.engine.program import EngineProgram
+from vrrp_speaker.engine.program_fields import ProgramError
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.resolution import Resolution
 from vrrp_speaker.engine.router_table import RouterTable

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from vrrp.constants import Family
 from vrrp.packet import internet_checksum
-from vrrp_speaker.engine.program import ADDRESS_FAMILIES, RouterProgram
+from vrrp_speaker.engine.program import RouterProgram
+from vrrp_speaker.engine.program_fields import ADDRESS_FAMILIES
 from vrrp_speaker.engine.transport import TRANSIENT, enlarge_send_buffer, holds_back
 
 _ECHO = struct.Struct("!BBHHH")

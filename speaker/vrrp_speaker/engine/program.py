@@ -6,10 +6,8 @@ whole or refused whole; a refusal names the field, and what ran before goes on.
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from vrrp.authentication import (
     KEY_LENGTHS,
@@ -18,6 +16,7 @@ from vrrp.authentication import (
     HmacKeys,
     Mode,
     SimplePassword,
+    Stage,
 )
 from vrrp.constants import (
     MAX_INTERVAL_CENTISECONDS,
@@ -30,22 +29,14 @@ from vrrp.constants import (
     VERSION_3,
     Family,
 )
+from vrrp_speaker.engine.program_fields import Fields, ProgramError, Shared
 from vrrp_speaker.program_file import FORMAT, read_values
 from vrrp_speaker.shared_state import AnnouncementKind
 from vrrp_speaker.shared_state.layout import IPV6_KINDS, KINDS, MAX_PEERS, SLOTS
 
 CHECKSUMS = ("Auto", "MessageOnly", "PseudoHeader")
-ADDRESS_FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 _MAX_DOWN_ADVERTISEMENTS = 100
 _MAX_PREEMPT_DELAY_NS = 1000 * NS_PER_SECOND
-_Choice = TypeVar("_Choice", str, int)
-_Value = TypeVar("_Value")
-_Shared = dict[Hashable, Any]
-"""What routers of one program have in common, while it is read."""
-
-
-class ProgramError(Exception):
-    """The program cannot be used; the message names the field, the value and what is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +118,12 @@ class RouterProgram:
     has_checks: bool
 
     @property
+    def open(self) -> bool:
+        """Whether members beyond the list are known by their signature."""
+        keys = self.authentication
+        return isinstance(keys, HmacKeys) and keys.stage is not None and not self.multicast
+
+    @property
     def identity(self) -> tuple[int, int, Family]:
         """What a running router keeps for life; where it differs, another router begins."""
         return self.vrid, self.version, self.family
@@ -160,114 +157,18 @@ def parse_program(values: Iterator[object]) -> EngineProgram:
     Raises:
         ProgramError: the first wrong field.
     """
-    shared: _Shared = {}
-    head = _Fields(next(values, None), "program", shared)
+    shared: Shared = {}
+    head = Fields(next(values, None), "program", shared)
     head.integer("format", FORMAT, FORMAT)
     node, generation = head.text("node"), head.integer("generation", 0, 2**63)
     routers = tuple(
-        _router(_Fields(value, f"program.routers[{i}]", shared)) for i, value in enumerate(values)
+        _router(Fields(value, f"program.routers[{i}]", shared)) for i, value in enumerate(values)
     )
     _refuse_doubles(routers)
     return EngineProgram(node, generation, routers)
 
 
-class _Fields:
-    """Typed access to one JSON object; every failure names the path."""
-
-    def __init__(self, raw: object, path: str, shared: _Shared) -> None:
-        if not isinstance(raw, dict):
-            raise ProgramError(f"{path}: {raw!r} is not an object")
-        self.raw: dict[str, Any] = raw
-        self.path = path
-        self._shared = shared
-
-    def share(self, value: _Value, key: Hashable = None) -> _Value:
-        """Return the equal value that was there before, if any; ``key`` is of one without hash.
-
-        Routers have mostly the same peers and keys: half of the memory that a program would take.
-        """
-        found: _Value = self._shared.setdefault(value if key is None else key, value)
-        return found
-
-    def fail(self, key: str, accepted: str) -> ProgramError:
-        """Return the error for one field."""
-        return ProgramError(f"{self.path}.{key}: {self.raw.get(key)!r} (accepted: {accepted})")
-
-    def integer(self, key: str, low: int, high: int) -> int:
-        """Return an integer between ``low`` and ``high``."""
-        value = self.raw.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self.fail(key, f"an integer from {low} to {high}")
-        return value
-
-    def text(self, key: str) -> str:
-        """Return a non-empty string."""
-        value = self.raw.get(key)
-        if not isinstance(value, str) or not value:
-            raise self.fail(key, "a non-empty string")
-        return value
-
-    def optional_text(self, key: str) -> str:
-        """Return a string that may be empty."""
-        value = self.raw.get(key)
-        if not isinstance(value, str):
-            raise self.fail(key, "a string")
-        return value
-
-    def boolean(self, key: str) -> bool:
-        """Return a boolean."""
-        value = self.raw.get(key)
-        if not isinstance(value, bool):
-            raise self.fail(key, "true or false")
-        return value
-
-    def hexadecimal(self, key: str) -> bytes:
-        """Return bytes written in hexadecimal; they may be a secret, so no error shows them."""
-        try:
-            return bytes.fromhex(self.text(key))
-        except ValueError as error:
-            raise self.hidden(key, "hexadecimal bytes") from error
-
-    def address(self, key: str, family: Family) -> bytes:
-        """Return a packed address of the family."""
-        try:
-            return self.share(socket.inet_pton(ADDRESS_FAMILIES[family], self.text(key)))
-        except OSError as error:
-            raise self.fail(key, "an IP address") from error
-
-    def choice(self, key: str, choices: tuple[_Choice, ...]) -> _Choice:
-        """Return one of the choices."""
-        value = self.raw.get(key)
-        for choice in choices:
-            if value == choice and not isinstance(value, bool):
-                return choice
-        raise self.fail(key, ", ".join(map(str, choices)))
-
-    def hidden(self, key: str, accepted: str) -> ProgramError:
-        """Return the error for a secret, whose value nobody is to read in a log."""
-        return ProgramError(f"{self.path}.{key}: wrong (accepted: {accepted})")
-
-    def item(self, key: str) -> _Fields:
-        """Return one nested object."""
-        return _Fields(self.raw.get(key), f"{self.path}.{key}", self._shared)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        """Return a list of strings."""
-        value = self.raw.get(key)
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise self.fail(key, "a list of strings")
-        return tuple(value)
-
-    def items(self, key: str) -> list[_Fields]:
-        """Return a list of objects, each with its own path."""
-        value = self.raw.get(key)
-        if not isinstance(value, list):
-            raise self.fail(key, "a list")
-        path = f"{self.path}.{key}"
-        return [_Fields(item, f"{path}[{i}]", self._shared) for i, item in enumerate(value)]
-
-
-def _router(fields: _Fields) -> RouterProgram:
+def _router(fields: Fields) -> RouterProgram:
     faults = fields.texts("faults")
     # A router the compiler could not place on an interface or a source is held in Fault; the
     # placeholders are never used.
@@ -313,7 +214,7 @@ def _router(fields: _Fields) -> RouterProgram:
     )
 
 
-def _interval(fields: _Fields, version: int) -> int:
+def _interval(fields: Fields, version: int) -> int:
     key = "advertisementIntervalNs"
     step_ns, most = NS_PER_CENTISECOND, MAX_INTERVAL_CENTISECONDS
     if version == VERSION_2:
@@ -324,7 +225,7 @@ def _interval(fields: _Fields, version: int) -> int:
     return interval_ns
 
 
-def _authentication(fields: _Fields) -> Authentication:
+def _authentication(fields: Fields) -> Authentication:
     kind = fields.choice("type", ("None", "Simple", "HMAC"))
     if kind == "None":
         return None
@@ -333,20 +234,33 @@ def _authentication(fields: _Fields) -> Authentication:
         if len(password) > PASSWORD_LENGTH:
             raise fields.hidden("password", f"1 to {PASSWORD_LENGTH} bytes")
         return SimplePassword(password)
-    keys: dict[int, bytes] = {}
-    for item in fields.items("keys"):
-        secret = item.hexadecimal("secret")
-        if len(secret) not in KEY_LENGTHS:
-            raise item.hidden("secret", f"{KEY_LENGTHS[0]} to {KEY_LENGTHS[-1]} bytes")
-        keys[item.integer("id", 1, 255)] = secret
-    active = fields.integer("active", 1, 255)
+    keys, active = _keys(fields, "keys"), fields.integer("active", 1, 255)
     if active not in keys:
         raise fields.fail("active", "the id of one of the keys")
     mode = Mode(fields.choice("mode", tuple(Mode)))
-    return fields.share(HmacKeys(keys, active, mode), (*keys.items(), active, mode))
+    if "electionKey" not in fields.raw:
+        return fields.share(HmacKeys(keys, active, mode), (*keys.items(), active, mode))
+    stage, derived = (
+        Stage(fields.choice("electionKey", tuple(Stage))),
+        _keys(fields, "electionKeys"),
+    )
+    if keys.keys() != derived.keys():
+        raise fields.hidden("electionKeys", "one for each of the keys")
+    return HmacKeys(keys, active, mode, stage=stage, election_keys=derived)
 
 
-def _address(fields: _Fields) -> AddressProgram:
+def _keys(fields: Fields, key: str) -> dict[int, bytes]:
+    """Return keys by id; equal ones of several routers are the same object."""
+    keys: dict[int, bytes] = {}
+    for item in fields.items(key):
+        secret = item.hexadecimal("secret")
+        if len(secret) not in KEY_LENGTHS:
+            raise item.hidden("secret", f"{KEY_LENGTHS[0]} to {KEY_LENGTHS[-1]} bytes")
+        keys[item.integer("id", 1, 255)] = fields.share(secret)
+    return keys
+
+
+def _address(fields: Fields) -> AddressProgram:
     return AddressProgram(
         address=fields.address("address", Family(fields.choice("family", (4, 6)))),
         prefix_length=fields.integer("prefixLength", 0, 128),
@@ -356,7 +270,7 @@ def _address(fields: _Fields) -> AddressProgram:
     )
 
 
-def _announcement(fields: _Fields) -> Announcement:
+def _announcement(fields: Fields) -> Announcement:
     kind = fields.text("kind")
     if kind not in KINDS:
         raise fields.fail("kind", ", ".join(KINDS))
@@ -369,7 +283,7 @@ def _announcement(fields: _Fields) -> Announcement:
     )
 
 
-def _plan(fields: _Fields) -> AnnouncementPlan:
+def _plan(fields: Fields) -> AnnouncementPlan:
     hour_ns = 3600 * NS_PER_SECOND
     return AnnouncementPlan(
         burst=fields.integer("burst", 1, 100),

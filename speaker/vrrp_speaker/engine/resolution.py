@@ -41,6 +41,10 @@ _FIRST = 0
 _MAC_LENGTH = 6
 
 
+_Sender = tuple[RouterProgram, State, tuple[bytes, ...]]
+"""A router's program, its state, and the members that its program does not list."""
+
+
 @dataclass(slots=True)
 class _Peer:
     """Somebody we send to on one interface: from where, how often, and when to ask next."""
@@ -67,7 +71,7 @@ class Resolution:
         self._announcer = announcer
         self._holds_back = tuple(holds_back)
         self._peers: deque[_Peer] = deque()
-        self._senders: list[tuple[RouterProgram, State]] = []
+        self._senders: list[_Sender] = []
         self._held = self._due = False
         self._look_at_ns = 0
         self._again_ns: int | None = None
@@ -93,7 +97,7 @@ class Resolution:
         if not self._due:
             return
         self._due = False
-        senders = [(router.program, router.machine.state) for router in routers]
+        senders = [(r.program, r.machine.state, tuple(r.learned.known_ns)) for r in routers]
         if senders != self._senders:  # as a rule the same objects, which compare at once
             self._senders = senders
             self._watch(senders)
@@ -105,14 +109,14 @@ class Resolution:
         if frames:
             self._announcer.announce(_NAME, frames, _ONCE, _FIRST)
 
-    def _watch(self, senders: Iterable[tuple[RouterProgram, State]]) -> None:
+    def _watch(self, senders: Iterable[_Sender]) -> None:
         """Take in whom the routers send to: peers when Active, and whoever has a vote always."""
         before = {(peer.ifindex, peer.address): peer.ask_at_ns for peer in self._peers}
         found: dict[tuple[int, bytes], _Peer] = {}
-        for program, state in senders:
+        for program, state, learned in senders:
             addresses = candidates(program) if program.require_majority else ()
             if state is State.ACTIVE and not program.multicast:
-                addresses = tuple(peer.address for peer in program.peers)
+                addresses = (*(peer.address for peer in program.peers), *learned)
             for address in addresses:
                 key, interval_ns = (program.ifindex, address), program.adver_interval_ns
                 peer = found.get(key)

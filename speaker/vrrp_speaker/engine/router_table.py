@@ -22,15 +22,16 @@ from vrrp.events import (
 )
 from vrrp.priority import effective_priority
 from vrrp.validation import Accepted
-from vrrp_speaker.engine.conflicts import Conflicts, last_heard_ns
+from vrrp_speaker.engine.conflicts import Conflicts
 from vrrp_speaker.engine.executor import Executor
 from vrrp_speaker.engine.hearing import Hearing
+from vrrp_speaker.engine.members import recall_members
 from vrrp_speaker.engine.memberships import Memberships
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.probing import places
 from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterProgram
-from vrrp_speaker.engine.routers import Inputs, RunningRouter, new_router
+from vrrp_speaker.engine.routers import Inputs, RunningRouter, last_heard_ns, new_router
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
@@ -183,6 +184,7 @@ class RouterTable:
             mark = self._shared.get(shm.peer_offset(router.program.slot, index) + shm.PEER_MARK)
             if mark:
                 router.marks.remember(peer.address, mark)
+        recall_members(self._shared, router)
 
     def _change(
         self, router: RunningRouter, before: RouterProgram, after: RouterProgram, now_ns: int
@@ -192,7 +194,9 @@ class RouterTable:
             router.install_retry_ns = router.install_failures = 0  # others may be taken
         self._executor.withhold(router, self._conflicts.unasked(router, before))
         router.encoder = router.encoder.follow(after)
-        self._forget_moved_peers(before, after)
+        counted = self.hearing.members.counters(router)
+        self.hearing.members.relist(router, before, now_ns)
+        self._forget_moved_peers(before, after, counted)
         changed = ConfigurationChanged(
             adver_interval_ns=after.adver_interval_ns,
             down_advertisements=after.down_advertisements,
@@ -246,13 +250,19 @@ class RouterTable:
         )
         self._executor.unbind(router, gone)
 
-    def _forget_moved_peers(self, before: RouterProgram, after: RouterProgram) -> None:
-        """Move each peer's counters to its new place; places that are left or new become zero."""
+    def _forget_moved_peers(
+        self, before: RouterProgram, after: RouterProgram, learned: Mapping[bytes, list[int]]
+    ) -> None:
+        """Move each peer's counters to its new place; places that are left or new become zero.
+
+        ``learned`` are those of members that were not listed before.
+        """
         slot, fields = after.slot, range(0, shm.PEER_SIZE, 8)
         known = {
             peer.address: [self._shared.get(shm.peer_offset(slot, i) + field) for field in fields]
             for i, peer in enumerate(before.peers)
         }
+        known.update(learned)
         nothing = [0 for _ in fields]
         for i in range(max(len(before.peers), len(after.peers))):
             counts = known.get(after.peers[i].address, nothing) if i < len(after.peers) else nothing
@@ -314,7 +324,11 @@ class RouterTable:
         return [r.program for r in self.routers.values() if r.program.require_majority]
 
     def retry(self, now_ns: int) -> None:
-        """Try again what the kernel refused a while ago: memberships, addresses."""
+        """Try again what the kernel refused a while ago: memberships, addresses.
+
+        And let go of members that were silent for too long.
+        """
+        self.hearing.forget_silent(now_ns)
         if self.memberships.retry(now_ns):
             self.refresh_all_faults(now_ns)
         for name, router in list(self._executor.refused.items()):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from vrrp.authentication import ReplayMarks
 from vrrp.constants import NS_PER_CENTISECOND, PRIORITY_RELEASE
+from vrrp.members import MAX_LEARNED, LearnedMembers
 from vrrp.states import Parameters
 from vrrp.timers import lease_seconds
 from vrrp.validation import Election
@@ -16,7 +17,7 @@ from vrrp_speaker.engine.program import (
     AddressProgram,
     RouterProgram,
 )
-from vrrp_speaker.shared_state import EngineFault
+from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
 INSTALL_RETRY_NS = 5_000_000_000
@@ -47,6 +48,8 @@ class RunningRouter:
     input_faults: bool
     """Whether the agent's checks, or their absence so far, hold the router in Fault."""
     marks: ReplayMarks = field(default_factory=ReplayMarks)
+    learned: LearnedMembers = field(default_factory=LearnedMembers)
+    """Members that the program does not list; only where it is open."""
     engine_faults: frozenset[EngineFault] = frozenset()
     input_keeps: bool = False
     health_points: int = 0
@@ -87,7 +90,7 @@ class RunningRouter:
     @property
     def has_others(self) -> bool:
         """Whether anybody else may take part in the election."""
-        return bool(self.program.peers) or self.program.multicast
+        return bool(self.program.peers or self.learned.known_ns) or self.program.multicast
 
     @property
     def keeps(self) -> bool:
@@ -98,6 +101,11 @@ class RunningRouter:
     def offset(self) -> int:
         """Where the router's slot of the shared state starts."""
         return shm.slot_offset(self.program.slot)
+
+    def reach_members(self) -> None:
+        """Send to everybody who was learned, and to no one else beyond the list."""
+        self.encoder.reach(self.learned.known_ns)
+        self.prepare()
 
     def prepare(self) -> None:
         """Encode what a failover needs before it needs it."""
@@ -171,4 +179,14 @@ def election_of(router: RunningRouter) -> Election:
         ttl_minimum=program.ttl_minimum,
         authentication=program.authentication,
         marks=router.marks,
+        learned=router.learned if program.open else None,
     )
+
+
+def last_heard_ns(shared: SharedState, program: RouterProgram) -> int:
+    """Return when anybody of the election was last heard, by an engine before us too; 0: never."""
+    places = [shm.slot_offset(program.slot) + shm.S_UNLISTED]
+    places += [shm.peer_offset(program.slot, index) for index in range(len(program.peers))]
+    if program.open:
+        places += [shm.learned_offset(program.slot, index) for index in range(MAX_LEARNED)]
+    return max(shared.get(place + shm.PEER_LAST) for place in places)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 
-from vrrp_speaker.engine.program import EngineProgram, ProgramError, load_program
+from vrrp_speaker.engine.program import EngineProgram, load_program
+from vrrp_speaker.engine.program_fields import ProgramError
 
 _GOOD = ".good"
 

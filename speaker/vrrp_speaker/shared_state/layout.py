@@ -12,6 +12,7 @@ import struct
 from enum import StrEnum
 
 from vrrp.constants import Observation, RejectReason, State, TransitionReason
+from vrrp.members import MAX_LEARNED
 
 MAGIC = 0x4B56525031000004
 SLOTS = 256
@@ -126,10 +127,16 @@ S_CONFLICT = 136  # the last one, as CONFLICT
 S_FOREIGN_COUNT = 176
 S_FOREIGN = 184  # the last one, as FOREIGN
 S_WITHHELD = 224  # how many addresses an Active router does not bind before it has asked
+S_VOICES = 232  # how often another router of the election spoke than before
 S_TRANSITION_COUNTS = 256  # unsigned 32-bit [from][to][reason]
 S_PEERS = 1024  # MAX_PEERS × (received, last heard, replay mark)
 PEER_SIZE = 24
 PEER_RECEIVED, PEER_LAST, PEER_MARK = 0, 8, 16
+# MAX_LEARNED × (as a peer, when it was last heard or dropped from the list, its address); 0: free.
+S_LEARNED = S_PEERS + MAX_PEERS * PEER_SIZE
+LEARNED_SIZE = 48
+LEARNED_KNOWN, LEARNED_ADDRESS = 24, 32
+assert S_LEARNED + MAX_LEARNED * LEARNED_SIZE <= 3312
 # What happened lately: two rings of TRANSITION entries, oldest overwritten, and how many each took.
 # What others may do often (a check that flaps in Backup) cannot push out who held the addresses.
 S_TENURES = 3328  # into and out of Active
@@ -162,6 +169,24 @@ def slot_offset(slot: int) -> int:
 def peer_offset(slot: int, index: int) -> int:
     """Return where the counters of one peer start; ``index`` is its place in the program."""
     return slot_offset(slot) + S_PEERS + PEER_SIZE * index
+
+
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"
+
+
+def mapped(address: bytes) -> bytes:
+    """Return a packed address of either family as 16 bytes (IPv4-mapped, RFC 4291 §2.5.5.2)."""
+    return address if len(address) == 16 else _IPV4_MAPPED + address
+
+
+def unmapped(address: bytes) -> bytes:
+    """Return the packed address that 16 bytes stand for."""
+    return address.removeprefix(_IPV4_MAPPED)
+
+
+def learned_offset(slot: int, index: int) -> int:
+    """Return where one learned member's place starts; ``index`` is 0 to MAX_LEARNED − 1."""
+    return slot_offset(slot) + S_LEARNED + LEARNED_SIZE * index
 
 
 def transition_offset(before: State, after: State, reason: TransitionReason) -> int:

@@ -51,6 +51,7 @@ class SharedStateReader:
                     layout.S_SINCE,
                     layout.S_EFFECTIVE_PRIORITY,
                     layout.S_FAULTS,
+                    layout.S_VOICES,
                 )
             )
             # A stranger that goes on is news every ten seconds.

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vrrp.constants import RejectReason
+from vrrp.members import MAX_LEARNED
 from vrrp_speaker.shared_state import layout
 from vrrp_speaker.shared_state.sightings import Conflict, ForeignRouter
 
 # A node may have 255 routers and is scraped often: what can be worked out once is.
 _PEER_FIELDS = layout.PEER_SIZE // 8
 _PEERS = struct.Struct(f"<{layout.MAX_PEERS * _PEER_FIELDS}Q")
+_LEARNED = struct.Struct("<4Q16s")
 _TRANSITION_NAMES = tuple(
     (str(before), str(after), str(reason))
     for before in layout.STATES
@@ -28,6 +30,14 @@ class PeerState:
 
     received: int
     last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedState:
+    """What was heard from one member that no list names, and its packed address."""
+
+    address: bytes
+    heard: PeerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,8 @@ class RouterState:
     faults: tuple[str, ...]
     peers: tuple[PeerState, ...]
     unlisted: PeerState
+    learned: tuple[LearnedState, ...]
+    """Also those that were dropped from the list and have said nothing since."""
     transition_counts: tuple[tuple[str, str, str, int], ...]
     conflicts: int
     last_conflict: Conflict | None
@@ -174,6 +186,7 @@ def _decode_router(data: bytes, start: int) -> RouterState:
         faults=_faults(fields[layout.S_FAULTS // 8]),
         peers=_decode_peers(data, start),
         unlisted=PeerState(*fields[layout.S_UNLISTED // 8 : layout.S_UNLISTED // 8 + 2]),
+        learned=_decode_learned(data, start),
         transition_counts=_decode_transitions(data, start),
         conflicts=fields[layout.S_CONFLICTS // 8],
         last_conflict=_decode_conflict(data, start),
@@ -189,6 +202,18 @@ def _decode_peers(data: bytes, start: int) -> tuple[PeerState, ...]:
     heard = [index for index, at_ns in enumerate(last_ns) if at_ns or received[index]]
     count = heard[-1] + 1 if heard else 0
     return tuple(map(PeerState, received[:count], last_ns[:count]))
+
+
+def _decode_learned(data: bytes, start: int) -> tuple[LearnedState, ...]:
+    places = (
+        start + layout.S_LEARNED + index * layout.LEARNED_SIZE for index in range(MAX_LEARNED)
+    )
+    found = (_LEARNED.unpack_from(data, place) for place in places)
+    return tuple(
+        LearnedState(layout.unmapped(address), PeerState(received, last_ns))
+        for received, last_ns, _, known_ns, address in found
+        if known_ns
+    )
 
 
 def _faults(bits: int) -> tuple[str, ...]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import mmap
 import os
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State
+from vrrp.members import MAX_LEARNED
 from vrrp_speaker.shared_state import layout
 from vrrp_speaker.shared_state.sightings import Conflict, ForeignRouter
 
@@ -70,6 +71,30 @@ class SharedState:
         words, at = self._words, place >> 3
         words[at] += 1
         words[at + (layout.PEER_LAST >> 3)] = now_ns
+
+    def learned(self, slot: int) -> Iterator[tuple[int, bytes]]:
+        """Yield where each learned member of a router has its place, and its packed address."""
+        for index in range(MAX_LEARNED):
+            place = layout.learned_offset(slot, index)
+            if self.get(place + layout.LEARNED_KNOWN):
+                address = place + layout.LEARNED_ADDRESS
+                yield place, layout.unmapped(self._memory[address : address + 16])
+
+    def learn(self, slot: int, source: bytes, now_ns: int) -> int:
+        """Give a learned member a free place and return it; all of it but the address is zero."""
+        taken = {place for place, _ in self.learned(slot)}
+        places = (layout.learned_offset(slot, index) for index in range(MAX_LEARNED))
+        place = next(place for place in places if place not in taken)
+        self.forget_learned(place)
+        address = place + layout.LEARNED_ADDRESS
+        self._memory[address : address + 16] = layout.mapped(source)
+        self.set(place + layout.LEARNED_KNOWN, now_ns)  # last: who reads sees all or nothing
+        return place
+
+    def forget_learned(self, place: int) -> None:
+        """Free the place of a learned member."""
+        self.set(place + layout.LEARNED_KNOWN, 0)
+        self._memory[place : place + layout.LEARNED_SIZE] = bytes(layout.LEARNED_SIZE)
 
     def note_duration(self, histogram: int, duration_ns: int) -> None:
         """Count a duration in one of the header's histograms."""

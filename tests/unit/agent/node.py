@@ -28,7 +28,10 @@ def program(*names: str) -> dict[str, Any]:
                 "downAdvertisements": 3,
                 "multicast": False,
                 "authentication": {"type": "None"},
-                "peers": [{"node": "node-2"}, {"node": "node-3"}],
+                "peers": [
+                    {"node": "node-2", "address": "192.0.2.12"},
+                    {"node": "node-3", "address": "192.0.2.13"},
+                ],
                 "faults": [],
             }
             for slot, name in enumerate(names)
@@ -53,7 +56,7 @@ def engine(tmp_path: Path, *states: State) -> SharedState:
         reason = TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED
         shared.add32(start + shm.transition_offset(State.BACKUP, State.ACTIVE, reason))
         shared.set(start + shm.S_PEERS, 77)
-        shared.set(start + shm.S_PEERS + 8, 4_000_000_000)
+        shared.set(start + shm.S_PEERS + 8, 3_900_000_000)
     return shared
 
 

@@ -41,6 +41,8 @@ def compiled() -> dict[str, Any]:
         "mode": "Enforce",
         "active": 2,
         "keys": [{"id": 1, "secret": SECRET}, {"id": 2, "secret": SECRET}],
+        "electionKey": "Sign",
+        "electionKeys": [{"id": 1, "secret": SECRET}, {"id": 2, "secret": SECRET}],
     }
     simple["authentication"] = {"type": "Simple", "keyRef": "old", "password": PASSWORD}
     return document
@@ -105,7 +107,7 @@ def test_every_router_with_its_timers_and_peers(dump: dict[str, Any]) -> None:
             "address": "192.0.2.12",
             "external": False,
             "advertisementsReceived": 77,
-            "heardAgeMs": 2000.0,
+            "heardAgeMs": 2100.0,
         },
         {
             "node": "node-3",
@@ -121,7 +123,7 @@ def test_every_router_with_its_timers_and_peers(dump: dict[str, Any]) -> None:
         "skewMs": 59.375,
         "activeDownIntervalMs": 659.375,
         "sentAgeMs": None,
-        "heardAgeMs": 2000.0,
+        "heardAgeMs": 2100.0,
     }
 
 
@@ -133,12 +135,24 @@ def test_engine_and_checks(dump: dict[str, Any]) -> None:
     assert (check["passing"], check["message"], check["meanMs"]) == (False, "status 500", 5.0)
 
 
+def test_members_that_no_list_names(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.BACKUP)
+    place = shared.learn(0, bytes((192, 0, 2, 14)), 5 * 10**9)
+    shared.note_heard(place, 5_500_000_000)
+    (router,) = dumped(with_program(view(shared, ("a",)), compiled()))["virtualRouters"]
+    assert router["learnedMembers"] == [
+        {"address": "192.0.2.14", "advertisementsReceived": 1, "heardAgeMs": 500.0}
+    ]
+    assert router["timers"]["heardAgeMs"] == 500.0
+
+
 def test_no_secret_in_it(dump: dict[str, Any]) -> None:
     hmac, simple = (router["authentication"] for router in dump["virtualRouters"])
     assert hmac == {
         "type": "HMAC",
         "keyRef": "cluster",
         "mode": "Enforce",
+        "electionKey": "Sign",
         "keyIds": [1, 2],
         "activeKeyId": 2,
     }

@@ -74,6 +74,18 @@ def test_foreign_advertisements_are_counted_for_their_virtual_ip(tmp_path: Path)
     assert values(seen, "kube_vrrp_unobserved_groups") == {"": 2.0}
 
 
+def test_members_that_no_list_names_are_told_by_address(tmp_path: Path) -> None:
+    shared = engine(tmp_path, State.ACTIVE, State.BACKUP)
+    place = shared.learn(1, bytes((192, 0, 2, 14)), 6_000_000_000)
+    shared.note_heard(place, 6_000_000_000)
+    shared.learn(1, bytes((192, 0, 2, 15)), 6_000_000_000)
+    seen = view(shared, ("a", "b"))
+    assert values(seen, "kube_vrrp_learned_members") == {"a": 0.0, "b": 1.0}
+    received = values(seen, "kube_vrrp_advertisements_received_total", "peer")
+    assert received == {"node-2": 77.0, "node-3": 0.0, "192.0.2.14": 1.0}
+    assert "192.0.2.14" in values(seen, "kube_vrrp_last_advertisement_timestamp_seconds", "peer")
+
+
 def test_conflicts_are_counted_for_their_virtual_ip(tmp_path: Path) -> None:
     shared = engine(tmp_path, State.ACTIVE, State.BACKUP)
     shared.note_conflict(0, Conflict(bytes(4), bytes(6), 6_000_000_000), 3)

@@ -102,6 +102,42 @@ def test_foreign_router_is_told_with_source_priority_and_time(tmp_path: Path) ->
     assert later.virtual_routers == status.virtual_routers
 
 
+def test_routers_that_were_heard_are_told_with_when_they_began_or_ceased(tmp_path: Path) -> None:
+    shared, second = engine(tmp_path, State.BACKUP), 10**9
+    stranger = bytes((192, 0, 2, 14))
+    place = shared.learn(0, stranger, second)
+    shared.learn(0, bytes((192, 0, 2, 15)), second)  # dropped from the list, and said nothing since
+    shared.set(shm.peer_offset(0, 0) + shm.PEER_LAST, 4 * second)
+    builder = StatusBuilder()
+
+    def look(at_s: int) -> list[tuple[object, ...]]:
+        now_ns = at_s * second
+        shared.set(shm.H_HEARTBEAT, now_ns)
+        seen = view(shared, ("a",), now_ns=now_ns)
+        status = builder.build(seen, 1000.0 + at_s, now_ns)
+        assert parse_node_config_status({"status": status.to_object()}) == status
+        assert status.features == ("ElectionKeys",)
+        (router,) = status.virtual_routers
+        heard = [(p.node or p.address, p.heard, p.since[14:19]) for p in router.peers_heard]
+        return [router.holders, *heard]
+
+    # node-2 was heard at second 4, the last time; its interval is one, of which three may miss.
+    assert look(7) == [("node-2",), ("node-2", True, "16:47")]
+    shared.note_heard(place, 7 * second)
+    learned = ("192.0.2.14", True, "16:48")
+    assert look(8) == [("192.0.2.14",), ("node-2", False, "16:44"), learned]
+    shared.note_heard(place, 9 * second)
+    assert look(9) == [("192.0.2.14",), ("node-2", False, "16:44"), learned]
+    assert look(20)[2] == ("192.0.2.14", False, "16:49")
+    assert look(30) == look(20)
+    # Whoever became Active after the last word of another one is alone.
+    shared.note_heard(place, 30 * second)
+    shared.note_transition(0, TAKEOVER, 31 * second, 0)
+    assert look(31)[0] == ("node-1",)
+    shared.note_heard(place, 32 * second)
+    assert look(32)[0] == ("node-1", "192.0.2.14")
+
+
 def test_equal_state_gives_equal_text_though_clocks_drift(tmp_path: Path) -> None:
     seen = view(engine(tmp_path, State.ACTIVE), ("a",))
     builder = StatusBuilder()

@@ -15,6 +15,7 @@ from vrrp_api.election import (
     Preemption,
     Transport,
     is_key_ref,
+    may_have_own_key,
 )
 from vrrp_api.errors import FieldError
 from vrrp_api.node_config import NodeConfig, Peer, VirtualRouterConfig, parse_node_config
@@ -123,10 +124,84 @@ def router(spec: ElectionSpec, *peers: Peer, address: str = "192.0.2.10") -> Nod
     return NodeConfig("node-1", 0, ("192.0.2.11", "2001:db8::11"), (taking_part,), ())
 
 
+def through_node_config(spec: ElectionSpec) -> ElectionSpec:
+    """Return what is read of an election after it was written into a NodeConfig."""
+    (read,) = parse_node_config(router(spec).to_object()).virtual_routers
+    return read.election
+
+
 @pytest.mark.parametrize("spec", ELECTIONS)
 def test_election_survives_the_way_through_a_node_config(spec: ElectionSpec) -> None:
     sent = router(spec, Peer("node-2", "192.0.2.12", 180))
     assert parse_node_config(sent.to_object()) == sent
+
+
+@pytest.mark.parametrize("stage", ["Accept", "Sign", "Require"])
+def test_key_of_an_election_survives_the_way_through_a_node_config(stage: str) -> None:
+    signed = ElectionSpec(authentication=Authentication("HMAC", "cluster"))
+    spec = signed.with_own_key(stage)
+    assert through_node_config(spec) == spec != signed
+    assert through_node_config(signed) == signed
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        (ElectionSpec(authentication=Authentication("None", election_key="Sign")), "electionKey"),
+        (
+            ElectionSpec(authentication=Authentication("HMAC", "c", "Permissive", "Sign")),
+            "electionKey",
+        ),
+        (
+            ElectionSpec(authentication=Authentication("HMAC", "c", "Enforce", "sign")),
+            "electionKey",
+        ),
+        (
+            ElectionSpec(
+                version=2,
+                advertisement_interval_ns=SECOND,
+                authentication=Authentication("HMAC", "c", "Enforce", "Sign"),
+            ),
+            "authentication",
+        ),
+        (
+            ElectionSpec(
+                transport=Transport(external_peers=("192.0.2.2",)),
+                authentication=Authentication("HMAC", "c", "Enforce", "Sign"),
+            ),
+            "authentication",
+        ),
+    ],
+)
+def test_key_of_an_election_is_refused_where_others_could_not_follow(
+    spec: ElectionSpec, path: str
+) -> None:
+    with pytest.raises(FieldError) as refused:
+        through_node_config(spec)
+    assert refused.value.path.endswith(path)
+
+
+def test_users_do_not_say_how_far_an_election_has_come() -> None:
+    said = {"type": "HMAC", "keyRef": "cluster", "electionKey": "Sign"}
+    with pytest.raises(FieldError, match="electionKey"):
+        election(authentication=said)
+
+
+@pytest.mark.parametrize(
+    ("spec", "may"),
+    [
+        ({}, True),
+        ({"transport": {"mode": "Multicast"}}, True),
+        ({"transport": {"externalPeers": ["192.0.2.2"]}}, False),
+        ({"version": 2, "advertisementInterval": "1s"}, False),
+        ({"authentication": {"type": "HMAC", "keyRef": "own"}}, False),
+        ({"authentication": {"type": "None"}}, False),
+    ],
+)
+def test_election_that_leaves_its_authentication_open_may_have_a_key_of_its_own(
+    spec: dict[str, Any], may: bool
+) -> None:
+    assert may_have_own_key(election(**spec)) is may
 
 
 def test_node_config_writes_every_default_out() -> None:

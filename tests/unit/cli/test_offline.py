@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -194,14 +195,42 @@ def test_render_honours_every_field_of_the_election(tmp_path: Path) -> None:
     assert [peer.address for peer in routers["a"].peers] == ["2001:db8::b"]
 
 
+DEFAULT = ("--default-key-ref", "cluster")
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [((), PLAIN), (("--default-key-ref", "cluster"), Authentication("HMAC", "cluster"))],
+    [
+        ((), PLAIN),
+        (DEFAULT, Authentication("HMAC", "cluster", election_key="Require")),
+        (
+            (*DEFAULT, "--election-key", "Accept"),
+            Authentication("HMAC", "cluster", election_key="Accept"),
+        ),
+    ],
 )
 def test_render_signs_with_the_default_key(
     tmp_path: Path, flags: tuple[str, ...], expected: Authentication
 ) -> None:
     routers = rendered(tmp_path, vip("ingress", "192.0.2.50"), *flags)
+    assert {router.election.authentication for router in routers.values()} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({"authentication": {"type": "HMAC", "keyRef": "own"}}, Authentication("HMAC", "own")),
+        ({"transport": {"externalPeers": ["192.0.2.2"]}}, PLAIN),
+        (
+            {"version": 2, "advertisementInterval": "1s"},
+            Authentication("HMAC", "cluster"),
+        ),
+    ],
+)
+def test_render_leaves_the_list_closed_where_others_have_to_understand(
+    tmp_path: Path, spec: dict[str, Any], expected: Authentication
+) -> None:
+    routers = rendered(tmp_path, vip("ingress", "192.0.2.50", **spec), *DEFAULT)
     assert {router.election.authentication for router in routers.values()} == {expected}
 
 

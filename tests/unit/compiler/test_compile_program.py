@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from tests.unit.engine.test_program import parsed
+from tests.unit.vrrp.wire import hmac_sha256
 
-from vrrp.authentication import HmacKeys, Mode, SimplePassword
+from vrrp.authentication import HmacKeys, Mode, SimplePassword, Stage
 from vrrp_api.election import Authentication, ElectionSpec, Transport
 from vrrp_api.node_config import NodeConfig, Peer, RouterCheck, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
@@ -160,6 +161,18 @@ def test_keys_reach_the_engine_by_their_ref() -> None:
     simple = compiled(Authentication("Simple", "old"), version=2).authentication
     assert simple == SimplePassword(b"secret12")
     assert compiled(Authentication("None")).authentication is None
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_keys_of_an_election_are_derived_here_and_not_in_the_engine(name: str) -> None:
+    election = ElectionSpec(authentication=Authentication("HMAC", "cluster", "Enforce", "Sign"))
+    config = node_config(replace(router(name, 1, "192.0.2.50"), election=election))
+    (compiled_router,) = parsed(compile_program(config, {}, TABLE, KEYS)).routers
+    secrets = {1: b"\x11" * 32, 2: b"\x22" * 32}
+    label = b"kube-vrrp.io/election\0" + name.encode()
+    derived = {key_id: hmac_sha256(key, label) for key_id, key in secrets.items()}
+    expected = HmacKeys(secrets, 2, Mode.ENFORCE, stage=Stage.SIGN, election_keys=derived)
+    assert compiled_router.authentication == expected
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ class Rig:
             "run": lambda _now_ns: (),
             "fileno": lambda: self.idle,
         }
-        elections = SimpleNamespace(validate=lambda _datagram, _wall_ns: self._accepted())
+        elections = SimpleNamespace(validate=lambda _datagram, _wall_ns, _now_ns: self._accepted())
         table = SimpleNamespace(
             routers={"a": self.router},
             hearing=SimpleNamespace(elections=elections),

@@ -5,21 +5,25 @@ from __future__ import annotations
 import io
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vrrp.authentication import HmacKeys, Mode
-from vrrp_speaker.engine.program import EngineProgram, ProgramError, load_program, parse_program
+from vrrp.authentication import HmacKeys, Mode, Stage
+from vrrp_speaker.engine.program import EngineProgram, load_program, parse_program
+from vrrp_speaker.engine.program_fields import ProgramError
 from vrrp_speaker.program_file import FORMAT, encode, read_values
 from vrrp_speaker.shared_state import AnnouncementKind
 
 
-def hmac(*, secret: str = "00" * 32, active: int = 1, mode: str = "Enforce") -> dict[str, Any]:
+def hmac(
+    *, secret: str = "00" * 32, active: int = 1, mode: str = "Enforce", **more: Any
+) -> dict[str, Any]:
     """Return an authentication with one HMAC key."""
     keys = [{"id": 1, "secret": secret}]
-    return {"type": "HMAC", "mode": mode, "active": active, "keys": keys}
+    return {"type": "HMAC", "mode": mode, "active": active, "keys": keys, **more}
 
 
 def announced(*, address: str = "192.0.2.50", frame: str = "00") -> dict[str, Any]:
@@ -238,6 +242,47 @@ def test_parse_program_keys_in_another_mode_are_not_shared() -> None:
     one, other = parsed(document(add_other)).routers
     assert one.authentication == HmacKeys({1: bytes(32)}, 1, Mode.ENFORCE)
     assert other.authentication == HmacKeys({1: bytes(32)}, 1, Mode.PERMISSIVE)
+
+
+def own_keys(*ids: int) -> list[dict[str, Any]]:
+    return [{"id": key_id, "secret": bytes((key_id,) * 32).hex()} for key_id in ids]
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_parse_program_keys_of_the_election_open_its_list(stage: Stage) -> None:
+    def add(program: dict[str, Any]) -> None:
+        router = program["routers"][0]
+        router["authentication"] = hmac(electionKey=str(stage), electionKeys=own_keys(1))
+
+    (router,) = parsed(document(add)).routers
+    keys = router.authentication
+    assert isinstance(keys, HmacKeys)
+    assert (keys.stage, keys.election_keys) == (stage, {1: b"\1" * 32})
+    assert keys.keys == {1: bytes(32)}
+    assert router.open
+    assert not replace(router, multicast=True).open
+    assert not replace(router, authentication=HmacKeys(keys.keys, 1, Mode.ENFORCE)).open
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"electionKey": "Refuse", "electionKeys": own_keys(1)}, "electionKey:"),
+        ({"electionKey": "Sign"}, "electionKeys:"),
+        ({"electionKey": "Sign", "electionKeys": own_keys(2)}, "electionKeys: wrong"),
+        ({"electionKey": "Sign", "electionKeys": own_keys(1, 2)}, "electionKeys: wrong"),
+    ],
+)
+def test_parse_program_keys_that_do_not_fit_are_refused(
+    changed: dict[str, Any], field: str
+) -> None:
+    def add(program: dict[str, Any]) -> None:
+        program["routers"][0]["authentication"] = hmac(**changed)
+
+    with pytest.raises(ProgramError) as caught:
+        parsed(document(add))
+    assert f"authentication.{field}" in str(caught.value)
+    assert "0202" not in str(caught.value)
 
 
 def test_load_program_damaged_file_is_refused_with_its_path(tmp_path: Path) -> None:

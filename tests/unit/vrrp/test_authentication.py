@@ -261,7 +261,7 @@ def test_remember_one_sender_more_forgets_the_one_silent_for_longest() -> None:
     for sender in senders:
         marks.remember(sender, 1)
     marks.remember(senders[0], 2)
-    assert len(marks.marks) == MAX_MARKS == 64
+    assert len(marks.marks) == MAX_MARKS == 96
     marks.remember(SOURCE, 1)
     assert list(marks.marks) == [*senders[2:], senders[0], SOURCE]
     assert marks.marks[senders[0]] == 2

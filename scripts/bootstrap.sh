@@ -4,6 +4,7 @@
 #
 #   demo      a lab in namespaces: what `make demo` needs before anything is to be seen
 #   programs  Go, for what is built from Go modules (lab/programs); GO=… names one of your own
+#   image     the images
 #   test      all of it, and what tests and benchmarks need (default)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -46,6 +47,11 @@ need_kubelets() { # containers for real kubelets
   need containerd containerd
   need runc runc
   need /usr/lib/cni/bridge containernetworking-plugins
+}
+
+need_images() {
+  need buildah buildah
+  need git git
 }
 
 # How it gets there ---------------------------------------------------------------------
@@ -114,8 +120,14 @@ programs)
   [ -x .venv/bin/python ] || make_venv lab
   make_go
   ;;
+image)
+  need_images
+  install_packages
+  make_venv lab
+  ;;
 test)
   need_lab
+  need_images
   need_peers
   need_prometheus
   need_kubelets
@@ -124,7 +136,7 @@ test)
   make_go
   ;;
 *)
-  say "knows demo, programs and test; not $group" >&2
+  say "knows demo, programs, image and test; not $group" >&2
   exit 2
   ;;
 esac

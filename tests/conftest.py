@@ -37,7 +37,7 @@ def kubelets_or_skip(options: ClusterOptions) -> Iterator[KubeletCluster]:
         yield made
 
 
-def cannot_run(error: LabError) -> NoReturn:
+def cannot_run(error: Exception | str) -> NoReturn:
     """End a test whose layer lacks something on this machine."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"this layer cannot run: {error}")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
-from vrrp_speaker.options import CANNOT_RUN, parse_options
+_CANNOT_RUN = 4
 
 
 def main() -> int:
     """Run the speaker or a command; return the exit status (docs/install.md lists them)."""
     match sys.argv[1:]:
         case ["check", *arguments]:
-            from vrrp_speaker.agent.check_command import check  # noqa: PLC0415 - not in process 1
-
-            return check(arguments)
+            return _check(arguments)
         case ["dump", *arguments]:
             from vrrp_speaker.dump_command import dump  # noqa: PLC0415 - not in process 1
 
@@ -23,7 +22,20 @@ def main() -> int:
             return _run(arguments)
 
 
+def _check(arguments: Sequence[str]) -> int:
+    if _lacks_something():
+        return _CANNOT_RUN
+    from vrrp_speaker.agent.check_command import check  # noqa: PLC0415 - not in process 1
+
+    return check(arguments)
+
+
 def _run(arguments: Sequence[str]) -> int:
+    # A process 1 without a handler is sent no signal at all; one that is blocked waits for it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    if _lacks_something():
+        return _CANNOT_RUN
+    from vrrp_speaker.options import parse_options  # noqa: PLC0415 - after the signals
     from vrrp_speaker.run_directory import CannotRunError  # noqa: PLC0415 - not for commands
     from vrrp_speaker.supervisor import supervise  # noqa: PLC0415 - not for commands
 
@@ -31,7 +43,16 @@ def _run(arguments: Sequence[str]) -> int:
         return supervise(parse_options(arguments), arguments)
     except CannotRunError as error:
         print(f"vrrp-speaker: {error}", file=sys.stderr)
-        return CANNOT_RUN
+        return _CANNOT_RUN
+
+
+def _lacks_something() -> bool:
+    from vrrp_api.extras import missing  # noqa: PLC0415 - after the signals
+
+    problem = missing("speaker")
+    if problem is not None:
+        print(f"vrrp-speaker: {problem}", file=sys.stderr)
+    return problem is not None
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ _MAX_BACKOFF_S = 30.0
 _ENGINE_STOP_S = 25.0
 """Longer than the engine waits for successors."""
 _AGENT_STOP_S = 2.0
+_TO_STOP = (signal.SIGTERM, signal.SIGINT)
 _FOR_AGENT = (signal.SIGUSR1, signal.SIGUSR2)
 """What is passed on: another log level, a dump of the state."""
 
@@ -85,11 +86,12 @@ class Supervisor:
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; return the exit status."""
         signal.set_wakeup_fd(self._wakeup_end)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _TO_STOP:
             signal.signal(number, self._request_stop)
         for number in _FOR_AGENT:
             signal.signal(number, self._note_for_agent)
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TO_STOP)  # see who called us
         request_real_time()
         gc.collect()
         gc.freeze()

@@ -176,7 +176,7 @@ def _pod_is_accepted(control_plane: StackedControlPlane, lab: Lab, folder: Path)
 def test_pod_gives_the_speaker_its_flags_folders_and_capabilities() -> None:
     pod = yaml.safe_load(POD.read_text())["spec"]
     (container,) = pod["containers"]
-    assert container["command"] == ["vrrp-speaker"]
+    assert "command" not in container  # it would replace the init of the image
     options = parse_options([a.replace("$(NODE_NAME)", "node-1") for a in container["args"]])
     assert options.node == "node-1"
     assert options.config is not None

@@ -1,0 +1,85 @@
+"""The operator, put together and run."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+
+import kopf
+from kubernetes.config import ConfigException
+
+from vrrp_operator import __version__, address_trial
+from vrrp_operator.apply import ApiUnavailableError, Writer, load_client
+from vrrp_operator.cache import ObjectCache
+from vrrp_operator.endpoints import EndpointWatch
+from vrrp_operator.event_poster import EventPoster
+from vrrp_operator.handlers import configure, register_handlers
+from vrrp_operator.log import configure_logging
+from vrrp_operator.metrics import Metrics, MetricsAddressError, serve
+from vrrp_operator.options import add_default_key_ref
+from vrrp_operator.reconcile import Reconciler
+
+CANNOT_RUN = 4
+
+
+def run() -> int:
+    """Run the operator; return its exit status (0 stopped as asked, 4 cannot run)."""
+    if sys.argv[1:2] == [address_trial.COMMAND]:
+        return address_trial.main(sys.argv[2:])
+    options = _parser().parse_args()
+    configure_logging(options.log_level, options.log_format)
+    if options.kubeconfig:
+        os.environ["KUBECONFIG"] = options.kubeconfig  # where kopf's own login looks
+    try:
+        client = load_client(options.kubeconfig)
+        metrics, cache = Metrics(), ObjectCache()
+        writer = Writer(client, cache)
+        endpoints = EndpointWatch(writer, ApiUnavailableError)
+        poster = EventPoster(
+            writer,
+            socket.gethostname(),
+            ApiUnavailableError,
+            lambda outcome: metrics.events.labels(outcome).inc(),
+        )
+        reconciler = Reconciler(
+            cache, writer, metrics, endpoints, options.default_key_ref, post=poster.post
+        )
+        serve(options.metrics_bind_address, metrics, reconciler.healthy, reconciler.ready)
+    except (ConfigException, MetricsAddressError, OSError) as error:
+        print(f"vrrp-operator: {error}", file=sys.stderr)
+        return CANNOT_RUN
+    poster.start()
+    registry = kopf.OperatorRegistry()
+    register_handlers(registry, cache, reconciler, endpoints)
+    _operate(registry)
+    return 0
+
+
+def _operate(registry: kopf.OperatorRegistry) -> None:
+    """Run until SIGTERM or SIGINT; kopf takes both over, and a stop flag would be waited for."""
+    settings = kopf.OperatorSettings()
+    configure(settings)
+    asyncio.run(
+        kopf.operator(registry=registry, settings=settings, clusterwide=True, standalone=True)
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vrrp-operator",
+        description="Plan every VirtualIP of the cluster.",
+        epilog="commands: vrrp-operator try-address ADDRESS (make a VirtualIP, have it answered,"
+        " remove it; what `helm test` runs)",
+    )
+    parser.add_argument("--kubeconfig", help="absent: the pod's service account")
+    add_default_key_ref(parser)
+    parser.add_argument("--metrics-bind-address", default="0.0.0.0:9106")
+    parser.add_argument(
+        "--log-level", default="info", choices=["debug", "info", "warning", "error"]
+    )
+    parser.add_argument("--log-format", default="json", choices=["json", "text"])
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser

@@ -69,3 +69,19 @@ def standalone(
 def lab() -> Iterator[Lab]:
     """A whole cluster for the tests of one module; each test leaves it as it found it."""
     yield from lab_or_skip(LabOptions())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was measured on the way: timings are told, never asserted."""
+    measured = [
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, value in report.user_properties
+        if name == "measured"
+    ]
+    if measured:
+        terminalreporter.section("measured")
+        for line in measured:
+            terminalreporter.write_line(str(line))

@@ -1,4 +1,4 @@
-"""Routers that nobody invited: their advertisements as whole frames, and a host that sends them."""
+"""Hosts that nobody invited: routers that advertise, and such as claim an address."""
 
 from __future__ import annotations
 
@@ -24,6 +24,33 @@ wire.bind(("eth0", 0))
 while True:
     for frame in sys.argv[1:]:
         wire.send(bytes.fromhex(frame))
+    time.sleep(0.1)
+"""
+
+# Say of an address again and again that it is ours, as a host does that believes so.
+CLAIM = """
+import socket, sys, time
+mac, address = bytes.fromhex(sys.argv[1].replace(":", "")), socket.inet_aton(sys.argv[2])
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0))
+arp = bytes.fromhex("0001080006040001") + mac + address + bytes(6) + address
+while True:
+    if "while-held" in sys.argv:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind((sys.argv[2], 0))
+    wire.send(bytes([255] * 6) + mac + bytes.fromhex("0806") + arp)
+    if "once" in sys.argv:
+        break
+    time.sleep(0.1)
+"""
+_CLAIM6 = """
+import socket, sys, time
+mac, address = bytes.fromhex(sys.argv[1].replace(":", "")), sys.argv[2]
+wire = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+wire.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+target = socket.inet_pton(socket.AF_INET6, address)
+message = bytes.fromhex("8800000020000000") + target + bytes.fromhex("0201") + mac
+while True:
+    wire.sendto(message, ("ff02::1%eth0", 0))
     time.sleep(0.1)
 """
 
@@ -77,3 +104,16 @@ def sent_at_rate(host: Host, frames: list[bytes], rate: int, seconds: int) -> in
     )
     out, _ = program.communicate("\n".join(f.hex() for f in frames).encode(), timeout=60)
     return int(out)
+
+
+@contextmanager
+def claimed_by(host: Host, address: str, *flags: str) -> Iterator[None]:
+    """A host says all the time that it has the address while the block runs."""
+    script = _CLAIM6 if ":" in address else CLAIM
+    command = [sys.executable, "-c", script, host.mac, address, *flags]
+    process = host.namespace.start(command)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(5)

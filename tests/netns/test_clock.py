@@ -1,18 +1,13 @@
-"""Wall clocks that step under running speakers (architecture §4.14): nobody may notice.
-
-A namespace has no wall clock of its own. So Python's is another one in the processes of these
-speakers: it is ahead by as many seconds as a file of the node says, from one moment to the next.
-"""
+"""Wall clocks that step under running speakers (architecture §4.14): nobody may notice."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 from tests.eventually import eventually
+from tests.netns.clock import Clock
 from tests.netns.inside import all_at, engine, manifest, routers, states, transitions
 
 from vrrp_lab.lab import Lab
@@ -22,45 +17,6 @@ pytestmark = pytest.mark.netns
 NODES = 2
 MANIFEST = manifest("pair", 51, "192.0.2.50/24", ranks=(1, 2))
 HOUR_S = 3600
-
-# Python imports a module of this name before anything else.
-_SITE = """
-import time
-
-real, real_ns = time.time, time.time_ns
-
-def ahead():
-    with open({path!r}) as file:
-        return int(file.read())
-
-time.time = lambda: real() + ahead()
-time.time_ns = lambda: real_ns() + ahead() * 1_000_000_000
-"""
-
-
-class Clock:
-    """The wall clock of one node."""
-
-    def __init__(self, node: Node, folder: Path) -> None:
-        self._node = node
-        self._site = folder / node.name
-        self._site.mkdir()
-        self._ahead = self._site / "ahead"
-        self.step_to(0)
-        (self._site / "sitecustomize.py").write_text(_SITE.format(path=str(self._ahead)))
-
-    def step_to(self, ahead_s: int) -> None:
-        """Put the clock this far ahead of the others'."""
-        unfinished = self._ahead.with_suffix(".new")
-        unfinished.write_text(str(ahead_s))
-        unfinished.replace(self._ahead)
-
-    def start_speaker(self) -> None:
-        """Start the node's speaker with this clock, as after a boot: it remembers nobody."""
-        for remembered in self._node.run_dir.iterdir():
-            remembered.unlink()
-        path = os.pathsep.join(filter(None, (str(self._site), os.environ.get("PYTHONPATH"))))
-        self._node.start_speaker(under=["env", f"PYTHONPATH={path}"])
 
 
 @pytest.fixture(scope="module")

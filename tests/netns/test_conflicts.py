@@ -16,6 +16,7 @@ import yaml
 from tests.eventually import eventually
 from tests.netns.inside import program, routers
 from tests.netns.observe import Capture, Frame, metric, settled, state
+from tests.netns.strangers import CLAIM, claimed_by
 
 from vrrp_lab.lab import Lab
 from vrrp_lab.lan import Host
@@ -36,33 +37,6 @@ spec:
   - {{node: node-2, priority: 150}}
   - {{node: node-3, priority: 100}}
   announcements: {{burst: 1, repeatAfter: 0s, refresh: 0s}}
-"""
-
-# Say of an address again and again that it is ours, as a host does that believes so.
-_CLAIM = """
-import socket, sys, time
-mac, address = bytes.fromhex(sys.argv[1].replace(":", "")), socket.inet_aton(sys.argv[2])
-wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-wire.bind(("eth0", 0))
-arp = bytes.fromhex("0001080006040001") + mac + address + bytes(6) + address
-while True:
-    if "while-held" in sys.argv:
-        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind((sys.argv[2], 0))
-    wire.send(bytes([255] * 6) + mac + bytes.fromhex("0806") + arp)
-    if "once" in sys.argv:
-        break
-    time.sleep(0.1)
-"""
-_CLAIM6 = """
-import socket, sys, time
-mac, address = bytes.fromhex(sys.argv[1].replace(":", "")), sys.argv[2]
-wire = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-wire.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-target = socket.inet_pton(socket.AF_INET6, address)
-message = bytes.fromhex("8800000020000000") + target + bytes.fromhex("0201") + mac
-while True:
-    wire.sendto(message, ("ff02::1%eth0", 0))
-    time.sleep(0.1)
 """
 
 
@@ -117,19 +91,6 @@ def owned_by_client(lab: Lab, address: str) -> Iterator[None]:
         yield
     finally:
         lab.client.exec("ip", "addr", "del", address, "dev", "eth0")
-
-
-@contextmanager
-def claimed_by(host: Host, address: str, *flags: str) -> Iterator[None]:
-    """A host says all the time that it has the address while the block runs."""
-    script = _CLAIM6 if ":" in address else _CLAIM
-    command = [sys.executable, "-c", script, host.mac, address, *flags]
-    process = host.namespace.start(command)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(5)
 
 
 def claims_of(frames: list[Frame], mac: str) -> list[Frame]:
@@ -320,7 +281,7 @@ def test_stranger_is_counted_and_answered_once_in_ten_seconds(standalone: Lab, h
 def test_stranger_that_is_seen_once_is_counted_once(standalone: Lab, home: Node) -> None:
     eventually(lambda: nobody_heard(home, 3 * 10**9), within_s=10)
     stranger, counted = "02:00:5e:00:53:fe", metric(home, CONFLICTS)
-    claim = (sys.executable, "-c", _CLAIM, stranger, ADDRESS, "once")
+    claim = (sys.executable, "-c", CLAIM, stranger, ADDRESS, "once")
     assert standalone.client.exec(*claim).returncode == 0
     eventually(lambda: last_stranger(home) == stranger, within_s=10)
     assert metric(home, CONFLICTS) == counted + 1

@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -359,6 +360,11 @@ def without_api_server(lab: Lab) -> Iterator[None]:
     lab.control_plane.start()
 
 
+def _create(lab: Lab, objects: list[dict[str, Any]]) -> None:
+    listed = {"apiVersion": "v1", "kind": "List", "items": objects}
+    lab.kubectl("create", "-f", "-", stdin=json.dumps(listed))
+
+
 @mended
 def many(lab: Lab) -> Iterator[None]:
     """So many VirtualIPs that few IDs are left; no node takes part in them."""
@@ -369,8 +375,8 @@ def many(lab: Lab) -> Iterator[None]:
         made = _object("VirtualIP", f"many-{number}", spec)
         made["metadata"]["labels"] = {"made-by": "many"}
         objects.append(made)
-    listed = {"apiVersion": "v1", "kind": "List", "items": objects}
-    lab.kubectl("create", "-f", "-", stdin=json.dumps(listed))
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(partial(_create, lab), [objects[part::5] for part in range(5)]))
     yield
     all_of_them = "/apis/kube-vrrp.io/v1alpha1/virtualips?labelSelector=made-by%3Dmany"
     lab.kubectl("delete", "--raw", all_of_them)  # one request, not one each

@@ -144,7 +144,8 @@ def _share_key(nodes: list[Node], ref: str, key: str) -> None:
 @mended
 def handed_over(lab: Lab) -> Iterator[None]:
     """The address moves to another node, and is left there for a while."""
-    assert lab.kubectl_vrrp("handover", "moved", SPARE).returncode == 0
+    ended = lab.kubectl_vrrp("handover", "moved", SPARE, "--timeout", "60s")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     yield
     # It stays: coming back would be a failover of its own.
 

@@ -6,16 +6,19 @@ import sys
 
 from tests.chart.crds import SOURCES, template_of, template_path
 from tests.chart.readme import README, with_table
+from tests.chart.renderings import VALUE_SETS, golden_path, golden_text
 from tests.chart.rights import LAB_MANIFEST, lab_manifest
 
 
 def main() -> int:
-    """Write the kinds' templates, the README's table and the lab's rights."""
+    """Write the kinds' templates, the README's table, the lab's rights, the golden renderings."""
     for source in SOURCES:
         template_path(source).write_text(template_of(source), encoding="utf-8")
     README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
     LAB_MANIFEST.parent.mkdir(exist_ok=True)
     LAB_MANIFEST.write_text(lab_manifest(), encoding="utf-8")
+    for name in VALUE_SETS:
+        golden_path(name).write_text(golden_text(name), encoding="utf-8")
     return 0
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "kube-vrrp"
+VERSION: str = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))["appVersion"]
 SOURCES = sorted((ROOT / "crds").glob("*.yaml"))
 _HEAD = """\
 {{- /* Made from crds/%s by `make chart`; change it there. */ -}}

@@ -1,12 +1,12 @@
-{{/* Names begin with this. The longest ending, "-operator-events", leaves 46 characters. */}}
+{{/* Names begin with this. The longest ending, "-nodeconfig-status", leaves 45 characters. */}}
 {{- define "kube-vrrp.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 46 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 45 | trimSuffix "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 46 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 45 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 46 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 45 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -29,11 +29,14 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* Labels of a component's pods: without versions, so that a new chart alone restarts nothing. */}}
+{{/*
+Labels of a component's pods: without versions, so that a new chart alone restarts nothing.
+Takes (dict "root" $ "component" "…").
+*/}}
 {{- define "kube-vrrp.podLabels" -}}
 {{ include "kube-vrrp.selectorLabels" . }}
 app.kubernetes.io/part-of: kube-vrrp
-{{- with .root.Values.commonLabels }}
+{{- with merge (dict) (get .root.Values .component).podLabels .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -50,9 +53,11 @@ app.kubernetes.io/part-of: kube-vrrp
 {{- end -}}
 
 {{- define "kube-vrrp.imagePullSecrets" -}}
-{{- range .Values.imagePullSecrets }}
-- name: {{ . }}
-{{- end }}
+{{- range $index, $name := .Values.imagePullSecrets -}}
+{{- if $index }}
+{{ end -}}
+- name: {{ $name }}
+{{- end -}}
 {{- end -}}
 
 {{/* The service accounts' names for the API server. */}}

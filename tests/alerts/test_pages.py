@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 from tests.alerts.page import PAGE, updated
-from tests.alerts.rules import RUNBOOKS, Alert, alerts
+from tests.alerts.rules import RULES, RUNBOOKS, Alert, alerts
 
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
 
 def name(alert: Alert) -> str:
     return alert.name
+
+
+def file_name(path: Path) -> str:
+    return path.name
 
 
 def test_the_reference_is_that_of_the_rules() -> None:
@@ -35,3 +41,26 @@ def test_every_page_has_an_alert_and_is_listed() -> None:
     assert pages == {alert.page.name for alert in alerts()}
     listed = re.findall(r"\]\((\w+\.md)\)", (RUNBOOKS / "README.md").read_text())
     assert sorted(listed) == sorted(pages)
+
+
+@pytest.mark.parametrize("path", [PAGE, RULES, *sorted(RUNBOOKS.glob("*.md"))], ids=file_name)
+def test_alerts_that_are_spoken_of_exist(path: Path) -> None:
+    spoken_of = set(re.findall(r"KubeVRRP[A-Z]\w+", path.read_text()))
+    assert spoken_of <= {alert.name for alert in alerts()}
+
+
+def test_what_inhibits_shares_the_labels_that_have_to_be_equal() -> None:
+    """An alert without the label would be equal to every other one without it, or to none."""
+    (block,) = [
+        b for b in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.S) if "inhibit" in b
+    ]
+    kept = {alert.name: alert.expr for alert in alerts()}
+    rules = yaml.safe_load(block)["inhibit_rules"]
+    assert len(rules) > 4
+    for rule in rules:
+        for name in re.findall(r"KubeVRRP\w+", str(rule)):
+            for label in rule.get("equal", ()):
+                assert re.search(rf"by \([a-z_, ]*\b{label}\b[a-z_, ]*\)", kept[name]), (
+                    name,
+                    label,
+                )

@@ -13,8 +13,8 @@ from tests.eventually import eventually
 
 from vrrp_lab.lab import Lab
 
-_FIRES_S = 90.0
-_RESOLVED_S = 90.0
+_FIRES_S = 240.0
+_RESOLVED_S = 240.0
 PREFIX = "KubeVRRP"
 
 

@@ -40,7 +40,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Pro
         except LabError as error:
             cannot_run(error)
         prepare(lab)
-        eventually(partial(at_home, lab), within_s=90, every_s=0.2)
+        eventually(partial(at_home, lab), within_s=240, every_s=0.2)
         with prometheus:
             yield lab, prometheus
 
@@ -89,7 +89,7 @@ def test_faults_of_nodes(
 
 def test_nothing_is_left_to_complain_of(watched: tuple[Lab, Prometheus]) -> None:
     _, prometheus = watched
-    eventually(lambda: not prometheus.firing(), within_s=60)
+    eventually(lambda: not prometheus.firing(), within_s=240)
 
 
 def test_every_alert_has_a_fault() -> None:

@@ -17,6 +17,7 @@ from vrrp.virtual_router import Actions, VirtualRouter
 
 _EVENTS: Mapping[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 _STATES: Mapping[str, type] = {kind.__name__: kind for kind in get_args(RouterState)}
+_ADDRESSES = frozenset({"source", "rival"})
 _T = TypeVar("_T")
 
 
@@ -100,8 +101,8 @@ def _event(item: Mapping[str, Any]) -> Event:
 def _value(kind: type[_T], item: Mapping[str, Any]) -> _T:
     """Return a value of one of the core's classes from its recorded form."""
     fields = {key: value for key, value in item.items() if key != "kind"}
-    if "source" in fields:
-        fields["source"] = bytes.fromhex(fields["source"])
+    for name in _ADDRESSES.intersection(fields):
+        fields[name] = fields[name] and bytes.fromhex(fields[name])
     if "reason" in fields:
         fields["reason"] = TransitionReason(fields["reason"])
     return kind(**fields)

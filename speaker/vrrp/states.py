@@ -18,6 +18,12 @@ from vrrp.constants import (
 from vrrp.events import AdvertisementReceived
 from vrrp.timers import active_down_interval_ns, skew_time_ns
 
+HANDOVER_GRACE_NS = 150_000_000
+"""How long addresses stay after a successor was heard: it binds and announces in a few of these
+milliseconds, but its kernel may put an IPv6 address into use 50 ms later. Nobody minds two holders
+for that long. It ends before the announcements 200 ms after the takeover: they reach whoever asked
+for the address meanwhile and was answered by the old holder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
@@ -148,8 +154,14 @@ class Active:
     """When a losing advertisement was last answered; None: never."""
     release_answered_ns: int | None = None
     """When a release was last answered; None: never."""
+    repaired_ns: int | None = None
+    """When addresses were last announced because two were Active; None: never."""
     offers: bool = False
     """Whether it is faulty and every advertisement a release, until somebody takes over."""
+    rival: bytes | None = None
+    """Of an offering router: the greater address that a release came from last."""
+    rival_ns: int = 0
+    """When that was."""
 
     def hurried(self, until_ns: int) -> Active:
         """Return the state that advertises then at the latest."""
@@ -157,7 +169,20 @@ class Active:
 
     def advertised(self, due_ns: int) -> Active:
         """Return the state that advertises again then."""
-        return Active(due_ns, self.loser_answered_ns, self.release_answered_ns, self.offers)
+        return replace(self, adver_deadline_ns=due_ns)
+
+    def heard_before(self, rival: bytes, now_ns: int, mine: Parameters) -> bool:
+        """Return whether this one released an interval ago as well: then it offers.
+
+        One that leaves does so once; a copy of that comes sooner.
+        """
+        apart_ns, interval_ns = now_ns - self.rival_ns, mine.adver_interval_ns
+        return rival == self.rival and interval_ns // 2 <= apart_ns <= 3 * interval_ns
+
+    def heard_once(self, rival: bytes, now_ns: int, mine: Parameters) -> Active:
+        """Return the state that has heard this one release."""
+        copied = rival == self.rival and now_ns - self.rival_ns < mine.adver_interval_ns // 2
+        return self if copied else replace(self, rival=rival, rival_ns=now_ns)
 
     def release_answer_due_ns(self, mine: Parameters) -> int:
         """Return from when on a release may be answered; long ago where none was."""

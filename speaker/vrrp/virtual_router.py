@@ -25,10 +25,17 @@ the addresses for a while: after a release until a successor is heard, and then,
 to a better one, for ``HANDOVER_GRACE_NS``, in which the successor binds and announces. The state
 has changed by then; ``held_until_ns`` is all that is left.
 
+Two that were Active may have been so for long, cut off from each other, and the neighbours know but
+the one that loses. So the loser makes itself heard before it steps down: it may be the first to
+hear the other. The winner then announces, as it does for any sign of a second Active Router, a
+release among them.
+
 Health checks move an Active Router in two ways of their own. Where they lower its priority and
 nobody may preempt it, it releases and stands for election anew with what is left. And where a check
 that may be failing everywhere makes it faulty, it *offers* the addresses for as long as it takes:
-still Active, it advertises nothing but releases, until it hears a successor.
+still Active, it advertises nothing but releases, until it hears a successor. Of two that offer the
+one with the greater address goes on; a release has no priority to tell by. Whoever leaves says a
+release once, so it takes two to know that the other one offers.
 
 A preemption delay (keepalived's ``preempt_delay``) runs from the first losing advertisement a
 Backup hears. Until it ends the Backup defers to the loser as if it did not preempt.
@@ -47,7 +54,7 @@ from vrrp.actions import (
     StateChanged,
     UnbindAddresses,
 )
-from vrrp.constants import PRIORITY_RELEASE, VERSION_3, State, TransitionReason
+from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
 from vrrp.events import (
     AdvertisementReceived,
     ConfigurationChanged,
@@ -60,7 +67,9 @@ from vrrp.events import (
     Startup,
     TakeOver,
 )
+from vrrp.rivals import hear_as_active
 from vrrp.states import (
+    HANDOVER_GRACE_NS,
     INITIALIZE,
     NAMES,
     Active,
@@ -73,12 +82,6 @@ from vrrp.states import (
 
 Actions = tuple[Action, ...]
 NOTHING: Actions = ()
-
-HANDOVER_GRACE_NS = 150_000_000
-"""How long addresses stay after a successor was heard: it binds and announces in a few of these
-milliseconds, but its kernel may put an IPv6 address into use 50 ms later. Nobody minds two holders
-for that long. It ends before the announcements 200 ms after the takeover: they reach whoever asked
-for the address meanwhile and was answered by the old holder."""
 
 
 class VirtualRouter:
@@ -268,8 +271,10 @@ class VirtualRouter:
         """Return the Backup state that follows one advertisement (RFC 9568 §6.4.2)."""
         mine = self._parameters
         if heard.priority == PRIORITY_RELEASE:
-            skew_ns = mine.skew_ns(state.active_adver_interval_ns)
-            return replace(state, active_down_deadline_ns=now_ns + skew_ns)
+            # Never later than it was: of two that offer, one always releases anew before the end.
+            due_ns = now_ns + mine.skew_ns(state.active_adver_interval_ns)
+            due_ns = min(due_ns, state.active_down_deadline_ns)
+            return replace(state, active_down_deadline_ns=due_ns)
         preempt_at_ns = None
         if mine.preempt_mode and heard.priority < mine.priority:
             preempt_at_ns = state.preempt_at_ns
@@ -284,45 +289,11 @@ class VirtualRouter:
 
     def _hear_as_active(self, state: Active, heard: AdvertisementReceived, now_ns: int) -> Actions:
         """Yield, answer or ignore (RFC 9568 §6.4.3)."""
-        mine = self._parameters
-        if state.offers:
-            if heard.priority == PRIORITY_RELEASE:
-                return NOTHING
-            return self._enter(Fault(now_ns + HANDOVER_GRACE_NS), TransitionReason.FAULT)
-        if heard.priority == PRIORITY_RELEASE:
-            return self._answer_release(state, now_ns)
-        if heard.priority > mine.priority:
-            return self._yield_to(heard, TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT, now_ns)
-        if heard.priority == mine.priority and heard.source > mine.source:
-            return self._yield_to(heard, TransitionReason.EQUAL_PRIORITY_GREATER_ADDRESS, now_ns)
-        answered_ns = state.loser_answered_ns
-        if answered_ns is not None and now_ns - answered_ns < mine.adver_interval_ns:
-            return NOTHING
-        # Two are Active: repair the neighbours' caches, and tell the loser at once where the
-        # version has it so (RFC 9568 §6.4.3; RFC 3768 §6.4.3 discards).
-        self._state = replace(state, loser_answered_ns=now_ns)
-        if mine.version == VERSION_3:
-            return (SendAdvertisement(mine.priority), AnnounceAddresses())
-        return (AnnounceAddresses(),)
-
-    def _answer_release(self, state: Active, now_ns: int) -> Actions:
-        """Advertise at once, so that no Backup that heard the release takes over."""
-        mine = self._parameters
-        due_ns = state.release_answer_due_ns(mine)
-        if now_ns < due_ns:
-            self._state = state.hurried(due_ns)
-            return NOTHING
-        deadline_ns = now_ns + mine.adver_interval_ns
-        self._state = replace(state, adver_deadline_ns=deadline_ns, release_answered_ns=now_ns)
-        return (SendAdvertisement(mine.priority),)
-
-    def _yield_to(
-        self, heard: AdvertisementReceived, reason: TransitionReason, now_ns: int
-    ) -> Actions:
-        interval_ns = self._parameters.heard_interval_ns(heard)
-        down_ns = now_ns + self._parameters.down_ns(interval_ns)
-        backup = Backup(interval_ns, down_ns, held_until_ns=now_ns + HANDOVER_GRACE_NS)
-        return self._enter(backup, reason)
+        outcome = hear_as_active(state, heard, self._parameters, now_ns)
+        if outcome.reason is not None:
+            return (*outcome.actions, *self._enter(outcome.state, outcome.reason))
+        self._state = outcome.state
+        return outcome.actions
 
     # Changes from outside --------------------------------------------------------------
 

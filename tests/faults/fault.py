@@ -26,6 +26,7 @@ RULES = {
     16: "Cost is bounded by the candidates",
     17: "Priorities 1 to 254 only",
     18: "Configuration that disappears wholesale does not stop what runs",
+    19: "An election cannot be split by its configuration",
 }
 """The rules of architecture §4 in a few words."""
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from tests.faults import rules_01_to_06, rules_07_to_11, rules_12_to_18
+from tests.faults import rules_01_to_06, rules_07_to_11, rules_12_to_18, rules_19
 
-LEDGER = (*rules_01_to_06.FAULTS, *rules_07_to_11.FAULTS, *rules_12_to_18.FAULTS)
+LEDGER = (
+    *rules_01_to_06.FAULTS,
+    *rules_07_to_11.FAULTS,
+    *rules_12_to_18.FAULTS,
+    *rules_19.MEMBERS_BY_SIGNATURE,
+)

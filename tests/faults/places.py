@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 _PROTOCOL, _ENGINE = "speaker/vrrp/", "speaker/vrrp_speaker/engine/"
-MACHINE, STATES, VALIDATION, AUTHENTICATION, PRIORITY = (
+MACHINE, RIVALS, MEMBERS, STATES, VALIDATION, AUTHENTICATION, PRIORITY = (
     f"{_PROTOCOL}{name}.py"
-    for name in ("virtual_router", "states", "validation", "authentication", "priority")
-)
+    for name in (
+        "virtual_router", "rivals", "members", "states", "validation", "authentication", "priority",
+    )
+)  # fmt: skip
 ANNOUNCER, CONFLICTS, ENCODER, HEARING, LAST_WILL, LOOP, MAIN, PROGRAM, EXECUTOR, TABLE, WATCH = (
     f"{_ENGINE}{name}.py"
     for name in (
@@ -17,7 +19,9 @@ ANNOUNCER, CONFLICTS, ENCODER, HEARING, LAST_WILL, LOOP, MAIN, PROGRAM, EXECUTOR
 CHILD, PULSE, SUPERVISOR = (
     f"speaker/vrrp_speaker/{name}.py" for name in ("child", "pulse", "supervisor")
 )
-HEIR, KNOWN_PROGRAM = (f"{_ENGINE}{name}.py" for name in ("heir", "known_program"))
+HEIR, KNOWN_PROGRAM, ENGINE_MEMBERS = (
+    f"{_ENGINE}{name}.py" for name in ("heir", "known_program", "members")
+)
 COMPILER, REQUESTS = (f"speaker/vrrp_speaker/compiler/{name}.py" for name in ("program", "netlink"))
 NODE_CONFIG = "speaker/vrrp_speaker/agent/node_config.py"
 ALLOCATOR, CONDITIONS, PLANNER, RANKING, RECONCILE = (

@@ -34,10 +34,11 @@ _LAST_WILL = netns("deaths", "three_deaths_within_a_second_end_in_the_last_will"
 MEMBERSHIP = (
     Fault(
         1,
-        "strangers are turned away before anything of the message is looked at",
+        "strangers are turned away unless they may have signed",
         VALIDATION,
-        "        if lowest_ttl is None:\n            return RejectReason.UNKNOWN_SOURCE\n",
-        "        if lowest_ttl is None:\n            lowest_ttl = 0\n",
+        "        if not _may_be_a_member(election, datagram):\n"
+        "            return RejectReason.UNKNOWN_SOURCE\n",
+        "",
         _STRANGER,
     ),
     Fault(

@@ -11,6 +11,7 @@ from tests.faults.places import (
     HEARING,
     LOOP,
     MACHINE,
+    RIVALS,
     TABLE,
     WATCH,
     netns,
@@ -63,7 +64,7 @@ HANDOVER = (
     Fault(
         7,
         "who yields keeps it until the other one has bound it",
-        MACHINE,
+        RIVALS,
         "Backup(interval_ns, down_ns, held_until_ns=now_ns + HANDOVER_GRACE_NS)",
         "Backup(interval_ns, down_ns, held_until_ns=now_ns)",
         unit(
@@ -129,9 +130,9 @@ ANNOUNCED = (
     Fault(
         9,
         "who was not alone announces again",
-        MACHINE,
-        "return (SendAdvertisement(mine.priority), AnnounceAddresses())",
-        "return (SendAdvertisement(mine.priority),)",
+        RIVALS,
+        "return Outcome(answered, (SendAdvertisement(mine.priority), AnnounceAddresses()))",
+        "return Outcome(answered, (SendAdvertisement(mine.priority),))",
         _WINNER,
     ),
     Fault(
@@ -148,9 +149,9 @@ TWO_ACTIVE = (
     Fault(
         10,
         "an Active router yields to a better one",
-        MACHINE,
-        "        if heard.priority > mine.priority:\n"
-        "            return self._yield_to(heard, TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT,"
+        RIVALS,
+        "    if heard.priority > mine.priority:\n"
+        "        return _yield_to(heard, mine, TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT,"
         " now_ns)\n",
         "",
         f"{_LOSER}[better]",
@@ -158,9 +159,9 @@ TWO_ACTIVE = (
     Fault(
         10,
         "and to the greater address of two that are equal",
-        MACHINE,
-        "        if heard.priority == mine.priority and heard.source > mine.source:\n"
-        "            return self._yield_to(heard, TransitionReason.EQUAL_PRIORITY_GREATER_ADDRESS,"
+        RIVALS,
+        "    if heard.priority == mine.priority and heard.source > mine.source:\n"
+        "        return _yield_to(heard, mine, TransitionReason.EQUAL_PRIORITY_GREATER_ADDRESS,"
         " now_ns)\n",
         "",
         f"{_LOSER}[equal-greater-address]",
@@ -168,10 +169,51 @@ TWO_ACTIVE = (
     Fault(
         10,
         "but not to the lesser one",
-        MACHINE,
+        RIVALS,
         "heard.priority == mine.priority and heard.source > mine.source",
         "heard.priority == mine.priority",
         f"{_LOSER}[equal-lesser-address]",
+    ),
+    Fault(
+        10,
+        "the loser is heard before it steps down",
+        RIVALS,
+        "return Outcome(backup, (SendAdvertisement(mine.priority),), reason)",
+        "return Outcome(backup, (), reason)",
+        unit(
+            "vrrp/virtual_router_handover",
+            "active_that_yields_keeps_its_addresses_for_the_grace",
+        ),
+    ),
+    Fault(
+        10,
+        "a release beside us is a sign of two as well",
+        RIVALS,
+        "(SendAdvertisement(mine.priority), *repaired.actions)",
+        "(SendAdvertisement(mine.priority),)",
+        unit(
+            "vrrp/virtual_router_answers",
+            "active_hearing_a_release_advertises_at_once_and_restarts_its_timer",
+        ),
+    ),
+    Fault(
+        10,
+        "of two that offer one lets go",
+        RIVALS,
+        "    if released and not state.heard_before(heard.source, now_ns, mine):\n",
+        "    if released:\n",
+        unit(
+            "vrrp/virtual_router_health",
+            "of_two_that_offer_the_one_with_the_lesser_address_lets_go",
+        ),
+    ),
+    Fault(
+        10,
+        "a release never makes a Backup wait longer",
+        MACHINE,
+        "            due_ns = min(due_ns, state.active_down_deadline_ns)\n",
+        "",
+        unit("vrrp/virtual_router_hearing", "release_never_makes_a_backup_wait_longer"),
     ),
     Fault(
         10,

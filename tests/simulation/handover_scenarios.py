@@ -50,6 +50,23 @@ def planned_stop_is_seen_by_nobody() -> None:
         expect(story.nodes[0].router is None, "the stopped node does not end")
 
 
+def clients_know_the_winner_whoever_hears_whom_first_after_a_cut() -> None:
+    """The loser may hear the winner first, and step down before that has heard of it."""
+    for version in (2, 3):
+        for heal_ms in range(0, 1000, 50):
+            story = Story(200, 150, version=version)
+            story.settle()
+            story.lan.blocked = {(0, 1), (1, 0)}
+            story.run(6 + heal_ms / 1000)
+            expect_holders(story, 0, 1)
+            expect(story.lan.told == {0: 0, 1: 1}, f"clients think: {story.lan.told}")
+            story.lan.blocked = set()
+            story.run(1.01)  # an interval, and the way
+            expect(story.lan.told == {0: 0, 1: 0}, f"clients think: {story.lan.told}")
+            story.run(0.15)
+            expect_holders(story, 0)
+
+
 def stop_without_a_successor_ends() -> None:
     """Nobody takes over: the addresses go after an interval and the longest Skew_Time."""
     for version, interval_ns, bound_ns in (
@@ -213,6 +230,7 @@ def named_successor_with_a_fault_does_nothing() -> None:
 
 HANDOVER_SCENARIOS = (
     planned_stop_is_seen_by_nobody,
+    clients_know_the_winner_whoever_hears_whom_first_after_a_cut,
     stop_without_a_successor_ends,
     fault_is_handed_over_and_a_lost_link_is_not,
     link_lost_while_handing_over,

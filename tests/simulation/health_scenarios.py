@@ -117,7 +117,47 @@ def unhealthy_one_that_is_still_the_best_stays() -> None:
     expect_holders(story, 0)
 
 
+def two_that_offer_settle_on_one() -> None:
+    """Cut off from each other both held the addresses; then a check fails everywhere."""
+    for heal_ms in range(0, 1000, 50):
+        story = Story(200, 150)
+        story.settle()
+        story.lan.blocked = {(0, 1), (1, 0)}
+        story.run(6)
+        expect_holders(story, 0, 1)
+        for node in story.nodes:
+            node.set_fault(story.lan.now_ns, True, keeps=True)
+        story.run(3 + heal_ms / 1000)
+        story.lan.blocked = set()
+        story.run(2.5)  # two intervals, and the grace
+        expect_holders(story, 1)  # it has the greater address
+        expect(set(story.lan.told.values()) == {1}, f"clients think: {story.lan.told}")
+        expect(story.nodes[0].state is State.FAULT, f"became {story.nodes[0].state}")
+
+
+def healthy_one_takes_over_from_two_that_offer() -> None:
+    """They release in turns; a Backup does not wait for the end of that."""
+    for apart_ms in range(0, 1000, 100):
+        story = Story(200, 150, 100)
+        story.settle()
+        story.lan.blocked = {(0, 1), (1, 0), (0, 2), (2, 0)}
+        story.run(6)
+        story.lan.blocked = {(0, 1), (1, 0)}  # these two still do not hear each other
+        story.nodes[2].set_fault(story.lan.now_ns, True, keeps=True)
+        story.nodes[0].set_fault(story.lan.now_ns, True, keeps=True)
+        story.run(apart_ms / 1000)
+        story.nodes[1].set_fault(story.lan.now_ns, True, keeps=True)
+        story.run(2)
+        expect_holders(story, 0, 1)
+        story.nodes[2].set_fault(story.lan.now_ns, False)
+        story.run(2)  # an interval, its Skew_Time, and the grace
+        expect_holders(story, 2)
+        expect(set(story.lan.told.values()) == {2}, f"clients think: {story.lan.told}")
+
+
 HEALTH_SCENARIOS = (
+    two_that_offer_settle_on_one,
+    healthy_one_takes_over_from_two_that_offer,
     check_that_fails_everywhere_moves_nothing,
     holder_that_recovers_first_goes_on,
     link_lost_while_offering,

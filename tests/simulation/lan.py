@@ -57,6 +57,8 @@ class SimulatedLan:
         self.wiretap: Wiretap | None = None
         self.watchers: list[Callable[[int, int, StateChanged], None]] = []
         """Told of every transition: virtual time, node, change."""
+        self.told: dict[int, int] = {}
+        """Beside each node there is a client: whose announcement it heard last."""
         self._arrivals: dict[tuple[int, int], int] = {}
         """When the last copy of each pair arrives; a healthy wire does not reorder."""
         self._rng = random.Random(f"{settings.seed} wire")
@@ -118,6 +120,12 @@ class SimulatedLan:
         arrival_ns = max(self.now_ns + delay_ns, self._arrivals.get(pair, 0))
         self._arrivals[pair] = arrival_ns
         self._deliver(arrival_ns, receiver, datagram)
+
+    def announced(self, sender: int) -> None:
+        """Tell every client that the sender reaches where the addresses are."""
+        for node in self.nodes:
+            if (sender, node.index) not in self.blocked:
+                self.told[node.index] = sender
 
     def _deliver(self, arrival_ns: int, receiver: SimulatedNode, datagram: Datagram) -> None:
         if self.wiretap is not None:

@@ -370,6 +370,7 @@ class SimulatedNode:
                     timeline.did(now_ns, self.index, "unbinds", "")
                 case AnnounceAddresses():
                     timeline.did(now_ns, self.index, "announces", "")
+                    self.lan.announced(self.index)
                 case StateChanged(before=before, after=after, reason=reason):
                     timeline.did(now_ns, self.index, "becomes", f"{before} → {after}, {reason}")
                     for watcher in self.lan.watchers:

@@ -17,9 +17,15 @@ from tests.simulation.watch import GRACE_NS
 
 from vrrp.actions import StateChanged
 from vrrp.authentication import WINDOW_S
-from vrrp.constants import State
+from vrrp.constants import State, TransitionReason
 
 SLACK_NS = 20 * MS
+_GIVES_WAY = frozenset(
+    {
+        TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT,
+        TransitionReason.EQUAL_PRIORITY_GREATER_ADDRESS,
+    }
+)
 _CLOCK_TICK_S = 0.01
 
 
@@ -73,11 +79,14 @@ class NetworkOracle:
         self.transitions = 0
         self._dual_since_ns: int | None = None
         self._dual_longest_ns = 0
+        self._gave_way: set[int] = set()
+        """Whoever was Active and yielded since the list was last cleared."""
         lan.watchers.append(self._on_transition)
 
     def begin_stage(self) -> None:
         """Count from here."""
         self.takeovers.clear()
+        self._gave_way.clear()
         self.transitions = 0
         self._dual_longest_ns = 0
         self._lan.holding.begin(self._lan.now_ns)
@@ -87,6 +96,8 @@ class NetworkOracle:
         self.transitions += 1
         if change.after is State.ACTIVE:
             self.takeovers.append(node)
+        if change.reason in _GIVES_WAY:
+            self._gave_way.add(node)
         self._note_dual(now_ns)
 
     def _note_dual(self, now_ns: int) -> None:
@@ -124,10 +135,19 @@ class NetworkOracle:
             raise OracleViolation(f"the addresses are on {lan.holders()}, Active are {active}")
         if not active:
             return
+        self._check_clients(active[0])
         highest = max(node.priority for node in candidates)
         preempting = all(node.config.preempt for node in candidates)
         if preempting and lan.nodes[active[0]].priority != highest:
             raise OracleViolation(f"node{active[0]} is Active, and not the best")
+
+    def _check_clients(self, holder: int) -> None:
+        """Clients beside whoever gave way know the holder: they had heard the other one last."""
+        wrong = {
+            i: self._lan.told.get(i) for i in self._gave_way if self._lan.told.get(i) != holder
+        }
+        if wrong:
+            raise OracleViolation(f"node{holder} has the addresses, and clients think: {wrong}")
 
     def check_quiet(self) -> None:
         """Nothing moved since the stage began."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.simulation.planted_fault import (
     in_authentication,
     in_packet,
+    in_rivals,
     in_router,
     in_states,
     in_timers,
@@ -15,12 +16,12 @@ from tests.simulation.planted_health import HEALTH_FAULTS
 
 PLANTED = (
     # Hearing others
-    in_router(
+    in_rivals(
         "if heard.priority > mine.priority:",
         "if heard.priority > 254:",
         "Active never yields to a higher priority",
     ),
-    in_router(
+    in_rivals(
         "heard.source > mine.source:", "heard.source < mine.source:", "the tie-break is reversed"
     ),
     in_router(
@@ -29,9 +30,14 @@ PLANTED = (
         "Backup never re-arms its timer",
     ),
     in_router(
-        "return replace(state, active_down_deadline_ns=now_ns + skew_ns)",
+        "return replace(state, active_down_deadline_ns=due_ns)",
         "return state",
         "a release is ignored",
+    ),
+    in_router(
+        "            due_ns = min(due_ns, state.active_down_deadline_ns)\n",
+        "",
+        "releases of two that offer keep everybody waiting",
     ),
     in_router(
         "mine.skew_ns(state.active_adver_interval_ns)",
@@ -58,25 +64,45 @@ PLANTED = (
         "preempt_at_ns = None\n",
         "the preemption delay begins anew with every advertisement and never ends",
     ),
-    in_router(
-        "return self._answer_release(state, now_ns)",
-        "return NOTHING",
+    in_rivals(
+        "return _answer_release(state, mine, now_ns)",
+        "return Outcome(state)",
         "an Active Router lets the others take over after a foreign release",
     ),
-    in_router(
+    in_rivals(
         "if answered_ns is not None and now_ns - answered_ns < mine.adver_interval_ns:",
         "if now_ns < 0:",
         "losers are answered without limit",
     ),
-    in_router(
+    in_rivals(
         "if now_ns < due_ns:",
         "if now_ns < 0:",
         "releases are answered without limit",
     ),
-    in_router(
-        "self._state = replace(state, loser_answered_ns=now_ns)",
-        "self._state = Active(now_ns + mine.adver_interval_ns, now_ns)",
+    in_rivals(
+        "answered = replace(state, loser_answered_ns=now_ns, repaired_ns=now_ns)",
+        "answered = Active(now_ns + mine.adver_interval_ns, now_ns, repaired_ns=now_ns)",
         "a loser's advertisement pushes our next one back (keepalived's defect D1)",
+    ),
+    in_rivals(
+        "return Outcome(backup, (SendAdvertisement(mine.priority),), reason)",
+        "return Outcome(backup, (), reason)",
+        "the loser steps down unheard (keepalived's hole after a cut)",
+    ),
+    in_rivals(
+        "return Outcome(answered, (SendAdvertisement(mine.priority), AnnounceAddresses()))",
+        "return Outcome(answered, (SendAdvertisement(mine.priority),))",
+        "the winner of two tells its neighbours nothing",
+    ),
+    in_rivals(
+        "(SendAdvertisement(mine.priority), *repaired.actions)",
+        "(SendAdvertisement(mine.priority),)",
+        "a release beside us is no reason to announce",
+    ),
+    in_rivals(
+        "if repaired_ns is not None and now_ns - repaired_ns < mine.adver_interval_ns:",
+        "if now_ns < 0:",
+        "every release begins the announcements anew",
     ),
     # Time
     in_router(
@@ -191,8 +217,8 @@ PLANTED = (
         "a member of the group hears itself",
     ),
     in_validation(
-        "if datagram.ttl < election.ttl_minimum:",
-        "if not datagram.source:",
+        "if datagram.ttl < election.ttl_minimum:\n        return RejectReason.TTL\n    if version",
+        "if not datagram.source:\n        return RejectReason.TTL\n    if version",
         "what was routed is taken for a neighbour's",
     ),
     in_validation(
@@ -210,8 +236,8 @@ PLANTED = (
         "the mark moves before the checksum is checked",
     ),
     in_validation(
-        "    sequence, wrong = verify(keys, message, source, trailer)",
-        "    sequence, wrong = verify(keys, message, source, trailer)\n"
+        "    sequence, wrong = verify(keys, message, source, trailer, listed=listed)",
+        "    sequence, wrong = verify(keys, message, source, trailer, listed=listed)\n"
         "    election.marks.remember(source, sequence)",
         "the mark moves for forgeries",
     ),
@@ -262,8 +288,8 @@ PLANTED = (
         "an unknown key is trusted",
     ),
     in_authentication(
-        "if not equal_digests(expected, trailer[12:]):",
-        "if not expected:",
+        "if equal_digests(_tag(key, message, source, trailer[:12]), trailer[12:]):",
+        "if key:",
         "the tag is not compared",
     ),
     in_authentication("return RejectReason.AUTH_REPLAYED", "return None", "replays are accepted"),

@@ -25,6 +25,11 @@ def in_states(old: str, new: str, why: str) -> PlantedFault:
     return PlantedFault("states", old, new, why)
 
 
+def in_rivals(old: str, new: str, why: str) -> PlantedFault:
+    """Return an edit of ``rivals``."""
+    return PlantedFault("rivals", old, new, why)
+
+
 def in_timers(old: str, new: str, why: str) -> PlantedFault:
     """Return an edit of ``timers``."""
     return PlantedFault("timers", old, new, why)

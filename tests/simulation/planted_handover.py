@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.simulation.planted_fault import (
     in_authentication,
+    in_rivals,
     in_router,
     in_states,
 )
@@ -50,20 +51,21 @@ HANDOVER_FAULTS = (
         "        if now_ns:\n            state = state.succeeded",
         "a release is taken for a successor",
     ),
-    in_router(
-        "held_until_ns=now_ns + HANDOVER_GRACE_NS)\n        return",
-        "held_until_ns=None)\n        return",
+    in_rivals(
+        "held_until_ns=now_ns + HANDOVER_GRACE_NS)\n    return",
+        "held_until_ns=None)\n    return",
         "whoever yields forgets the addresses",
     ),
-    in_router(
-        "held_until_ns=now_ns + HANDOVER_GRACE_NS)\n        return",
-        "held_until_ns=now_ns + 40 * HANDOVER_GRACE_NS)\n        return",
+    in_rivals(
+        "held_until_ns=now_ns + HANDOVER_GRACE_NS)\n    return",
+        "held_until_ns=now_ns + 40 * HANDOVER_GRACE_NS)\n    return",
         "whoever yields keeps the addresses for long",
     ),
     in_router(
-        "        return self._enter(backup, reason)",
-        "        backup = replace(backup, held_until_ns=None)\n"
-        "        return (UnbindAddresses(), *self._enter(backup, reason))",
+        "            return (*outcome.actions, *self._enter(outcome.state, outcome.reason))",
+        "            after = replace(outcome.state, held_until_ns=None)\n"
+        "            gone = UnbindAddresses()\n"
+        "            return (*outcome.actions, gone, *self._enter(after, outcome.reason))",
         "whoever yields drops the addresses before the successor has announced",
     ),
     in_router(
@@ -126,9 +128,9 @@ HANDOVER_FAULTS = (
         "an Active Router that is named announces again",
     ),
     # Answers and timers that follow
-    in_router(
-        "self._state = state.hurried(due_ns)",
-        "self._state = state",
+    in_rivals(
+        "return Outcome(state.hurried(due_ns))",
+        "return Outcome(state)",
         "a release answer that has to wait is lost",
     ),
     in_states(
@@ -136,7 +138,7 @@ HANDOVER_FAULTS = (
         "PRIORITY_MINIMUM, self.adver_interval_ns) // 2",
         "a release answer waits until Backups have acted",
     ),
-    in_router(
+    in_rivals(
         "replace(state, adver_deadline_ns=deadline_ns, release_answered_ns=now_ns)",
         "Active(deadline_ns, now_ns, now_ns)",
         "whoever answered a release does not answer a loser",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.planted_fault import in_router
+from tests.simulation.planted_fault import in_rivals, in_router
 
 HEALTH_FAULTS = (
     in_router(
@@ -20,14 +20,34 @@ HEALTH_FAULTS = (
         "mine.priority",
         "whoever offers advertises as if it were well",
     ),
-    in_router(
-        "            if heard.priority == PRIORITY_RELEASE:\n                return NOTHING",
-        "            if now_ns < 0:\n                return NOTHING",
-        "an offer ends with a release",
+    in_rivals(
+        "if released and not state.heard_before(heard.source, now_ns, mine):",
+        "if now_ns < 0:",
+        "an offer ends with one release",
     ),
-    in_router(
-        "self._enter(Fault(now_ns + HANDOVER_GRACE_NS), TransitionReason.FAULT)",
-        "self._enter(Fault(), TransitionReason.FAULT)",
+    in_rivals(
+        "if released and not state.heard_before(heard.source, now_ns, mine):",
+        "if released:",
+        "two that offer go on for ever",
+    ),
+    in_rivals(
+        "if released and heard.source < mine.source:",
+        "if now_ns < 0:",
+        "of two that offer both let go",
+    ),
+    in_rivals(
+        "return _repair(state, mine, now_ns)",
+        "return Outcome(state)",
+        "of two that offer the one that goes on tells its neighbours nothing",
+    ),
+    in_rivals(
+        "return Outcome(lets_go, (SendAdvertisement(PRIORITY_RELEASE),), TransitionReason.FAULT)",
+        "return Outcome(lets_go, (), TransitionReason.FAULT)",
+        "whoever offered lets go unheard",
+    ),
+    in_rivals(
+        "lets_go = Fault(now_ns + HANDOVER_GRACE_NS)",
+        "lets_go = Fault()",
         "whoever offered drops the addresses without grace",
     ),
     in_router(

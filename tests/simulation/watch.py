@@ -42,8 +42,10 @@ _LETTERS = {BindAddresses: "B", UnbindAddresses: "U", AnnounceAddresses: "A", St
 
 TAKE_OVER = "SBAC"
 """Advertisement, addresses, announcement, then the news (architecture §4.3)."""
-YIELD = "C"
-"""The addresses stay for a moment."""
+YIELD = "SC"
+"""Heard once more; the addresses stay for a moment."""
+GIVE_UP = "0C"
+"""The same by whoever offers, with all that it says."""
 STEP_DOWN = "UC"
 """After a late wake they do not."""
 RELEASE = "0C"
@@ -68,6 +70,8 @@ class Watch:
         "_preempt_at_ns",
         "_priority",
         "_release_answered_ns",
+        "_repaired_ns",
+        "_rival",
         "_source",
         "_state",
         "_version",
@@ -89,6 +93,9 @@ class Watch:
         self._preempt_at_ns: int | None = None
         self._loser_answered_ns: int | None = None
         self._release_answered_ns: int | None = None
+        self._repaired_ns: int | None = None
+        self._rival: tuple[bytes, int] | None = None
+        """Who released beside us while we offered, and when."""
         self._held_until_ns: int | None = None
         """Addresses that are being handed over go then."""
         self._offers = False
@@ -102,6 +109,7 @@ class Watch:
             self._deadline_ns = detail.adver_deadline_ns
             self._loser_answered_ns = detail.loser_answered_ns
             self._release_answered_ns = detail.release_answered_ns
+            self._repaired_ns = detail.repaired_ns
             return
         self._held_until_ns = detail.held_until_ns
         if isinstance(detail, Backup):
@@ -169,6 +177,7 @@ class Watch:
         self._offers = False
         self._deadline_ns = now_ns + self._interval_ns
         self._loser_answered_ns = self._release_answered_ns = self._held_until_ns = None
+        self._repaired_ns = self._rival = None
 
     def _succeeded(self, now_ns: int) -> None:
         """Somebody else has the addresses: ours go after the grace."""
@@ -252,7 +261,8 @@ class Watch:
         """Backup: move the deadline as the table says."""
         mine = self._config
         if heard.priority == 0:
-            self._deadline_ns = now_ns + self._skew_ns(self._learned_ns)
+            soon_ns = now_ns + self._skew_ns(self._learned_ns)
+            self._deadline_ns = min(self._deadline_ns, soon_ns)
             return
         preempt_at_ns = None
         if mine.preempt and heard.priority < self._priority:
@@ -268,9 +278,7 @@ class Watch:
     ) -> str:
         """Active: yield to the better, answer the others, seldom enough."""
         if self._offers:
-            wanted = ("", State.ACTIVE) if heard.priority == 0 else (YIELD, State.FAULT)
-            if heard.priority:
-                self._held_until_ns = now_ns + GRACE_NS
+            wanted = self._beside_an_offer(heard, now_ns)
             return _unless((done, after) == wanted, f"offers, and became {after} by {done!r}")
         better = heard.priority > self._priority
         better |= heard.priority == self._priority and heard.source > self._source
@@ -287,7 +295,7 @@ class Watch:
         answered_ns = self._loser_answered_ns
         if answered_ns is not None and now_ns - answered_ns < self._interval_ns:
             return ""
-        self._loser_answered_ns = now_ns
+        self._loser_answered_ns = self._repaired_ns = now_ns
         return "SA" if self._version == 3 else "A"
 
     def _answer_to_release(self, now_ns: int) -> str:
@@ -302,7 +310,29 @@ class Watch:
             return ""
         self._release_answered_ns = now_ns
         self._deadline_ns = now_ns + self._interval_ns
-        return "S"
+        return "S" + self._repair(now_ns)
+
+    def _repair(self, now_ns: int) -> str:
+        """Two are Active: the neighbours are told where the addresses are, once an interval."""
+        if self._repaired_ns is not None and now_ns - self._repaired_ns < self._interval_ns:
+            return ""
+        self._repaired_ns = now_ns
+        return "A"
+
+    def _beside_an_offer(self, heard: AdvertisementReceived, now_ns: int) -> tuple[str, State]:
+        """Return what an offering router does: it goes on only beside a lesser one that offers."""
+        if heard.priority == 0 and heard.source < self._source:
+            return self._repair(now_ns), State.ACTIVE
+        if heard.priority == 0:
+            who, at_ns = self._rival or (b"", 0)
+            again = who == heard.source
+            if again and now_ns - at_ns < self._interval_ns // 2:
+                return "", State.ACTIVE  # a copy
+            if not again or now_ns - at_ns > 3 * self._interval_ns:
+                self._rival = heard.source, now_ns
+                return "", State.ACTIVE
+        self._held_until_ns = now_ns + GRACE_NS
+        return GIVE_UP, State.FAULT
 
     # Changes from outside --------------------------------------------------------------
 

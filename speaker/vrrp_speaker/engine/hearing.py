@@ -107,5 +107,6 @@ class Hearing:
 
     def _count_dual_active(self, router: RunningRouter, place: int, now_ns: int) -> None:
         silent_ns = now_ns - self._shared.get(place + shm.PEER_LAST)
-        both_ns = min(silent_ns, router.program.adver_interval_ns)
+        active_ns = now_ns - self._shared.get(router.offset + shm.S_SINCE)
+        both_ns = min(silent_ns, active_ns, router.program.adver_interval_ns)
         self._shared.add(router.offset + shm.S_DUAL_ACTIVE, both_ns)

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from vrrp.constants import State
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.netlink import NUD_INCOMPLETE, RequestSocket
 from vrrp_speaker.engine.node_network import NodeNetwork
@@ -41,8 +40,8 @@ _FIRST = 0
 _MAC_LENGTH = 6
 
 
-_Sender = tuple[RouterProgram, State, tuple[bytes, ...]]
-"""A router's program, its state, and the members that its program does not list."""
+_Sender = tuple[RouterProgram, bool, tuple[bytes, ...]]
+"""A router's program, whether it holds, and the members that its program does not list."""
 
 
 @dataclass(slots=True)
@@ -97,7 +96,7 @@ class Resolution:
         if not self._due:
             return
         self._due = False
-        senders = [(r.program, r.machine.state, tuple(r.learned.known_ns)) for r in routers]
+        senders = [(r.program, r.machine.holding, tuple(r.learned.known_ns)) for r in routers]
         if senders != self._senders:  # as a rule the same objects, which compare at once
             self._senders = senders
             self._watch(senders)
@@ -110,12 +109,15 @@ class Resolution:
             self._announcer.announce(_NAME, frames, _ONCE, _FIRST)
 
     def _watch(self, senders: Iterable[_Sender]) -> None:
-        """Take in whom the routers send to: peers when Active, and whoever has a vote always."""
+        """Take in whom the routers send to: whoever has a vote always, and else peers.
+
+        Those while a router holds its addresses: as Active, and after it said its last as that.
+        """
         before = {(peer.ifindex, peer.address): peer.ask_at_ns for peer in self._peers}
         found: dict[tuple[int, bytes], _Peer] = {}
-        for program, state, learned in senders:
+        for program, holding, learned in senders:
             addresses = candidates(program) if program.require_majority else ()
-            if state is State.ACTIVE and not program.multicast:
+            if holding and not program.multicast:
                 addresses = (*(peer.address for peer in program.peers), *learned)
             for address in addresses:
                 key, interval_ns = (program.ifindex, address), program.adver_interval_ns

@@ -164,7 +164,7 @@ def test_keys_reach_the_engine_by_their_ref() -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "b"])
-def test_keys_of_an_election_are_derived_here_and_not_in_the_engine(name: str) -> None:
+def test_keys_of_an_election_are_derived_here(name: str) -> None:
     election = ElectionSpec(authentication=Authentication("HMAC", "cluster", "Enforce", "Sign"))
     config = node_config(replace(router(name, 1, "192.0.2.50"), election=election))
     (compiled_router,) = parsed(compile_program(config, {}, TABLE, KEYS)).routers

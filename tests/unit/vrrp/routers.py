@@ -121,9 +121,9 @@ def takeover(
     )
 
 
-def yielded(reason: TransitionReason) -> tuple[Action, ...]:
-    """Return what yielding to a better one asks for: the addresses stay a moment longer."""
-    return (changed(State.ACTIVE, State.BACKUP, reason),)
+def yielded(reason: TransitionReason, priority: int = 200) -> tuple[Action, ...]:
+    """Return what yielding to a better one asks for: to be heard, and to hold a moment longer."""
+    return (SendAdvertisement(priority), changed(State.ACTIVE, State.BACKUP, reason))
 
 
 UNBIND: tuple[Action, ...] = (UnbindAddresses(),)

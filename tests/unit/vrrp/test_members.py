@@ -263,9 +263,7 @@ def addresses(count: int) -> list[bytes]:
     return [bytes((198, 51, number >> 8, number & 255)) for number in range(1, count + 1)]
 
 
-def test_ten_thousand_senders_in_a_second_teach_nothing_and_cost_a_bounded_number_of_attempts() -> (
-    None
-):
+def test_ten_thousand_senders_in_a_second_teach_nothing_and_cost_little() -> None:
     mine, attempts = election(), Allowance()
     elections = Elections([mine], attempts)
     forged = [said(source, key=bytes(32)) for source in addresses(10_000)]
@@ -301,7 +299,7 @@ def test_allowance_saves_up_so_much_and_no_more() -> None:
         assert had(attempts, at_ns + SECOND // ATTEMPTS_PER_SECOND) == 1
 
 
-def test_members_beyond_the_bound_are_refused_without_a_look_at_their_signature() -> None:
+def test_members_beyond_the_bound_are_refused_unread() -> None:
     mine, attempts = election(), Allowance()
     elections = Elections([mine], attempts)
     for source in addresses(MAX_LEARNED):

@@ -80,7 +80,9 @@ class Model:
     held: int | None = NEVER
     loser_answer: int | None = NEVER
     release_answer: int | None = NEVER
+    repair: int | None = NEVER
     offers: bool = False
+    rival: tuple[bytes, int] | None = None
 
     def part(self, of_256: int, interval: int) -> int:
         scale = SECOND if self.version == 2 else interval
@@ -106,7 +108,7 @@ class Model:
 
     def to_active(self, now: int) -> None:
         self.state, self.timer, self.held = "Active", now + self.interval, NEVER
-        self.offers = False
+        self.offers, self.rival, self.repair = False, None, NEVER
         self.loser_answer = self.release_answer = NEVER
 
     def let_go(self) -> Names:
@@ -193,7 +195,8 @@ class Model:
 
     def hear_as_backup(self, priority: int, interval: int, now: int) -> None:
         if priority == 0:
-            self.timer = now + self.skew(self.learned)
+            sooner = now + self.skew(self.learned)
+            self.timer = sooner if self.timer is NEVER else min(self.timer, sooner)
             return
         if priority < self.priority and self.preempt:
             if self.delay_end is NEVER:
@@ -205,11 +208,8 @@ class Model:
         self.learned, self.timer = interval, now + self.down(interval)
 
     def hear_as_active(self, priority: int, address: bytes, interval: int, now: int) -> Names:
-        if self.offers and priority != 0:
-            self.timer, self.held = NEVER, now + 150 * MS
-            return self.to("Fault", "Fault")
         if self.offers:
-            return []
+            return self.hear_as_offering(priority, address, now)
         if priority == 0:
             if self.release_answer is not NEVER:
                 free = self.release_answer + self.part(2, self.interval) // 2
@@ -217,7 +217,7 @@ class Model:
                     self.timer = min(free, self.timer) if self.timer is not NEVER else NEVER
                     return []
             self.timer, self.release_answer = now + self.interval, now
-            return [("advertise", self.priority)]
+            return [("advertise", self.priority), *self.repaired(now)]
         reason = ""
         if priority > self.priority:
             reason = "HigherPriorityAdvertisement"
@@ -225,11 +225,37 @@ class Model:
             reason = "EqualPriorityGreaterAddress"
         if reason:
             self.held = now + 150 * MS
-            return self.to_backup(reason, interval, now + self.down(interval))
+            said = ("advertise", self.priority)
+            return [said, *self.to_backup(reason, interval, now + self.down(interval))]
         if self.loser_answer is not NEVER and now - self.loser_answer < self.interval:
             return []
-        self.loser_answer = now
+        self.loser_answer = self.repair = now
         return [("advertise", self.priority), ("announce",)][self.version == 2 :]
+
+    def hear_as_offering(self, priority: int, address: bytes, now: int) -> Names:
+        if priority == 0 and list(address) < list(self.address):
+            return self.repaired(now)
+        if priority == 0 and not self.offered_before(address, now):
+            return []
+        self.timer, self.held = NEVER, now + 150 * MS
+        return [("advertise", 0), *self.to("Fault", "Fault")]
+
+    def repaired(self, now: int) -> Names:
+        if self.repair is not NEVER and now - self.repair < self.interval:
+            return []
+        self.repair = now
+        return [("announce",)]
+
+    def offered_before(self, address: bytes, now: int) -> bool:
+        """Whether this is the second release of one, about an interval after the first."""
+        if self.rival is not None and self.rival[0] == address:
+            apart = now - self.rival[1]
+            if 2 * apart < self.interval:
+                return False
+            if apart <= 3 * self.interval:
+                return True
+        self.rival = (address, now)
+        return False
 
     def change_priority(self, priority: int, unhealthy: bool, now: int) -> Names:
         before = self.down(self.learned)

@@ -128,7 +128,7 @@ def test_resume_that_hears_a_loser_answers_the_first_one() -> None:
 def test_resume_that_hears_a_release_answers_the_first_one() -> None:
     router = VirtualRouter(parameters())
     router.handle(Resume(), START)
-    assert router.handle(heard(0), START) == (SendAdvertisement(200),)
+    assert router.handle(heard(0), START) == (SendAdvertisement(200), AnnounceAddresses())
 
 
 def test_resume_with_a_fault_releases_and_unbinds() -> None:

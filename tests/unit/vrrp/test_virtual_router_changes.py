@@ -110,7 +110,7 @@ def test_priority_change_of_the_active_router_shows_in_whom_it_yields_to() -> No
     router, since = active()
     router.handle(PriorityChanged(50), since + 1)
     reason = TransitionReason.HIGHER_PRIORITY_ADVERTISEMENT
-    assert router.handle(heard(51), since + 2) == yielded(reason)
+    assert router.handle(heard(51), since + 2) == yielded(reason, 50)
 
 
 @pytest.mark.parametrize("priority", [0, 255])

@@ -6,6 +6,7 @@ import pytest
 from tests.unit.vrrp.routers import (
     BOTH,
     GRACE,
+    GREATER,
     LESSER,
     MS,
     UNBIND,
@@ -19,7 +20,7 @@ from tests.unit.vrrp.routers import (
     takeover,
 )
 
-from vrrp.actions import SendAdvertisement
+from vrrp.actions import AnnounceAddresses, SendAdvertisement
 from vrrp.constants import State, TransitionReason
 from vrrp.events import DeadlineReached, FaultChanged, PriorityChanged, Shutdown
 from vrrp.virtual_router import VirtualRouter
@@ -110,15 +111,65 @@ def test_all_it_advertises_is_releases_for_as_long_as_it_takes(timing: Timing) -
 @pytest.mark.parametrize("priority", [1, 200, 254])
 def test_a_successor_of_any_priority_ends_it(priority: int) -> None:
     router, now = offering()
-    assert router.handle(heard(priority, source=LESSER), now + 1) == (GIVEN_UP,)
+    assert router.handle(heard(priority, source=LESSER), now + 1) == (RELEASE, GIVEN_UP)
     assert router.holding
     assert router.handle(DeadlineReached(), now + 1 + GRACE) == UNBIND
 
 
-def test_a_release_is_no_successor_and_gets_no_answer() -> None:
-    router, now = offering()
-    assert router.handle(heard(0), now + 1) == ()
+@BOTH
+def test_of_two_that_offer_the_one_with_the_lesser_address_lets_go(timing: Timing) -> None:
+    router, now = offering(timing)
+    first, second = now + 1, now + 1 + timing.interval_ns
+    assert router.handle(heard(0, source=GREATER), first) == ()
     assert router.state is State.ACTIVE
+    router.handle(DeadlineReached(), now + timing.interval_ns)
+    assert router.handle(heard(0, source=GREATER), second) == (RELEASE, GIVEN_UP)
+    assert router.holding
+    assert router.handle(DeadlineReached(), second + GRACE) == UNBIND
+
+
+@BOTH
+def test_of_two_that_offer_the_one_with_the_greater_address_goes_on(timing: Timing) -> None:
+    """It tells the neighbours, who may have heard the other one last; once an interval."""
+    router, now = offering(timing)
+    for number in range(9):
+        heard_at = now + number * timing.interval_ns // 3
+        repair = (AnnounceAddresses(),) if number % 3 == 0 else ()
+        assert router.handle(heard(0, source=LESSER), heard_at) == repair
+    assert router.state is State.ACTIVE
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [0, 1, V3.interval_ns // 2 - 1, 3 * V3.interval_ns + 1],
+)
+def test_one_release_is_of_somebody_who_leaves(apart: int) -> None:
+    """Its copy comes at once; and the one who has left may come back much later."""
+    router, now = offering()
+    assert router.handle(heard(0, source=GREATER), now + 1) == ()
+    assert router.handle(heard(0, source=GREATER), now + 1 + apart) == ()
+    assert router.state is State.ACTIVE
+
+
+def test_releases_of_two_who_leave_are_not_of_one_who_offers() -> None:
+    router, now = offering()
+    another = GREATER[:-1] + bytes((GREATER[-1] + 1,))
+    for number in range(6):
+        source = (GREATER, another)[number % 2]
+        assert router.handle(heard(0, source=source), now + 1 + number * V3.interval_ns) == ()
+    assert router.state is State.ACTIVE
+
+
+def test_copies_of_releases_do_not_hide_who_offers() -> None:
+    router, now = offering()
+    last = now + 1 + V3.interval_ns
+    for at in range(now + 1, last, V3.interval_ns // 10):
+        done = router.handle(heard(0, source=GREATER), at)
+        if done:
+            assert done == (RELEASE, GIVEN_UP)
+            assert at - now - 1 >= V3.interval_ns // 2
+            return
+    raise AssertionError("goes on beside another one")
 
 
 def test_telling_it_again_changes_nothing() -> None:

@@ -167,10 +167,20 @@ def test_backup_hearing_a_winner_ends_the_delay_and_a_loser_begins_another(prior
     assert router.next_deadline_ns() == later + DELAY - 1 + V3.down_ns
 
 
+@BOTH
+def test_release_never_makes_a_backup_wait_longer(timing: Timing) -> None:
+    """As two that offer would, who release in turns for as long as nobody takes over."""
+    router = backup(parameters(timing))
+    for at in (START, START + 1, START + timing.skew_ns - 1):
+        router.handle(heard(0), at)
+        assert router.next_deadline_ns() == START + timing.skew_ns
+    assert router.handle(DeadlineReached(), START + timing.skew_ns) == takeover()
+
+
 def test_backup_hearing_a_release_during_the_delay_takes_over_after_skew() -> None:
     router = delayed()
-    router.handle(heard(0), START + SECOND)
-    assert router.next_deadline_ns() == START + SECOND + V3.skew_ns
+    router.handle(heard(0), START + 100 * MS)
+    assert router.next_deadline_ns() == START + 100 * MS + V3.skew_ns
     # The delay goes on: whoever of the losers is Active now is preempted when it ends.
     router.handle(heard(100), START + DELAY - 1)
     assert router.next_deadline_ns() == START + DELAY - 1 + V3.down_ns

@@ -3,7 +3,7 @@ VENV := .venv/bin
 PYTHON := $(VENV)/python
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help bootstrap demo check test sim fuzz faults interop conformance bench chart image lock diagram clean
+.PHONY: help bootstrap demo check test sim fuzz faults interop conformance bench chart image release lock diagram clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -60,6 +60,11 @@ chart: bootstrap ## Rewrite what is made from the chart's sources: kinds, README
 image: ## Both images into dist/images, and what they are made of (ARGS="--revision COMMIT --version V")
 	@scripts/bootstrap.sh image
 	@$(PYTHON) -m scripts.image $(ARGS)
+
+release: ## Wheel, images, chart, bills of materials and checksums of this version into dist/release (docs/release.md)
+	@scripts/bootstrap.sh image
+	@scripts/bootstrap.sh programs
+	@$(PYTHON) -m scripts.release
 
 lock: bootstrap ## Renew requirements/*.txt from pyproject.toml
 	$(VENV)/pip-compile -q $(LOCK) $(addprefix --extra ,$(EXTRAS) dev) -o requirements/dev.txt pyproject.toml

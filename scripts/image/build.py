@@ -11,14 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-from scripts.image import oci
+from scripts.image import kept, oci
 from scripts.image.base import make_bases
+from scripts.image.kept import Built
 from scripts.image.programs import cache_folder, run
 from scripts.image.source import ROOT, Source, lay_out
 from scripts.image.wheels import fetch_wheels
 
 COMPONENTS = ("operator", "speaker")
+_NAME = "kube-vrrp"
+_MOST_LAYERS = 300
+"""After so many, begin anew: a build adds twenty, and what it replaced is never asked for."""
 _LOCKS = ("build", *COMPONENTS)
 
 
@@ -28,16 +34,6 @@ class Bases:
 
     runtime: str
     builder: str
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """An image: its archive, its name (repository:tag) and its manifest's digest."""
-
-    component: str
-    archive: Path
-    name: str
-    digest: str
 
 
 def build_images(
@@ -51,19 +47,16 @@ def build_images(
         ImageError: a program is missing or fails; what was in ``output`` is still there.
     """
     with _locked(), tempfile.TemporaryDirectory(prefix="kube-vrrp-image-") as folder:
-        work = Path(folder)
-        context = work / "context"
+        context = Path(folder) / "context"
         context.mkdir()
         source = lay_out(context, revision)
-        buildah = _Buildah(work)
-        settings = ["--pull"] if bases else _without_registry(context)
-        bases = bases or _own_bases(buildah)
-        settings += [
-            *(f"--build-arg=BASE={bases.runtime}", f"--build-arg=BUILDER_BASE={bases.builder}"),
-            *_identity(source, version or source.version),
-        ]
-        layouts = [buildah.build(context, component, settings) for component in COMPONENTS]
-        return [_archived(layout, output, version or source.version) for layout in layouts]
+        recipe = _published(bases) if bases else _without_registry(context)
+        tag = version or source.version
+        settings = [*recipe.settings, *_identity(source, tag)]
+        archives = kept.folder(context, [*settings, *map(str, recipe.archives)])
+        if not archives.exists():
+            _build(Path(folder), recipe, settings, archives, tag)
+        return [kept.copy(archives / f"{c}.tar", output, f"{_NAME}/{c}:{tag}") for c in COMPONENTS]
 
 
 @contextmanager
@@ -75,16 +68,27 @@ def _locked() -> Iterator[None]:
         yield
 
 
-def _without_registry(context: Path) -> list[str]:
-    """Give the builder what it would fetch; return the settings for that."""
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """Settings of the builder, and archives of its bases: runtime and builder, or none."""
+
+    settings: Sequence[str]
+    archives: Sequence[Path]
+
+
+def _published(bases: Bases) -> _Recipe:
+    return _Recipe(["--pull", *_on(bases.runtime, bases.builder)], [])
+
+
+def _without_registry(context: Path) -> _Recipe:
+    """Give the builder what it would fetch."""
     locks = [ROOT / "requirements" / f"{name}.txt" for name in _LOCKS]
     shutil.copytree(fetch_wheels(locks, _architecture()), context / "wheels")
-    return ["--pull=never", "--build-arg=PIP_NO_INDEX=1"]
+    return _Recipe(["--pull=never", "--build-arg=PIP_NO_INDEX=1"], make_bases(_architecture()))
 
 
-def _own_bases(buildah: _Buildah) -> Bases:
-    runtime, builder = make_bases(_architecture())
-    return Bases(buildah.load(runtime), buildah.load(builder))
+def _on(runtime: str, builder: str) -> list[str]:
+    return [f"--build-arg=BASE={runtime}", f"--build-arg=BUILDER_BASE={builder}"]
 
 
 def _architecture() -> str:
@@ -102,15 +106,29 @@ def _identity(source: Source, version: str) -> list[str]:
     ]
 
 
-def _archived(layout: Path, output: Path, version: str) -> Built:
-    name = f"kube-vrrp/{layout.name}:{version}"
-    archive = output / f"{layout.name}.tar"
-    oci.write_archive(layout, archive, name)
-    return Built(layout.name, archive, name, oci.digest(layout))
+def _build(
+    work: Path,
+    recipe: _Recipe,
+    settings: Sequence[str],
+    archives: Path,
+    version: str,
+) -> None:
+    """Build both targets and write their archives into a new folder."""
+    partial = work / "archives"
+    with _Buildah(work) as buildah:
+        if recipe.archives:
+            runtime, builder = (buildah.load(archive) for archive in recipe.archives)
+            settings = [*settings, *_on(runtime, builder)]
+        for component in COMPONENTS:
+            layout = buildah.build(work / "context", component, settings)
+            oci.write_archive(
+                layout, partial / f"{component}.tar", f"{_NAME}/{component}:{version}"
+            )
+    shutil.move(partial, archives)
 
 
 class _Buildah:
-    """buildah with a storage of its own in the cache folder."""
+    """buildah with a storage of its own in the cache folder, which keeps the layers."""
 
     def __init__(self, work: Path) -> None:
         self._work = work
@@ -122,8 +140,22 @@ class _Buildah:
             f"--runroot={cache_folder() / 'run'}",
         )
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._run("rm", "--all")  # of stages that only lend files, buildah leaves the containers
+        if len(self._run("images", "--all", "--quiet").split()) > _MOST_LAYERS:
+            self._run("rmi", "--all", "--force")
+
     def _run(self, verb: str, *arguments: str) -> str:
-        return run("buildah", *self._storage, verb, *arguments)
+        # Its mounts are nobody else's, and end with it.
+        return run("unshare", "--mount", "buildah", *self._storage, verb, *arguments)
 
     def load(self, archive: Path) -> str:
         """Have a base image in the storage; return its id."""

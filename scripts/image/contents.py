@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.image import oci
-from scripts.image.build import Built
+from scripts.image.kept import Built
 
 SBOM = "opt/kube-vrrp/share/sbom.cdx.json"
 _MB = 1_000_000

@@ -59,10 +59,11 @@ def write_base(layout: Path, layer: bytes, architecture: str) -> None:
     _finish(layout, _put(layout, json.dumps(manifest).encode(), _MANIFEST))
 
 
-def digest(layout: Path) -> str:
-    """Return the digest of the only image of a layout folder."""
-    (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
-    return str(entry["digest"])
+def digest(archive: Path) -> str:
+    """Return the digest of an archive's only image."""
+    with tarfile.open(archive) as whole:
+        (entry,) = json.loads(_member(whole, "index.json"))["manifests"]
+        return str(entry["digest"])
 
 
 def write_archive(layout: Path, archive: Path, name: str) -> None:

@@ -16,6 +16,11 @@ from scripts.image.programs import ImageError, run
 ROOT = Path(__file__).resolve().parents[2]
 _RECIPE = ("Dockerfile", ".dockerignore", "requirements", "scripts/image")
 """Of the work tree even where the code is another commit's."""
+_CODE = (
+    *("cli/", "crds/", "lab/vrrp_lab/", "operator/", "speaker/"),
+    *("pyproject.toml", "LICENSE", "README.md"),
+)
+"""What the wheel is made of; .dockerignore lets the same through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +42,12 @@ def lay_out(folder: Path, revision: str | None) -> Source:
     commit = _git("rev-parse", "--verify", f"{revision or 'HEAD'}^{{commit}}").strip()
     committed_s = int(_git("show", "-s", "--format=%ct", commit))
     if revision is None:
-        _copy(_work_tree(), folder)
+        _copy([name for name in _work_tree() if name.startswith((*_CODE, *_RECIPE))], folder)
         if _git("status", "--porcelain").strip():
             commit += "-dirty"
     else:
         _extract(commit, folder)
-        for name in _RECIPE:
-            shutil.rmtree(folder / name, ignore_errors=True)
-        _copy([n for n in _work_tree() if n.startswith(_RECIPE)], folder)
+        _copy([name for name in _work_tree() if name.startswith(_RECIPE)], folder)
     _make_alike(folder, committed_s)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     return Source(commit, committed_s, project["version"])
@@ -66,7 +69,8 @@ def _extract(commit: str, folder: Path) -> None:
         ["git", "archive", "--format=tar", commit], cwd=ROOT, capture_output=True, check=True
     ).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(folder, filter="data")
+        code = [member for member in tar if member.name.startswith(_CODE)]
+        tar.extractall(folder, code, filter="data")
 
 
 def _make_alike(folder: Path, time_s: int) -> None:

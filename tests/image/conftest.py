@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from scripts.image.build import COMPONENTS, Built, build_images
+from scripts.image.build import COMPONENTS, build_images
+from scripts.image.kept import Built
 from scripts.image.programs import ImageError
 from tests.conftest import cannot_run
 from tests.image.unpacked import Image, unpack

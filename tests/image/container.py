@@ -14,8 +14,6 @@ from typing import Any, Self
 from tests.eventually import eventually
 from tests.image.unpacked import Image
 
-SPEAKER_CAPABILITIES = ("CAP_NET_ADMIN", "CAP_NET_RAW")
-
 
 class Container:
     """One container; it is gone when the ``with`` block ends."""
@@ -58,6 +56,8 @@ class Container:
         trace: TracebackType | None,
     ) -> None:
         _runc("delete", "--force", self._name)
+        if error is not None:
+            print(self.log)  # pytest shows it beside the failure
 
     def start(self) -> None:
         """Let the image's first process begin."""

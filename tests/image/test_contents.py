@@ -8,8 +8,8 @@ import stat
 import tomllib
 from pathlib import Path
 
-from scripts.image.build import Built
 from scripts.image.contents import contents
+from scripts.image.kept import Built
 from tests.image.unpacked import Image
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,18 +19,6 @@ for name in sys.argv[1:]:
             print(module.name)
 """
 _PYTHON = ("/opt/kube-vrrp/bin/tini", "--", "python3")
-NODE_CONFIG = """\
-apiVersion: kube-vrrp.io/v1alpha1
-kind: NodeConfig
-metadata: {name: node-1, generation: 1}
-spec:
-  virtualRouters:
-  - name: web
-    virtualRouterID: 51
-    addresses: [{address: 192.0.2.50/24}]
-    basePriority: 200
-    advertisementInterval: 200ms
-"""
 
 
 def test_every_module_loads_for_anybody_on_a_read_only_root(image: Image, tmp_path: Path) -> None:

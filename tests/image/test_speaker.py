@@ -100,8 +100,8 @@ def test_a_script_runs_as_nobody(images: dict[str, Image], lan: Lan, folder: Pat
     script = folder / "etc" / "scripts" / "who"
     script.write_text(SCRIPT)
     script.chmod(0o755)
-    check = {"name": "who", "exec": {"script": "who"}, "interval": "5s", "timeout": "5s"}
-    check |= {"rise": 1, "fall": 1}
+    check: dict[str, Any] = {"name": "who", "exec": {"script": "who"}, "rise": 1, "fall": 1}
+    check |= {"interval": "5s", "timeout": "5s"}
     rights = (*NEEDED, *FOR_SCRIPTS)
     with speaker(images["speaker"], lan, folder, checks=[check], capabilities=rights) as container:
         container.start()

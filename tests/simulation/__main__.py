@@ -13,6 +13,7 @@ from functools import partial
 
 from tests.chaos.plan import VIRTUAL_IPS, plan
 from tests.simulation.chaos import run_chaos_seed
+from tests.simulation.membership import run_membership_seed
 from tests.simulation.scenarios import SCENARIOS, run_scenario
 from tests.simulation.simulation import SECONDS, Failure, run_seed
 
@@ -47,6 +48,10 @@ def _runs(options: argparse.Namespace) -> Iterator[Callable[[], Failure | None]]
                 print(*plan(seed, options.seconds), sep="\n")
             yield partial(run_chaos_seed, seed, options.seconds, options.virtual_ip)
         return
+    if options.membership is not None:
+        for seed in options.membership:
+            yield partial(run_membership_seed, seed, options.seconds)
+        return
     names = [options.scenario] if options.scenario else SCENARIOS if options.scenarios else ()
     for name in names:
         yield partial(run_scenario, name)
@@ -64,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scenario", choices=[*SCENARIOS], help="run this alone")
     parser.add_argument(
         "--chaos-seed", type=_seeds, metavar="A..B", help="chaos alone: a range, or one seed"
+    )
+    parser.add_argument(
+        "--membership", type=_seeds, metavar="A..B", help="lists in any order alone, these seeds"
     )
     parser.add_argument(
         "--virtual-ip",

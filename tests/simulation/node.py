@@ -17,7 +17,7 @@ from tests.simulation.holding import Addresses
 from tests.simulation.settings import SECOND, NodeConfig
 from tests.simulation.timeline import OracleViolation
 from tests.simulation.watch import Watch
-from tests.simulation.wire import Encoder, elections
+from tests.simulation.wire import Encoder, elections, is_open
 
 from vrrp.actions import (
     AnnounceAddresses,
@@ -40,6 +40,7 @@ from vrrp.events import (
     Startup,
     TakeOver,
 )
+from vrrp.members import LearnedMembers
 from vrrp.states import Parameters
 from vrrp.validation import Datagram, Elections
 from vrrp.virtual_router import Actions, VirtualRouter
@@ -64,6 +65,7 @@ class SimulatedNode:
         self.watch: Watch | None = None
         self.elections = Elections()
         self.marks = ReplayMarks()
+        self.learned = LearnedMembers()
         self.clock = SignatureClock()
         self.wall_offset_ns = 0
         """How far the node's wall clock is from the true time."""
@@ -84,7 +86,7 @@ class SimulatedNode:
         self._rng = random.Random(f"{lan.settings.seed} node {index}")
         self._monotonic_offset_ns = SETTLING_NS + self._rng.randrange(10**6 * SECOND)
         self._inbox: list[Callable[[int], None]] = []
-        self._encoder = Encoder(lan.cluster, config, self.address)
+        self._encoder = Encoder(lan.cluster, config, self.address, self.learned)
         self._queued_ns: int | None = None
 
     # Looking ---------------------------------------------------------------------------
@@ -110,7 +112,7 @@ class SimulatedNode:
     @property
     def can_hand_over(self) -> bool:
         """Whether addresses that stay until a successor has them are of use to anybody."""
-        return bool(self.config.peers) and not self.link_down
+        return bool(self.config.peers or self.learned.known_ns) and not self.link_down
 
     def settling(self, now_ns: int) -> bool:
         """Return whether the node booted so recently that a step puts its clock right."""
@@ -139,8 +141,8 @@ class SimulatedNode:
     def start(self, now_ns: int, *, resume: bool = False) -> None:
         """Begin with the newest configuration; what is remembered was left in place."""
         assert self.router is None
-        self.config = self.wanted
-        mine = self.config
+        self._relist(self.config, self.wanted, now_ns)
+        mine = self.config = self.wanted
         parameters = Parameters(
             version=self.lan.cluster.version,
             priority=mine.priority,
@@ -169,7 +171,7 @@ class SimulatedNode:
 
     def forget(self, wall_offset_ns: int) -> None:
         """Lose what an earlier life knew; the next begins with this wall clock."""
-        self.marks = ReplayMarks()
+        self.marks, self.learned = ReplayMarks(), LearnedMembers()
         self.clock = SignatureClock()
         self.wall_offset_ns = wall_offset_ns
 
@@ -246,6 +248,7 @@ class SimulatedNode:
         if before == mine or self.leaving:
             return
         self.lan.timeline.note(now_ns, self.index, "is told", mine)
+        self._relist(before, mine, now_ns)
         self.config = mine
         self._load(mine)
         self.handle(
@@ -273,8 +276,23 @@ class SimulatedNode:
 
     def _load(self, mine: NodeConfig) -> None:
         cluster = self.lan.cluster
-        self._encoder = Encoder(cluster, mine, self.address)
-        self.elections = elections(cluster, mine, self.address, self.marks)
+        self._encoder = Encoder(cluster, mine, self.address, self.learned)
+        self.elections = elections(cluster, mine, self.address, self.marks, self.learned)
+
+    def forget_silent(self, now_ns: int) -> None:
+        """Let go of members that were silent for too long."""
+        self.learned.forget_silent(now_ns + self._monotonic_offset_ns)
+
+    def _relist(self, before: NodeConfig, mine: NodeConfig, now_ns: int) -> None:
+        """Go on with members that the list drops, as ``engine.members`` does."""
+        addresses, known = self.lan.cluster.addresses, self.learned.known_ns
+        if not is_open(self.lan.cluster, mine):
+            known.clear()
+            return
+        for peer in mine.peers:
+            known.pop(addresses[peer], None)
+        dropped = (addresses[peer] for peer in sorted(before.peers - mine.peers))
+        self.learned.keep(dropped, now_ns + self._monotonic_offset_ns)
 
     # The loop --------------------------------------------------------------------------
 
@@ -293,7 +311,8 @@ class SimulatedNode:
             self._run_deadline(now_ns)
             if self.router is None:
                 return
-        result = self.elections.validate(datagram, self.clock.read(*self._clocks(now_ns)))
+        wall_ns = self.clock.read(*self._clocks(now_ns))
+        result = self.elections.validate(datagram, wall_ns, self._clocks(now_ns)[0])
         if isinstance(result, RejectReason):
             self.rejected.add(result)
             if not injected:

@@ -13,6 +13,7 @@ from tests.simulation.planted_fault import (
 )
 from tests.simulation.planted_handover import HANDOVER_FAULTS
 from tests.simulation.planted_health import HEALTH_FAULTS
+from tests.simulation.planted_members import MEMBER_FAULTS
 
 PLANTED = (
     # Hearing others
@@ -317,4 +318,5 @@ PLANTED = (
     in_authentication('source.ljust(16, b"\\0"),', "bytes(16),", "the source is not signed"),
     *HANDOVER_FAULTS,
     *HEALTH_FAULTS,
+    *MEMBER_FAULTS,
 )

@@ -30,6 +30,11 @@ def in_rivals(old: str, new: str, why: str) -> PlantedFault:
     return PlantedFault("rivals", old, new, why)
 
 
+def in_members(old: str, new: str, why: str) -> PlantedFault:
+    """Return an edit of ``members``."""
+    return PlantedFault("members", old, new, why)
+
+
 def in_timers(old: str, new: str, why: str) -> PlantedFault:
     """Return an edit of ``timers``."""
     return PlantedFault("timers", old, new, why)

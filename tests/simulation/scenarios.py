@@ -13,6 +13,7 @@ from tests.simulation.clock_scenarios import CLOCK_SCENARIOS
 from tests.simulation.faults import rotation
 from tests.simulation.handover_scenarios import HANDOVER_SCENARIOS
 from tests.simulation.health_scenarios import HEALTH_SCENARIOS
+from tests.simulation.membership_scenarios import MEMBERSHIP_SCENARIOS
 from tests.simulation.settings import MS, SECOND, with_config
 from tests.simulation.simulation import Failure
 from tests.simulation.story import HOUR_NS, LAST, Story, acquaintances, expect, expect_sends, play
@@ -311,6 +312,7 @@ SCENARIOS: Mapping[str, Callable[[], None]] = {
         *CLOCK_SCENARIOS,
         *HANDOVER_SCENARIOS,
         *HEALTH_SCENARIOS,
+        *MEMBERSHIP_SCENARIOS,
         *TIMER_SCENARIOS,
     )
 }

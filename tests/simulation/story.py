@@ -46,9 +46,10 @@ class Story:
         preempt: bool = True,
         delay_ns: int = 0,
         mode: Mode = Mode.ENFORCE,
+        keys: HmacKeys | None = None,
     ) -> None:
         everybody = frozenset(range(len(priorities)))
-        keys = HmacKeys({1: KEYS[1]}, 1, mode)
+        keys = keys or HmacKeys({1: KEYS[1]}, 1, mode)
         configs = tuple(
             NodeConfig(p, interval_ns, down, preempt, delay_ns, everybody - {i}, keys)
             for i, p in enumerate(priorities)

@@ -8,6 +8,7 @@ from tests.simulation.settings import IFINDEX, OTHER_VRID, VRID, Cluster, NodeCo
 
 from vrrp.authentication import HmacKeys, Mode, ReplayMarks, SignatureClock, SimplePassword, sign
 from vrrp.constants import AUTH_TYPE_NONE, AUTH_TYPE_SIMPLE, TTL
+from vrrp.members import LearnedMembers
 from vrrp.packet import Advertisement, checksum_cover, encode_message, seal_message
 from vrrp.validation import Datagram, Election, Elections
 
@@ -15,12 +16,15 @@ from vrrp.validation import Datagram, Election, Elections
 class Encoder:
     """Encodes for one node and one configuration."""
 
-    __slots__ = ("_cluster", "_config", "_messages", "_source")
+    __slots__ = ("_cluster", "_config", "_learned", "_messages", "_source")
 
-    def __init__(self, cluster: Cluster, config: NodeConfig, source: bytes) -> None:
+    def __init__(
+        self, cluster: Cluster, config: NodeConfig, source: bytes, learned: LearnedMembers
+    ) -> None:
         self._cluster = cluster
         self._config = config
         self._source = source
+        self._learned = learned
         self._messages: dict[int, bytes] = {}
 
     def encode(
@@ -36,8 +40,12 @@ class Encoder:
             return [(-1, self._copy(message, trailer, cluster.family.group))]
         return [
             (peer, self._copy(message, trailer, cluster.addresses[peer]))
-            for peer in sorted(self._config.peers)
+            for peer in sorted(self._config.peers | self._members())
         ]
+
+    def _members(self) -> set[int]:
+        """Return the nodes that the list does not have and that were learned."""
+        return {self._cluster.addresses.index(address) for address in self._learned.known_ns}
 
     def _copy(self, message: bytes, trailer: bytes, destination: bytes) -> Datagram:
         cluster = self._cluster
@@ -64,7 +72,19 @@ class Encoder:
         return message
 
 
-def elections(cluster: Cluster, config: NodeConfig, source: bytes, marks: ReplayMarks) -> Elections:
+def is_open(cluster: Cluster, config: NodeConfig) -> bool:
+    """Return whether the election knows its members by signature."""
+    keys = config.authentication
+    return isinstance(keys, HmacKeys) and keys.stage is not None and not cluster.multicast
+
+
+def elections(
+    cluster: Cluster,
+    config: NodeConfig,
+    source: bytes,
+    marks: ReplayMarks,
+    learned: LearnedMembers,
+) -> Elections:
     """Return what a node listens to: the simulated election, and another that trusts more.
 
     Nothing of that other one's trust may rub off.
@@ -80,6 +100,7 @@ def elections(cluster: Cluster, config: NodeConfig, source: bytes, marks: Replay
         group_ifindex=IFINDEX if cluster.multicast else 0,
         authentication=config.authentication,
         marks=marks,
+        learned=learned if is_open(cluster, config) else None,
     )
     other = replace(
         election,
@@ -88,5 +109,6 @@ def elections(cluster: Cluster, config: NodeConfig, source: bytes, marks: Replay
         ttl_minimum=100,
         authentication=None,
         marks=ReplayMarks(),
+        learned=None,
     )
     return Elections((election, other))

@@ -86,6 +86,13 @@ class TakeOver:
     """This node was named the successor: it becomes Active without waiting, if it is Backup."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Somebody on the link has the addresses: a Backup waits until then to hear who that is."""
+
+    until_ns: int
+
+
 Event = (
     Startup
     | Resume
@@ -96,4 +103,5 @@ Event = (
     | ConfigurationChanged
     | FaultChanged
     | TakeOver
+    | Doubt
 )

@@ -59,6 +59,7 @@ from vrrp.events import (
     AdvertisementReceived,
     ConfigurationChanged,
     DeadlineReached,
+    Doubt,
     Event,
     FaultChanged,
     PriorityChanged,
@@ -135,7 +136,7 @@ class VirtualRouter:
             case unreachable:
                 assert_never(unreachable)
 
-    def handle(self, event: Event, now_ns: int) -> Actions:
+    def handle(self, event: Event, now_ns: int) -> Actions:  # noqa: C901 - a case for each event
         """Apply one event and return the actions it asks for, in order."""
         match event:
             case AdvertisementReceived():
@@ -150,6 +151,8 @@ class VirtualRouter:
                 return self._leave(Initialize(), event.reason, event.hand_over, now_ns)
             case TakeOver():
                 return self._take_over_now(now_ns)
+            case Doubt():
+                return self._wait_longer(event)
             case PriorityChanged():
                 return self._change_priority(event, now_ns)
             case ConfigurationChanged():
@@ -233,6 +236,13 @@ class VirtualRouter:
         """Become Active without waiting: somebody decided that this node is the successor."""
         if isinstance(self._state, Backup):
             return self._become_active(TransitionReason.HANDOVER, now_ns)
+        return NOTHING
+
+    def _wait_longer(self, doubt: Doubt) -> Actions:
+        """Listen for whoever has the addresses already, if the wait would end before."""
+        if isinstance(self._state, Backup):
+            due_ns = max(self._state.active_down_deadline_ns, doubt.until_ns)
+            self._state = replace(self._state, active_down_deadline_ns=due_ns)
         return NOTHING
 
     def _become_active(self, reason: TransitionReason, now_ns: int) -> Actions:

@@ -236,6 +236,18 @@ TWO_ACTIVE = (
 STRANGERS = (
     Fault(
         11,
+        "who answers as the wait ends may be of the election",
+        CONFLICTS,
+        "        if refused is not None and self._settles(watch, now_ns):\n"
+        "            return True\n",
+        "",
+        unit(
+            "engine/conflicts",
+            "answer_just_before_the_wait_ends_is_listened_for_as_an_active_router_would",
+        ),
+    ),
+    Fault(
+        11,
         "an address that a stranger has is not bound",
         TABLE,
         "        if self._conflicts.holds_back(router.program.name):\n"

@@ -25,6 +25,7 @@ from vrrp.events import (
     AdvertisementReceived,
     ConfigurationChanged,
     DeadlineReached,
+    Doubt,
     Event,
     FaultChanged,
     PriorityChanged,
@@ -348,6 +349,10 @@ class Watch:
             return _unless(done == "" and after is self._state, f"did {done}, became {after}")
         if isinstance(event, FaultChanged):
             return self._judge_fault(event, now_ns, done, after)
+        if isinstance(event, Doubt):
+            if self._state is State.BACKUP:
+                self._deadline_ns = max(self._deadline_ns, event.until_ns)
+            return _unless(done == "" and after is self._state, f"did {done}, became {after}")
         if isinstance(event, TakeOver):
             return self._judge_named(now_ns, done, after)
         if isinstance(event, Shutdown):

@@ -1,9 +1,10 @@
 """Hosts outside the election that have one of its addresses (architecture §4.11, RFC 5227).
 
 *Before it is bound*: a router that has heard nobody of its election asks for the addresses while it
-waits out Active_Down_Timer. If a stranger answers, the router goes to Fault instead of becoming
-Active. It asks again as soon as the lease of a peer that had died before must be over, and then
-every five seconds. Whoever knows a peer does not ask: nothing delays a takeover.
+waits out Active_Down_Timer. If somebody answers, it listens for who that is, as long as an Active
+one would; if it is a stranger, the router goes to Fault instead of becoming Active. It asks again
+as soon as the lease of a peer that had died before must be over, and then every five seconds.
+Whoever knows a peer does not ask: nothing delays a takeover.
 
 *Added to a router that runs*: an Active router asks about an address that is new to it before it
 binds it, and stays Active without it while a stranger has it (``additions``). In Backup a new
@@ -22,6 +23,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vrrp.constants import State
+from vrrp.events import Doubt
 from vrrp.states import Backup
 from vrrp_speaker.engine.additions import Additions
 from vrrp_speaker.engine.executor import Executor
@@ -301,7 +303,7 @@ class Conflicts:
                 self._note(watch.router, sighting, 1, now_ns)
             self._busy[watch.router.program.name] = watch
         elif asked is not None:
-            asked.answer = sighting
+            asked.answered(sighting, now_ns)
 
     def run(self, now_ns: int) -> list[RunningRouter]:
         """Send and judge what is due; return the routers whose fault began or ended."""
@@ -325,6 +327,8 @@ class Conflicts:
     def _ask(self, watch: Watch, now_ns: int) -> bool:
         """Probe and judge; return whether the router's fault began or ended."""
         refused = watch.refused(now_ns)
+        if refused is not None and self._settles(watch, now_ns):
+            return True
         if refused is not None:
             watch.claim = Claim(refused, max(now_ns, watch.lease_over_ns()))
             watch.waiting = None
@@ -337,6 +341,16 @@ class Conflicts:
         if asked is not None and asked.take_due(now_ns):
             self._executor.probe(watch.router, places(watch.router.program), now_ns)
         return False
+
+    def _settles(self, watch: Watch, now_ns: int) -> bool:
+        """Return whether whoever answered may be of the election, and is listened for yet."""
+        assert watch.waiting is not None
+        settling = settling_ns(watch.router.machine.parameters)
+        until_ns = watch.waiting.answered_ns + settling
+        if now_ns >= until_ns:
+            return False
+        self._executor.handle(watch.router, Doubt(until_ns), now_ns)
+        return True
 
     def _stands(self, router: RunningRouter, claim: Claim, now_ns: int) -> bool:
         judged = claim.round

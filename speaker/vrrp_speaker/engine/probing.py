@@ -61,10 +61,18 @@ class Round:
     spacing_ns: int
     sent: int = 0
     answer: Sighting | None = None
+    answered_ns: int = 0
+    """When the first answer came."""
 
     def due_ns(self) -> int | None:
         """Return when the next probe is due; None once all were sent."""
         return self.begun_ns + self.sent * self.spacing_ns if self.sent < PROBES else None
+
+    def answered(self, sighting: Sighting, now_ns: int) -> None:
+        """Take in an answer."""
+        if self.answer is None:
+            self.answered_ns = now_ns
+        self.answer = sighting
 
     def take_due(self, now_ns: int) -> bool:
         """Return whether to send a probe now; one that is late does not make the next early."""

@@ -13,7 +13,14 @@ from tests.unit.engine.programs import address, announcement, packed, router_pro
 from tests.unit.engine.shared import snapshot
 
 from vrrp.constants import State
-from vrrp.events import AdvertisementReceived, DeadlineReached, FaultChanged, Startup, TakeOver
+from vrrp.events import (
+    AdvertisementReceived,
+    DeadlineReached,
+    Event,
+    FaultChanged,
+    Startup,
+    TakeOver,
+)
 from vrrp_speaker.engine.conflicts import DEFEND_INTERVAL_NS, Conflicts
 from vrrp_speaker.engine.neighbours import Sighting
 from vrrp_speaker.engine.netlink import LinkNews
@@ -55,6 +62,9 @@ class Executor:
     def probe(self, _router: RunningRouter, where: Iterable[Place], now_ns: int) -> None:
         self.probed.append(now_ns)
         self.asked.append(frozenset(where))
+
+    def handle(self, router: RunningRouter, event: Event, now_ns: int) -> bool:
+        return bool(router.machine.handle(event, now_ns))
 
     def withhold(self, router: RunningRouter, where: frozenset[Place]) -> None:
         router.withheld = where
@@ -148,7 +158,7 @@ class Rig:
     def in_conflict(self) -> int:
         """Let a stranger answer, so that the router goes to Fault; return when."""
         self.run_until(NOW)
-        self.see(NOW + MS)
+        self.see(NOW)
         assert self.run_until(NOW + DOWN) == [NOW + DOWN]
         assert self.router.machine.state is State.FAULT
         return NOW + DOWN
@@ -188,7 +198,7 @@ def test_three_probes_within_the_wait_the_first_at_once(rig: Rig) -> None:
 
 @pytest.mark.parametrize("address", [VIP, SIX])
 def test_answer_is_judged_when_the_wait_ends_and_not_before(rig: Rig, address: bytes) -> None:
-    rig.see(NOW + MS, address=address)
+    rig.see(NOW, address=address)
     assert rig.run_until(NOW + DOWN - 1) == []
     assert rig.run_until(NOW + DOWN) == [NOW + DOWN]
     assert rig.held_back
@@ -196,6 +206,33 @@ def test_answer_is_judged_when_the_wait_ends_and_not_before(rig: Rig, address: b
     rig.shared.set(rig.router.offset + shm.S_NAME_HASH, 1)
     found = snapshot(rig.shared)
     assert found.routers[0].last_conflict == Conflict(address, STRANGER, NOW + DOWN)
+
+
+def test_answer_just_before_the_wait_ends_is_listened_for_as_an_active_router_would(
+    rig: Rig,
+) -> None:
+    """The announcement of a peer that became Active comes before what it says in the election."""
+    rig.run_until(NOW)
+    rig.see(NOW + DOWN - 2 * MS)
+    rig.run_until(NOW + DOWN)
+    rig.handle(DeadlineReached(), NOW + DOWN)
+    assert (rig.router.machine.state, rig.held_back, rig.counted) == (State.BACKUP, False, 0)
+    assert not rig.hear(NOW + DOWN + 2 * MS, priority=254)
+    assert rig.run_until(NOW + 20 * SECOND) == []
+    assert (rig.router.machine.state, rig.counted) == (State.BACKUP, 0)
+
+
+def test_answer_that_nothing_explains_is_a_strangers_once_that_has_settled(rig: Rig) -> None:
+    rig.run_until(NOW)
+    answered = NOW + DOWN - 2 * MS
+    rig.see(answered)
+    rig.see(answered + MS)  # it goes on to answer; the first time counts
+    rig.run_until(NOW + DOWN)
+    rig.handle(DeadlineReached(), NOW + DOWN)
+    assert rig.router.machine.next_deadline_ns() == answered + DOWN
+    assert rig.run_until(answered + DOWN - 1) == []
+    assert rig.run_until(answered + DOWN) == [answered + DOWN]
+    assert (rig.router.machine.state, rig.held_back, rig.counted) == (State.FAULT, True, 1)
 
 
 @pytest.mark.parametrize("priority", [0, 100, 254])

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.vrrp.routers import (
     BOTH,
     GRACE,
+    MS,
     SECOND,
     START,
     UNBIND,
@@ -23,7 +24,7 @@ from tests.unit.vrrp.routers import (
 )
 
 from vrrp.constants import State, TransitionReason
-from vrrp.events import DeadlineReached, TakeOver
+from vrrp.events import DeadlineReached, Doubt, TakeOver
 from vrrp.virtual_router import VirtualRouter
 
 NAMED = TransitionReason.HANDOVER
@@ -86,3 +87,25 @@ def test_take_over_without_the_better_priority_lasts_until_the_better_one_speaks
     router.handle(TakeOver(), START)
     assert router.handle(heard(201), START + 1) == yielded(HIGHER)
     assert router.handle(DeadlineReached(), START + 1 + GRACE) == UNBIND
+
+
+# In doubt --------------------------------------------------------------------------------
+
+
+@BOTH
+def test_backup_in_doubt_waits_until_then_and_not_less(timing: Timing) -> None:
+    router = backup(parameters(timing))
+    assert router.handle(Doubt(START + 1), START) == ()
+    assert router.next_deadline_ns() == START + timing.down_ns
+    later = START + timing.down_ns + MS
+    assert router.handle(Doubt(later), START + timing.down_ns) == ()
+    assert router.handle(DeadlineReached(), START + timing.down_ns) == ()
+    assert router.next_deadline_ns() == later
+    assert router.handle(DeadlineReached(), later) == takeover()
+
+
+def test_doubt_is_nothing_to_any_other_router() -> None:
+    holder, since = active()
+    for router, due in ((holder, since + V3.interval_ns), (fault(), None)):
+        assert router.handle(Doubt(since + SECOND), since) == ()
+        assert router.next_deadline_ns() == due

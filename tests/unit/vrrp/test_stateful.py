@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.unit.vrrp.routers import MS, SECOND, START
@@ -421,4 +421,8 @@ class Machine(RuleBasedStateMachine):
 
 
 TestVirtualRouterAgainstTheModel = Machine.TestCase
-TestVirtualRouterAgainstTheModel.settings = settings(max_examples=200, stateful_step_count=40)
+TestVirtualRouterAgainstTheModel.settings = settings(
+    max_examples=200,
+    stateful_step_count=40,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is no fault of the strategies
+)

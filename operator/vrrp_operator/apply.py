@@ -86,6 +86,19 @@ class Writer:
         answer = self._call("GET", _PATHS[kind])
         return answer["items"], int(answer["metadata"]["resourceVersion"])
 
+    def find(self, path: str) -> Any:
+        """Return what the API server has at a path; None where it has nothing, or does not tell.
+
+        Raises:
+            ApiUnavailableError: not reached.
+        """
+        try:
+            return self._call("GET", path)
+        except ApiUnavailableError as error:
+            if not error.status:
+                raise
+            return None if error.status == _NOT_FOUND else {}
+
     def list_slices(self, label_selector: str) -> tuple[Sequence[Mapping[str, Any]], str]:
         """Return the EndpointSlices that a selector picks, and the version of the list.
 

@@ -20,6 +20,9 @@ STRANGER_REMEMBERED = timedelta(minutes=1)
 
 Longer than version 3's longest interval, so that whoever goes on is told all the time."""
 
+_MOST_NODES = 5
+"""How many nodes a message names that have the same fault."""
+
 NodeRouter = tuple[str, RouterStatus, bool]
 """(node, what it reports of the router, whether that can still be believed)."""
 UNKNOWN = "Unknown"
@@ -142,11 +145,12 @@ def _programmed(
     if not candidates and not missing:
         return programmed(Reason.NO_CANDIDATES, _no_candidates(record, plan))
     by_node = {node: router for node, router, _ in reported}
-    for node in candidates:
-        fault = _placement_fault(by_node.get(node))
-        if fault is not None:
-            reason, text = fault
-            return programmed(reason, f"{node}: {text}")
+    faults = {node: _placement_fault(by_node.get(node)) for node in candidates}
+    first = next((fault for fault in faults.values() if fault is not None), None)
+    if first is not None:
+        alike = {node: fault[1] for node, fault in faults.items() if fault and fault[0] is first[0]}
+        nodes = sorted(alike)
+        return programmed(first[0], f"{_some(nodes)}: {alike[nodes[0]]}")
     if missing:
         return programmed(Reason.NODE_WITHOUT_ADDRESS, _without_address(record, missing))
     pending = [node for node in candidates if not _is_current(record, by_node.get(node))]
@@ -154,6 +158,12 @@ def _programmed(
         message = f"{', '.join(pending)} did not apply generation {record.generation} yet"
         return programmed(Reason.PENDING, message)
     return programmed(Reason.PROGRAMMED, f"applied by {', '.join(candidates)}")
+
+
+def _some(nodes: Sequence[str]) -> str:
+    """Return the names of nodes, of many the first ones and how many more there are."""
+    more = len(nodes) - _MOST_NODES
+    return ", ".join(nodes[:_MOST_NODES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _without_address(record: VirtualIPRecord, nodes: tuple[str, ...]) -> str:

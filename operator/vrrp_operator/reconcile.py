@@ -21,6 +21,7 @@ from vrrp_operator.metrics import Metrics
 from vrrp_operator.observe import services_of
 from vrrp_operator.panic import PanicJudge
 from vrrp_operator.planner import Plan, plan
+from vrrp_operator.requirements import missing_requirement
 from vrrp_operator.snapshot import ClusterSnapshot
 from vrrp_operator.status import (
     condition_counts,
@@ -78,6 +79,8 @@ class Reconciler:
         self._post = post
         self._happened = Chronicle()
         self._listed = False
+        self._problem = ""
+        """Why the last cycle failed; empty when it did not."""
         self.succeeded_s = 0.0
         """When the last cycle ended well, monotonic; 0 while none did."""
 
@@ -103,6 +106,7 @@ class Reconciler:
         begun_s = time.monotonic()
         try:
             if not self._listed:
+                self._require()
                 self.relist()
             self._cycle(begun_s)
         except ApiUnavailableError as error:
@@ -111,12 +115,25 @@ class Reconciler:
             if error.status == 0:
                 self._cache.lost_sight(time.monotonic())
             self._metrics.reconcile_errors.inc()
-            _log.warning("reconcile failed", extra={"error": str(error)})
+            self._note_problem(str(error))
             return False
+        self._problem = ""
         self.succeeded_s = time.monotonic()
         self._metrics.reconcile_seconds.observe(self.succeeded_s - begun_s)
         self._metrics.last_reconcile.set_to_current_time()
         return True
+
+    def _require(self) -> None:
+        """Raise when the API server lacks what is needed; that mends by itself when it is there."""
+        missing = missing_requirement(self._writer.find)
+        if missing:
+            raise ApiUnavailableError(missing, status=404)
+
+    def _note_problem(self, problem: str) -> None:
+        """Log why cycles fail, once for each reason; they are tried again every few seconds."""
+        if problem != self._problem:
+            _log.warning("reconcile failed, trying again", extra={"error": problem})
+        self._problem = problem
 
     def healthy(self) -> tuple[bool, str]:
         """Return whether cycles end well often enough."""
@@ -128,7 +145,9 @@ class Reconciler:
 
     def ready(self) -> tuple[bool, str]:
         """Return whether a first cycle ended well."""
-        return (True, "ok") if self.succeeded_s else (False, "no reconcile yet")
+        if self.succeeded_s:
+            return True, "ok"
+        return False, f"no reconcile yet: {self._problem}" if self._problem else "no reconcile yet"
 
     @property
     def due_in_s(self) -> float | None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
+import signal
 import socket
 import sys
+import threading
+import time
+from typing import NoReturn
 
 import kopf
 from kubernetes.config import ConfigException
@@ -23,6 +28,8 @@ from vrrp_operator.options import add_default_key_ref
 from vrrp_operator.reconcile import Reconciler
 
 CANNOT_RUN = 4
+_PAUSE_S = 2.0
+_log = logging.getLogger(__name__)
 
 
 def run() -> int:
@@ -54,17 +61,42 @@ def run() -> int:
     poster.start()
     registry = kopf.OperatorRegistry()
     register_handlers(registry, cache, reconciler, endpoints)
-    _operate(registry)
+    told = threading.Event()
+    try:
+        asyncio.run(_operate(registry, told))
+    except Exception as error:
+        if not told.is_set():
+            _begin_anew(error)
     return 0
 
 
-def _operate(registry: kopf.OperatorRegistry) -> None:
-    """Run until SIGTERM or SIGINT; kopf takes both over, and a stop flag would be waited for."""
+async def _operate(registry: kopf.OperatorRegistry, told: threading.Event) -> None:
+    """Run until SIGTERM or SIGINT, which set ``told``, or until kopf gives up.
+
+    kopf takes both signals over, and says nothing of one that comes as it gives up.
+    """
     settings = kopf.OperatorSettings()
     configure(settings)
-    asyncio.run(
-        kopf.operator(registry=registry, settings=settings, clusterwide=True, standalone=True)
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry, settings=settings, clusterwide=True, standalone=True
     )
+    # asyncio, and so kopf, hears of them through a descriptor (set_wakeup_fd), as before.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: told.set())
+    await kopf.run_tasks(tasks, ignored=others)
+
+
+def _begin_anew(error: Exception) -> NoReturn:
+    """Begin from the first line after a pause: kopf gives up when a kind that it watches goes.
+
+    So it does when it loses the right to watch it. To end would be a crash loop, and the kubelet
+    would wait ever longer; what is missing may be there again in a second.
+    """
+    _log.warning("watches broke, beginning anew", extra={"error": repr(error)})
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    time.sleep(_PAUSE_S)
+    os.execv(sys.executable, [sys.executable, "-m", "vrrp_operator", *sys.argv[1:]])
 
 
 def _parser() -> argparse.ArgumentParser:

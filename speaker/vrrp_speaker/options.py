@@ -15,6 +15,7 @@ WITH_WARNINGS = 5
 """Exit status of ``check``: a speaker runs with this file, and something in it is doubtful."""
 
 DEFAULT_RUN_DIR = "/run/kube-vrrp"
+DEFAULT_KEYS_DIR = "/etc/kube-vrrp/keys"
 CONTROL_SOCKET = "agent.sock"
 
 
@@ -79,7 +80,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--state-dir", default="/var/lib/kube-vrrp", help="survives a reboot")
     parser.add_argument("--run-dir", default=DEFAULT_RUN_DIR, help="lost at a reboot")
     parser.add_argument(
-        "--keys-dir", default="/etc/kube-vrrp/keys", help="keys that sign, from a mounted Secret"
+        "--keys-dir", default=DEFAULT_KEYS_DIR, help="keys that sign, from a mounted Secret"
     )
     _add_check_options(parser)
     parser.add_argument(

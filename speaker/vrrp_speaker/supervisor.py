@@ -25,6 +25,7 @@ from vrrp_speaker.child import Child, fork_deaf, ready
 from vrrp_speaker.engine.heir import await_turn
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
+from vrrp_speaker.kernel import require_address_marks
 from vrrp_speaker.options import CANNOT_RUN, Options
 from vrrp_speaker.pulse import Pulse
 from vrrp_speaker.run_directory import create_shared_state, listen, lock, prepare_directories
@@ -348,8 +349,10 @@ def supervise(options: Options, arguments: Sequence[str]) -> int:
     """Run the speaker; return its exit status.
 
     Raises:
-        CannotRunError: a directory, the lock or the socket is not to be had.
+        CannotRunError: the kernel lacks something, or a directory, the lock or the socket is not to
+            be had; nothing was bound.
     """
+    require_address_marks()
     return Supervisor(options, arguments).run()
 
 

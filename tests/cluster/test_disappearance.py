@@ -30,7 +30,9 @@ def lab() -> Iterator[Lab]:
 
 
 def all_ready(lab: Lab) -> bool:
-    return all(node.get("/readyz") == "ok\n" for node in lab.nodes)
+    said = [node.get("/readyz") for node in lab.nodes]
+    assert all(text == "ok\n" for text in said), said
+    return True
 
 
 def all_say(lab: Lab, reason: str) -> bool:
@@ -64,13 +66,18 @@ def nothing_moved(lab: Lab, holder: str, before: int) -> bool:
 def test_kind_that_is_deleted(lab: Lab, holder: str) -> None:
     before = transitions(lab.nodes)
     lab.kubectl("delete", "crd", "nodeconfigs.kube-vrrp.io", "--wait=true")
-    reason = "the API server has no NodeConfigs any more (404); what ran before runs on"
+    missing = "the API server has no nodeconfigs of kube-vrrp.io/v1alpha1; install "
+    reason = f"{missing}the CRDs; what ran before runs on"
     eventually(lambda: all_say(lab, reason), within_s=30, every_s=0.2)
     assert nothing_moved(lab, holder, before)
     assert all(reason in node.log.read_text() for node in lab.nodes)
-    lab.kubectl("apply", "-f", str(CRDS))
-    lab.operator.stop()
+    assert lab.operator.stop() == 0, lab.operator.log.read_text()[-6000:]
+    said = lab.operator.log.read_text().count(missing)
     lab.operator.start()
+    eventually(lambda: missing in lab.operator.get("/readyz"), within_s=30, every_s=0.2)
+    lab.kubectl("apply", "-f", str(CRDS))
+    eventually(lambda: lab.operator.get("/readyz") == "ok\n", within_s=60, every_s=0.2)
+    assert lab.operator.log.read_text().count(missing) == said + 1  # though tried again and again
     eventually(lambda: all_ready(lab), within_s=60, every_s=0.2)
 
 

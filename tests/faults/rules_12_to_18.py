@@ -263,7 +263,7 @@ DISAPPEARANCE = (
         18,
         "where their kind is gone a node says so",
         NODE_CONFIG,
-        '            self._keep("the API server has no NodeConfigs any more (404)")\n',
+        "            self._keep(absent)\n",
         "            pass\n",
         unit("agent/config_source", "deleted_kind_keeps_what_runs_and_says_so_once"),
     ),

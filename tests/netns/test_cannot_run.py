@@ -115,3 +115,73 @@ def test_damaged_cache_is_named_and_the_speaker_waits_for_news(lan: Lan, tmp_pat
     log = (tmp_path / "log").read_text()
     assert "cache not used" in log
     assert "node-config.json" in log
+
+
+_ASK = """
+import errno, sys
+from vrrp_speaker.engine.netlink import RequestSocket, damaged_mark_request
+mark = damaged_mark_request()
+unknown = mark[:-4] + mark[-4:-2] + (63).to_bytes(2, sys.byteorder)
+for request in mark, unknown:
+    print(errno.errorcode[RequestSocket().request(request)])
+"""
+
+
+def test_this_kernel_refuses_a_damaged_mark_and_passes_over_what_it_does_not_know(
+    lan: Lan,
+) -> None:
+    host = lan.hosts[0]
+    before = host.exec("ip", "-o", "addr", "show").stdout
+    assert host.exec(sys.executable, "-c", _ASK).stdout.split() == ["ERANGE", "ENODEV"]
+    assert host.exec("ip", "-o", "addr", "show").stdout == before
+
+
+def check_here(host: Host, folder: Path, text: str) -> subprocess.CompletedProcess[str]:
+    """Look at a configuration on a host."""
+    (folder / "keys").mkdir(exist_ok=True)
+    flags = ("--here", "--keys-dir", str(folder / "keys"))
+    return host.exec(
+        *(sys.executable, "-m", "vrrp_speaker", "check", *flags, config(folder, text)[1])
+    )
+
+
+ROUTER = """
+apiVersion: kube-vrrp.io/v1alpha1
+kind: NodeConfig
+metadata: {name: node-1}
+spec:
+  node: node-1
+  addresses: [192.0.2.11]
+  virtualRouters:
+  - name: web
+    virtualIPGeneration: 1
+    virtualRouterID: 51
+    interface: eth0
+    addresses: [{address: 192.0.2.50/24}]
+    basePriority: 200
+    authentication: {type: HMAC, keyRef: cluster}
+    peers: [{node: node-2, address: 192.0.2.12, priority: 180}]
+"""
+
+
+def test_what_is_wrong_on_this_node_is_told_before_a_speaker_runs(lan: Lan, tmp_path: Path) -> None:
+    host = lan.hosts[0]
+    ended = check_here(host, tmp_path, ROUTER.replace("interface: eth0", "interface: nope"))
+    assert ended.returncode == 5
+    assert ended.stdout.splitlines() == [
+        f"warning: {tmp_path}/config.yaml:12:5: spec.virtualRouters[0].interface:"
+        " InterfaceNotFound: nope: the node has no such interface (interface; accepted: eth0, lo)"
+    ]
+    ended = check_here(host, tmp_path, ROUTER)
+    assert ended.stdout.splitlines() == [
+        f"warning: {tmp_path}/config.yaml:15:5: spec.virtualRouters[0].authentication:"
+        " AuthenticationKeyMissing: cluster: no such key on the node (accepted: cluster.1 to"
+        " cluster.255 in its key folder)"
+    ]
+    (tmp_path / "keys" / "cluster.1").write_text("hex:" + "11" * 32)
+    ended = check_here(host, tmp_path, ROUTER)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    (tmp_path / "keys" / "cluster.1").write_text("short")
+    ended = check_here(host, tmp_path, ROUTER)
+    assert ended.returncode == 5
+    assert "cluster.1: 5 bytes (accepted: 32 to 64)" in ended.stdout

@@ -170,7 +170,11 @@ def test_unknown_interface_costs_one_virtual_ip(
     configuration.apply(MANIFEST, virtual_ip("bad", "192.0.2.53", interface="eth9"))
     for node in standalone.nodes:
         eventually(partial(in_fault, node), within_s=5)
-        assert "InterfaceNotFound: eth9" in (node.run_dir / "program.json").read_text()
+        said = [line for line in node.log.read_text().splitlines() if "takes no part" in line]
+        assert said[-1].endswith(
+            "virtual_ip=bad faults=InterfaceNotFound: eth9: the node has no such interface"
+            " (interface; accepted: eth0, lo)"
+        )
     assert transitions(standalone) == before
 
 

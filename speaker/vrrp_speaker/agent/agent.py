@@ -165,7 +165,8 @@ class Agent:
             _log.error("configuration not compiled", extra={"error": error})
             return
         self.problem = ""
-        self._program = document
+        before, self._program = self._program, document
+        _tell_new_faults(before, document)
         self._load()
 
     def _load(self) -> None:
@@ -332,3 +333,14 @@ class Agent:
         if engine is None or not engine.loaded or engine.generation != self._config.generation:
             return False, f"configuration: generation {self._config.generation} is not applied yet"
         return True, "ok"
+
+
+def _tell_new_faults(before: Mapping[str, Any] | None, program: Mapping[str, Any]) -> None:
+    """Log why virtual routers cannot be placed on this node, where that was not so before."""
+    known = {
+        router.get("name"): router.get("faults") for router in (before or {}).get("routers", ())
+    }
+    for router in program["routers"]:
+        if router["faults"] and router["faults"] != known.get(router["name"]):
+            said = {"virtual_ip": router["name"], "faults": "; ".join(router["faults"])}
+            _log.warning("takes no part", extra=said)

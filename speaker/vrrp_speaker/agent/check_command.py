@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
+from vrrp_api.node_config import NodeConfig
+from vrrp_speaker.agent.compile import run_compiler
 from vrrp_speaker.agent.config_file import ConfigFileError, read_config_file
-from vrrp_speaker.options import CANNOT_RUN, WITH_WARNINGS
+from vrrp_speaker.agent.config_warnings import config_warnings
+from vrrp_speaker.agent.keys import KeyFolder
+from vrrp_speaker.options import CANNOT_RUN, DEFAULT_KEYS_DIR, WITH_WARNINGS
+
+_FIELDS = (("Interface", ".interface"), ("Address", ".addresses"), ("Auth", ".authentication"))
+"""Which field of a virtual router the faults that begin so are about."""
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -23,10 +33,15 @@ def check(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("file", type=Path)
     parser.add_argument("--node", help="whose configuration it must be; absent: anybody's")
+    parser.add_argument(
+        "--here", action="store_true", help="this is the node: look at its interfaces and keys, too"
+    )
+    parser.add_argument("--keys-dir", default=DEFAULT_KEYS_DIR, help="its key folder, with --here")
     values = parser.parse_args(arguments)
     path: Path = values.file
+    doubts = partial(_doubts_here, Path(values.keys_dir)) if values.here else config_warnings
     try:
-        found = read_config_file(path, values.node, 0)
+        found = read_config_file(path, values.node, 0, doubts)
     except ConfigFileError as error:
         for finding in error.findings:
             print(f"error: {finding.at(path)}")
@@ -36,3 +51,20 @@ def check(arguments: Sequence[str]) -> int:
     routers = len(found.config.virtual_routers)
     print(f"{path}: node {found.config.node}, {routers} virtual routers", file=sys.stderr)
     return WITH_WARNINGS if found.warnings else 0
+
+
+def _doubts_here(keys_dir: Path, config: NodeConfig) -> Iterator[tuple[str, str]]:
+    """Yield what is doubtful anywhere, and what keeps a virtual router from taking part here."""
+    yield from config_warnings(config)
+    keys = KeyFolder(keys_dir, SimpleQueue(), {})
+    if keys.problem:
+        yield "spec", f"{keys_dir}: {keys.problem}"
+    try:
+        program = run_compiler(config, keys.material(), {})
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        yield "spec", f"not compiled: {error}"
+        return
+    for index, router in enumerate(program["routers"]):
+        for fault in router["faults"]:
+            field = next((field for begin, field in _FIELDS if fault.startswith(begin)), "")
+            yield f"spec.virtualRouters[{index}]{field}", fault

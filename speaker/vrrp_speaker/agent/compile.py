@@ -64,32 +64,14 @@ class Compiler:
 
     def _run(self, config: NodeConfig, keys: Mapping[str, KeyMaterial]) -> None:
         try:
-            document = self._compile(config, keys)
+            stored = self.stored() or {}
+            slots = {router["name"]: router["slot"] for router in stored.get("routers", ())}
+            document = run_compiler(config, keys, slots)
             self._store(document)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self._inbox.put(Compiled(None, str(error)))
             return
         self._inbox.put(Compiled(document, ""))
-
-    def _compile(self, config: NodeConfig, keys: Mapping[str, KeyMaterial]) -> Mapping[str, Any]:
-        obj = config.to_object()
-        obj["metadata"]["generation"] = config.generation
-        stored = self.stored() or {}
-        slots = {router["name"]: router["slot"] for router in stored.get("routers", ())}
-        ended = subprocess.run(
-            [sys.executable, "-m", "vrrp_speaker.compiler"],
-            input=json.dumps({"nodeConfig": obj, "slots": slots, "keys": dict(keys)}),
-            capture_output=True,
-            text=True,
-            timeout=_DEADLINE_S,
-            check=False,
-        )
-        if ended.returncode not in (0, 1) or not ended.stdout:
-            raise ValueError(f"compiler ended with {ended.returncode}: {ended.stderr[-300:]}")
-        document: Mapping[str, Any] = json.loads(ended.stdout)
-        if "error" in document:
-            raise ValueError(document["error"])
-        return document
 
     def _store(self, document: Mapping[str, Any]) -> None:
         temporary = self._program_path.with_suffix(".tmp")
@@ -100,3 +82,34 @@ class Compiler:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._program_path)
+
+
+def run_compiler(
+    config: NodeConfig, keys: Mapping[str, KeyMaterial], slots: Mapping[str, int]
+) -> Mapping[str, Any]:
+    """Return the program document of a configuration on this machine.
+
+    Args:
+        config: what the node is to run.
+        keys: by ref, what the key folder holds.
+        slots: router name to slot of the program that runs.
+
+    Raises:
+        OSError, ValueError, subprocess.SubprocessError: the compiler cannot run, or failed.
+    """
+    obj = config.to_object()
+    obj["metadata"]["generation"] = config.generation
+    ended = subprocess.run(
+        [sys.executable, "-m", "vrrp_speaker.compiler"],
+        input=json.dumps({"nodeConfig": obj, "slots": dict(slots), "keys": dict(keys)}),
+        capture_output=True,
+        text=True,
+        timeout=_DEADLINE_S,
+        check=False,
+    )
+    if ended.returncode not in (0, 1) or not ended.stdout:
+        raise ValueError(f"compiler ended with {ended.returncode}: {ended.stderr[-300:]}")
+    document: Mapping[str, Any] = json.loads(ended.stdout)
+    if "error" in document:
+        raise ValueError(document["error"])
+    return document

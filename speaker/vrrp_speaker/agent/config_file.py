@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _MOST_BYTES = 4 << 20
 _MOST_FINDINGS = 20
 _ITEM = re.compile(r"spec\.(virtualRouters|healthChecks)\[(\d+)\]")
+
+
+Doubts = Callable[[NodeConfig], Iterable[tuple[str, str]]]
+"""Yields what is doubtful in a configuration: the path of the field, and what comes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,16 @@ class ConfigFileError(Exception):
         self.findings = findings
 
 
-def read_config_file(path: Path, node: str | None, generation: int) -> ConfigFile:
+def read_config_file(
+    path: Path, node: str | None, generation: int, doubts: Doubts = config_warnings
+) -> ConfigFile:
     """Return the NodeConfig of a YAML or JSON file, with the generation given.
 
     Args:
         path: the file.
         node: whose it must be; None: anybody's.
         generation: what the configuration is numbered with; the file's own does not count.
+        doubts: what to warn of.
 
     Raises:
         ConfigFileError: unreadable, wrong, or of another node; it holds up to 20 findings.
@@ -70,7 +77,7 @@ def read_config_file(path: Path, node: str | None, generation: int) -> ConfigFil
     if node is not None and config.node != node:
         text = f"spec.node: {config.node!r} (this node is {node!r})"
         raise ConfigFileError(path, document.finding("spec.node", text))
-    found = config_warnings(config)
+    found = doubts(config)
     return ConfigFile(
         config, tuple(document.finding(where, f"{where}: {text}") for where, text in found)
     )

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from vrrp_api import API_VERSION
 from vrrp_api.errors import FieldError
 from vrrp_api.node_config import NodeConfig, parse_node_config
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
@@ -98,7 +99,8 @@ class ApiConfigSource:
 
     def _note_failure(self, error: ApiError) -> None:
         if error.status == _NOT_FOUND:
-            self._keep("the API server has no NodeConfigs any more (404)")
+            absent = f"the API server has no nodeconfigs of {API_VERSION}; install the CRDs"
+            self._keep(absent)
         elif self._backoff_s >= _OUTAGE_S and not self._outage:
             self._outage = True
             _log.warning("API server not reached", extra={"error": str(error)})

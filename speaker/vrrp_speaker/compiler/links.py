@@ -11,6 +11,8 @@ from vrrp_api.virtual_ip import VipAddress
 ADDRESS_PROTOCOL = 112
 """Our mark on addresses (IFA_PROTO); the same number as in ``engine.netlink``."""
 
+_MOST_NAMES = 8
+
 
 class PlacementError(Exception):
     """A Virtual Router cannot be placed; the message is a fault as in NodeConfig status."""
@@ -45,8 +47,8 @@ class LinkTable:
 
     links: tuple[Link, ...]
 
-    def by_name(self, name: str) -> Link:
-        """Return the link of this name.
+    def by_name(self, name: str, field: str) -> Link:
+        """Return the link of this name, which a field of the VirtualIP asks for.
 
         Raises:
             PlacementError: there is none.
@@ -54,7 +56,20 @@ class LinkTable:
         for link in self.links:
             if link.name == name:
                 return link
-        raise PlacementError(f"InterfaceNotFound: {name}")
+        raise PlacementError(
+            f"InterfaceNotFound: {name}: the node has no such interface"
+            f" ({field}; accepted: {self._names()})"
+        )
+
+    def _names(self) -> str:
+        """Return the names of the links, the likely ones first, and not hundreds."""
+
+        def unlikely(link: Link) -> tuple[bool, bool, int]:
+            return not link.addresses, not link.mac.strip(b"\0"), link.index
+
+        names = [link.name for link in sorted(self.links, key=unlikely)]
+        more = len(names) - _MOST_NAMES
+        return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
     def in_subnet_of(self, address: str) -> tuple[Link, ...]:
         """Return the links that have an own address whose subnet holds ``address``."""
@@ -126,7 +141,7 @@ def router_link(router: VirtualRouterConfig, node: str | None, table: LinkTable)
         PlacementError: not found or ambiguous; never a guess.
     """
     if router.interface is not None:
-        return table.by_name(router.interface)
+        return table.by_name(router.interface, "interface")
     for candidates in (
         table.in_subnet_of(router.addresses[0].address),
         table.holding(node) if node is not None else (),
@@ -148,4 +163,6 @@ def address_link(address: VipAddress, router_default: Link, table: LinkTable) ->
     holder = table.foreign_holder(address.address)
     if holder is not None:
         raise PlacementError(f"AddressInUse: {address.address} on {holder}")
-    return router_default if address.interface is None else table.by_name(address.interface)
+    if address.interface is None:
+        return router_default
+    return table.by_name(address.interface, f"interface of {address.address}")

@@ -171,7 +171,7 @@ def authentication(
     material = keys.get(wanted.key_ref)
     part = "password" if wanted.type == "Simple" else "keys"
     if material is None or (not material.get(part) and "error" not in material):
-        missing = f"{wanted.key_ref}.pass" if wanted.type == "Simple" else wanted.key_ref
+        missing = _missing_key(wanted.key_ref, part)
         raise PlacementError(f"AuthenticationKeyMissing: {missing}")
     if "error" in material:
         raise PlacementError(f"AuthenticationKeyInvalid: {material['error']}")
@@ -192,6 +192,12 @@ def authentication(
             for key_id, secret in secrets.items()
         ]
     return compiled
+
+
+def _missing_key(key_ref: str, part: str) -> str:
+    """Return what is not there, and what would be accepted."""
+    files = f"{key_ref}.1 to {key_ref}.255" if part == "keys" else f"{key_ref}.pass"
+    return f"{key_ref}: no such key on the node (accepted: {files} in its key folder)"
 
 
 def _address(address: VipAddress, link: Link, lease_s: int) -> dict[str, Any]:

@@ -36,6 +36,7 @@ _IFLA_ADDRESS, _IFLA_IFNAME = 1, 3
 _RTA_DST, _RTA_OIF = 1, 4
 _RTN_LOCAL = 2
 _NDA_DST = 1
+_NO_INTERFACE = 0x7FFFFFFF
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _BUFFER = 1 << 16
 _ANSWER = 1 << 12
@@ -256,6 +257,14 @@ def delete_address_request(news: AddressNews) -> bytes:
     body = _IFADDR.pack(family, news.prefix_length, 0, 0, news.ifindex) + attribute
     flags = _F_REQUEST | _F_ACK
     return _HEADER.pack(_HEADER.size + len(body), RTM_DELADDR, flags, 0, 0) + body
+
+
+def damaged_mark_request() -> bytes:
+    """Return a request for an address with a mark of no bytes, on an interface that cannot be."""
+    local = _ATTRIBUTE.pack(_ATTRIBUTE.size + 4, _IFA_LOCAL) + bytes([127, 0, 0, 1])
+    mark = _ATTRIBUTE.pack(_ATTRIBUTE.size, _IFA_PROTO)
+    body = _IFADDR.pack(socket.AF_INET, 32, 0, 0, _NO_INTERFACE) + local + mark
+    return _HEADER.pack(_HEADER.size + len(body), RTM_NEWADDR, _F_REQUEST | _F_ACK, 0, 0) + body
 
 
 def _route_request(ifindex: int, address: bytes) -> bytes:

@@ -215,7 +215,8 @@ def test_deleted_kind_keeps_what_runs_and_says_so_once(server: ApiServer) -> Non
     arrived(inbox)
     server.status = 404
     assert refused(inbox) == (
-        "the API server has no NodeConfigs any more (404); what ran before runs on"
+        "the API server has no nodeconfigs of kube-vrrp.io/v1alpha1; install the CRDs; what ran"
+        " before runs on"
     )
     asked = lists(server)
     eventually(lambda: lists(server) > asked + 2, within_s=5)

@@ -51,8 +51,22 @@ def test_interface_is_named_or_of_the_subnet_or_of_the_node_address(
 
 
 def test_unknown_interface_is_named() -> None:
-    with pytest.raises(PlacementError, match=r"^InterfaceNotFound: eth9$"):
+    with pytest.raises(PlacementError) as raised:
         router_link(router("192.0.2.50", "eth9"), "192.0.2.11", table())
+    assert str(raised.value) == (
+        "InterfaceNotFound: eth9: the node has no such interface (interface; accepted: eth0, eth1)"
+    )
+
+
+def test_unknown_interface_of_one_address_is_named_with_the_address() -> None:
+    with pytest.raises(PlacementError, match=r"eth9: .*\(interface of 192\.0\.2\.51; accepted: "):
+        address_link(VipAddress("192.0.2.51", 24, "eth9"), ETH0, table())
+
+
+def test_of_hundreds_of_interfaces_those_with_an_address_are_proposed() -> None:
+    pods = [Link(index, f"veth{index}", MAC, ()) for index in range(10, 260)]
+    with pytest.raises(PlacementError, match=r"eth0, veth10, .*veth16 and 243 more\)$"):
+        router_link(router("192.0.2.50", "eth9"), "192.0.2.11", table(*pods, ETH0))
 
 
 def test_two_interfaces_in_one_subnet_are_ambiguous() -> None:

@@ -17,6 +17,14 @@ from vrrp_operator.events import Occurrence
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.reconcile import Reconciler
 
+DISCOVERY = {
+    "/version": {"major": "1", "minor": "34"},
+    "/apis/kube-vrrp.io": {"versions": [{"groupVersion": "kube-vrrp.io/v1alpha1"}]},
+    "/apis/kube-vrrp.io/v1alpha1": {
+        "resources": [{"name": name} for name in ("virtualips", "healthchecks", "nodeconfigs")]
+    },
+}
+
 
 class FakeServer(Writer):
     """Takes the requests of a writer and keeps the objects, as the API server would."""
@@ -27,6 +35,7 @@ class FakeServer(Writer):
         self.requests: list[str] = []
         self.available = True
         self.deleted: set[str] = set()
+        self.discovery = dict(DISCOVERY)
         self.refused = ""
         """The end of a path that is answered with 500."""
 
@@ -54,6 +63,10 @@ class FakeServer(Writer):
         if path.endswith("endpointslices"):
             return {"items": self._objects.get("slices", []), "metadata": {"resourceVersion": "1"}}
         kind, _, name = path.removeprefix("/apis/kube-vrrp.io/v1alpha1/").partition("/")
+        if method == "GET" and path in DISCOVERY:
+            if path not in self.discovery:
+                raise ApiUnavailableError(f"{method} {path}: 404", status=404)
+            return self.discovery[path]
         if method == "GET":
             found = self._objects.get(path.rpartition("/")[2], [])
             items = [o for o in found if o["metadata"]["name"] not in self.deleted]
@@ -181,8 +194,25 @@ def test_an_api_server_that_is_away_fails_the_cycle_and_not_the_operator() -> No
     server, _, reconciler = cluster()
     server.available = False
     assert not reconciler.run_cycle()
-    assert reconciler.ready() == (False, "no reconcile yet")
+    assert reconciler.ready() == (False, "no reconcile yet: GET /version: refused")
     server.available = True
+    assert reconciler.run_cycle()
+    assert reconciler.ready() == (True, "ok")
+
+
+def test_operator_without_the_kinds_says_what_to_do_and_waits_for_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server, _, reconciler = cluster()
+    server.discovery = {"/version": DISCOVERY["/version"]}
+    assert not reconciler.run_cycle()
+    assert not reconciler.run_cycle()
+    assert server.requests == []
+    missing = "the API server does not know kube-vrrp.io/v1alpha1: the CRDs are missing; install"
+    assert reconciler.ready()[0] is False
+    assert reconciler.ready()[1].startswith(f"no reconcile yet: {missing}")
+    assert [missing in getattr(record, "error", "") for record in caplog.records] == [True]
+    server.discovery = DISCOVERY
     assert reconciler.run_cycle()
     assert reconciler.ready() == (True, "ok")
 

@@ -24,10 +24,10 @@ NOW = "2026-03-01T00:00:00Z"
 
 
 def folded(
-    *routers: tuple[RouterStatus, bool], status: dict[str, Any] | None = None
+    *routers: tuple[RouterStatus, bool], status: dict[str, Any] | None = None, **spec: Any
 ) -> dict[str, Any]:
     """Return the status of VirtualIP a, whose nodes report these routers."""
-    obj = virtual_ip("a", vrid=1, status=status)
+    obj = virtual_ip("a", vrid=1, status=status, **spec)
     reports = {
         f"node-{n}": report(None, router, fresh=fresh)
         for n, (router, fresh) in enumerate(routers, start=1)
@@ -154,6 +154,24 @@ def test_fault_of_a_key_names_node_and_key() -> None:
     faulty = router_status("a", "Fault", faults=("AuthenticationKeyMissing: cluster",))
     status = folded((active(), True), (faulty, True))
     assert message(status, "Programmed") == "node-2: AuthenticationKeyMissing: cluster"
+
+
+def test_interface_that_no_node_has_names_all_nodes_and_one_that_a_node_lacks_only_that() -> None:
+    lacks = router_status("a", "Fault", faults=("InterfaceNotFound: eth9: the node has no such",))
+    full = router_status("a", "Fault", faults=("AddressInUse: 192.0.2.50 on eth0",))
+    status = folded((lacks, True), (lacks, True))
+    assert message(status, "Programmed").startswith("node-1, node-2: InterfaceNotFound: eth9: ")
+    status = folded((active(), True), (lacks, True))
+    assert message(status, "Programmed").startswith("node-2: InterfaceNotFound: eth9: ")
+    status = folded((full, True), (lacks, True))
+    assert message(status, "Programmed") == "node-1: AddressInUse: 192.0.2.50 on eth0"
+
+
+def test_of_many_nodes_with_one_fault_some_are_named() -> None:
+    lacks = router_status("a", "Fault", faults=("InterfaceNotFound: eth9",))
+    status = folded(*[(lacks, True)] * 7, candidates=7)
+    nodes = ", ".join(f"node-{n}" for n in range(1, 6))
+    assert message(status, "Programmed") == f"{nodes} and 2 more: InterfaceNotFound: eth9"
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ STRANGERS = (
         11,
         "who answers as the wait ends may be of the election",
         CONFLICTS,
-        "        if refused is not None and self._settles(watch, now_ns):\n"
+        "        if refused is not None and self._settles(watch, refused, now_ns):\n"
         "            return True\n",
         "",
         unit(

@@ -14,7 +14,8 @@ address is as any other; one that came when the others had been asked about is a
 Strangers are counted and remembered; we announce again, at most once in ten seconds, and stay.
 
 What explains a sighting is another router heard: a short time after it, or before it within the
-lease that a dead predecessor's kernel may keep the address for.
+lease that a dead predecessor's kernel may keep the address for. A member's hardware address
+(``kin``) explains it too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from vrrp.events import Doubt
 from vrrp.states import Backup
 from vrrp_speaker.engine.additions import Additions
 from vrrp_speaker.engine.executor import Executor
+from vrrp_speaker.engine.kin import Kin
 from vrrp_speaker.engine.neighbours import Neighbours, Sighting
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.probing import (
@@ -200,6 +202,7 @@ class Conflicts:
         self._watches: dict[str, Watch] = {}
         self._by_address: dict[tuple[int, bytes], Watch] = {}
         self._busy: dict[str, Watch] = {}
+        self._kin = Kin()
 
     def filenos(self) -> tuple[int, ...]:
         """Return the descriptors to wait on."""
@@ -239,9 +242,9 @@ class Conflicts:
     def sync(self, routers: Iterable[RunningRouter], now_ns: int) -> None:
         """Watch over these routers from now on; what is known of those that stay is kept."""
         before, self._watches, self._by_address = self._watches, {}, {}
+        routers = [router for router in routers if router.program.probes]
+        self._kin.sync(routers)
         for router in routers:
-            if not router.program.probes:
-                continue
             watch = before.get(router.program.name)
             if watch is None or watch.router is not router:
                 watch = Watch(router, now_ns, last_heard_ns(self._shared, router.program) or None)
@@ -254,7 +257,7 @@ class Conflicts:
             self._watches[router.program.name] = watch
             self._by_address.update(dict.fromkeys(watched, watch))
         self._busy = dict(self._watches)
-        self._neighbours.watch(address for _, address in self._by_address)
+        self._neighbours.watch([*(a for _, a in self._by_address), *self._kin.addresses()])
 
     def heard(self, router: RunningRouter, now_ns: int) -> bool:
         """Note an advertisement of the election; return whether that ends a fault."""
@@ -288,6 +291,7 @@ class Conflicts:
         """Note that somebody uses an address; that it is us, or one of ours, is no news."""
         place = sighting.ifindex, sighting.address
         watch = self._by_address.get(place)
+        self._kin.see(sighting)
         if watch is None or self._network.owns_mac(sighting.mac):
             return
         explained, addition = watch.explained(now_ns), watch.additions.find(place)
@@ -298,8 +302,9 @@ class Conflicts:
             return
         asked = watch.waiting or (watch.claim.round if watch.claim is not None else None)
         if watch.defence is not None:
-            settling = settling_ns(watch.router.machine.parameters)
-            if watch.defence.seen(sighting, settling, now_ns):
+            if watch.defence.suspect is None:
+                self._executor.ask_members(watch.router, now_ns)
+            if watch.defence.seen(sighting, settling_ns(watch.router.machine.parameters), now_ns):
                 self._note(watch.router, sighting, 1, now_ns)
             self._busy[watch.router.program.name] = watch
         elif asked is not None:
@@ -327,7 +332,7 @@ class Conflicts:
     def _ask(self, watch: Watch, now_ns: int) -> bool:
         """Probe and judge; return whether the router's fault began or ended."""
         refused = watch.refused(now_ns)
-        if refused is not None and self._settles(watch, now_ns):
+        if refused is not None and self._settles(watch, refused, now_ns):
             return True
         if refused is not None:
             watch.claim = Claim(refused, max(now_ns, watch.lease_over_ns()))
@@ -342,25 +347,28 @@ class Conflicts:
             self._executor.probe(watch.router, places(watch.router.program), now_ns)
         return False
 
-    def _settles(self, watch: Watch, now_ns: int) -> bool:
+    def _settles(self, watch: Watch, answer: Sighting, now_ns: int) -> bool:
         """Return whether whoever answered may be of the election, and is listened for yet."""
         assert watch.waiting is not None
         settling = settling_ns(watch.router.machine.parameters)
         until_ns = watch.waiting.answered_ns + settling
-        if now_ns >= until_ns:
-            return False
-        self._executor.handle(watch.router, Doubt(until_ns), now_ns)
-        return True
+        if self._kin.has(watch.router, answer.mac):  # as if it advertised, while it answers
+            until_ns, watch.waiting = now_ns + settling, Round(now_ns, settling // (PROBES + 1))
+        if now_ns < until_ns:
+            self._executor.handle(watch.router, Doubt(until_ns), now_ns)
+        return now_ns < until_ns
 
     def _stands(self, router: RunningRouter, claim: Claim, now_ns: int) -> bool:
         judged = claim.round
-        stands = claim.proceed(now_ns)
+        stands = not self._kin.has(router, claim.sighting.mac) and claim.proceed(now_ns)
         if stands and judged is not None and claim.round is None:
             self._note(router, claim.sighting, 1, now_ns)
         return stands
 
     def _defend(self, watch: Watch, defence: Defence, now_ns: int) -> None:
-        found = defence.settle(now_ns, explained=watch.explained(now_ns))
+        suspect = defence.suspect
+        member = suspect is not None and self._kin.has(watch.router, suspect.mac)
+        found = defence.settle(now_ns, explained=member or watch.explained(now_ns))
         if found is not None:
             self._note(watch.router, *found, now_ns)
         disputed = defence.take_disputed(now_ns)

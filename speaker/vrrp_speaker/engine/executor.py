@@ -21,6 +21,7 @@ from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
 from vrrp.events import Event
 from vrrp_speaker.engine.announcer import Announcer
+from vrrp_speaker.engine.kin import member_places
 from vrrp_speaker.engine.netlink import RequestSocket
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.probing import Place
@@ -30,6 +31,7 @@ from vrrp_speaker.engine.program import (
     AnnouncementPlan,
     RouterProgram,
 )
+from vrrp_speaker.engine.questions import question
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.routers import RunningRouter, last_heard_ns
 from vrrp_speaker.engine.transport import Transport
@@ -39,7 +41,8 @@ from vrrp_speaker.shared_state import layout as shm
 _SOURCE_OF = "the node's address on interface"
 """Names the announcements that belong to no router; no VirtualIP has a name with spaces."""
 _SOURCE_PLAN = AnnouncementPlan(burst=2, repeat_after_ns=0, refresh_ns=0)
-_PROBES_OF, _DEFENCE_OF = "probes of", "defence of"
+_PROBES_OF, _DEFENCE_OF, _MEMBERS_OF = "probes of", "defence of", "members of"
+_MAC_LENGTH = 6
 _ONCE = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
 
 
@@ -189,7 +192,7 @@ class Executor:
         self._announcer.announce(name, program.source_announcements, _SOURCE_PLAN, now_ns)
 
     def probe(self, router: RunningRouter, places: Container[Place], now_ns: int) -> None:
-        """Ask once who has the addresses there.
+        """Ask once who has the addresses there, and the members who they are.
 
         A question that still waits for its turn keeps its place: where many ask at once, another
         in its stead would wait behind all of them, and nobody would have been asked in time.
@@ -199,6 +202,16 @@ class Executor:
             wanted = (probe.ifindex, probe.address) in places
             if wanted and not self._announcer.under_way(name):
                 self._announcer.announce(name, (probe,), _ONCE, now_ns)
+        self.ask_members(router, now_ns)
+
+    def ask_members(self, router: RunningRouter, now_ns: int) -> None:
+        """Ask the members for their hardware addresses, as far as there is one to answer to."""
+        program, name = router.program, f"{_MEMBERS_OF} {router.program.name}"
+        mac = self._network.mac(program.ifindex)
+        if len(mac) == _MAC_LENGTH and not self._announcer.under_way(name):
+            places = member_places(router)
+            frames = tuple(question(on, mac, program.source, member) for on, member in places)
+            self._announcer.announce(name, frames, _ONCE, now_ns)
 
     def defend(self, router: RunningRouter, addresses: Container[bytes], now_ns: int) -> None:
         """Announce these addresses once, whatever else is announced."""

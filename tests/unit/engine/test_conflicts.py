@@ -41,6 +41,7 @@ VIP, SIX = packed("192.0.2.50"), packed("2001:db8::50")
 ADDED = packed("192.0.2.51")
 PLACE = (2, ADDED)
 STRANGER, OTHER = bytes.fromhex("02005e005364"), bytes.fromhex("02005e005365")
+MEMBER = bytes.fromhex("02005e005312")
 OURS = bytes.fromhex("02005e00530b")
 PEER = Peer("node-2", packed("192.0.2.12"))
 NOW, SECOND, MS = 10**12, 10**9, 10**6
@@ -55,6 +56,7 @@ class Executor:
     """Stands for what sends and binds: remembers probes and addresses."""
 
     probed: list[int] = field(default_factory=list)
+    members_asked: list[int] = field(default_factory=list)
     asked: list[frozenset[Place]] = field(default_factory=list)
     bound: list[tuple[int, set[Place]]] = field(default_factory=list)
     defended: list[tuple[int, set[bytes]]] = field(default_factory=list)
@@ -65,6 +67,9 @@ class Executor:
 
     def handle(self, router: RunningRouter, event: Event, now_ns: int) -> bool:
         return bool(router.machine.handle(event, now_ns))
+
+    def ask_members(self, _router: RunningRouter, now_ns: int) -> None:
+        self.members_asked.append(now_ns)
 
     def withhold(self, router: RunningRouter, where: frozenset[Place]) -> None:
         router.withheld = where
@@ -192,7 +197,7 @@ def test_bound_of_a_slow_election_is_an_interval_and_a_skew(shared: SharedState)
 def test_three_probes_within_the_wait_the_first_at_once(rig: Rig) -> None:
     rig.run_until(NOW + DOWN - 1)
     assert rig.executor.probed == [NOW, NOW + DOWN // 4, NOW + DOWN // 4 * 2]
-    assert rig.neighbours.watched == {VIP, SIX}
+    assert rig.neighbours.watched == {VIP, SIX, PEER.address}
     assert not rig.held_back
 
 
@@ -220,6 +225,34 @@ def test_answer_just_before_the_wait_ends_is_listened_for_as_an_active_router_wo
     assert not rig.hear(NOW + DOWN + 2 * MS, priority=254)
     assert rig.run_until(NOW + 20 * SECOND) == []
     assert (rig.router.machine.state, rig.counted) == (State.BACKUP, 0)
+
+
+def test_answer_of_a_member_is_the_elections_for_as_long_as_it_answers(rig: Rig) -> None:
+    """It was not told of us yet, or its kernel keeps the lease of an engine that died."""
+    rig.run_until(NOW)
+    rig.see(NOW, mac=MEMBER)
+    rig.see(NOW + MS, mac=MEMBER, address=PEER.address)
+    due = NOW + DOWN
+    for _ in range(5):
+        rig.run_until(due)
+        rig.handle(DeadlineReached(), due)
+        assert (rig.router.machine.state, rig.held_back, rig.counted) == (State.BACKUP, False, 0)
+        rig.see(due + MS, mac=MEMBER)
+        due += DOWN
+    rig.run_until(due)
+    rig.handle(DeadlineReached(), due)
+    rig.run_until(due + DOWN)
+    rig.handle(DeadlineReached(), due + DOWN)
+    assert (rig.router.machine.state, rig.counted) == (State.ACTIVE, 0)
+
+
+def test_member_seen_beside_an_active_router_is_no_stranger(rig: Rig) -> None:
+    active = rig.become_active() + 3 * SECOND
+    rig.see(active, mac=MEMBER)
+    assert rig.executor.members_asked[-1] == active
+    rig.see(active + MS, mac=MEMBER, address=PEER.address)
+    rig.run_until(active + 10 * SECOND)
+    assert rig.counted == 0
 
 
 def test_answer_that_nothing_explains_is_a_strangers_once_that_has_settled(rig: Rig) -> None:
@@ -321,7 +354,7 @@ def test_fault_ends_with_the_address(rig: Rig) -> None:
     rig.router.program = router_program(PEER, probes=(announcement("2001:db8::50"),))
     rig.conflicts.sync([rig.router], NOW + 2 * SECOND)
     assert not rig.held_back
-    assert rig.neighbours.watched == {SIX}
+    assert rig.neighbours.watched == {SIX, PEER.address}
 
 
 def test_router_that_begins_anew_asks_anew(rig: Rig) -> None:

@@ -1,0 +1,48 @@
+"""Hardware addresses of an election's members: who has one of them is no stranger.
+
+They are learned from answers to questions for the members' own addresses, which go out together
+with those for the election's. A member may have an address of the election before it is heard: it
+was not told of us yet, or its engine died and its kernel keeps the lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from vrrp_speaker.engine.neighbours import Sighting
+from vrrp_speaker.engine.probing import Place
+from vrrp_speaker.engine.routers import RunningRouter
+
+
+class Kin:
+    """Remembers which hardware address each member had last; of members only."""
+
+    def __init__(self) -> None:
+        self._macs: dict[Place, bytes] = {}
+
+    def sync(self, routers: Iterable[RunningRouter]) -> None:
+        """Know the members of these routers and no others."""
+        places = {place for router in routers for place in member_places(router)}
+        self._macs = {place: self._macs.get(place, b"") for place in places}
+
+    def addresses(self) -> Iterator[bytes]:
+        """Yield the packed addresses to look out for."""
+        return (address for _, address in self._macs)
+
+    def see(self, sighting: Sighting) -> None:
+        """Take in who has an address, if it is a member's."""
+        place = sighting.ifindex, sighting.address
+        if place in self._macs:
+            self._macs[place] = sighting.mac
+
+    def has(self, router: RunningRouter, mac: bytes) -> bool:
+        """Return whether a hardware address is that of one of the router's members."""
+        return any(self._macs.get(place) == mac for place in member_places(router))
+
+
+def member_places(router: RunningRouter) -> Iterator[Place]:
+    """Yield where each member of the cluster has its own address, those that were learned too."""
+    program = router.program
+    listed = (peer.address for peer in program.peers if not peer.external)
+    for address in (*listed, *router.learned.known_ns):
+        yield program.ifindex, address

@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 
+from vrrp_lab.demo import run_demo_on_kubelets
 from vrrp_lab.first_demo import show_demo
 from vrrp_lab.namespaces import LabError
 from vrrp_lab.processes import clean_crashed_labs
@@ -30,6 +31,8 @@ def main() -> int:
                     print(find_or_build(name))
                 return 0
             case _:
+                if options.kubelets:
+                    return run_demo_on_kubelets(keep=options.keep)
                 return show_demo(standalone=options.standalone, keep=options.keep)
     except LabError as error:
         print(f"vrrp-lab: {error}", file=sys.stderr)
@@ -49,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vrrp-lab", description="A cluster in a box.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     demo = verbs.add_parser("demo", help="bring up a cluster and break it")
-    demo.add_argument("--standalone", action="store_true", help="no control plane")
+    where = demo.add_mutually_exclusive_group()
+    where.add_argument("--standalone", action="store_true", help="no control plane")
+    where.add_argument("--kubelets", action="store_true", help="real kubelets, with the chart")
     demo.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
     build = verbs.add_parser("build", help="build the control plane, or programs named")
     build.add_argument("programs", nargs="*", metavar="PROGRAM", help=", ".join(PROGRAMS))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +18,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from vrrp_lab.kubelets.cluster import ClusterOptions, KubeletCluster
+from vrrp_lab.kubelets.product import product_images
+from vrrp_lab.kubelets.stage import KubeletStage
 from vrrp_lab.lab import Lab, LabOptions
 from vrrp_lab.namespaces import LabError
-from vrrp_lab.node import Node
 from vrrp_lab.probe import Probe
+from vrrp_lab.stage import Stage, StageNode
 from vrrp_lab.web import WebServer
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "first-vip.yaml"
@@ -46,7 +50,7 @@ class Step:
 class Demo:
     """Plays the steps on a running lab."""
 
-    def __init__(self, lab: Lab, console: Console, meanwhile: Callable[[], str]) -> None:
+    def __init__(self, lab: Stage, console: Console, meanwhile: Callable[[], str]) -> None:
         self._lab = lab
         self._console = console
         self._meanwhile = meanwhile
@@ -76,20 +80,21 @@ class Demo:
     def _play(self, probe: Probe) -> None:
         self._apply(probe)
         self._step(probe, "steady state, 3 s", self._nothing, self._nothing, moves=False)
-        self._step(probe, "kill -9 the speaker", Node.kill_speaker, Node.start_speaker)
+        self._step(probe, "kill -9 the speaker", _kill, _start)
         self._step(probe, "cut the link", _cut, _restore)
-        self._step(probe, "power off", Node.power_off, self._power_on)
+        self._step(probe, "power off", _power_off, self._power_on)
         self._step(probe, "health check fails", self._fail_check, self._mend_check)
-        if not self._lab.options.standalone:
-            self._lab.control_plane.stop()
-            self._step(probe, "API server down, kill -9", Node.kill_speaker, Node.start_speaker)
-            self._lab.control_plane.start()
+        plane = self._lab.plane
+        if plane is not None:
+            plane.stop()
+            self._step(probe, "API server down, kill -9", _kill, _start)
+            plane.start()
         self._delete(probe)
 
     def _apply(self, probe: Probe) -> None:
         """Apply the example and wait for the first answer."""
         begun_ns = time.monotonic_ns()
-        if not self._lab.options.standalone:
+        if self._lab.plane is not None:
             self._say(f"kubectl apply -f {EXAMPLE.name}")
             self._lab.kubectl("apply", "-f", str(EXAMPLE))
         answered_ns = probe.wait_answered(_PATIENCE_S)
@@ -100,8 +105,8 @@ class Demo:
         self,
         probe: Probe,
         event: str,
-        harm: Callable[[Node], None],
-        mend: Callable[[Node], None],
+        harm: Callable[[StageNode], None],
+        mend: Callable[[StageNode], None],
         *,
         moves: bool = True,
     ) -> None:
@@ -123,42 +128,43 @@ class Demo:
         """Remove the VirtualIP and see it leave every node."""
         self._say("delete the VirtualIP")
         begun_ns = time.monotonic_ns()
-        if self._lab.options.standalone:
-            for node in self._lab.nodes:
-                node.stop_speaker()
-        else:
-            self._lab.kubectl("delete", "vip", VIP, "--wait=true")
-        gone = self._until(lambda: not self._lab.holders(ADDRESS), probe)
+        self._lab.withdraw(VIP)
+        gone = self._until(lambda: not self._holders(), probe)
         gone_ms = (time.monotonic_ns() - begun_ns) / 1e6
         self._add(Step("delete → gone from every node", gone_ms, 0, "", gone))
 
     # Harm and mending ------------------------------------------------------------------
 
-    def _nothing(self, _node: Node) -> None:
+    def _nothing(self, _node: StageNode) -> None:
         time.sleep(3)
 
-    def _power_on(self, node: Node) -> None:
+    def _power_on(self, node: StageNode) -> None:
         node.power_on()
         self._servers[node.name].start()
 
-    def _fail_check(self, node: Node) -> None:
+    def _fail_check(self, node: StageNode) -> None:
         self._servers[node.name].stop()
 
-    def _mend_check(self, node: Node) -> None:
+    def _mend_check(self, node: StageNode) -> None:
         self._servers[node.name].start()
 
     # Watching --------------------------------------------------------------------------
 
-    def _active(self) -> Node:
-        holders = self._lab.holders(ADDRESS)
+    def _holders(self) -> list[StageNode]:
+        return [node for node in self._lab.nodes if node.holds(ADDRESS)]
+
+    def _active(self) -> StageNode:
+        holders = self._holders()
         if len(holders) != 1:
             names = ", ".join(node.name for node in holders) or "nobody"
             raise LabError(f"{ADDRESS} is held by {names}, expected one node")
         return holders[0]
 
-    def _wait_for_holder(self, probe: Probe, gone: Node | None, since_ns: int) -> Node | None:
+    def _wait_for_holder(
+        self, probe: Probe, gone: StageNode | None, since_ns: int
+    ) -> StageNode | None:
         """Wait until another node than ``gone`` holds the address and answers."""
-        found: list[Node] = []
+        found: list[StageNode] = []
 
         def moved() -> bool:
             others = [
@@ -250,11 +256,23 @@ class Demo:
         return table
 
 
-def _cut(node: Node) -> None:
+def _kill(node: StageNode) -> None:
+    node.kill_speaker()
+
+
+def _start(node: StageNode) -> None:
+    node.start_speaker()
+
+
+def _power_off(node: StageNode) -> None:
+    node.power_off()
+
+
+def _cut(node: StageNode) -> None:
     node.host.cut_link()
 
 
-def _restore(node: Node) -> None:
+def _restore(node: StageNode) -> None:
     node.host.restore_link()
 
 
@@ -283,10 +301,27 @@ def run_demo(*, standalone: bool, keep: bool, meanwhile: Callable[[], str] = _no
     return 0 if held else 1
 
 
-def _keep(lab: Lab, console: Console) -> None:
+def run_demo_on_kubelets(*, keep: bool) -> int:
+    """Bring up real kubelets, install the chart, play the demo; return the exit status.
+
+    Raises:
+        LabError: something this machine lacks, or a part that cannot be built or started.
+    """
+    console = new_console()
+    with tempfile.TemporaryDirectory(prefix="kube-vrrp-images-") as folder:
+        images = product_images(Path(folder))
+        with KubeletCluster(ClusterOptions(images=images)) as cluster:
+            stage = KubeletStage(cluster)
+            held = Demo(stage, console, _nothing_else).play()
+            if keep:
+                _keep(stage, console)
+    return 0 if held else 1
+
+
+def _keep(lab: Stage, console: Console) -> None:
     """Leave the lab running until Ctrl-C and say how to use it."""
-    if not lab.options.standalone:
-        console.print(f"export KUBECONFIG={lab.control_plane.kubeconfig}", soft_wrap=True)
+    if lab.plane is not None:
+        console.print(f"export KUBECONFIG={lab.plane.kubeconfig}", soft_wrap=True)
         console.print(f"kubectl apply -f {EXAMPLE}", soft_wrap=True)
     for node in lab.nodes:
         console.print(

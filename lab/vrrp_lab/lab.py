@@ -147,6 +147,11 @@ class Lab:
         """End everything; the work directory goes, too."""
         self.lan.close()
 
+    @property
+    def plane(self) -> ControlPlane | None:
+        """The API server, None where nodes do without."""
+        return None if self.options.standalone else self.control_plane
+
     def node(self, name: str) -> Node:
         """Return a node by name."""
         return next(node for node in self.nodes if node.name == name)
@@ -166,6 +171,14 @@ class Lab:
         kubeconfig = ("--kubeconfig", str(self.control_plane.kubeconfig))
         command = [sys.executable, "-m", "vrrp_cli", *arguments, *kubeconfig]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    def withdraw(self, virtual_ip: str) -> None:
+        """Delete a VirtualIP, or where there is no API server stop all speakers."""
+        if self.plane is not None:
+            self.kubectl("delete", "vip", virtual_ip, "--wait=true")
+            return
+        for node in self.nodes:
+            node.stop_speaker()
 
     def render(self, manifests: Sequence[Path]) -> None:
         """Let the planner write the NodeConfig files of standalone nodes, again and again."""

@@ -211,13 +211,13 @@ def process_name(pid: int) -> str:
 def session_members(leader: int) -> list[int]:
     """Return the pids of a session that are not zombies, leader first."""
     members = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            fields = path.read_text().rpartition(")")[2].split()
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[3]) == leader and fields[0] != "Z":
-            members.append(int(path.parent.name))
+            members.append(int(pid))
     return sorted(members)
 
 

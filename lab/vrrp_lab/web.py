@@ -6,8 +6,8 @@ import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from vrrp_lab.node import Node
 from vrrp_lab.processes import Processes
+from vrrp_lab.stage import StageNode
 
 PORT = 8080
 
@@ -15,7 +15,7 @@ PORT = 8080
 class WebServer:
     """A web server on one node."""
 
-    def __init__(self, node: Node, processes: Processes) -> None:
+    def __init__(self, node: StageNode, processes: Processes) -> None:
         self._node = node
         self._processes = processes
         self._process: subprocess.Popen[bytes] | None = None

@@ -12,6 +12,8 @@ from vrrp_lab.processes import CGROUPS, Processes
 
 NEEDED = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids")
 """The controllers that kubelet, runc and cAdvisor ask for."""
+_SHARES = 16 * 1024
+"""Of the CPUs: machines are many processes, but to all others here their group is as one."""
 _JOIN = 'until [ "$1" = -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; exec "$@"'
 
 
@@ -69,6 +71,7 @@ class ControlGroups:
             processes.own_folder(group)
             group.mkdir()
             _take_cpus(group)
+        (self.path("cpu") / "cpu.shares").write_text(str(_SHARES))
 
     def make(self, child: str) -> None:
         """Make a group below, in every hierarchy."""

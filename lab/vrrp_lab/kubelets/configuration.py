@@ -103,6 +103,8 @@ def _kubelet() -> dict[str, Any]:
         "authorization": {"mode": "Webhook"},
         "containerRuntimeEndpoint": f"unix://{SOCKET}",
         "staticPodPath": "/etc/kubernetes/manifests",
+        # How soon a changed Secret or ConfigMap is seen in a pod; 1m by default.
+        "syncFrequency": "5s",
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
         "resolvConf": "",
         "cgroupDriver": "cgroupfs",
@@ -125,6 +127,8 @@ def _kube_proxy(host: Host) -> dict[str, Any]:
         "hostnameOverride": host.name,
         "clientConnection": {"kubeconfig": "/etc/kubernetes/kube-proxy.conf"},
         "clusterCIDR": POD_NETWORKS,
+        # In mode nftables the default is the node's own address alone, and no virtual one.
+        "nodePortAddresses": ["0.0.0.0/0", "::/0"],
         "oomScoreAdj": 0,
         "conntrack": {**unset, "udpTimeout": "0s", "udpStreamTimeout": "0s"},
     }

@@ -10,10 +10,14 @@ from vrrp_lab.namespaces import LabError
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes: in use now without pages of files that may go, and the most ever, those included."""
+    """Bytes in use now without pages of files that may go, and the most ever, those included.
+
+    ``refused`` counts how often the limit was met.
+    """
 
     resting_bytes: int
     peak_bytes: int
+    refused: int
 
 
 def read_memory(below: Path, name: str) -> Memory:
@@ -30,4 +34,5 @@ def read_memory(below: Path, name: str) -> Memory:
     return Memory(
         resting_bytes=usage - int(statistics["total_inactive_file"]),
         peak_bytes=int((found / "memory.max_usage_in_bytes").read_text()),
+        refused=int((found / "memory.failcnt").read_text()),
     )

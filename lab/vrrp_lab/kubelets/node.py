@@ -31,8 +31,6 @@ class KubeletNode:
         self._others = others
         logs = disk / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        self.kubelet_flags: Sequence[str] = ()
-        """Flags that the kubelet gets at its next start, besides its configuration."""
         self._services = {
             name: Service(name, command, logs / f"{name}.log", processes)
             for name, command in _commands().items()
@@ -73,9 +71,9 @@ class KubeletNode:
 
     # Services --------------------------------------------------------------------------
 
-    def start(self, service: str) -> None:
-        """Start a service; containerd answers when this returns."""
-        self._services[service].start(self.machine)
+    def start(self, service: str, *flags: str) -> None:
+        """Start a service, with further flags; containerd answers when this returns."""
+        self._services[service].start(self.machine, *flags)
         if service == CONTAINERD:
             self._wait_for_containerd()
 

@@ -40,9 +40,9 @@ class Service:
         """Whether it runs."""
         return self._outside is not None and self._outside.poll() is None
 
-    def start(self, machine: Namespace) -> None:
-        """Start it on a machine."""
-        self._outside = machine.start(self._command, log=self.log)
+    def start(self, machine: Namespace, *flags: str) -> None:
+        """Start it on a machine, with further flags."""
+        self._outside = machine.start([*self._command, *flags], log=self.log)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Signal it, and nothing that it started, and wait until it has ended.

@@ -3,16 +3,16 @@ VENV := .venv/bin
 PYTHON := $(VENV)/python
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help bootstrap demo check test sim fuzz faults interop conformance bench chart image release lock diagram clean
+.PHONY: help bootstrap demo check test e2e sim fuzz faults interop conformance bench chart image release lock diagram clean
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 12
 
 bootstrap: ## Install what the other targets need (apt packages when root, .venv)
 	@scripts/bootstrap.sh
 
-demo: ## A cluster in a box: apply a VirtualIP, break nodes, see what a client sees (ARGS=--standalone, ARGS=--keep)
-	@scripts/bootstrap.sh demo
+demo: ## A cluster in a box: apply a VirtualIP, break nodes, see what a client sees (ARGS=--standalone, ARGS=--kubelets, ARGS=--keep)
+	@scripts/bootstrap.sh $(if $(findstring --kubelets,$(ARGS)),test,demo)
 	@$(PYTHON) -m vrrp_lab demo $(ARGS)
 
 check: bootstrap ## Format, lint, types, import rules, house rules
@@ -22,17 +22,25 @@ check: bootstrap ## Format, lint, types, import rules, house rules
 	$(VENV)/lint-imports --no-cache
 	$(VENV)/pytest -q tests/tidy
 
-test: check ## Everything: checks, unit, netns, lab and cluster tests (they play the first demo), then the demo
+test: check ## Everything: checks, unit, netns, lab and cluster tests (they play the first demo), then e2e and the demo
 	$(VENV)/coverage run -m pytest -q tests/unit/vrrp
 	$(VENV)/coverage report
 	$(PYTHON) -m vrrp_lab build
-	$(VENV)/pytest -q $(TWO_FILES_AT_A_TIME) --ignore=tests/tidy --ignore=tests/unit/vrrp --ignore=tests/interop tests
+	$(VENV)/pytest -q $(TWO_FILES_AT_A_TIME) --ignore=tests/tidy --ignore=tests/unit/vrrp --ignore=tests/interop \
+		--ignore=tests/e2e tests
 	$(VENV)/pytest -q tests/interop
+	$(END_TO_END)
 	$(PYTHON) -m vrrp_lab demo
 
 # Tests in namespaces mostly wait. A file has one worker, for its tests share a lab; files go in order of their names, the
 # longest being among the first. tests/interop plays several duels at a time by itself.
 TWO_FILES_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
+
+e2e: bootstrap ## Images and chart on real kubelets: install, disrupt, upgrade, uninstall; prints figures (ARGS="-k drain")
+	$(END_TO_END) $(ARGS)
+
+# Files have a cluster each and all three are played at a time: one of them waits for five minutes. `-s` shows figures.
+END_TO_END := $(VENV)/pytest -v -s -n 3 --dist loadfile tests/e2e
 
 sim: bootstrap ## Simulated LANs beyond the default seeds (SEEDS=1000..5000 SECONDS=300), or the faults of a chaos run (CHAOS=7 SECONDS=600)
 	@$(PYTHON) -m tests.simulation $(if $(CHAOS),--chaos-seed $(CHAOS),--seeds $(or $(SEEDS),1000..5000)) \

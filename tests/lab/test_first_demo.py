@@ -81,7 +81,8 @@ def test_first_demo_plays_without_a_control_plane_until_that_is_built_and_then_w
         assert "FAILED" not in part
         assert event in part
     assert "API server down" not in first
-    assert "building" not in first  # the builder's own lines are kept out
+    # The builder's own lines are kept out; that the demo still waits for it may be told.
+    assert not any(line.startswith("building") for line in first.splitlines())
 
 
 def record_plays(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, bool]]:
@@ -138,7 +139,7 @@ def test_demo_that_is_left_ends_the_build_too(fresh: Path, tmp_path: Path, way: 
         return b"building etcd from Go modules" in shown and b"node-3" in shown
 
     try:
-        eventually(picture_tells_of_the_build, within_s=30)
+        eventually(picture_tells_of_the_build, within_s=120)
         compiler = int(pid_file.read_text())
         assert start_time(compiler)
     finally:

@@ -24,9 +24,10 @@ ARG PIP_NO_INDEX
 RUN python3 -m venv --without-pip /opt/kube-vrrp && \
     /build/tools/bin/pip --python /opt/kube-vrrp/bin/python install -q --no-deps --no-compile --require-hashes \
         -r /build/inputs/operator.txt
-# Half of the official client is a second client, a fifth of pydantic its predecessor: nothing here imports them.
+# What is left of bin is the interpreter. Half of the official client is a second client, a fifth of pydantic its predecessor: nothing here imports them.
 RUN cd /opt/kube-vrrp/lib/python3.*/site-packages && rm -r kubernetes/aio pydantic/v1 && \
-    python3 -m compileall -q --invalidation-mode unchecked-hash /opt/kube-vrrp/lib
+    python3 -m compileall -q --invalidation-mode unchecked-hash /opt/kube-vrrp/lib && \
+    for file in /opt/kube-vrrp/bin/*; do [ -L "$file" ] || rm "$file"; done
 
 FROM builder AS speaker-dependencies
 ARG PIP_NO_INDEX
@@ -35,37 +36,44 @@ RUN python3 -m venv --without-pip /opt/kube-vrrp && \
         -r /build/inputs/speaker.txt
 # Protocols of others, and programs for people.
 RUN cd /opt/kube-vrrp/lib/python3.*/site-packages/scapy && rm -r contrib modules tools && \
-    python3 -m compileall -q --invalidation-mode unchecked-hash /opt/kube-vrrp/lib
+    python3 -m compileall -q --invalidation-mode unchecked-hash /opt/kube-vrrp/lib && \
+    for file in /opt/kube-vrrp/bin/*; do [ -L "$file" ] || rm "$file"; done
 
 FROM builder AS wheel
 COPY . /build/source
 RUN cd /build/source && SOURCE_DATE_EPOCH=0 /build/tools/bin/python -m hatchling build -t wheel -d /build/wheel
 
-FROM operator-dependencies AS operator-files
-ARG VERSION
-ARG CREATED
-COPY --from=base /var/lib/dpkg/ /build/base-packages/
+FROM operator-dependencies AS operator-program
 COPY --from=wheel /build/wheel/ /build/wheel/
 COPY scripts/image/ /build/scripts/
 RUN python3 /build/scripts/assemble.py vrrp-operator --omit vrrp_cli --omit vrrp_lab --omit vrrp_speaker
-RUN /build/tools/bin/python /build/scripts/sbom.py kube-vrrp/operator --version "${VERSION}" --created "${CREATED}"
 
-FROM speaker-dependencies AS speaker-files
+FROM operator-program AS operator-sbom
+COPY --from=base /var/lib/dpkg/ /build/base-packages/
 ARG VERSION
 ARG CREATED
-COPY --from=base /var/lib/dpkg/ /build/base-packages/
+RUN /build/tools/bin/python /build/scripts/sbom.py kube-vrrp/operator --version "${VERSION}" --created "${CREATED}"
+
+FROM speaker-dependencies AS speaker-program
 COPY --from=wheel /build/wheel/ /build/wheel/
 COPY scripts/image/ /build/scripts/
 RUN python3 /build/scripts/assemble.py vrrp-speaker --omit vrrp_cli --omit vrrp_lab --omit vrrp_operator
+
+FROM speaker-program AS speaker-sbom
+COPY --from=base /var/lib/dpkg/ /build/base-packages/
+ARG VERSION
+ARG CREATED
 RUN /build/tools/bin/python /build/scripts/sbom.py kube-vrrp/speaker --version "${VERSION}" --created "${CREATED}"
 
 FROM base AS operator
-COPY --from=operator-files /opt/kube-vrrp /opt/kube-vrrp
+COPY --from=operator-dependencies /opt/kube-vrrp /opt/kube-vrrp
 ENV PATH=/opt/kube-vrrp/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 # The kernel drops signals to a process 1 that has no handler yet; this one waits for them from the start. -s: in the
 # node's PID namespace it is not process 1, and collects what its children leave all the same.
 ENTRYPOINT ["/opt/kube-vrrp/bin/tini", "-s", "--", "vrrp-operator"]
+COPY --from=operator-program /build/program /opt/kube-vrrp
+COPY --from=operator-sbom /build/sbom.cdx.json /opt/kube-vrrp/share/sbom.cdx.json
 ARG VERSION
 ARG REVISION
 ARG CREATED
@@ -77,11 +85,13 @@ LABEL org.opencontainers.image.title="kube-vrrp operator" \
       org.opencontainers.image.created="${CREATED}"
 
 FROM base AS speaker
-COPY --from=speaker-files /opt/kube-vrrp /opt/kube-vrrp
+COPY --from=speaker-dependencies /opt/kube-vrrp /opt/kube-vrrp
 ENV PATH=/opt/kube-vrrp/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 # Root of its container; what it may do is given by capabilities.
 USER 0:0
 ENTRYPOINT ["/opt/kube-vrrp/bin/tini", "-s", "--", "vrrp-speaker"]
+COPY --from=speaker-program /build/program /opt/kube-vrrp
+COPY --from=speaker-sbom /build/sbom.cdx.json /opt/kube-vrrp/share/sbom.cdx.json
 ARG VERSION
 ARG REVISION
 ARG CREATED

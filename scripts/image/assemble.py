@@ -1,4 +1,4 @@
-"""Puts together what an image adds to its base, in ``/opt/kube-vrrp`` of the builder.
+"""Puts together what of an image is ours, and its init.
 
 Runs inside the builder, with the standard library only.
 """
@@ -10,10 +10,11 @@ import compileall
 import py_compile
 import shutil
 import subprocess
-import zipfile
 from pathlib import Path
 
 _PREFIX = Path("/opt/kube-vrrp")
+_TARGET = Path("/build/program")
+"""Copied over the prefix: what changes with each commit is a layer of its own, and a small one."""
 _WHEEL = Path("/build/wheel")
 _PIP = "/build/tools/bin/pip"
 
@@ -24,42 +25,34 @@ def main() -> None:
     parser.add_argument("program", help="the entry point that stays")
     parser.add_argument("--omit", action="append", default=[], help="a package of other programs")
     options = parser.parse_args()
-    (site,) = _PREFIX.glob("lib/python3.*/site-packages")
     _install()
+    (site,) = _TARGET.glob("lib/python3.*/site-packages")
     for name in options.omit:
         shutil.rmtree(site / name, ignore_errors=True)
     compileall.compile_dir(
-        _PREFIX / "lib",
+        _TARGET,
         quiet=1,
+        stripdir=str(_TARGET),
+        prependdir=str(_PREFIX),
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
     )
-    _keep_programs({options.program, "python", "python3"})
+    for path in (_TARGET / "bin").iterdir():
+        if path.name != options.program:
+            path.unlink()
     _add_init()
 
 
 def _install() -> None:
     (wheel,) = _WHEEL.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        assert archive.testzip() is None
-    python = str(_PREFIX / "bin/python")
-    subprocess.run(
-        [_PIP, "--python", python, "install", "-q", "--no-deps", "--no-compile", str(wheel)],
-        check=True,
-    )
-
-
-def _keep_programs(names: set[str]) -> None:
-    """Remove entry points of dependencies and what a shell would read."""
-    for path in (_PREFIX / "bin").iterdir():
-        if path.name not in names and not path.name.startswith("python3."):
-            path.unlink()
+    where = ["--python", str(_PREFIX / "bin/python"), "install", "--prefix", str(_TARGET)]
+    subprocess.run([_PIP, *where, "-q", "--no-deps", "--no-compile", str(wheel)], check=True)
 
 
 def _add_init() -> None:
     found = shutil.which("tini-static")
     assert found is not None
-    shutil.copy(found, _PREFIX / "bin/tini")
-    licence = _PREFIX / "share/doc/tini/copyright"
+    shutil.copy(found, _TARGET / "bin/tini")
+    licence = _TARGET / "share/doc/tini/copyright"
     licence.parent.mkdir(parents=True)
     shutil.copy("/usr/share/doc/tini/copyright", licence)
 

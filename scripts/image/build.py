@@ -18,7 +18,7 @@ from scripts.image import kept, oci
 from scripts.image.base import make_bases
 from scripts.image.kept import Built
 from scripts.image.programs import cache_folder, run
-from scripts.image.source import ROOT, Source, lay_out
+from scripts.image.source import LAYERS_S, ROOT, Source, lay_out
 from scripts.image.wheels import fetch_wheels
 
 COMPONENTS = ("operator", "speaker")
@@ -96,10 +96,13 @@ def _architecture() -> str:
 
 
 def _identity(source: Source, version: str) -> list[str]:
-    """Return settings that make an image tell what it is: the same for the same commit."""
+    """Return settings that make an image tell what it is: the same for the same commit.
+
+    Files have one time in all builds: of a layer that was kept nobody knows for which commit.
+    """
     created = datetime.fromtimestamp(source.committed_s, UTC).isoformat()
     return [
-        f"--timestamp={source.committed_s}",
+        f"--timestamp={LAYERS_S}",
         f"--build-arg=VERSION={version}",
         f"--build-arg=REVISION={source.commit}",
         f"--build-arg=CREATED={created}",
@@ -136,7 +139,7 @@ class _Buildah:
         policy.write_text(json.dumps({"default": [{"type": "insecureAcceptAnything"}]}))
         self._policy = f"--signature-policy={policy}"
         self._storage = (
-            f"--root={cache_folder() / 'storage'}",
+            f"--root={cache_folder() / f'storage-{LAYERS_S}'}",  # layers of other times are no use
             f"--runroot={cache_folder() / 'run'}",
         )
 

@@ -20,24 +20,25 @@ from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
-_PREFIX = Path("/opt/kube-vrrp")
+_PREFIXES = (Path("/opt/kube-vrrp"), Path("/build/program"))
+_TARGET = Path("/build/sbom.cdx.json")
 _BASE, _BUILDER = Path("/build/base-packages"), Path("/var/lib/dpkg")
 _FROM_BUILDER = ("tini",)
 _OURS = "kube-vrrp"
 
 
 def main() -> None:
-    """Write ``share/sbom.cdx.json`` of the image's own folder."""
+    """Write the file that the image is given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("image")
     parser.add_argument("--version", required=True)
     parser.add_argument("--created", required=True, help="RFC 3339")
     options = parser.parse_args()
-    (site,) = _PREFIX.glob("lib/python3.*/site-packages")
+    sites = [str(p) for prefix in _PREFIXES for p in prefix.glob("lib/python3.*/site-packages")]
     bom = Bom(
         serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"{options.image}:{options.version}"),
         components=[
-            *(_python(found) for found in distributions(path=[str(site)])),
+            *(_python(found) for found in distributions(path=sites)),
             *(_debian(fields) for fields in _packages(_BASE)),
             *(_debian(f) for f in _packages(_BUILDER) if f["Package"] in _FROM_BUILDER),
         ],
@@ -49,10 +50,8 @@ def main() -> None:
         type=ComponentType.CONTAINER,
         bom_ref="image",
     )
-    target = _PREFIX / "share/sbom.cdx.json"
-    target.parent.mkdir(exist_ok=True)
     outputter = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6)
-    target.write_text(outputter.output_as_string(indent=1))
+    _TARGET.write_text(outputter.output_as_string(indent=1))
 
 
 def _python(found: Distribution) -> Component:

@@ -22,6 +22,9 @@ _CODE = (
 )
 """What the wheel is made of; .dockerignore lets the same through."""
 
+LAYERS_S = 315_532_800
+"""1980: the oldest time that a wheel can hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -48,7 +51,7 @@ def lay_out(folder: Path, revision: str | None) -> Source:
     else:
         _extract(commit, folder)
         _copy([name for name in _work_tree() if name.startswith(_RECIPE)], folder)
-    _make_alike(folder, committed_s)
+    _make_alike(folder)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     return Source(commit, committed_s, project["version"])
 
@@ -73,11 +76,14 @@ def _extract(commit: str, folder: Path) -> None:
         tar.extractall(folder, code, filter="data")
 
 
-def _make_alike(folder: Path, time_s: int) -> None:
-    """Give files of one content one mode and time, whoever's umask and clock made them."""
+def _make_alike(folder: Path) -> None:
+    """Give files of one content one mode and time, whoever's umask and clock made them.
+
+    The builder knows layers again by both.
+    """
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-        os.utime(path, (time_s, time_s))
+        os.utime(path, (LAYERS_S, LAYERS_S))
 
 
 def _git(*arguments: str) -> str:

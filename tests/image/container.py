@@ -33,6 +33,7 @@ class Container:
         folder.mkdir()
         self._name = f"kube-vrrp-test-{os.getpid()}-{time.monotonic_ns()}"
         self._folder, self._log = folder, folder / "log"
+        self._pid: int | None = None
         user = int(image.config["User"].split(":")[0]) if uid is None else uid
         command = [*(image.config["Entrypoint"] if entrypoint is None else entrypoint), *arguments]
         config = _config(image, command, user, capabilities)
@@ -76,10 +77,20 @@ class Container:
     @property
     def status(self) -> str:
         """``created``, ``running`` or ``stopped``."""
+        return str(self._state()["status"])
+
+    @property
+    def process_1_name(self) -> str:
+        """What the first process runs now."""
+        if self._pid is None:
+            self._pid = int(self._state()["pid"])
+        return Path(f"/proc/{self._pid}/comm").read_text().strip()
+
+    def _state(self) -> Any:
         said = subprocess.run(
             ["runc", "state", self._name], capture_output=True, text=True, check=True
         ).stdout
-        return str(json.loads(said)["status"])
+        return json.loads(said)
 
     @property
     def log(self) -> str:

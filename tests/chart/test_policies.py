@@ -53,8 +53,9 @@ def configured(api: Lab) -> Lab:
     """The API server with a NodeConfig of each node, written by the operator."""
     for node in api.nodes:
         assert apply(api, node_config(node.name), f"--as={OPERATOR}").returncode == 0
-    # A policy counts a moment after it was written.
-    eventually(lambda: apply(api, node_config("early")).returncode != 0, within_s=20)
+    # A policy counts a moment after it was written; what was stored before then, it would let pass.
+    refused = node_config("early")
+    eventually(lambda: apply(api, refused, "--dry-run=server").returncode != 0, within_s=20)
     return api
 
 
@@ -134,6 +135,7 @@ def test_what_is_no_unicast_address_is_refused_by_the_schema(configured: Lab, ad
 
 
 RANGES = """\
+test: {address: 203.0.113.50/24}
 serviceCIDRs: [10.96.0.0/12, "fd00:96::/108"]
 addressPolicy:
   enabled: true
@@ -154,11 +156,15 @@ def ranges(configured: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     configured.kubectl("apply", "-f", "-", stdin=manifest, check=True)
     role = ("create", "clusterrole", "writers", "--verb=*", "--resource=virtualips.kube-vrrp.io")
     configured.kubectl(*role, check=True)
-    groups = [f"--group={group}" for group in ("team-a", "team-b", "strangers", "CN=Team A,OU=Ops")]
+    members = ("team-a", "team-b", "strangers", "CN=Team A,OU=Ops", "system:serviceaccounts")
+    groups = [f"--group={group}" for group in members]
     binding = ("create", "clusterrolebinding", "writers", "--clusterrole=writers")
     configured.kubectl(*binding, *groups, check=True)
     refused = virtual_ip("early", "203.0.113.1")
-    eventually(lambda: as_member(configured, refused, "team-a").returncode != 0, within_s=20)
+    dry = ("--dry-run=server",)
+    eventually(
+        lambda: as_member(configured, refused, "team-a", flags=dry).returncode != 0, within_s=20
+    )
     yield configured
     configured.kubectl("delete", "vip", "--all", check=True)
 
@@ -209,6 +215,23 @@ def test_addresses_outside_are_refused(
     ranges: Lab, groups: list[str], addresses: list[str], told: str
 ) -> None:
     assert told in as_member(ranges, virtual_ip("outside", *addresses), *groups).stderr
+
+
+@pytest.mark.parametrize(
+    ("account", "address", "accepted"),
+    [
+        ("kube-vrrp:kube-vrrp-test", "203.0.113.50/24", True),
+        ("kube-vrrp:kube-vrrp-test", "203.0.113.51/24", False),
+        ("other:kube-vrrp-test", "203.0.113.50/24", False),
+    ],
+)
+def test_helm_test_may_try_its_address_and_no_other(
+    ranges: Lab, account: str, address: str, accepted: bool
+) -> None:
+    who = (f"--as=system:serviceaccount:{account}", "--as-group=system:serviceaccounts")
+    ended = apply(ranges, virtual_ip("trial", address), "--dry-run=server", *who)
+    assert (ended.returncode == 0) is accepted, ended.stderr
+    assert accepted or "is outside what system:serviceaccount:" in ended.stderr
 
 
 def test_what_is_there_already_may_be_edited_and_not_extended(ranges: Lab) -> None:

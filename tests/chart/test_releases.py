@@ -195,6 +195,39 @@ def test_a_lost_secret_is_not_replaced_behind_anybodys_back(newest: Cluster) -> 
     assert newest.keys() == {"cluster.1": "hex:" + "ab" * 32, "cluster.active": "1"}
 
 
+def test_a_key_is_turned_on_in_two_steps(cluster: Cluster) -> None:
+    off = ("--set", "clusterKey.enabled=false")
+    assert cluster.install(*off).returncode == 0
+    assert cluster.keys() == {}
+    refused = cluster.upgrade("--set", "clusterKey.enabled=true")
+    assert refused.returncode != 0
+    assert "upgrade with clusterKey.signByDefault: false first" in refused.stderr
+    learned = cluster.upgrade("--set", "clusterKey.signByDefault=false")
+    assert learned.returncode == 0, learned.stderr
+    made = cluster.keys()
+    assert KEY.fullmatch(made["cluster.1"])
+    signs = cluster.upgrade("--set", "clusterKey.signByDefault=true")
+    assert signs.returncode == 0, signs.stderr
+    assert cluster.keys() == made
+
+
+def test_a_key_of_ones_own_is_not_exchanged_for_a_new_one(newest: Cluster) -> None:
+    create = ("-n", "kube-vrrp", "create", "secret", "generic", "mine")
+    newest.kubectl(*create, "--from-literal=cluster.1=" + "k" * 32)
+    named = ("--set", "clusterKey.existingSecret=mine")
+    assert newest.install(*named).returncode == 0
+    refused = newest.upgrade("--set", "clusterKey.existingSecret=")
+    assert refused.returncode != 0
+    assert "keep clusterKey.existingSecret: mine" in refused.stderr
+
+
+def test_selectors_that_cannot_change_are_said_before_anything_is_changed(newest: Cluster) -> None:
+    assert newest.install().returncode == 0
+    refused = newest.upgrade("--set", "nameOverride=vrrp")
+    assert refused.returncode != 0
+    assert "DaemonSet kube-vrrp-speaker selects its pods by the name kube-vrrp" in refused.stderr
+
+
 DAMAGE: list[tuple[dict[str, str | None], str]] = [
     ({"cluster.1": "hex:1234"}, ": cluster.1 is not a key (accepted: hex: and 64 to 128"),
     ({"cluster.1": "hex:" + "zz" * 32}, ": cluster.1 is not a key"),

@@ -12,7 +12,7 @@ the old Secret and nodes that have the new one understand each other.
 {{- $found := lookup "v1" "Secret" .Release.Namespace $name -}}
 {{- $wanted := .Values.clusterKey -}}
 {{- if and .Release.IsUpgrade (not $found) -}}
-{{- fail (printf "%s is gone, and a new key would part the nodes that have it from those that do not: restore it, or, knowing that, make one with `kubectl -n %s create secret generic %s --from-literal=cluster.%v=hex:$(openssl rand -hex 32) --from-literal=cluster.active=%v`" $where .Release.Namespace $name $wanted.active $wanted.active) -}}
+{{- include "kube-vrrp.checkFirstKey" . -}}
 {{- end -}}
 {{- $old := dict -}}
 {{- with $found -}}
@@ -29,6 +29,24 @@ the old Secret and nodes that have the new one understand each other.
 {{- include "kube-vrrp.checkRotation" (dict "where" $where "old" $old "wanted" $wanted) -}}
 {{- end -}}
 {{- toJson $data -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Fail where an upgrade may make no key: only nodes that never had one are not parted by it. */}}
+{{- define "kube-vrrp.checkFirstKey" -}}
+{{- $name := include "kube-vrrp.keysSecret" . -}}
+{{- $key := .Values.clusterKey -}}
+{{- $speakers := lookup "apps/v1" "DaemonSet" .Release.Namespace (printf "%s-speaker" (include "kube-vrrp.fullname" .)) -}}
+{{- $mounted := ternary "" $name (not (empty $speakers)) -}}
+{{- range dig "spec" "template" "spec" "volumes" list $speakers -}}
+{{- if eq .name "keys" -}}{{- $mounted = .secret.secretName -}}{{- end -}}
+{{- end -}}
+{{- if eq $mounted $name -}}
+{{- fail (printf "Secret %s/%s is gone, and a new key would part the nodes that have it from those that do not: restore it, or, knowing that, make one with `kubectl -n %s create secret generic %s --from-literal=cluster.%v=hex:$(openssl rand -hex 32) --from-literal=cluster.active=%v`" .Release.Namespace $name .Release.Namespace $name $key.active $key.active) -}}
+{{- else if $mounted -}}
+{{- fail (printf "clusterKey.existingSecret: nodes have the keys of Secret %s/%s, and a new key would part those that have it from those that do not: keep clusterKey.existingSecret: %s" .Release.Namespace $mounted $mounted) -}}
+{{- else if $key.signByDefault -}}
+{{- fail "clusterKey.enabled: speakers have no key yet, and who is to sign without one takes no part in elections: upgrade with clusterKey.signByDefault: false first, and with true when every node has a speaker with the key" -}}
 {{- end -}}
 {{- end -}}
 

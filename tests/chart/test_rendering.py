@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
@@ -122,6 +124,41 @@ def test_policies_name_the_accounts_of_the_release() -> None:
         "system:serviceaccount:b:a-kube-vrrp-speaker",
     }
     assert all(f'request.userInfo.username == "{account}"' in text for account in accounts)
+
+
+def test_a_label_or_annotation_that_is_said_twice_is_there_once(tmp_path: Path) -> None:
+    """The nearer one counts; Argo CD and strict clients refuse a key that is there twice."""
+    values = {
+        "commonLabels": {"release": "common"},
+        "monitor": {"kind": "PodMonitor", "additionalLabels": {"release": "near"}},
+        "alerts": {"enabled": True, "additionalLabels": {"release": "near"}},
+        "speaker": {"podAnnotations": {"kubectl.kubernetes.io/default-container": "other"}},
+    }
+    (tmp_path / "values.yaml").write_text(json.dumps(values))
+    flags = ("-f", str(tmp_path / "values.yaml"), "--show-only")
+    for name in ("monitor", "prometheusrule"):
+        text = template(NEWEST, *flags, f"templates/{name}.yaml").stdout
+        assert "release: near" in text
+        assert "release: common" not in text
+    speaker = template(NEWEST, *flags, "templates/speaker.yaml").stdout
+    assert speaker.count("default-container: ") == 1
+    assert "default-container: other" in speaker
+
+
+def test_large_numbers_stay_numbers(tmp_path: Path) -> None:
+    """Helm reads numbers of a file as floats; OpenShift's users are above a million."""
+    (tmp_path / "values.yaml").write_text("operator: {runAsUser: 1000650000}")
+    text = template(NEWEST, "-f", str(tmp_path / "values.yaml")).stdout
+    assert "runAsUser: 1000650000\n" in text
+    assert "runAsGroup: 1000650000\n" in text
+
+
+def test_a_key_that_signs_only_what_names_it_is_mounted_all_the_same() -> None:
+    manifests = rendered(NEWEST, "--set", "clusterKey.signByDefault=false")
+    operator = only(manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert not [flag for flag in operator["args"] if flag.startswith("--default-key-ref")]
+    volumes = only(manifests, "DaemonSet")["spec"]["template"]["spec"]["volumes"]
+    assert [v["secret"]["secretName"] for v in volumes if "secret" in v] == ["kube-vrrp-keys"]
 
 
 # Alerts -------------------------------------------------------------------------------

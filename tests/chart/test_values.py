@@ -84,6 +84,26 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
         "addressPolicy.rules: two rules have the name a",
     ),
     (
+        {"enabled": False},
+        "enabled: false is for charts that have this one as a dependency",
+    ),
+    (
+        {"speaker": {"checks": {"file": {"folders": ["/srv/a", "/srv/a/"]}}}},
+        "speaker.checks.file.folders[1]: /srv/a/ is there twice",
+    ),
+    (
+        {"speaker": {"checks": {"file": {"folders": ["/usr"]}}}},
+        "speaker.checks.file.folders[0]: /usr would hide the speaker's own",
+    ),
+    (
+        {"speaker": {"checks": {"file": {"folders": ["/etc/kube-vrrp/keys"]}}}},
+        "speaker.checks.file.folders[0]: /etc/kube-vrrp/keys lies in /etc/kube-vrrp or holds it",
+    ),
+    (
+        {"speaker": {"stateDir": "/srv/vrrp", "checks": {"file": {"folders": ["/srv"]}}}},
+        "speaker.checks.file.folders[0]: /srv lies in /srv/vrrp or holds it",
+    ),
+    (
         {"alerts": {"enabled": True, "rules": {"KubeVRRPNoHoldr": {"enabled": False}}}},
         "alerts.rules.KubeVRRPNoHoldr: there is no such alert (accepted: KubeVRRPNoHolder,",
     ),
@@ -98,6 +118,24 @@ def test_values_that_do_not_go_together_are_refused_in_a_sentence(
     status, said = render(major, values, tmp_path)
     assert status != 0
     assert told in said
+
+
+@major
+@pytest.mark.parametrize("release", ["prod.vrrp", "1st"])
+def test_a_release_whose_services_could_not_be_made_is_refused(major: int, release: str) -> None:
+    refused = template(major, release=release)
+    assert refused.returncode != 0
+    assert f"would call a Service {release}-kube-vrrp-speaker" in refused.stderr
+    assert template(major, "--set", "fullnameOverride=vrrp", release=release).returncode == 0
+
+
+@major
+def test_what_may_be_left_out_may_be_null(major: int) -> None:
+    names = ("nodeSelector", "tolerations", "affinity", "podAnnotations", "resources.limits")
+    nulls = [f"{who}.{name}=null" for who in ("operator", "speaker") for name in names]
+    ended = template(major, "--set", ",".join([*nulls, "operator.runAsUser=null"]))
+    assert ended.returncode == 0, ended.stderr
+    assert "runAsUser: null" not in ended.stdout
 
 
 @major

@@ -7,6 +7,7 @@ the cluster (`helm template`), only the values are looked at.
 {{- if include "kube-vrrp.seesCluster" . -}}
 {{- include "kube-vrrp.checkNamespace" . -}}
 {{- include "kube-vrrp.checkOtherInstalls" . -}}
+{{- include "kube-vrrp.checkSelectors" . -}}
 {{- include "kube-vrrp.checkKinds" . -}}
 {{- include "kube-vrrp.checkExistingSecret" . -}}
 {{- end -}}
@@ -14,6 +15,13 @@ the cluster (`helm template`), only the values are looked at.
 
 {{/* What a schema cannot say. */}}
 {{- define "kube-vrrp.checkValues" -}}
+{{- if eq (toString .Values.enabled) "false" -}}
+{{- fail "enabled: false is for charts that have this one as a dependency: give the dependency there a `condition`; to remove what is installed, `helm uninstall`" -}}
+{{- end -}}
+{{- $fullname := include "kube-vrrp.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname) -}}
+{{- fail (printf "the release's name, %s, would call a Service %s-speaker (accepted: lower-case letters, digits and hyphens, a letter first): choose another, or set fullnameOverride: kube-vrrp" .Release.Name $fullname) -}}
+{{- end -}}
 {{- $key := .Values.clusterKey -}}
 {{- $ids := list -}}
 {{- range $key.keys -}}{{- $ids = append $ids (toString .) -}}{{- end -}}
@@ -32,6 +40,7 @@ the cluster (`helm template`), only the values are looked at.
 {{- if eq (clean .Values.speaker.stateDir) (clean .Values.speaker.runDir) -}}
 {{- fail (printf "speaker.stateDir and speaker.runDir are both %s: the one survives a reboot, the other must not" .Values.speaker.stateDir) -}}
 {{- end -}}
+{{- include "kube-vrrp.checkFileFolders" . -}}
 {{- $exec := .Values.speaker.checks.exec -}}
 {{- if and $exec.enabled (not $exec.scripts) (not $exec.existingConfigMap) -}}
 {{- fail "speaker.checks.exec.enabled: there are no scripts: set speaker.checks.exec.scripts or speaker.checks.exec.existingConfigMap" -}}
@@ -56,6 +65,27 @@ the cluster (`helm template`), only the values are looked at.
 {{- end -}}
 {{- end -}}
 
+{{/* Folders are mounted where they are: they must not hide what the speaker itself runs from. */}}
+{{- define "kube-vrrp.checkFileFolders" -}}
+{{- $seen := list -}}
+{{- range $index, $_ := .Values.speaker.checks.file.folders -}}
+{{- $folder := clean . -}}
+{{- $where := printf "speaker.checks.file.folders[%d]: %s" $index . -}}
+{{- if has $folder $seen -}}
+{{- fail (printf "%s is there twice" $where) -}}
+{{- end -}}
+{{- $seen = append $seen $folder -}}
+{{- if has $folder (list "/bin" "/dev" "/etc" "/lib" "/lib64" "/opt" "/proc" "/run" "/sbin" "/sys" "/usr" "/usr/bin" "/usr/lib" "/usr/local" "/var" "/var/lib" "/var/run") -}}
+{{- fail (printf "%s would hide the speaker's own: name a folder below it" $where) -}}
+{{- end -}}
+{{- range list "/etc/kube-vrrp" "/opt/kube-vrrp" "/var/run/secrets" (clean $.Values.speaker.stateDir) (clean $.Values.speaker.runDir) -}}
+{{- if or (hasPrefix (printf "%s/" .) (printf "%s/" $folder)) (hasPrefix (printf "%s/" $folder) (printf "%s/" .)) -}}
+{{- fail (printf "%s lies in %s or holds it, which is the speaker's own: name another folder (checks may read in %s/files without being told)" $where . (clean $.Values.speaker.stateDir)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Speakers use the host's network, which two Pod Security levels refuse: no pod would ever start. */}}
 {{- define "kube-vrrp.checkNamespace" -}}
 {{- $namespace := lookup "v1" "Namespace" "" .Release.Namespace -}}
@@ -75,6 +105,19 @@ the cluster (`helm template`), only the values are looked at.
 {{- $release := get (default dict .metadata.annotations) "meta.helm.sh/release-name" -}}
 {{- if and $ours (not (and (eq $release $.Release.Name) (eq .metadata.namespace $.Release.Namespace))) -}}
 {{- fail (printf "kube-vrrp is installed already: DaemonSet %s in namespace %s%s; a node runs one speaker: upgrade that install, or uninstall it first" .metadata.name .metadata.namespace (ternary (printf ", release %s" $release) "" (ne $release ""))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Kubernetes would refuse it too, in the middle of an upgrade. */}}
+{{- define "kube-vrrp.checkSelectors" -}}
+{{- $this := dict "root" . "component" "speaker" -}}
+{{- $name := printf "%s-speaker" (include "kube-vrrp.fullname" .) -}}
+{{- with lookup "apps/v1" "DaemonSet" .Release.Namespace $name -}}
+{{- $before := get .spec.selector.matchLabels "app.kubernetes.io/name" -}}
+{{- $wanted := get (include "kube-vrrp.selectorLabels" $this | fromYaml) "app.kubernetes.io/name" -}}
+{{- if ne $before $wanted -}}
+{{- fail (printf "nameOverride: DaemonSet %s selects its pods by the name %s, which cannot change: set nameOverride: %s, or uninstall first" $name $before $before) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -17,14 +17,14 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Labels of a component's objects. Takes (dict "root" $ "component" "…"). */}}
+{{/* Labels of a component's objects. Takes (dict "root" $ "component" "…"), and "more": labels before commonLabels. */}}
 {{- define "kube-vrrp.labels" -}}
 {{ include "kube-vrrp.selectorLabels" . }}
 app.kubernetes.io/part-of: kube-vrrp
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
-{{- with .root.Values.commonLabels }}
+{{- with merge (dict) (default dict .more) .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -66,6 +66,9 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "kube-vrrp.fullname" .
 {{- end -}}
 {{- define "kube-vrrp.speakerUser" -}}
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "kube-vrrp.fullname" . }}-speaker
+{{- end -}}
+{{- define "kube-vrrp.testUser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "kube-vrrp.fullname" . }}-test
 {{- end -}}
 
 {{- define "kube-vrrp.keysSecret" -}}

@@ -2,8 +2,8 @@
 {{- define "kube-vrrp.unprivilegedPod" -}}
 runAsNonRoot: true
 {{- with .Values.operator.runAsUser }}
-runAsUser: {{ . }}
-runAsGroup: {{ . }}
+runAsUser: {{ int64 . }}
+runAsGroup: {{ int64 . }}
 {{- end }}
 seccompProfile:
   type: RuntimeDefault

@@ -226,6 +226,10 @@ def test_selectors_that_cannot_change_are_said_before_anything_is_changed(newest
     refused = newest.upgrade("--set", "nameOverride=vrrp")
     assert refused.returncode != 0
     assert "DaemonSet kube-vrrp-speaker selects its pods by the name kube-vrrp" in refused.stderr
+    refused = newest.upgrade("--set", "fullnameOverride=other")
+    assert refused.returncode != 0
+    assert "the release has DaemonSet kube-vrrp-speaker, and one of another" in refused.stderr
+    assert "set fullnameOverride: kube-vrrp, or uninstall first" in refused.stderr
 
 
 DAMAGE: list[tuple[dict[str, str | None], str]] = [

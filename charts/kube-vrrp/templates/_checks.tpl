@@ -103,7 +103,11 @@ the cluster (`helm template`), only the values are looked at.
 {{- $labels := default dict .metadata.labels -}}
 {{- $ours := and (eq (get $labels "app.kubernetes.io/part-of") "kube-vrrp") (eq (get $labels "app.kubernetes.io/component") "speaker") -}}
 {{- $release := get (default dict .metadata.annotations) "meta.helm.sh/release-name" -}}
-{{- if and $ours (not (and (eq $release $.Release.Name) (eq .metadata.namespace $.Release.Namespace))) -}}
+{{- $same := and (eq $release $.Release.Name) (eq .metadata.namespace $.Release.Namespace) -}}
+{{- if and $ours $same (ne .metadata.name (printf "%s-speaker" (include "kube-vrrp.fullname" $))) -}}
+{{- fail (printf "fullnameOverride, nameOverride: the release has DaemonSet %s, and one of another name would run beside it, with another key: set fullnameOverride: %s, or uninstall first" .metadata.name (trimSuffix "-speaker" .metadata.name)) -}}
+{{- end -}}
+{{- if and $ours (not $same) -}}
 {{- fail (printf "kube-vrrp is installed already: DaemonSet %s in namespace %s%s; a node runs one speaker: upgrade that install, or uninstall it first" .metadata.name .metadata.namespace (ternary (printf ", release %s" $release) "" (ne $release ""))) -}}
 {{- end -}}
 {{- end -}}

@@ -34,6 +34,7 @@ the old Secret and nodes that have the new one understand each other.
 
 {{/* Fail where an upgrade may make no key: only nodes that never had one are not parted by it. */}}
 {{- define "kube-vrrp.checkFirstKey" -}}
+{{- include "kube-vrrp.checkOtherInstalls" . -}}
 {{- $name := include "kube-vrrp.keysSecret" . -}}
 {{- $key := .Values.clusterKey -}}
 {{- $speakers := lookup "apps/v1" "DaemonSet" .Release.Namespace (printf "%s-speaker" (include "kube-vrrp.fullname" .)) -}}

@@ -14,16 +14,19 @@ from functools import partial
 from tests.chaos.plan import VIRTUAL_IPS, plan
 from tests.simulation.chaos import run_chaos_seed
 from tests.simulation.membership import run_membership_seed
+from tests.simulation.messages import run_messages_seed
 from tests.simulation.scenarios import SCENARIOS, run_scenario
 from tests.simulation.simulation import SECONDS, Failure, run_seed
 
 import vrrp
+import vrrp_operator
 
 
 def main() -> int:
     """Run what was asked for; return 1 and print the timeline if a rule was broken."""
     options = _parser().parse_args()
     print(f"simulating {vrrp.__file__}")
+    print(f"with the operator of {vrrp_operator.__file__}")
     begun_s = time.perf_counter()
     failures: list[Failure] = []
     done = 0
@@ -47,6 +50,10 @@ def _runs(options: argparse.Namespace) -> Iterator[Callable[[], Failure | None]]
             if len(options.chaos_seed) == 1:
                 print(*plan(seed, options.seconds), sep="\n")
             yield partial(run_chaos_seed, seed, options.seconds, options.virtual_ip)
+        return
+    if options.messages is not None:
+        for seed in options.messages:
+            yield partial(run_messages_seed, seed)
         return
     if options.membership is not None:
         for seed in options.membership:
@@ -79,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         default=tuple(range(VIRTUAL_IPS)),
         metavar="N",
         help=f"of the chaos, one alone (0 to {VIRTUAL_IPS - 1})",
+    )
+    parser.add_argument(
+        "--messages",
+        type=_seeds,
+        metavar="A..B",
+        help="configuration as messages alone, with the operator's own steps",
     )
     parser.add_argument("--keep-going", action="store_true", help="do not end at a failure")
     return parser

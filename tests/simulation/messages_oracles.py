@@ -1,0 +1,117 @@
+"""What must hold while membership changes, whoever is told of what, and when."""
+
+from __future__ import annotations
+
+from itertools import combinations, permutations
+
+from tests.simulation.lan import SimulatedLan
+from tests.simulation.machine import Machine
+from tests.simulation.node import SimulatedNode
+from tests.simulation.settings import SECOND
+from tests.simulation.timeline import OracleViolation
+
+from vrrp.actions import StateChanged
+from vrrp.constants import State
+
+LOOK_NS = SECOND // 2
+
+
+class MessagesOracles:
+    """Looks every half second, and at each transition.
+
+    ``settle_ns``: how long two that hear each other may both be Active, and a healthy member wait.
+    """
+
+    def __init__(self, lan: SimulatedLan, machines: list[Machine], settle_ns: int) -> None:
+        self._lan = lan
+        self._machines = machines
+        self._settle_ns = settle_ns
+        self._together_ns: dict[tuple[int, int], int] = {}
+        self._healthy_ns: dict[int, int] = {}
+        self._served_ns: dict[int, int] = {}
+        self.takeovers: list[tuple[int, int]] = []
+        lan.watchers.append(self._on_transition)
+        self._look(lan.now_ns)
+
+    def _on_transition(self, now_ns: int, node: int, change: StateChanged) -> None:
+        if change.after is State.ACTIVE:
+            self.takeovers.append((now_ns, node))
+        for machine in self._machines:
+            if any(slot.index == node for slot in machine.slots):
+                machine.changed(now_ns)
+        self._note(now_ns)
+
+    def _look(self, now_ns: int) -> None:
+        self._note(now_ns)
+        self.check_everybody_lists_everybody()
+        self._lan.after(LOOK_NS, self._look)
+
+    # Who lists whom ---------------------------------------------------------------------
+
+    def check_everybody_lists_everybody(self) -> None:
+        """Any two that run the election list each other, but for one that was gone."""
+        running = [slot for machine in self._machines for slot in machine.slots if _runs(slot)]
+        for one, other in permutations(running, 2):
+            if other.index in one.config.peers or self._gone(one.index):
+                continue
+            raise OracleViolation(
+                f"node{one.index} (priority {one.config.priority}) does not list node{other.index}"
+                f" (priority {other.config.priority}), and both run the election"
+            )
+
+    # Who is Active ----------------------------------------------------------------------
+
+    def _note(self, now_ns: int) -> None:
+        active = [node for node in self._lan.nodes if _active(node)]
+        together = {
+            (one.index, other.index)
+            for one, other in combinations(active, 2)
+            if self._connected(one.index, other.index)
+            and not (self._gone(one.index) or self._gone(other.index))
+        }
+        self._together_ns = {pair: self._together_ns.get(pair, now_ns) for pair in together}
+        for (one_index, other_index), since_ns in self._together_ns.items():
+            if now_ns - since_ns > self._settle_ns:
+                seconds = (now_ns - since_ns) / SECOND
+                raise OracleViolation(
+                    f"node{one_index} and node{other_index} are Active for {seconds} s"
+                )
+        self._note_served(now_ns)
+
+    def _gone(self, index: int) -> bool:
+        """Whether a node was out of the operator's reach for so long that it counts as gone.
+
+        Where elections are not signed it does not hear who joined meanwhile, until it is told.
+        """
+        return next(m.was_gone for m in self._machines if m.slots[0].index in (index, index - 1))
+
+    def _connected(self, one: int, other: int) -> bool:
+        blocked = self._lan.blocked
+        return (one, other) not in blocked and (other, one) not in blocked
+
+    def _note_served(self, now_ns: int) -> None:
+        """Whoever could be Active for so long is, or hears somebody."""
+        nodes = self._lan.nodes
+        active = [node.index for node in nodes if _active(node)]
+        for node in nodes:
+            if not (_runs(node) and node.may_be_active):
+                self._healthy_ns.pop(node.index, None)
+                continue
+            self._healthy_ns.setdefault(node.index, now_ns)
+            served = any(a == node.index or self._connected(a, node.index) for a in active)
+            if served:
+                self._served_ns[node.index] = now_ns
+            since_ns = max(self._healthy_ns[node.index], self._served_ns.get(node.index, 0))
+            if now_ns - since_ns > self._settle_ns:
+                seconds = (now_ns - since_ns) / SECOND
+                raise OracleViolation(
+                    f"node{node.index} could be Active, and nobody is for {seconds} s"
+                )
+
+
+def _runs(node: SimulatedNode) -> bool:
+    return node.router is not None and not node.leaving
+
+
+def _active(node: SimulatedNode) -> bool:
+    return node.state is State.ACTIVE

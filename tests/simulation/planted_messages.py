@@ -1,0 +1,110 @@
+"""Steps left out: edits to the operator that the simulator of messages must notice.
+
+Each names a seed that notices; a fault that is noticed by many may name any of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """``old`` occurs once in ``operator/vrrp_operator/membership/<module>.py``."""
+
+    module: str
+    old: str
+    new: str
+    why: str
+    seeds: str = "0..15"
+
+
+LEFT_OUT = (
+    LeftOut(
+        "facts",
+        """        if seen.written is not None
+        or seen.told is not None
+        or (not seen.settled and name in listed)
+""",
+        "        if seen.written is not None\n",
+        "who is told to leave is dropped at once",
+    ),
+    LeftOut(
+        "steps",
+        "waiting = [other for other in others if other.present and not self._awaits(other, node)]",
+        "waiting: list[Seen] = []",
+        "a newcomer gets its router at once",
+    ),
+    LeftOut(
+        "steps",
+        "not member.settled or member.moved:",
+        "member.moved:",
+        "a newcomer gets its router when it is written that others list it",
+    ),
+    LeftOut(
+        "steps",
+        "if member.written is None or",
+        "if member.written is None:\n            return True\n        if",
+        "a newcomer does not wait for a member that is told to leave and goes on",
+    ),
+    LeftOut(
+        "steps",
+        "        if not member.lists(self._facts[node]):\n            return False\n",
+        "",
+        "a newcomer gets its router before others are told of it",
+    ),
+    LeftOut(
+        "facts",
+        "        present=fresh or not (declared_off or silent),\n",
+        "        present=fresh,\n",
+        "nobody waits for a member that is out of reach for half a minute",
+    ),
+    LeftOut(
+        "leaving",
+        "    if seen.off or (seen.fresh and seen.state != ACTIVE):\n",
+        "    if True:\n",
+        "a leaver goes before its successor is there",
+        "0..40",
+    ),
+    LeftOut(
+        "leaving",
+        "priority = _lead(successor, highest, given) if leads else given",
+        "priority = given",
+        "a leaver that cannot be told does not yield",
+        "0..40",
+    ),
+    LeftOut(
+        "leaving",
+        "leads = in_the_way is not None or successor.is_active",
+        "leads = True",
+        "another one is put above a holder that stays and cannot report",
+        "0..60",
+    ),
+    LeftOut(
+        "changes",
+        "    if late:\n        return Change(current, waits=(_wait(current, goal, late),))\n",
+        "",
+        "signatures go on before everybody took the last step",
+        "0..40",
+    ),
+    LeftOut(
+        "manner",
+        "    return way[0] if way else None\n",
+        "    return wanted\n",
+        "signatures come at once",
+        "0..40",
+    ),
+    LeftOut(
+        "addresses",
+        "        elif _is_known(node.name, family, snapshot):\n",
+        "        elif False:\n",
+        "another address is taken at once",
+    ),
+    LeftOut(
+        "addresses",
+        "(len(running) > 1 or running[node].written is None)",
+        "len(running) > 1",
+        "another address is taken before the old one is given up",
+        "0..100",
+    ),
+)

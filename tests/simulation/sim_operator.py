@@ -1,0 +1,150 @@
+"""The operator in virtual time: its own cache and planner, writes that come late or are lost."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.simulation.api import Object, SimulatedApi
+from tests.simulation.settings import MS, SECOND
+
+from vrrp_operator.cache import ObjectCache
+from vrrp_operator.planner import Plan, plan
+from vrrp_operator.status import virtual_ip_status
+
+TICK_NS = 10 * SECOND
+DEBOUNCE_NS = 50 * MS
+TIMEOUT_NS = 15 * SECOND
+EPOCH_S = 1_780_000_000
+_LOST, _LATE = 0.01, 0.02
+"""Shares of writes that nobody hears of again, and that arrive when they are given up."""
+KEY_REF = "cluster"
+
+
+class SimulatedOperator:
+    """One process: it decides from what watches have told it, and forgets all when it ends."""
+
+    def __init__(self, api: SimulatedApi, rng: random.Random) -> None:
+        self._api = api
+        self._rng = rng
+        self._cache = ObjectCache()
+        self.alive = True
+        self._due = self._busy = self._again = False
+        self._writes: list[tuple[str, Object, str | None]] = []
+        self._seen_ns = 0
+        self.plan: Plan | None = None
+        for kind, obj in api.all():
+            self._cache.put(kind, obj, deleted=False, now_s=self._now_s())
+        api.watch(self._hear)
+        self._tick(api.lan.now_ns)
+
+    def end(self) -> None:
+        """Die; what was sent is on its way, and arrives."""
+        if self.alive:
+            self.alive = False
+            self._api.unwatch(self._hear)
+
+    def _now_s(self) -> float:
+        return self._api.lan.now_ns / SECOND
+
+    def _hear(self, kind: str, obj: Object, deleted: bool, now_ns: int) -> None:
+        # One watch for a kind keeps the order; so do all of them here.
+        self._seen_ns = max(self._seen_ns, now_ns + self._api.soon_ns(300))
+        self._api.lan.at(self._seen_ns, lambda _: self._take_in(kind, obj, deleted))
+
+    def _take_in(self, kind: str, obj: Object, deleted: bool) -> None:
+        if self.alive and self._cache.put(kind, obj, deleted=deleted, now_s=self._now_s()):
+            self._trigger()
+
+    def _trigger(self) -> None:
+        if self._busy:
+            self._again = True
+        elif not self._due:
+            self._due = True
+            self._api.lan.after(DEBOUNCE_NS, self._cycle)
+
+    def _tick(self, _: int) -> None:
+        if self.alive:
+            self._trigger()
+            self._api.lan.after(TICK_NS, self._tick)
+
+    def _cycle(self, now_ns: int) -> None:
+        self._due = False
+        if not self.alive or self._busy:
+            return
+        snapshot = self._cache.snapshot(self._now_s())
+        self.plan = plan(snapshot, KEY_REF)
+        wall = datetime.fromtimestamp(EPOCH_S + now_ns / SECOND, UTC)
+        for record in snapshot.virtual_ips:
+            status = virtual_ip_status(
+                record, snapshot, self.plan, wall.strftime("%Y-%m-%dT%H:%M:%SZ")
+            )
+            if status != record.status:
+                self._api.put("virtualips", record.name, status=status)
+        for name in self._cache.names("nodeconfigs"):
+            if name not in self.plan.configs and snapshot.nodes:
+                self._api.delete("nodeconfigs", name)
+        self._writes = [
+            (name, spec, current["metadata"]["resourceVersion"] if current else None)
+            for name, config in self.plan.configs.items()
+            for spec, current in [
+                (config.to_object()["spec"], self._cache.get("nodeconfigs", name))
+            ]
+            if current is None or current.get("spec") != spec
+        ]
+        self._busy = True
+        self._write_next()
+
+    def _write_next(self) -> None:
+        """Send the next write, and go on with its answer; decide again where one is refused."""
+        if not self.alive:
+            return
+        if not self._writes:
+            self._busy = False
+            if self._again:
+                self._again = False
+                self._trigger()
+            return
+        write = self._writes.pop(0)
+        fate = self._rng.random()
+        if fate < _LOST + _LATE:
+            # No answer: it is lost, or arrives after nobody waits for it any more.
+            if fate < _LATE:
+                late_ns = TIMEOUT_NS + self._api.soon_ns(10_000)
+                self._api.lan.after(late_ns, lambda _: self._arrive_late(write))
+            self._api.lan.after(TIMEOUT_NS, lambda _: self._relist())
+            return
+        self._api.lan.after(self._api.soon_ns(100), lambda _: self._answered(write))
+
+    def _answered(self, write: tuple[str, Object, str | None]) -> None:
+        wrote = self._arrive(*write)
+        obj = self._api.get("nodeconfigs", write[0])
+        if self.alive and obj is not None:
+            self._cache.put("nodeconfigs", obj, deleted=False, now_s=self._now_s())
+            self._again |= not wrote
+        self._write_next()
+
+    def _relist(self) -> None:
+        if self.alive:
+            for kind, obj in self._api.all():
+                self._cache.put(kind, obj, deleted=False, now_s=self._now_s())
+            self._writes, self._busy = [], False
+            self._trigger()
+
+    def _arrive_late(self, write: tuple[str, Object, str | None]) -> None:
+        self._arrive(*write)
+
+    def _arrive(self, name: str, spec: Object, version: str | None) -> bool:
+        self._api.lan.timeline.note(self._api.lan.now_ns, -1, f"write to {name}", _words(spec))
+        return self._api.apply("nodeconfigs", name, spec, version)
+
+
+def _words(spec: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{router['basePriority']}, peers"
+        f" {' '.join(p['node'] + '@' + p['address'] for p in router['peers'])}"
+        f"{', takes over' if 'takeOver' in router else ''}"
+        f" {router['authentication'].get('mode', 'plain')}"
+        for router in spec["virtualRouters"]
+    )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from tests.faults import rules_01_to_06, rules_07_to_11, rules_12_to_18, rules_19
+from tests.faults import (
+    rules_01_to_06,
+    rules_07_to_11,
+    rules_12_to_18,
+    rules_19,
+    rules_19_operator,
+)
 
 LEDGER = (
     *rules_01_to_06.FAULTS,
     *rules_07_to_11.FAULTS,
     *rules_12_to_18.FAULTS,
     *rules_19.MEMBERS_BY_SIGNATURE,
+    *rules_19_operator.FAULTS,
 )

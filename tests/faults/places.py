@@ -24,15 +24,20 @@ HEIR, KNOWN_PROGRAM, ENGINE_MEMBERS = (
 )
 COMPILER, REQUESTS = (f"speaker/vrrp_speaker/compiler/{name}.py" for name in ("program", "netlink"))
 NODE_CONFIG = "speaker/vrrp_speaker/agent/node_config.py"
-ALLOCATOR, CONDITIONS, PLANNER, RANKING, RECONCILE = (
+ALLOCATOR, APPLY, CONDITIONS, PLANNER, RANKING, RECONCILE = (
     f"operator/vrrp_operator/{name}.py"
-    for name in ("allocator", "conditions", "planner", "ranking", "reconcile")
+    for name in ("allocator", "apply", "conditions", "planner", "ranking", "reconcile")
 )
 
 
 def netns(module: str, function: str) -> str:
     """Return the node id of a test in network namespaces."""
     return f"tests/netns/test_{module}.py::test_{function}"
+
+
+def membership(module: str) -> str:
+    """Return a file of the operator's room for membership."""
+    return f"operator/vrrp_operator/membership/{module}.py"
 
 
 def unit(module: str, function: str) -> str:

@@ -227,8 +227,8 @@ TWO_ACTIVE = (
         10,
         "the status says SplitBrain",
         CONDITIONS,
-        "    if len(names) > 1:\n",
-        "    if False:\n",
+        "    if len(active) > 1 or (active and heard):\n        strangers",
+        "    if False:\n        strangers",
         unit("operator/conditions", "split_brain_names_the_nodes"),
     ),
 )

@@ -1,0 +1,145 @@
+"""Membership in steps: what the operator waits for, and for whom it does not."""
+
+from __future__ import annotations
+
+from tests.faults.fault import Fault
+from tests.faults.places import APPLY, membership, unit
+
+
+def _shown(function: str) -> str:
+    return unit("operator/membership", function)
+
+
+FAULTS = (
+    Fault(
+        19,
+        "a newcomer waits until all members list it",
+        membership("steps"),
+        "        if not member.lists(self._facts[node]):\n            return False\n",
+        "",
+        _shown("a_newcomer_is_listed_by_all_before_it_gets_its_router"),
+    ),
+    Fault(
+        19,
+        "and until they say that they do",
+        membership("steps"),
+        "not member.settled or member.moved:",
+        "member.moved:",
+        _shown("a_newcomer_is_listed_by_all_before_it_gets_its_router"),
+    ),
+    Fault(
+        19,
+        "a member that cannot be told is waited for",
+        membership("facts"),
+        "        present=fresh or not (declared_off or silent),\n",
+        "        present=fresh,\n",
+        _shown("a_newcomer_waits_for_a_member_that_cannot_be_told_and_says_for_whom"),
+    ),
+    Fault(
+        19,
+        "one that is heard is not gone",
+        membership("facts"),
+        "known.gone and not heard",
+        "known.gone",
+        _shown("a_silent_member_that_is_heard_is_not_gone"),
+    ),
+    Fault(
+        19,
+        "who joins without a member's knowing is below all others",
+        membership("steps"),
+        "min((o.lowest_priority - 1 for o in others), default=254) if deaf else 254",
+        "254",
+        _shown("who_joins_without_a_members_knowing_is_below_all_others"),
+    ),
+    Fault(
+        19,
+        "who leaves is listed until it says that it left",
+        membership("facts"),
+        "        or seen.told is not None\n        or (not seen.settled and name in listed)\n",
+        "",
+        _shown("a_backup_leaves_and_is_dropped_when_it_says_that_it_left"),
+    ),
+    Fault(
+        19,
+        "who has the addresses leaves after its successor has them",
+        membership("leaving"),
+        "    if seen.off or (seen.fresh and seen.state != ACTIVE):\n",
+        "    if True:\n",
+        _shown("who_is_active_leaves_once_its_successor_is"),
+    ),
+    Fault(
+        19,
+        "a leaver that cannot be told yields to a higher priority",
+        membership("leaving"),
+        "priority = _lead(successor, highest, given) if leads else given",
+        "priority = given",
+        _shown("who_cannot_be_told_to_leave_yields_by_priority_and_stays_listed"),
+    ),
+    Fault(
+        19,
+        "nobody leaves while no other node can hold the addresses",
+        membership("leaving"),
+        "goes = {seen.node for seen in asked if seen.off or _is_idle(seen)}",
+        "goes = {seen.node for seen in asked}",
+        _shown("nobody_leaves_before_another_one_can_hold_the_addresses"),
+    ),
+    Fault(
+        19,
+        "signatures are introduced in steps",
+        membership("manner"),
+        "    return way[0] if way else None\n",
+        "    return wanted\n",
+        _shown("signatures_come_in_steps_and_wait_for_everybody"),
+    ),
+    Fault(
+        19,
+        "each step of that waits for all",
+        membership("changes"),
+        "    if late:\n        return Change(current, waits=(_wait(current, goal, late),))\n",
+        "",
+        _shown("its_own_key_comes_in_steps_once_the_last_speaker_knows_it"),
+    ),
+    Fault(
+        19,
+        "what no two would hear is changed by one alone",
+        membership("steps"),
+        "            wanted = {keeper: wanted[keeper]}\n",
+        "            pass\n",
+        _shown("what_no_two_would_hear_is_changed_by_one_alone"),
+    ),
+    Fault(
+        19,
+        "another address is taken outside of the elections",
+        membership("addresses"),
+        "        elif _is_known(node.name, family, snapshot):\n",
+        "        elif False:\n",
+        _shown("another_address_is_taken_outside_of_the_election"),
+    ),
+    Fault(
+        19,
+        "an address that vanishes from its Node is kept",
+        membership("addresses"),
+        "            kept += _of(own, family)\n",
+        "            pass\n",
+        _shown("addresses_that_vanish_are_kept"),
+    ),
+    Fault(
+        19,
+        "a VirtualIP's address is no node's",
+        membership("addresses"),
+        "        if address in virtual:\n",
+        "        if False:\n",
+        _shown("an_address_of_a_virtual_ip_is_no_nodes"),
+    ),
+    Fault(
+        19,
+        "what was decided from an older NodeConfig is not written over a newer one",
+        APPLY,
+        "        if version:\n",
+        "        if False:\n",
+        unit(
+            "operator/reconcile",
+            "a_node_config_that_changed_meanwhile_is_not_written_over_but_decided_on_again",
+        ),
+    ),
+)

@@ -7,7 +7,7 @@ commands needs the rights for it: get and patch on VirtualIPs, patch on Nodes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from vrrp_api.annotations import HANDOVER_TO, MAINTENANCE
 from vrrp_cli.cluster import Cluster, Object, find_condition
@@ -32,13 +32,20 @@ def hand_over(cluster: Cluster, name: str, node: str, timeout_s: float) -> str:
     if _holder(before) == node:
         return f"{name}: {node} holds it already, and keeps it until --undo"
     begun_s = time.monotonic()
-    if not _wait(lambda: _holder(cluster.virtual_ip(name)) == node, timeout_s):
+    old = _holder(before)
+
+    def is_there() -> bool:
+        now = cluster.virtual_ip(name)
+        return _holder(now) == node and _said_of(now, old) != "Active"
+
+    if not _wait(is_there, timeout_s):
         message = _not_moved(cluster.virtual_ip(name), node, timeout_s)
         if asked_before:
             message += "; it was asked for before: --undo first, then ask again"
         raise NotMovedError(message)
     elapsed_s = time.monotonic() - begun_s
-    return f"{name}: {_holder(before) or 'nobody'} → {node} in {elapsed_s:.1f} s"
+    said = f"{name}: {old or 'nobody'} → {node} in {elapsed_s:.1f} s"
+    return said + _mute(old, [cluster.virtual_ip(name)] if old else [])
 
 
 def undo_hand_over(cluster: Cluster, name: str) -> str:
@@ -58,7 +65,7 @@ def undo_hand_over(cluster: Cluster, name: str) -> str:
 
 
 def maintain(cluster: Cluster, node: str, timeout_s: float) -> str:
-    """Take a node out of elections; return what happened.
+    """Take a node out of elections; return what happened, as the node itself says.
 
     Raises:
         NotMovedError: the node still holds VirtualIPs after that time. The annotation stays.
@@ -67,14 +74,20 @@ def maintain(cluster: Cluster, node: str, timeout_s: float) -> str:
     held = _held_by(cluster, node)
     cluster.annotate_node(node, MAINTENANCE, "true")
     begun_s = time.monotonic()
-    if not _wait(lambda: not _held_by(cluster, node), timeout_s):
+
+    def is_rid() -> bool:
+        now = cluster.virtual_ips()
+        return not any(_holder(v) == node or _said_of(v, node) == "Active" for v in now)
+
+    if not _wait(is_rid, timeout_s):
         staying = ", ".join(_held_by(cluster, node))
         raise NotMovedError(
             f"{node}: still holds {staying} after {timeout_s:g} s; where no other node can take"
             " part, the condition Accepted says so"
         )
     moved = f"{', '.join(held)} moved away in {time.monotonic() - begun_s:.1f} s"
-    return f"{node}: in maintenance; {moved if held else 'it held nothing'}"
+    said = f"{node}: in maintenance; {moved if held else 'it held nothing'}"
+    return said + _mute(node, cluster.virtual_ips())
 
 
 def end_maintenance(cluster: Cluster, node: str) -> str:
@@ -89,6 +102,23 @@ def end_maintenance(cluster: Cluster, node: str) -> str:
 
 def _holder(virtual_ip: Object) -> str:
     return str((virtual_ip.get("status") or {}).get("activeNode") or "")
+
+
+def _said_of(virtual_ip: Object, node: str) -> str:
+    """Return what a node says that it is: Unknown where it cannot say, empty where nothing."""
+    entries = (virtual_ip.get("status") or {}).get("nodes") or ()
+    return next((str(item.get("state")) for item in entries if item["node"] == node), "")
+
+
+def _mute(node: str, virtual_ips: Iterable[Object]) -> str:
+    """Return what is to be said of a node that cannot be told, and moved all the same."""
+    names = [v["metadata"]["name"] for v in virtual_ips if _said_of(v, node) == "Unknown"]
+    if not names:
+        return ""
+    return (
+        f"; {node} does not report and cannot be told: it gives way to a higher priority by the"
+        f" protocol, and stays a member of {', '.join(names)} until it reaches the API server"
+    )
 
 
 def _held_by(cluster: Cluster, node: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -50,6 +51,13 @@ class ApiUnavailableError(Exception):
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+
+class ObjectChangedError(ApiUnavailableError):
+    """Somebody wrote the object meanwhile, and what was decided may be wrong by now.
+
+    The cache has the newer one: decide again.
+    """
 
 
 class ObjectGoneError(ApiUnavailableError):
@@ -143,14 +151,37 @@ class Writer:
             raise ApiUnavailableError(f"watch {_SLICES}: {error}") from error
 
     def apply_node_config(self, obj: Mapping[str, Any]) -> bool:
-        """Make a NodeConfig's spec equal to the one given; return whether it was written."""
+        """Make a NodeConfig's spec equal to the one given; return whether it was written.
+
+        What a node is to run follows from what it ran and reported, so it is written over that
+        version of its object and no other: a write that comes late changes nothing.
+
+        Raises:
+            ObjectChangedError: it is another one by now; nothing was written.
+            ApiUnavailableError: not reached or refused.
+        """
         name = obj["metadata"]["name"]
         current = self._cache.get("nodeconfigs", name)
         if current is not None and _same(current.get("spec"), obj["spec"]):
             return False
-        self._apply(f"{_PATHS['nodeconfigs']}/{name}", obj)
+        path = f"{_PATHS['nodeconfigs']}/{name}"
+        version = current["metadata"].get("resourceVersion") if current is not None else None
+        if version:
+            obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
+        try:
+            self._remember(self._apply(path, obj))
+        except ApiUnavailableError as error:
+            if error.status != _CONFLICT:
+                raise
+            self._remember(self._call("GET", path))
+            raise ObjectChangedError(str(error), error.status) from error
         _log.info("NodeConfig written", extra={"node": name})
         return True
+
+    def _remember(self, answer: Mapping[str, Any]) -> None:
+        """Take in a NodeConfig as it is now: what is decided next must not be behind that."""
+        if "metadata" in answer:
+            self._cache.put("nodeconfigs", answer, deleted=False, now_s=time.monotonic())
 
     def delete_node_config(self, name: str) -> None:
         """Delete the NodeConfig of a node that left the cluster."""
@@ -213,9 +244,9 @@ class Writer:
             if error.status not in _NEVER and not isinstance(error, ObjectGoneError):
                 raise
 
-    def _apply(self, path: str, obj: Mapping[str, Any]) -> None:
+    def _apply(self, path: str, obj: Mapping[str, Any]) -> Any:
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
-        self._call("PATCH", path, query=query, body=obj)
+        return self._call("PATCH", path, query=query, body=obj)
 
     def _call(
         self,

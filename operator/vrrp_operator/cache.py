@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from vrrp_operator.snapshot import (
     ClusterSnapshot,
     Node,
     handover_to,
+    is_off,
     is_out_of_service,
     node_conditions,
     node_report,
@@ -113,8 +113,8 @@ class ObjectCache:
         with self._lock:
             return sorted(self._objects[kind])
 
-    def snapshot(self, now_s: float, wall: datetime) -> ClusterSnapshot:
-        """Return everything as values; ``now_s`` is monotonic, ``wall`` the time of day in UTC."""
+    def snapshot(self, now_s: float) -> ClusterSnapshot:
+        """Return everything as values; ``now_s`` is monotonic."""
         with self._lock:
             objects = {kind: dict(items) for kind, items in self._objects.items()}
             heartbeats = dict(self._heartbeats)
@@ -142,7 +142,7 @@ class ObjectCache:
                 node_value(
                     obj,
                     has_speaker=name in reports and reports[name].status is not None,
-                    gone=silent or _not_ready_for(obj, wall, GONE_S),
+                    gone=silent,
                 )
             )
         return take_snapshot(
@@ -207,23 +207,9 @@ def _relevant(kind: str, obj: Object) -> object:
     deleting = metadata.get("deletionTimestamp")
     if kind == "nodes":
         addresses = [a for a in status.get("addresses") or () if a.get("type") == "InternalIP"]
-        said = metadata.get("labels"), is_out_of_service(obj)
-        return said, addresses, _ready_condition(obj), node_conditions(obj), deleting
+        said = metadata.get("labels"), is_out_of_service(obj), is_off(obj)
+        return said, addresses, node_conditions(obj), deleting
     if kind == "nodeconfigs":
         rest = {key: value for key, value in status.items() if key != "heartbeatTime"}
         return metadata.get("generation"), rest, bool(status.get("heartbeatTime")), deleting
     return metadata.get("generation"), handover_to(obj), status, deleting
-
-
-def _ready_condition(obj: Object) -> tuple[str, str]:
-    for condition in (obj.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "Ready":
-            return condition.get("status", ""), condition.get("lastTransitionTime") or ""
-    return "", ""
-
-
-def _not_ready_for(obj: Object, wall: datetime, seconds: float) -> bool:
-    status, since = _ready_condition(obj)
-    if status in ("", "True") or not since:
-        return False
-    return (wall - datetime.fromisoformat(since)).total_seconds() >= seconds

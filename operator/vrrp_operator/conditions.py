@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from vrrp_api.conditions import Condition, ConditionType, Reason
 from vrrp_api.node_status import RouterStatus
 from vrrp_operator.check_conditions import ignored_and_ineffective
+from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.planner import Plan
+from vrrp_operator.programmed import no_candidates, programmed
 from vrrp_operator.snapshot import ClusterSnapshot, VirtualIPRecord
 
 FLAPPING_TAKEOVERS = 5
@@ -20,15 +22,11 @@ STRANGER_REMEMBERED = timedelta(minutes=1)
 
 Longer than version 3's longest interval, so that whoever goes on is told all the time."""
 
-_MOST_NODES = 5
-"""How many nodes a message names that have the same fault."""
-
 NodeRouter = tuple[str, RouterStatus, bool]
 """(node, what it reports of the router, whether that can still be believed)."""
 UNKNOWN = "Unknown"
 """Stands for the state of a node whose report cannot be believed any more."""
 
-_FAULT_REASONS = {str(reason) for reason in Reason}
 _TRUE_REASONS = (Reason.ACTIVE, Reason.ACCEPTED, Reason.PROGRAMMED)
 
 
@@ -52,15 +50,16 @@ def virtual_ip_conditions(
         now: RFC 3339.
     """
     active = active_routers(reported)
+    clocks = _Clocks(snapshot, now)
     return [
-        _ready(record, plan, reported, active),
+        _ready(record, snapshot, plan, reported, active),
         _accepted(record, snapshot, plan),
-        _programmed(record, snapshot, plan, reported),
+        _programmed(record, plan, reported),
         _no_standby(record, plan, reported),
-        _split_brain(record, active),
-        _flapping(record, takeovers, now),
-        _address_conflict(record, reported, now),
-        _foreign_vrrp(record, plan, reported, now),
+        _split_brain(record, snapshot, plan, active),
+        _flapping(record, takeovers, clocks),
+        _address_conflict(record, reported, clocks),
+        _foreign_vrrp(record, plan, reported, clocks),
         *ignored_and_ineffective(record, snapshot, plan),
     ]
 
@@ -103,7 +102,11 @@ def _accepted(record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan) ->
 
 
 def _ready(
-    record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter], active: list[NodeRouter]
+    record: VirtualIPRecord,
+    snapshot: ClusterSnapshot,
+    plan: Plan,
+    reported: list[NodeRouter],
+    active: list[NodeRouter],
 ) -> Condition:
     def ready(reason: Reason, message: str) -> Condition:
         return condition(record.generation, ConditionType.READY, reason, message)
@@ -112,12 +115,15 @@ def _ready(
         running = f"; {active[0][0]} goes on with what was accepted before" if active else ""
         return ready(Reason.NOT_ACCEPTED, plan.problems[record.name].message + running)
     if not plan.candidates.get(record.name):
-        return ready(Reason.NO_CANDIDATES, _no_candidates(record, plan))
-    if len(active) > 1:
-        names = ", ".join(node for node, _, _ in active)
-        return ready(Reason.SPLIT_BRAIN, f"{names} are Active at once")
+        return ready(Reason.NO_CANDIDATES, no_candidates(record, plan))
+    heard = heard_silent(record.name, snapshot)
+    if len(active) > 1 or (active and heard):
+        return ready(Reason.SPLIT_BRAIN, _several(active, heard))
     if not active:
         stale = [node for node, router, fresh in reported if router.state == "Active" and not fresh]
+        if heard:
+            text = f"{' or '.join(sorted(heard))} is Active, as others hear, and reports no more"
+            return ready(Reason.HEARTBEAT_STALE, text)
         if stale:
             return ready(Reason.HEARTBEAT_STALE, f"{stale[0]} was Active and reports no more")
         return ready(Reason.NO_ACTIVE, _no_active(record))
@@ -126,60 +132,21 @@ def _ready(
         return ready(
             Reason.PROGRESSING, f"{node} still runs generation {router.virtual_ip_generation}"
         )
-    return ready(Reason.ACTIVE, f"{node} is Active")
+    leaving = "" if node in plan.candidates[record.name] else ", and is to leave the election"
+    return ready(Reason.ACTIVE, f"{node} is Active{leaving}")
 
 
-# Programmed ------------------------------------------------------------------------------
+def _several(active: list[NodeRouter], heard: frozenset[str]) -> str:
+    """Return who has the addresses at once."""
+    names = ", ".join(node for node, _, _ in active)
+    if not heard:
+        return f"{names} are Active at once"
+    return f"{names} and {', '.join(sorted(heard))}, which is heard and reports no more, are Active"
 
 
-def _programmed(
-    record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan, reported: list[NodeRouter]
-) -> Condition:
-    def programmed(reason: Reason, message: str) -> Condition:
-        return condition(record.generation, ConditionType.PROGRAMMED, reason, message)
-
-    if record.name in plan.problems:
-        return programmed(Reason.NOT_ACCEPTED, "not accepted, see the condition Accepted")
-    candidates = plan.candidates.get(record.name, ())
-    missing = plan.without_address.get(record.name)
-    if not candidates and not missing:
-        return programmed(Reason.NO_CANDIDATES, _no_candidates(record, plan))
-    by_node = {node: router for node, router, _ in reported}
-    faults = {node: _placement_fault(by_node.get(node)) for node in candidates}
-    first = next((fault for fault in faults.values() if fault is not None), None)
-    if first is not None:
-        alike = {node: fault[1] for node, fault in faults.items() if fault and fault[0] is first[0]}
-        nodes = sorted(alike)
-        return programmed(first[0], f"{_some(nodes)}: {alike[nodes[0]]}")
-    if missing:
-        return programmed(Reason.NODE_WITHOUT_ADDRESS, _without_address(record, missing))
-    pending = [node for node in candidates if not _is_current(record, by_node.get(node))]
-    if pending:
-        message = f"{', '.join(pending)} did not apply generation {record.generation} yet"
-        return programmed(Reason.PENDING, message)
-    return programmed(Reason.PROGRAMMED, f"applied by {', '.join(candidates)}")
-
-
-def _some(nodes: Sequence[str]) -> str:
-    """Return the names of nodes, of many the first ones and how many more there are."""
-    more = len(nodes) - _MOST_NODES
-    return ", ".join(nodes[:_MOST_NODES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _without_address(record: VirtualIPRecord, nodes: tuple[str, ...]) -> str:
-    """Return which nodes take no part, and what they lack."""
-    assert record.spec is not None
-    return (
-        f"{', '.join(nodes)}: no IPv{record.spec.family} InternalIP in the node's status, which the"
-        f" election over {record.spec.addresses[0].address} needs"
-    )
-
-
-def _no_candidates(record: VirtualIPRecord, plan: Plan) -> str:
-    missing = plan.without_address.get(record.name)
-    if missing:
-        return _without_address(record, missing)
-    return "no node with a speaker matches the nodeSelector"
+def _programmed(record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter]) -> Condition:
+    reason, message = programmed(record, plan, {node: router for node, router, _ in reported})
+    return condition(record.generation, ConditionType.PROGRAMMED, reason, message)
 
 
 def _no_active(record: VirtualIPRecord) -> str:
@@ -189,19 +156,6 @@ def _no_active(record: VirtualIPRecord) -> str:
     if transport is not None and (transport.multicast or transport.external_peers):
         return text + "; a router outside the cluster may be"
     return text
-
-
-def _is_current(record: VirtualIPRecord, router: RouterStatus | None) -> bool:
-    return router is not None and router.virtual_ip_generation == record.generation
-
-
-def _placement_fault(router: RouterStatus | None) -> tuple[Reason, str] | None:
-    """Return the first fault that configuration could mend; failing checks are not among them."""
-    for fault in router.faults if router is not None else ():
-        name = fault.partition(":")[0]
-        if name in _FAULT_REASONS and not name.startswith("Check"):
-            return Reason(name), fault
-    return None
 
 
 # What is wrong ------------------------------------------------------------------------
@@ -224,24 +178,33 @@ def _no_standby(record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter])
     return no_standby(Reason.NO_STANDBY, f"no candidate is in Backup: {told}")
 
 
-def _split_brain(record: VirtualIPRecord, active: list[NodeRouter]) -> Condition:
-    names = [node for node, _, _ in active]
-    if len(names) > 1:
-        reason, message = Reason.SPLIT_BRAIN, f"{', '.join(names)} are Active at once"
+def _split_brain(
+    record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan, active: list[NodeRouter]
+) -> Condition:
+    heard = heard_silent(record.name, snapshot)
+    candidates = plan.candidates.get(record.name, ())
+    if len(active) > 1 or (active and heard):
+        strangers = [n for n in (*(a[0] for a in active), *sorted(heard)) if n not in candidates]
+        told = f"; {', '.join(strangers)} no candidate" if strangers and candidates else ""
+        reason, message = Reason.SPLIT_BRAIN, _several(active, heard) + told
     else:
         reason, message = Reason.AS_EXPECTED, "not more than one node is Active"
     return _alarm(record.generation, ConditionType.SPLIT_BRAIN, reason, message)
 
 
 def _flapping(
-    record: VirtualIPRecord, takeovers: Sequence[Mapping[str, str]], now: str
+    record: VirtualIPRecord, takeovers: Sequence[Mapping[str, str]], clocks: _Clocks
 ) -> Condition:
     """Return whether there were too many takeovers lately.
 
     One more than the history keeps makes it so; it stays so while all that are kept are recent.
     That rests on the nodes' clocks, as the history itself does.
     """
-    recent = [e for e in takeovers if _is_recent(e.get("time", ""), now, FLAPPING_WITHIN)]
+    recent = [
+        entry
+        for entry in takeovers
+        if clocks.is_recent(entry.get("to", ""), entry.get("time", ""), FLAPPING_WITHIN)
+    ]
     known = any(c.type == ConditionType.FLAPPING and c.status == "True" for c in record.conditions)
     minutes = FLAPPING_WITHIN // timedelta(minutes=1)
     limit = f"{FLAPPING_TAKEOVERS} takeovers within {minutes} minutes"
@@ -253,7 +216,9 @@ def _flapping(
     return _alarm(record.generation, ConditionType.FLAPPING, reason, message)
 
 
-def _address_conflict(record: VirtualIPRecord, reported: list[NodeRouter], now: str) -> Condition:
+def _address_conflict(
+    record: VirtualIPRecord, reported: list[NodeRouter], clocks: _Clocks
+) -> Condition:
     """Return whether a host outside the election has an address, as nodes saw it lately."""
     found = []
     for node, router, known in reported:
@@ -261,7 +226,7 @@ def _address_conflict(record: VirtualIPRecord, reported: list[NodeRouter], now: 
         faults = [f.removeprefix(prefix) for f in router.faults if f.startswith(prefix)]
         if known and faults:
             found.append(f"{node}: {faults[0]}, not bound")
-        elif known and conflict and _is_recent(conflict.time, now, STRANGER_REMEMBERED):
+        elif known and conflict and clocks.is_recent(node, conflict.time, STRANGER_REMEMBERED):
             found.append(f"{node}: {conflict.address} at {conflict.mac}")
     if found:
         reason, message = Reason.ADDRESS_CONFLICT, "; ".join(found)
@@ -271,13 +236,13 @@ def _address_conflict(record: VirtualIPRecord, reported: list[NodeRouter], now: 
 
 
 def _foreign_vrrp(
-    record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter], now: str
+    record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter], clocks: _Clocks
 ) -> Condition:
     """Return whether a router outside the election uses its VRID, as nodes heard it lately."""
     found: dict[tuple[str, int], list[str]] = {}
     for node, router, known in reported:
         seen = router.foreign
-        if known and seen and _is_recent(seen.time, now, STRANGER_REMEMBERED):
+        if known and seen and clocks.is_recent(node, seen.time, STRANGER_REMEMBERED):
             found.setdefault((seen.source, seen.priority), []).append(node)
     reason, message = Reason.AS_EXPECTED, "no router outside the election uses its VRID"
     if found:
@@ -299,6 +264,22 @@ def _remedy(record: VirtualIPRecord) -> str:
         "give that router another ID, or make this VirtualIP anew with another virtualRouterID,"
         f" or let that router take part ({how})"
     )
+
+
+class _Clocks:
+    """What time it is where a time was written: nodes' clocks are not the operator's."""
+
+    def __init__(self, snapshot: ClusterSnapshot, now: str) -> None:
+        self._now = now
+        self._heartbeats = {
+            node: report.status.heartbeat_time
+            for node, report in snapshot.reports.items()
+            if report.fresh and report.status is not None
+        }
+
+    def is_recent(self, node: str, time: str, within: timedelta) -> bool:
+        """Return whether a node wrote this time so lately, by its own last heartbeat."""
+        return _is_recent(time, self._heartbeats.get(node, self._now), within)
 
 
 def _is_recent(time: str, now: str, within: timedelta) -> bool:

@@ -1,7 +1,8 @@
 """What each node should run: one NodeConfig per node (pure).
 
 Equal snapshots give equal plans in any input order, so a restart of the operator cannot move an
-address. Who takes part, and with what priority, is ``ranking``'s.
+address. Who takes part, and with what priority, is ``ranking``'s; in which steps is
+``membership``'s, so a plan is what nodes are to run next, and may not be what is wanted in the end.
 
 An election runs over the family of the VirtualIP's first address, so its candidates are nodes with
 an address of that family. How it is authenticated is decided here too, and written out for nodes.
@@ -12,14 +13,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from vrrp_api.election import PLAIN, Authentication, ElectionSpec, Preemption
+from vrrp_api.election import (
+    PLAIN,
+    Authentication,
+    ElectionSpec,
+    Preemption,
+    may_have_own_key,
+)
 from vrrp_api.health_check import HealthCheck
-from vrrp_api.node_config import NodeConfig, Peer, RouterCheck, VirtualRouterConfig
+from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
 from vrrp_api.virtual_ip import CheckReference
 from vrrp_operator.allocator import allocate_vrids
+from vrrp_operator.membership.addresses import believe
+from vrrp_operator.membership.facts import facts_of, members
+from vrrp_operator.membership.hearing import heard_silent
+from vrrp_operator.membership.steps import next_step
+from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.observe import observed
 from vrrp_operator.ranking import Ranking, rank_all, without_address
-from vrrp_operator.snapshot import ClusterSnapshot, Node, VirtualIPRecord
+from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport, VirtualIPRecord
 from vrrp_operator.validation import Problem, find_problems
 
 
@@ -29,7 +41,8 @@ class Plan:
 
     ``configs`` has an entry for every node; ``candidates`` lists each accepted VirtualIP's nodes,
     best first, and ``priorities`` theirs; ``without_address`` the nodes it selects that have no
-    address of its family.
+    address of its family. ``waits`` is what is not done yet, and for whom it waits; ``members``
+    who runs each election, or may; ``nodes`` are the cluster's, with the addresses they go on with.
     """
 
     configs: Mapping[str, NodeConfig]
@@ -38,6 +51,9 @@ class Plan:
     candidates: Mapping[str, tuple[str, ...]]
     without_address: Mapping[str, tuple[str, ...]]
     priorities: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    waits: Mapping[str, tuple[Wait, ...]] = field(default_factory=dict)
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nodes: tuple[Node, ...] = ()
 
 
 def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
@@ -50,27 +66,112 @@ def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
         snapshot: the cluster.
         default_key_ref: the key of elections that say nothing of authentication; None: plain.
     """
+    believed = believe(snapshot)
+    snapshot = replace(snapshot, nodes=believed.nodes)
     problems = find_problems(snapshot)
     vrids, vrid_problems = allocate_vrids(snapshot, problems.keys())
     problems = {**vrid_problems, **problems}
-    routers: dict[str, list[VirtualRouterConfig]] = {node.name: [] for node in snapshot.nodes}
+    board = _Board(snapshot, believed.moving)
     candidates: dict[str, tuple[str, ...]] = {}
     priorities: dict[str, tuple[int, ...]] = {}
     addressless: dict[str, tuple[str, ...]] = {}
     accepted = [r for r in snapshot.virtual_ips if r.name not in problems and r.spec is not None]
-    for record, ranked in rank_all(accepted, snapshot):
+    for ranked in rank_all(accepted, snapshot):
+        record = ranked.record
         assert record.spec is not None
-        candidates[record.name] = tuple(node.name for node, _ in ranked)
-        priorities[record.name] = tuple(priority for _, priority in ranked)
-        missing = without_address(record.spec, snapshot)
+        taking_part = [(n.name, p) for n, p in ranked.ranking if n.name not in ranked.absent]
+        candidates[record.name] = tuple(name for name, _ in taking_part)
+        priorities[record.name] = tuple(priority for _, priority in taking_part)
+        missing = without_address(record, snapshot)
         if missing:
             addressless[record.name] = missing
         election = resolve_authentication(record.spec.election, default_key_ref)
-        for node, config in _routers(record, vrids[record.name], election, ranked, snapshot):
-            routers[node].append(config)
-    _carry_over(snapshot, problems, routers)
-    configs = {node.name: _config(node, routers[node.name], snapshot) for node in snapshot.nodes}
-    return Plan(configs, vrids, problems, candidates, addressless, priorities)
+        wanted = _routers(record, vrids[record.name], election, ranked.ranking, snapshot)
+        own_key = default_key_ref is not None and may_have_own_key(record.spec.election)
+        board.step(record.name, record.spec.family, wanted, own_key=own_key)
+    for name in problems:
+        board.carry_over(name)
+    return Plan(
+        configs=board.configs(),
+        vrids=vrids,
+        problems=problems,
+        candidates=candidates,
+        without_address=addressless,
+        priorities=priorities,
+        waits=board.waits,
+        members=board.members,
+        nodes=snapshot.nodes,
+    )
+
+
+class _Board:
+    """What every node is to run, election by election."""
+
+    def __init__(self, snapshot: ClusterSnapshot, moving: frozenset[tuple[str, int]]) -> None:
+        self._snapshot = snapshot
+        self._moving = moving
+        self._routers: dict[str, list[VirtualRouterConfig]] = {}
+        self.waits: dict[str, tuple[Wait, ...]] = {}
+        self.members: dict[str, tuple[str, ...]] = {}
+
+    def step(
+        self,
+        name: str,
+        family: int,
+        wanted: Mapping[str, VirtualRouterConfig],
+        *,
+        own_key: bool = False,
+    ) -> None:
+        """Take in the next step of one election; ``own_key``: it is to sign with a key of its own.
+
+        It does once every speaker that takes part, or may, can.
+        """
+        heard = heard_silent(name, self._snapshot)
+        moving = frozenset(node for node, of_family in self._moving if of_family == family)
+        facts = facts_of(name, family, self._snapshot, heard)
+        self.members[name] = tuple(members(facts))
+        if own_key and all(facts[node].knows_keys for node in {*self.members[name], *wanted}):
+            wanted = {
+                n: replace(r, election=r.election.with_own_key("Require"))
+                for n, r in wanted.items()
+            }
+        step = next_step(wanted, facts, moving)
+        for node, router in step.routers.items():
+            self._routers.setdefault(node, []).append(router)
+        if step.waits:
+            self.waits[name] = step.waits
+
+    def carry_over(self, name: str) -> None:
+        """Keep what runs for a VirtualIP that is not accepted, minus nodes that left."""
+        existing = {node.name for node in self._snapshot.nodes}
+        found: dict[str, VirtualRouterConfig] = {}
+        for node, report in self._snapshot.reports.items():
+            for router in report.config.virtual_routers if report.config is not None else ():
+                if router.name == name and node in existing:
+                    used = _weighed(router.health_checks, name, node, self._snapshot)
+                    found[node] = replace(router, health_checks=used)
+        by_priority = sorted(found.items(), key=lambda item: (-item[1].base_priority, item[0]))
+        if by_priority:
+            self.step(name, by_priority[0][1].family, dict(by_priority))
+        else:
+            self.members[name] = ()
+
+    def configs(self) -> dict[str, NodeConfig]:
+        """Return the configuration of every node, and of those that left and report yet."""
+        nodes = {node.name: node for node in self._snapshot.nodes}
+        for name, report in self._snapshot.reports.items():
+            left = name not in nodes and report.fresh and report.status is not None
+            if left and report.config is not None and _runs_something(report):
+                nodes[name] = Node(name, {}, report.config.addresses)
+        return {
+            name: _config(node, self._routers.get(name, []), self._snapshot)
+            for name, node in nodes.items()
+        }
+
+
+def _runs_something(report: NodeReport) -> bool:
+    asked = report.config is not None and report.config.virtual_routers
+    return bool(asked or (report.status is not None and report.status.virtual_routers))
 
 
 def resolve_authentication(election: ElectionSpec, default_key_ref: str | None) -> ElectionSpec:
@@ -92,36 +193,32 @@ def _routers(
     election: ElectionSpec,
     ranking: Ranking,
     snapshot: ClusterSnapshot,
-) -> list[tuple[str, VirtualRouterConfig]]:
-    """Return one election as each of its nodes takes part in it, by node name."""
+) -> dict[str, VirtualRouterConfig]:
+    """Return one election as each of its nodes is to take part in it, best first, without peers."""
     spec, checks = record.spec, snapshot.checks()
     assert spec is not None
     references = [resolved(reference, checks) for reference in spec.health_checks]
     if any(virtual_ip == record.name for virtual_ip, _ in snapshot.panics):
         # Where checks say nothing, the best node is no better than the one that holds on.
         election = replace(election, preemption=Preemption(preempt=False))
-    members = _members(ranking, spec.family)
-    return [
-        (
-            node.name,
-            VirtualRouterConfig(
-                name=record.name,
-                virtual_ip_generation=record.generation,
-                virtual_router_id=vrid,
-                interface=spec.interface,
-                addresses=spec.addresses,
-                base_priority=priority,
-                election=election,
-                peers=tuple(member for member in members if member.node != node.name),
-                health_checks=_weighed(references, record.name, node.name, snapshot),
-                announcements=spec.announcements,
-                require_majority=spec.require_majority,
-                detect_conflicts=spec.detect_conflicts,
-                take_over=_take_over(record, node.name, snapshot),
-            ),
+    return {
+        node.name: VirtualRouterConfig(
+            name=record.name,
+            virtual_ip_generation=record.generation,
+            virtual_router_id=vrid,
+            interface=spec.interface,
+            addresses=spec.addresses,
+            base_priority=priority,
+            election=election,
+            peers=(),
+            health_checks=_weighed(references, record.name, node.name, snapshot),
+            announcements=spec.announcements,
+            require_majority=spec.require_majority,
+            detect_conflicts=spec.detect_conflicts,
+            take_over=_take_over(record, node.name, snapshot),
         )
         for node, priority in ranking
-    ]
+    }
 
 
 def _take_over(record: VirtualIPRecord, node: str, snapshot: ClusterSnapshot) -> str | None:
@@ -134,33 +231,6 @@ def _take_over(record: VirtualIPRecord, node: str, snapshot: ClusterSnapshot) ->
         return None
     runs = any(router.name == record.name for router in report.status.virtual_routers)
     return record.handover_to if runs else None
-
-
-def _members(ranking: Ranking, family: int) -> list[Peer]:
-    """Return the nodes of an election as others see them, by name."""
-    members = []
-    for node, priority in sorted(ranking, key=lambda item: item[0].name):
-        address = node.address(family)
-        assert address is not None
-        members.append(Peer(node.name, address, priority))
-    return members
-
-
-def _carry_over(
-    snapshot: ClusterSnapshot,
-    problems: Mapping[str, Problem],
-    routers: dict[str, list[VirtualRouterConfig]],
-) -> None:
-    """Keep what runs for VirtualIPs that are not accepted, minus peers that left the cluster."""
-    existing = {node.name for node in snapshot.nodes}
-    for node, report in snapshot.reports.items():
-        if node not in routers or report.config is None:
-            continue
-        for router in report.config.virtual_routers:
-            if router.name in problems:
-                peers = tuple(peer for peer in router.peers if peer.node in existing)
-                used = _weighed(router.health_checks, router.name, node, snapshot)
-                routers[node].append(replace(router, peers=peers, health_checks=used))
 
 
 def _weighed(

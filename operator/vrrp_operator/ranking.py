@@ -10,6 +10,10 @@ current NodeConfigs for as long as there is room, so that balancing moves nothin
 A VirtualIP that is handed to a node by name is ranked as ever, and then that node is put above all
 others. Theirs, and what balancing sees, stays as it was: nobody has to hear of a lower priority
 before the named node can take over, and the end of the hand-over restores what was before.
+
+Who takes part already comes before who does not, so that a node that joins takes nobody's place and
+moves nothing; and a node that was silent for so long that another one joins for it keeps its place
+in the order, for it may be back at any moment.
 """
 
 from __future__ import annotations
@@ -17,8 +21,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from vrrp_api.virtual_ip import VirtualIP
+from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.snapshot import ClusterSnapshot, Node, VirtualIPRecord
 
 FIRST_PRIORITY = 200
@@ -33,13 +39,35 @@ Ranking = list[tuple[Node, int]]
 """Candidates with their priorities, best first."""
 
 
-def rank_all(
-    accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot
-) -> list[tuple[VirtualIPRecord, Ranking]]:
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A VirtualIP with its candidates, best first, those in ``absent`` included.
+
+    ``absent`` are members that are gone: others take their places as candidates beside them.
+    """
+
+    record: VirtualIPRecord
+    ranking: Ranking
+    absent: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Eligible:
+    """Who may take part in one election: ``nodes``, and ``absent`` members that may be back.
+
+    ``members`` are those who do already, with their priorities: their order stays.
+    """
+
+    nodes: list[Node]
+    absent: list[Node]
+    members: Mapping[str, int]
+
+
+def rank_all(accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot) -> list[Ranked]:
     """Return each VirtualIP with its candidates and their priorities, best first."""
-    eligible = {r.name: _eligible(r.spec, snapshot) for r in accepted if r.spec is not None}
+    eligible = {r.name: _eligible(r, snapshot) for r in accepted}
     first = _first_places(accepted, eligible, snapshot)
-    return [(record, _rank(record, eligible[record.name], first)) for record in accepted]
+    return [_rank(record, eligible[record.name], first) for record in accepted]
 
 
 def priority_for_rank(rank: int, candidates: int) -> int:
@@ -69,10 +97,18 @@ def score(virtual_ip: str, node: str) -> int:
     return int.from_bytes(digest, "big")
 
 
-def without_address(spec: VirtualIP, snapshot: ClusterSnapshot) -> tuple[str, ...]:
-    """Return the nodes that are selected and have no address of the election's family."""
-    selected = _selected(spec, snapshot)
-    return tuple(node.name for node in selected if node.address(spec.family) is None)
+def without_address(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    """Return the nodes that are selected and have no address of the election's family.
+
+    One that cannot be believed counts for none where the node does not take part already.
+    """
+    assert record.spec is not None
+    members = _members(record, snapshot)
+    return tuple(
+        node.name
+        for node in _selected(record.spec, snapshot)
+        if not _has_address(node, record.spec.family, members)
+    )
 
 
 # Who ------------------------------------------------------------------------------------
@@ -87,38 +123,87 @@ def _selected(spec: VirtualIP, snapshot: ClusterSnapshot) -> list[Node]:
     ]
 
 
-def _eligible(spec: VirtualIP, snapshot: ClusterSnapshot) -> list[Node]:
+def _eligible(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> _Eligible:
     """Return the nodes that may take part.
 
     Those that are out of service do only when no other node is there, those that are gone only when
-    all are.
+    all are. A node whose new addresses cannot be believed takes part where it does already.
     """
-    nodes = [n for n in _selected(spec, snapshot) if n.address(spec.family) is not None]
-    present = [node for node in nodes if not node.gone]
+    spec = record.spec
+    assert spec is not None
+    members = _members(record, snapshot)
+    heard = heard_silent(record.name, snapshot)
+    nodes = [node for node in _selected(spec, snapshot) if _has_address(node, spec.family, members)]
+    present = [node for node in nodes if not node.gone or node.name in heard]
     in_service = [node for node in present if not node.out_of_service]
-    return in_service or present or nodes
+    chosen = in_service or present or nodes
+    absent = [n for n in nodes if n.name in members and not n.out_of_service and n not in present]
+    return _Eligible(chosen, [node for node in absent if node not in chosen], members)
+
+
+def _members(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> dict[str, int]:
+    """Return the nodes that are asked to run an election now, with their priorities.
+
+    One that has it on loan counts only where it took part before, with what it would have: not
+    where it was added.
+    """
+    assert record.spec is not None
+    asked = {
+        node: router.base_priority
+        for node, report in snapshot.reports.items()
+        for router in (report.config.virtual_routers if report.config is not None else ())
+        if router.name == record.name
+    }
+    added = len(asked) > record.spec.candidates
+    places = [priority_for_rank(rank, len(asked)) for rank in range(len(asked))]
+    free = [place for place in places if place not in asked.values()]
+    return {
+        node: free[0] if priority == HANDOVER_PRIORITY and free else priority
+        for node, priority in asked.items()
+        if not (added and priority == HANDOVER_PRIORITY)
+    }
+
+
+def _has_address(node: Node, family: int, members: Mapping[str, int]) -> bool:
+    """Return whether a node has an address of a family that it can take part with.
+
+    One that is kept because its Node says what cannot be will do where it is known already.
+    """
+    address = node.address(family)
+    doubted = bool(node.refused) and address in node.kept
+    return address is not None and (node.name in members or not doubted)
 
 
 # In which order -------------------------------------------------------------------------
 
 
-def _rank(record: VirtualIPRecord, eligible: list[Node], first: Mapping[str, str]) -> Ranking:
+def _rank(record: VirtualIPRecord, eligible: _Eligible, first: Mapping[str, str]) -> Ranked:
     spec = record.spec
     assert spec is not None
     pinned = spec.node_priorities
+    absent = frozenset(node.name for node in eligible.absent)
     by_score = sorted(
-        eligible,
-        key=lambda n: (n.name == first.get(record.name), score(record.name, n.name)),
+        [*eligible.nodes, *eligible.absent],
+        key=lambda n: (
+            n.name == first.get(record.name),
+            eligible.members.get(n.name, 0),
+            score(record.name, n.name),
+        ),
         reverse=True,
     )
     explicit = sorted(
         (n for n in by_score if n.name in pinned), key=lambda n: pinned[n.name], reverse=True
     )
     rest = [n for n in by_score if n.name not in pinned]
-    chosen = (explicit + rest)[: spec.candidates]
+    chosen: list[Node] = []
+    for node in explicit + rest:
+        if node.name in absent or sum(n.name not in absent for n in chosen) < spec.candidates:
+            chosen.append(node)
     ranking = _with_priorities(chosen, spec)
-    named = next((node for node in eligible if node.name == record.handover_to), None)
-    return ranking if named is None else _handed_to(named, ranking, spec.candidates)
+    named = next((node for node in eligible.nodes if node.name == record.handover_to), None)
+    if named is not None:
+        ranking = _handed_to(named, ranking)
+    return Ranked(record, ranking, absent)
 
 
 def _with_priorities(chosen: list[Node], spec: VirtualIP) -> Ranking:
@@ -141,16 +226,16 @@ def _below(lowest: int, nodes: list[Node]) -> Ranking:
     return [(node, lowest - (i + 1) * gap) for i, node in enumerate(fitting)]
 
 
-def _handed_to(named: Node, ranking: Ranking, candidates: int) -> Ranking:
-    """Return the ranking with one node put first; where there is no place left the last one goes.
+def _handed_to(named: Node, ranking: Ranking) -> Ranking:
+    """Return the ranking with one node put first, beside the others where it is not among them.
 
-    The others keep their priorities, except where the best has the highest there is.
+    They keep their priorities, except where the best has the highest there is.
     """
     if ranking[0][0] == named:
         return ranking
     others = [(node, priority) for node, priority in ranking if node != named]
     result = [(named, min(_MAXIMUM, ranking[0][1] + LARGEST_GAP))]
-    for node, priority in others[: candidates - 1]:
+    for node, priority in others:
         result.append((node, min(priority, result[-1][1] - 1)))
     return result
 
@@ -160,12 +245,12 @@ def _handed_to(named: Node, ranking: Ranking, candidates: int) -> Ranking:
 
 def _first_places(
     accepted: list[VirtualIPRecord],
-    eligible: Mapping[str, list[Node]],
+    eligible: Mapping[str, _Eligible],
     snapshot: ClusterSnapshot,
 ) -> dict[str, str]:
     """Return the balanced first place of each VirtualIP that does not name its own."""
-    free = [r for r in accepted if eligible[r.name] and r.spec and not r.spec.node_priorities]
-    nodes = {node.name for record in free for node in eligible[record.name]}
+    free = [r for r in accepted if eligible[r.name].nodes and r.spec and not r.spec.node_priorities]
+    nodes = {node.name for record in free for node in eligible[record.name].nodes}
     if not nodes:
         return {}
     share = -(-len(free) // len(nodes))
@@ -176,16 +261,18 @@ def _first_places(
     by_age = sorted(free, key=lambda record: record.age_key)
     for record in by_age:
         holder = holders.get(record.name)
-        names = {node.name for node in eligible[record.name]}
+        names = {node.name for node in eligible[record.name].nodes}
         if holder is not None and holder in names and load[holder] < room:
             first[record.name] = holder
             load[holder] += 1
     for record in by_age:
         if record.name in first:
             continue
-        nodes_of = [node.name for node in eligible[record.name]]
+        nodes_of = [node.name for node in eligible[record.name].nodes]
+        members = eligible[record.name].members
         with_room = [name for name in nodes_of if load[name] < room] or nodes_of
-        best = max(with_room, key=lambda name: score(record.name, name))
+        # Who takes part already can have it at once.
+        best = max(with_room, key=lambda name: (name in members, score(record.name, name)))
         first[record.name] = best
         load[best] += 1
     return first

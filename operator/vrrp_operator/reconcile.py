@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from vrrp_operator.apply import ApiUnavailableError, Writer
+from vrrp_operator.apply import ApiUnavailableError, ObjectChangedError, Writer
 from vrrp_operator.cache import KINDS, ObjectCache
 from vrrp_operator.chronicle import Chronicle
 from vrrp_operator.endpoints import EndpointWatch
@@ -109,6 +109,9 @@ class Reconciler:
                 self._require()
                 self.relist()
             self._cycle(begun_s)
+        except ObjectChangedError as error:
+            _log.info("decided again", extra={"because": str(error)})
+            return False
         except ApiUnavailableError as error:
             # A watch that breaks off never tells what was deleted meanwhile: look for oneself.
             self._listed = False
@@ -156,7 +159,7 @@ class Reconciler:
 
     def _cycle(self, now_s: float) -> None:
         wall = datetime.now(UTC)
-        snapshot = self._look(now_s, wall)
+        snapshot = self._look(now_s)
         planned = plan(snapshot, self._default_key_ref)
         # VRIDs first: a number is on record before a node uses it.
         statuses = self._write_statuses(snapshot, planned, wall)
@@ -166,9 +169,9 @@ class Reconciler:
         self._metrics.cluster.found(condition_truths(statuses), speakers_reporting(snapshot))
         self._write_node_configs(snapshot, planned)
 
-    def _look(self, now_s: float, wall: datetime) -> ClusterSnapshot:
+    def _look(self, now_s: float) -> ClusterSnapshot:
         """Return the cluster with what the cache does not hold: endpoints, and what panics."""
-        snapshot = self._cache.snapshot(now_s, wall)
+        snapshot = self._cache.snapshot(now_s)
         self._endpoints.follow(services_of(snapshot))
         panics = self._panic.judge(snapshot, now_s)
         return replace(snapshot, services=self._endpoints.known(), panics=panics)

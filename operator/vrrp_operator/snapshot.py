@@ -16,14 +16,19 @@ from vrrp_api.node_status import NodeConfigStatus, parse_node_config_status
 from vrrp_api.virtual_ip import VirtualIP, parse_virtual_ip
 
 Object = Mapping[str, Any]
+_MOST_ADDRESSES = 16
+"""What a NodeConfig takes."""
+_TOLD = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """A node of the cluster; ``addresses`` are its InternalIPs, ``has_speaker`` once one reported.
 
-    ``gone`` means away for so long that another candidate takes its place; ``out_of_service`` that
-    somebody said so: for maintenance, or by a taint. ``conditions`` are type to status.
+    ``gone`` means silent for so long that another candidate takes its place, unless it is heard;
+    ``out_of_service`` that somebody took it out: for maintenance, or by a taint that says that it
+    is ``off``. ``conditions`` are type to status. ``refused`` says which addresses of the Node
+    object cannot be believed; ``kept`` are those that it had before and does not name any more.
     """
 
     name: str
@@ -33,6 +38,9 @@ class Node:
     gone: bool = False
     out_of_service: bool = False
     conditions: Mapping[str, str] = field(default_factory=dict)
+    off: bool = False
+    refused: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     def address(self, family: int) -> str | None:
         """Return the address that elections of a family, 4 or 6, run over; None without one."""
@@ -162,11 +170,14 @@ def handover_to(obj: Object) -> str | None:
 
 def is_out_of_service(obj: Object) -> bool:
     """Return whether a Node object is under maintenance or tainted as being off."""
-    taints = (obj.get("spec") or {}).get("taints") or ()
     annotations = obj["metadata"].get("annotations") or {}
-    return annotations.get(MAINTENANCE) == "true" or any(
-        taint.get("key") in OUT_OF_SERVICE_TAINTS for taint in taints
-    )
+    return annotations.get(MAINTENANCE) == "true" or is_off(obj)
+
+
+def is_off(obj: Object) -> bool:
+    """Return whether a taint of a Node object says that the machine is off."""
+    taints = (obj.get("spec") or {}).get("taints") or ()
+    return any(taint.get("key") in OUT_OF_SERVICE_TAINTS for taint in taints)
 
 
 def health_check_record(obj: Object) -> HealthCheckRecord:
@@ -191,18 +202,47 @@ def health_check_record(obj: Object) -> HealthCheckRecord:
 def node_value(obj: Object, *, has_speaker: bool = True, gone: bool = False) -> Node:
     """Read a Node object."""
     metadata, status = obj["metadata"], obj.get("status") or {}
+    addresses, refused = _internal_addresses(status)
     return Node(
         name=metadata["name"],
         labels=dict(metadata.get("labels") or {}),
-        addresses=tuple(
-            str(ipaddress.ip_address(item["address"]))
-            for item in status.get("addresses") or ()
-            if item.get("type") == "InternalIP"
-        ),
+        addresses=addresses,
         has_speaker=has_speaker,
         gone=gone,
         out_of_service=is_out_of_service(obj),
         conditions=node_conditions(obj),
+        off=is_off(obj),
+        refused=refused,
+    )
+
+
+def _internal_addresses(status: Object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the InternalIPs of a Node's status, and why others of them cannot be addresses."""
+    found: dict[str, None] = {}
+    refused: dict[str, None] = {}
+    for item in status.get("addresses") or ():
+        if item.get("type") != "InternalIP":
+            continue
+        text = str(item.get("address"))
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            refused[f"{text[:_TOLD]!r} is no IP address"] = None
+            continue
+        if _is_of_a_host(address):
+            found[str(address)] = None
+        else:
+            refused[f"{address} is no unicast address of a host"] = None
+    return tuple(found)[:_MOST_ADDRESSES], tuple(refused)[:_MOST_ADDRESSES]
+
+
+def _is_of_a_host(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return not (
+        address.is_multicast
+        or address.is_unspecified
+        or address.is_loopback
+        or "%" in str(address)
+        or str(address) == "255.255.255.255"
     )
 
 

@@ -11,6 +11,7 @@ from vrrp_api.node_status import RouterStatus
 from vrrp_operator.check_conditions import check_conditions
 from vrrp_operator.conditions import UNKNOWN, NodeRouter, active_routers, virtual_ip_conditions
 from vrrp_operator.history import takeovers
+from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.planner import Plan
 from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, NodeReport, VirtualIPRecord
 
@@ -24,7 +25,8 @@ def virtual_ip_status(
 
     Equal reports give equal statuses, so that nothing is written while nothing happens.
     """
-    reported = _reported(record, snapshot)
+    reported = _reported(record, snapshot, plan)
+    members = plan.members.get(record.name, ())
     known = record.status.get("history") or []
     held = takeovers(known, [(node, router) for node, router, _ in reported])
     conditions = virtual_ip_conditions(record, snapshot, plan, reported, takeovers=held, now=now)
@@ -36,7 +38,7 @@ def virtual_ip_status(
         "nodes": [
             _node_entry(node, router, known)
             for node, router, known in reported
-            if known or node in plan.candidates.get(record.name, (node,))
+            if known or node in (*plan.candidates.get(record.name, (node,)), *members)
         ],
         "history": held[-MAX_HISTORY:],
         "conditions": [c.to_object() for c in merge_conditions(record.conditions, conditions, now)],
@@ -45,6 +47,10 @@ def virtual_ip_status(
     if vrid is not None:
         status["virtualRouterID"] = vrid
     active = active_routers(reported)
+    if not active:
+        # One that cannot report has them as long as others hear it.
+        heard = heard_silent(record.name, snapshot)
+        active = [item for item in reported if item[0] in heard and item[1].state == "Active"]
     if active:
         node, router, _ = max(active, key=lambda item: item[1].effective_priority)
         status["activeNode"] = node
@@ -80,11 +86,11 @@ def health_check_status(
     }
 
 
-def _reported(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> list[NodeRouter]:
+def _reported(record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan) -> list[NodeRouter]:
     """Return what the nodes say of a VirtualIP, and whether it can be believed.
 
-    An operator that starts anew has seen no heartbeat move: until then it goes on not to believe
-    whom it did not believe before.
+    Only of those that run the election, or may. An operator that starts anew has seen no heartbeat
+    move: until then it goes on not to believe whom it did not believe before.
     """
     superseded = _superseded(record.name, snapshot)
     unknown = {
@@ -99,7 +105,7 @@ def _reported(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> list[NodeRo
         for node, report in sorted(snapshot.reports.items())
         if report.status is not None
         for router in report.status.virtual_routers
-        if router.name == record.name
+        if router.name == record.name and (report.fresh or node in plan.members[record.name])
     ]
 
 

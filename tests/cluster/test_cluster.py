@@ -278,28 +278,6 @@ def test_address_that_a_node_has_on_an_interface_is_a_reason(cluster: Lab) -> No
         node.host.exec("ip", "addr", "del", "192.0.2.56/24", "dev", "eth0")
 
 
-def test_node_without_an_ipv4_address_is_named_and_the_others_serve(cluster: Lab) -> None:
-    holder = at_home(cluster)
-    other = next(n for n in cluster.nodes if n is not holder)
-    addresses = cluster.kubectl_json("get", "node", other.name)["status"]["addresses"]
-
-    def set_addresses(items: list[Any]) -> None:
-        patch = json.dumps({"status": {"addresses": items}})
-        flags = ("--subresource=status", "--type=merge", "-p", patch)
-        cluster.kubectl("patch", "node", other.name, *flags, check=True)
-
-    set_addresses([])
-    try:
-        eventually(
-            lambda: condition(cluster, VIP, "Programmed")[1] == "NodeWithoutAddress", within_s=15
-        )
-        assert other.name in condition(cluster, VIP, "Programmed")[2]
-        assert cluster.holders(ADDRESS) == [holder]
-    finally:
-        set_addresses(addresses)
-    eventually(lambda: condition(cluster, VIP, "Programmed")[0] == "True", within_s=15)
-
-
 # The operator and the API server away -------------------------------------------------
 
 

@@ -25,6 +25,8 @@ class FakeCluster:
         self.preemption = "Always"
         self.active = "node-1"
         self.stuck = False
+        self.mute: set[str] = set()
+        """Nodes that do not report."""
         self.patched: list[tuple[str, Any]] = []
 
     def virtual_ip(self) -> dict[str, Any]:
@@ -33,7 +35,8 @@ class FakeCluster:
         message = "valid; virtual router ID 1"
         if ignored:
             message += f"; handover-to ignored: {asked} is not a candidate"
-        nodes = [{"node": n, "state": "Active" if n == self.active else "Fault",
+        nodes = [{"node": n, "state": "Unknown" if n in self.mute else
+                  "Active" if n == self.active else "Fault",
                   "faults": [] if n == self.active else ["CheckFailed: web"]}
                  for n in CANDIDATES]  # fmt: skip
         return {
@@ -134,6 +137,21 @@ def test_handover_asks_waits_and_tells(fake: FakeCluster, kubeconfig: Path) -> N
     ((path, annotations),) = fake.patched
     assert path == "/apis/kube-vrrp.io/v1alpha1/virtualips/main"
     assert annotations == {HANDOVER_TO: "node-2"}
+
+
+def test_who_cannot_be_told_is_named_and_how_it_moved(fake: FakeCluster, kubeconfig: Path) -> None:
+    fake.mute = {"node-1"}
+    ended = run("maintenance", "node-1", "on", "--kubeconfig", kubeconfig)
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("node-1: in maintenance; main moved away in ")
+    assert (
+        "; node-1 does not report and cannot be told: it gives way to a higher priority by the"
+        " protocol, and stays a member of main until it reaches the API server" in ended.stdout
+    )
+    fake.active = "node-1"
+    ended = run("handover", "main", "node-2", "--kubeconfig", kubeconfig)
+    assert "main: node-1 → node-2 in " in ended.stdout
+    assert "node-1 does not report and cannot be told" in ended.stdout
 
 
 def test_handover_to_the_holder_keeps_it_there(fake: FakeCluster, kubeconfig: Path) -> None:

@@ -74,7 +74,13 @@ def router_status(
     return RouterStatus(name, generation, state, since, priority, "eth0", faults, 1, last)
 
 
-def report(config: NodeConfig | None, *routers: RouterStatus, fresh: bool = True) -> NodeReport:
-    """Return a node's report."""
-    status = NodeConfigStatus(1, "2026-01-01T00:00:00Z", "0", 0, "API", routers, ())
+def report(
+    config: NodeConfig | None,
+    *routers: RouterStatus,
+    fresh: bool = True,
+    at: str = "2026-01-01T00:00:00Z",
+) -> NodeReport:
+    """Return the report of a node that runs its configuration."""
+    generation = config.generation if config is not None else 1
+    status = NodeConfigStatus(generation, at, "0", 0, "API", routers, ())
     return NodeReport(config, status, fresh)

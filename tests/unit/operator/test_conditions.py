@@ -22,10 +22,14 @@ def folded(
     stale: tuple[str, ...] = (),
     obj: dict[str, Any] | None = None,
     now: str = NOW,
+    at: str = "",
 ) -> dict[str, Any]:
-    """Return the status of VirtualIP a, whose nodes node-1 … report these routers."""
+    """Return the status of VirtualIP a, whose nodes node-1 … report these routers.
+
+    ``at``: their heartbeats' time, by their own clocks; as a rule ``now``.
+    """
     reports: dict[str, NodeReport] = {
-        f"node-{n}": report(None, router, fresh=f"node-{n}" not in stale)
+        f"node-{n}": report(None, router, fresh=f"node-{n}" not in stale, at=at or now)
         for n, router in enumerate(routers, start=1)
         if router is not None
     }
@@ -183,6 +187,14 @@ def test_stranger_seen_within_a_minute_is_told_with_its_mac() -> None:
 def test_stranger_that_was_not_seen_for_a_minute_is_forgotten() -> None:
     status = folded(sighted("2026-02-28T23:59:00.000000Z"))
     assert condition(status, "AddressConflict") == ("False", "AsExpected")
+
+
+def test_how_long_ago_a_node_saw_something_is_told_by_its_own_clock() -> None:
+    seen = sighted("2026-01-01T00:00:00Z")
+    told = folded(seen, now=NOW, at="2026-01-01T00:00:59Z")
+    assert condition(told, "AddressConflict") == ("True", "AddressConflict")
+    forgotten = folded(sighted(NOW), now=NOW, at="2026-03-01T00:02:00Z")
+    assert condition(forgotten, "AddressConflict") == ("False", "AsExpected")
 
 
 def test_address_that_is_not_bound_for_a_stranger_is_told_as_long_as_that_lasts() -> None:

@@ -32,7 +32,13 @@ def set_apart(of_nodes: list[Node], *names: str) -> list[Node]:
 def running(planned: Plan) -> dict[str, NodeReport]:
     """Return the reports of a cluster whose nodes run what was planned."""
     return {
-        node: report(config, *(router_status(r.name, "Backup") for r in config.virtual_routers))
+        node: report(
+            config,
+            *(
+                router_status(r.name, "Backup", priority=r.base_priority)
+                for r in config.virtual_routers
+            ),
+        )
         for node, config in planned.configs.items()
     }
 
@@ -141,15 +147,19 @@ def test_the_best_node_named_changes_no_priority() -> None:
     assert tokens(planned)[ranked[0]] == ranked[0]
 
 
-def test_a_node_displaces_the_last_candidate_and_is_told_once_it_runs_the_election() -> None:
+def test_a_node_is_added_to_the_candidates_and_is_told_once_it_runs_the_election() -> None:
     (first, second), reports = settled(3, candidates=2)
     third = next(n for n in ("node-1", "node-2", "node-3") if n not in (first, second))
     planned = hand_over(third, reports, candidates=2)
-    assert priorities(planned) == {third: 220, first: 200}
+    assert priorities(planned) == {first: 200, second: 180}  # they have to know it first
+    planned = hand_over(third, running(planned), candidates=2)
+    assert priorities(planned) == {third: 220, first: 200, second: 180}
     assert tokens(planned)[third] is None  # a speaker acts on a change in what it runs
     later = hand_over(third, running(planned), candidates=2)
     assert priorities(later) == priorities(planned)
     assert tokens(later)[third] == third
+    undone = hand_over(None, running(later), candidates=2)
+    assert set(undone.candidates["a"]) == {first, second}
 
 
 @pytest.mark.parametrize("named", [0, 1, 2, 3, 4])
@@ -216,7 +226,7 @@ def test_a_hand_over_is_a_ranking_led_by_the_named_node(
     spec: dict[str, Any] = {"nodePriorities": explicit, "candidates": candidates}
     found = priorities(hand_over(f"node-{named}", {}, 8, **spec))
     assert max(found, key=found.__getitem__) == f"node-{named}"
-    assert len(set(found.values())) == len(found) <= candidates
+    assert len(set(found.values())) == len(found) <= candidates + 1
     assert all(1 <= priority <= 254 for priority in found.values())
 
 

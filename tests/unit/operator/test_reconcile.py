@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -36,6 +35,8 @@ class FakeServer(Writer):
         self.available = True
         self.deleted: set[str] = set()
         self.discovery = dict(DISCOVERY)
+        self.newer: dict[str, dict[str, Any]] = {}
+        """NodeConfigs that somebody wrote after what the cache has of them, by name."""
         self.refused = ""
         """The end of a path that is answered with 500."""
 
@@ -46,6 +47,17 @@ class FakeServer(Writer):
     def watch_slices(self, label_selector: str, version: str) -> Iterator[tuple[str, Any]]:
         """A watch that tells nothing and breaks off."""
         raise ApiUnavailableError(f"watch {label_selector} from {version}: broken off")
+
+    def _read(self, path: str, name: str) -> Any:
+        if path in DISCOVERY:
+            if path not in self.discovery:
+                raise ApiUnavailableError(f"GET {path}: 404", status=404)
+            return self.discovery[path]
+        if name in self.newer:
+            return self.newer[name]
+        found = self._objects.get(path.rpartition("/")[2], [])
+        items = [o for o in found if o["metadata"]["name"] not in self.deleted]
+        return {"items": items, "metadata": {"resourceVersion": "1000"}}
 
     def _call(
         self,
@@ -63,17 +75,14 @@ class FakeServer(Writer):
         if path.endswith("endpointslices"):
             return {"items": self._objects.get("slices", []), "metadata": {"resourceVersion": "1"}}
         kind, _, name = path.removeprefix("/apis/kube-vrrp.io/v1alpha1/").partition("/")
-        if method == "GET" and path in DISCOVERY:
-            if path not in self.discovery:
-                raise ApiUnavailableError(f"{method} {path}: 404", status=404)
-            return self.discovery[path]
         if method == "GET":
-            found = self._objects.get(path.rpartition("/")[2], [])
-            items = [o for o in found if o["metadata"]["name"] not in self.deleted]
-            return {"items": items, "metadata": {"resourceVersion": "1000"}}
+            return self._read(path, name)
         if name.partition("/")[0] in self.deleted:
             raise ObjectGoneError(f"{method} {path}: not found")
         self.requests.append(f"{method} {kind}/{name}")
+        newer = self.newer.get(name, {}).get("metadata", {}).get("resourceVersion")
+        if newer and body is not None and body["metadata"].get("resourceVersion") != newer:
+            raise ApiUnavailableError(f"{method} {path}: 409", status=409)
         if method == "PATCH" and body is not None:
             name, _, sub = name.partition("/")
             before = self._cache.get(kind, name) or {"metadata": {"name": name}}
@@ -125,6 +134,24 @@ def test_the_vrid_is_on_record_before_a_node_uses_it() -> None:
         "PATCH nodeconfigs/node-2",
         "DELETE nodeconfigs/left",
     ]
+
+
+def test_a_node_config_that_changed_meanwhile_is_not_written_over_but_decided_on_again() -> None:
+    server, cache, reconciler = cluster()
+    old, newer = speaking("node-1"), speaking("node-1")
+    old["metadata"]["resourceVersion"], newer["metadata"]["resourceVersion"] = "5", "7"
+    server.add(nodeconfigs=[old, speaking("node-2")])
+    server.newer["node-1"] = newer
+    assert not reconciler.run_cycle()
+    written = cache.get("nodeconfigs", "node-1")
+    assert written is not None
+    assert written["spec"]["virtualRouters"] == []
+    assert written["metadata"]["resourceVersion"] == "7"
+    assert "PATCH nodeconfigs/node-2" in server.requests  # nobody waits for another one's
+    assert reconciler.run_cycle()
+    written = cache.get("nodeconfigs", "node-1")
+    assert written is not None
+    assert [r["name"] for r in written["spec"]["virtualRouters"]] == ["a"]
 
 
 def test_a_second_cycle_writes_nothing() -> None:
@@ -269,10 +296,10 @@ def test_outage_makes_no_node_stale(*, relisting: bool) -> None:
         cache.put("virtualips", virtual_ip("a"), deleted=False, now_s=0.0)
         assert not reconciler.run_cycle()
     later_s = time.monotonic() + 3600
-    assert all(r.fresh for r in cache.snapshot(later_s, datetime.now(UTC)).reports.values())
+    assert all(r.fresh for r in cache.snapshot(later_s).reports.values())
     server.available = True
     reconciler.relist()
-    assert not any(r.fresh for r in cache.snapshot(later_s, datetime.now(UTC)).reports.values())
+    assert not any(r.fresh for r in cache.snapshot(later_s).reports.values())
 
 
 def test_a_check_of_a_service_is_looked_up_before_it_is_planned() -> None:

@@ -24,20 +24,25 @@ NOW = "2026-03-01T00:00:00Z"
 
 
 def folded(
-    *routers: tuple[RouterStatus, bool], status: dict[str, Any] | None = None, **spec: Any
+    *routers: tuple[RouterStatus, bool],
+    status: dict[str, Any] | None = None,
+    now: str = NOW,
+    **spec: Any,
 ) -> dict[str, Any]:
     """Return the status of VirtualIP a, whose nodes report these routers."""
     obj = virtual_ip("a", vrid=1, status=status, **spec)
+    of_nodes = nodes(max(1, len(routers)))
+    configs = plan(snapshot([obj], of_nodes)).configs
     reports = {
-        f"node-{n}": report(None, router, fresh=fresh)
+        f"node-{n}": report(configs[f"node-{n}"], router, fresh=fresh)
         for n, (router, fresh) in enumerate(routers, start=1)
     }
-    cluster = snapshot([obj], nodes(max(1, len(routers))), reports=reports)
-    return status_of(cluster)
+    cluster = snapshot([obj], of_nodes, reports=reports)
+    return status_of(cluster, now)
 
 
-def status_of(cluster: ClusterSnapshot) -> dict[str, Any]:
-    return virtual_ip_status(cluster.virtual_ips[0], cluster, plan(cluster), NOW)
+def status_of(cluster: ClusterSnapshot, now: str = NOW) -> dict[str, Any]:
+    return virtual_ip_status(cluster.virtual_ips[0], cluster, plan(cluster), now)
 
 
 def condition(status: dict[str, Any], kind: str) -> tuple[str, str]:
@@ -80,8 +85,25 @@ def test_anything_else_is_not_ready(reported: list[tuple[RouterStatus, bool]], r
     assert condition(folded(*reported), "Ready") == ("False", reason)
 
 
-def test_a_stale_node_is_not_shown_as_the_holder() -> None:
-    assert "activeNode" not in folded((active(), False), (backup(), True))
+def test_a_node_that_cannot_report_is_the_holder_while_others_stand_by_for_it() -> None:
+    status = folded((active(), False), (backup(), True))
+    assert status["activeNode"] == "node-1"
+    assert message(status, "Ready") == "node-1 is Active, as others hear, and reports no more"
+
+
+def test_a_node_that_cannot_report_is_not_the_holder_where_nobody_hears_it() -> None:
+    assert "activeNode" not in folded((active(), False), (router_status("a", "Fault"), True))
+
+
+def test_a_holder_that_is_to_leave_is_named() -> None:
+    apart = [replace(node, out_of_service=node.name == "node-1") for node in nodes(2)]
+    configs = plan(snapshot([virtual_ip("a", vrid=1)], nodes(2))).configs
+    reports = {
+        "node-1": report(configs["node-1"], active()),
+        "node-2": report(configs["node-2"], backup()),
+    }
+    status = status_of(snapshot([virtual_ip("a", vrid=1)], apart, reports=reports))
+    assert message(status, "Ready") == "node-1 is Active, and is to leave the election"
 
 
 def test_node_that_has_not_applied_the_generation_is_pending() -> None:
@@ -186,14 +208,9 @@ def test_address_may_be_with_a_router_outside(transport: dict[str, Any], said: b
 
 
 def test_equal_reports_give_equal_statuses() -> None:
-    first = folded((active(), True), (backup(), True))
-    again = virtual_ip("a", vrid=1, status=first)
-    reports = {"node-1": report(None, active()), "node-2": report(None, backup())}
-    cluster = snapshot([again], nodes(2), reports=reports)
-    later = virtual_ip_status(
-        cluster.virtual_ips[0], cluster, plan(cluster), "2027-01-01T00:00:00Z"
-    )
-    assert later == first
+    routers = (active(), True), (backup(), True)
+    first = folded(*routers)
+    assert folded(*routers, status=first, now="2027-01-01T00:00:00Z") == first
 
 
 def test_transition_time_moves_when_the_status_flips_only() -> None:
@@ -303,7 +320,7 @@ def test_operator_that_starts_anew_believes_only_whom_it_did_or_who_moved() -> N
     assert [n["state"] for n in later["nodes"]] == ["Active", "Backup", "Backup"]
 
 
-def test_dead_node_that_is_no_candidate_any_more_is_not_shown() -> None:
+def test_dead_node_whose_node_object_is_gone_is_not_shown() -> None:
     reports = {
         "node-1": report(None, active()),
         "left": report(None, backup(), fresh=False),

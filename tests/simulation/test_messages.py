@@ -16,7 +16,7 @@ from tests.simulation.planted_messages import LEFT_OUT, LeftOut
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "operator" / "vrrp_operator"
-SEEDS, CHUNK = 60, 15
+SEEDS, CHUNK = 40, 10
 LONGEST_S = 600
 
 

@@ -134,6 +134,18 @@ def test_a_namespace_that_refuses_speakers_is_said_to(newest: Cluster, level: st
     assert newest.install(*ADOPT, namespace=namespace).returncode == 0
 
 
+def test_networks_of_services_are_learned_from_the_cluster(cluster: Cluster) -> None:
+    found = json.loads(cluster.kubectl("get", "servicecidrs", "-o", "json"))["items"]
+    (network,) = {cidr for item in found for cidr in item["spec"]["cidrs"]}
+    installed = cluster.install("--set", "serviceCIDRs={10.200.0.0/16}")
+    assert installed.returncode == 0, installed.stderr
+    assert "set serviceCIDRs" not in installed.stdout
+    policy = ("get", "validatingadmissionpolicy", "kube-vrrp-addresses", "-o", "json")
+    variables = json.loads(cluster.kubectl(*policy))["spec"]["variables"]
+    (refused,) = [v["expression"] for v in variables if v["name"] == "serviceCIDRs"]
+    assert set(json.loads(refused)) == {"10.200.0.0/16", network}
+
+
 # The key ------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import lab_or_skip
+from tests.documentation.blocks import Block, yaml_blocks
 from tests.manifests import EXAMPLES, Manifest, right_manifests, wrong_manifests
 
 from vrrp_api.check_kinds import NodeConditionCheck, ServiceCheck
@@ -55,6 +56,18 @@ def apply(lab: Lab, obj: dict[str, Any], *flags: str) -> subprocess.CompletedPro
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_of_the_documentation_applies(api: Lab, example: Path) -> None:
     ended = api.kubectl("apply", "--dry-run=server", "-f", str(example), check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+OBJECTS = [block for block in yaml_blocks() if block.to_object() is not None]
+
+
+@pytest.mark.parametrize("block", OBJECTS, ids=lambda block: block.name)
+def test_every_object_on_a_page_applies(api: Lab, block: Block) -> None:
+    ended = api.kubectl(
+        "create", "--dry-run=server", "--validate=strict", "-f", "-",
+        stdin=json.dumps(block.to_object()), check=False,
+    )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
 
 

@@ -15,6 +15,7 @@ from tests.chaos.plan import VIRTUAL_IPS, plan
 from tests.simulation.chaos import run_chaos_seed
 from tests.simulation.membership import run_membership_seed
 from tests.simulation.messages import run_messages_seed
+from tests.simulation.messages_scenarios import MESSAGES_SCENARIOS, run_messages_scenario
 from tests.simulation.scenarios import SCENARIOS, run_scenario
 from tests.simulation.simulation import SECONDS, Failure, run_seed
 
@@ -52,8 +53,8 @@ def _runs(options: argparse.Namespace) -> Iterator[Callable[[], Failure | None]]
             yield partial(run_chaos_seed, seed, options.seconds, options.virtual_ip)
         return
     if options.messages is not None:
-        for seed in options.messages:
-            yield partial(run_messages_seed, seed)
+        yield from (partial(run_messages_scenario, name) for name in MESSAGES_SCENARIOS)
+        yield from (partial(run_messages_seed, seed) for seed in options.messages)
         return
     if options.membership is not None:
         for seed in options.membership:

@@ -75,8 +75,8 @@ def draw(seed: int) -> Draw:
 class Messages:
     """One cluster of a seed."""
 
-    def __init__(self, seed: int) -> None:
-        self.drawn = draw(seed)
+    def __init__(self, seed: int, drawn: Draw | None = None) -> None:
+        self.drawn = drawn or draw(seed)
         self.rng = random.Random(f"{seed} deeds")
         self.lan = _lan(seed, self.drawn.machines)
         self.api = SimulatedApi(self.lan, random.Random(f"{seed} api"))
@@ -104,6 +104,11 @@ class Messages:
             "nodeSelector": {"matchLabels": {"vrrp": "yes"}},
         }
         self._begin()
+        self.oracles.wanted = self._wanted
+
+    def _wanted(self) -> frozenset[str]:
+        found = self.operators[0].plan
+        return frozenset(found.candidates.get(ELECTION, ()) if found is not None else ())
 
     # The cluster ------------------------------------------------------------------------
 

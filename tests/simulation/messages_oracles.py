@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations, permutations
 
 from tests.simulation.lan import SimulatedLan
@@ -14,6 +15,8 @@ from vrrp.actions import StateChanged
 from vrrp.constants import State
 
 LOOK_NS = SECOND // 2
+YIELD_NS = 150 * SECOND
+"""Within this whoever is to leave and cannot be told has yielded to one that is told at all."""
 
 
 class MessagesOracles:
@@ -29,7 +32,10 @@ class MessagesOracles:
         self._together_ns: dict[tuple[int, int], int] = {}
         self._healthy_ns: dict[int, int] = {}
         self._served_ns: dict[int, int] = {}
+        self._outstaying_ns: dict[str, int] = {}
         self.takeovers: list[tuple[int, int]] = []
+        self.wanted: Callable[[], frozenset[str]] = frozenset
+        """Who is to take part in the end, as an operator has it."""
         lan.watchers.append(self._on_transition)
         self._look(lan.now_ns)
 
@@ -44,6 +50,7 @@ class MessagesOracles:
     def _look(self, now_ns: int) -> None:
         self._note(now_ns)
         self.check_everybody_lists_everybody()
+        self._check_leavers_yield(now_ns)
         self._lan.after(LOOK_NS, self._look)
 
     # Who lists whom ---------------------------------------------------------------------
@@ -58,6 +65,27 @@ class MessagesOracles:
                 f"node{one.index} (priority {one.config.priority}) does not list node{other.index}"
                 f" (priority {other.config.priority}), and both run the election"
             )
+
+    def _check_leavers_yield(self, now_ns: int) -> None:
+        """Whoever is to leave is not Active for long beside one that could be, and can be told."""
+        wanted = self.wanted()
+        able = [
+            m.slot
+            for m in self._machines
+            if m.name in wanted and m.slot is not None and not m.cut_off and m.slot.may_be_active
+        ]
+        outstaying = {
+            m.name
+            for m in self._machines
+            if m.active
+            and m.name not in wanted
+            and m.slot is not None
+            and any(self._connected(m.slot.index, other.index) for other in able)
+        }
+        self._outstaying_ns = {n: self._outstaying_ns.get(n, now_ns) for n in outstaying}
+        for name, since_ns in self._outstaying_ns.items():
+            if now_ns - since_ns > YIELD_NS:
+                raise OracleViolation(f"{name} is to leave, and is Active yet")
 
     # Who is Active ----------------------------------------------------------------------
 

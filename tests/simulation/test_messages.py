@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.planting import NotOnceError, plant
 from tests.simulation.messages import run_messages_seed
+from tests.simulation.messages_scenarios import MESSAGES_SCENARIOS, run_messages_scenario
 from tests.simulation.planted_messages import LEFT_OUT, LeftOut
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +26,12 @@ def test_members_always_list_one_another_and_one_is_active(first: int) -> None:
     for seed in range(first, first + CHUNK):
         failure = run_messages_seed(seed)
         assert failure is None, str(failure)
+
+
+@pytest.mark.parametrize("name", MESSAGES_SCENARIOS)
+def test_story_of_nodes_that_are_cut_off(name: str) -> None:
+    failure = run_messages_scenario(name)
+    assert failure is None, str(failure)
 
 
 def complaint(folder: Path, fault: LeftOut) -> str:

@@ -1,0 +1,107 @@
+"""Stories of nodes that lose the API server and nothing else, each with one outcome."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.simulation.machine import Machine
+from tests.simulation.messages import Draw, Messages
+from tests.simulation.settings import SECOND
+from tests.simulation.simulation import Failure
+from tests.simulation.story import expect
+from tests.simulation.timeline import OracleViolation
+
+_CALM = Draw(4, 5, 1_000, 1, calm=True, preempt=True, signed=False)
+_TEN_MINUTES_S = 600
+_BEGUN_S = 120
+"""Also where writes are lost, and waited for."""
+
+
+def _begun(drawn: Draw = _CALM) -> tuple[Messages, Machine, list[Machine]]:
+    """Return a settled cluster, who is Active, and the others."""
+    story = Messages(0, drawn)
+    LAST.append(story)
+    story.lan.run_until(_BEGUN_S * SECOND)
+    (holder,) = [machine for machine in story.machines if machine.active]
+    story.oracles.takeovers.clear()
+    return story, holder, [m for m in story.machines if m is not holder]
+
+
+def _cut_off(story: Messages, *machines: Machine) -> None:
+    for machine in machines:
+        machine.cut_off_ns = story.lan.now_ns
+
+
+def _heal(story: Messages, *machines: Machine) -> None:
+    for machine in machines:
+        machine.reconnect(story.lan.now_ns)
+    story.lan.run_for(60 * SECOND)
+
+
+def whoever_is_cut_off_for_ten_minutes_moves_nothing() -> None:
+    """The holder, a Backup, both: with the LAN whole nobody notices."""
+    for places in ((0,), (1,), (0, 1, 2)):
+        story, holder, others = _begun()
+        away = [[holder, *others][place] for place in places]
+        _cut_off(story, *away)
+        story.lan.run_for(_TEN_MINUTES_S * SECOND)
+        _heal(story, *away)
+        expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
+
+
+def a_cut_off_holder_that_is_to_leave_yields() -> None:
+    """It cannot be told, moves by the protocol once, and is dropped when it can."""
+    for preempt in (True, False):
+        story, holder, others = _begun(replace(_CALM, preempt=preempt))
+        _cut_off(story, holder)
+        story.lan.run_for(10 * SECOND)
+        story.set_apart(holder)
+        story.lan.run_for(_TEN_MINUTES_S * SECOND)
+        expect(not holder.active, "it is Active yet")
+        expect(len(story.oracles.takeovers) == 1, f"took over: {story.oracles.takeovers}")
+        _heal(story, holder)
+        expect(holder.slot is None, "it runs the election yet")
+        listed = {p.node for m in others if m.router is not None for p in m.router.peers}
+        expect(holder.name not in listed, "it is listed yet")
+        expect(len(story.oracles.takeovers) == 1, f"took over: {story.oracles.takeovers}")
+
+
+def a_backup_leaves_beside_a_holder_that_cannot_report() -> None:
+    """Nobody is put above a holder that stays."""
+    story, holder, others = _begun()
+    _cut_off(story, holder)
+    story.lan.run_for(60 * SECOND)
+    story.set_apart(others[0])
+    story.lan.run_for(60 * SECOND)
+    _heal(story, holder)
+    expect(others[0].slot is None, "it runs the election yet")
+    expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
+
+
+MESSAGES_SCENARIOS: dict[str, Callable[[], None]] = {
+    scenario.__name__: scenario
+    for scenario in (
+        whoever_is_cut_off_for_ten_minutes_moves_nothing,
+        a_cut_off_holder_that_is_to_leave_yields,
+        a_backup_leaves_beside_a_holder_that_cannot_report,
+    )
+}
+LAST: list[Messages] = []
+"""The clusters of the running scenario, for the timeline of a failure."""
+
+
+def run_messages_scenario(name: str) -> Failure | None:
+    """Run a scenario; return what went wrong, or None."""
+    LAST.clear()
+    try:
+        MESSAGES_SCENARIOS[name]()
+    except OracleViolation as violation:
+        rule = str(violation)
+    except Exception:
+        rule = traceback.format_exc()
+    else:
+        return None
+    text = LAST[-1].lan.timeline.text(150) if LAST else ""
+    return Failure(name, rule, text, "--messages 0")

@@ -12,6 +12,7 @@ from tests.eventually import eventually
 
 from vrrp_lab.kubelets.helm import NAMESPACE
 from vrrp_lab.kubelets.node import CONTAINERD, KUBELET, KubeletNode
+from vrrp_lab.kubelets.stage import SpeakerNode
 
 pytestmark = pytest.mark.kubelets
 BOTH = {SERVICE: SERVICE4, HOST: HOST4}
@@ -43,6 +44,20 @@ def test_speaker_pod_that_is_deleted_costs_no_probe(installed: Site) -> None:
     assert lost(seen) == {}
 
 
+def test_speaker_whose_processes_are_all_killed_is_followed(installed: Site) -> None:
+    holder = installed.holder(SERVICE, SERVICE4)
+    before = container_of(installed.speaker(holder))
+    with installed.probed(SERVICE4) as probes:
+        since_ns = time.monotonic_ns()
+        SpeakerNode(holder).kill_speaker()
+        eventually(lambda: container_of(installed.speaker(holder)) != before, within_s=60)
+        installed.wait_all_ready()
+        installed.steady(BOTH)
+        seen = reports(probes, since_ns)
+        probes[SERVICE4].wait_answered(10)
+    installed.say(f"every process of the speaker killed: {summary(seen)}")
+
+
 def test_node_that_is_drained_gives_its_addresses_away(installed: Site) -> None:
     node = installed.holder(SERVICE, SERVICE4)
     with installed.probed(SERVICE4, SERVICE6) as probes:
@@ -57,7 +72,6 @@ def test_node_that_is_drained_gives_its_addresses_away(installed: Site) -> None:
         installed.steady(BOTH)
         returned = reports(probes, since_ns)
     installed.say(f"node drained: {summary(seen)}; and back: {summary(returned)}")
-    installed.say(f"history: {installed.status(SERVICE)['history']}")
     assert lost(returned) == {}
 
 

@@ -76,7 +76,7 @@ def test_drain_of_each_node_loses_no_probe(busy: Site) -> None:
             f"and back: {summary(seen)}, takeovers {returned}"
         )
         assert lost(seen) == {}
-        assert moved.keys() == held
+        assert held <= moved.keys()
         takeovers += sum(moved.values()) + sum(returned.values())
     at_most = len(busy.cluster.nodes) * len(ADDRESSES)
     busy.say(f"{takeovers} takeovers of {len(ADDRESSES)} VirtualIPs in all drains and returns")
@@ -114,7 +114,7 @@ def traces(node: KubeletNode) -> list[str]:
 def files(node: KubeletNode) -> set[str]:
     """Return the topmost files and folders on a node that have our name."""
     where = ("/etc", "/var", "/run", "/usr/local", "/opt")
-    command = ("find", *where, "-xdev", "-name", "*vrrp*", "-prune", "-print")
+    command = ("find", *where, "-xdev", "-name", "*kube-vrrp*", "-prune", "-print")
     listed = node.host.exec(*command).stdout.splitlines()
     return {path for path in listed if not path.startswith(("/var/lib/kubelet", "/var/log"))}
 

@@ -83,6 +83,8 @@ class Reconciler:
         """Why the last cycle failed; empty when it did not."""
         self.succeeded_s = 0.0
         """When the last cycle ended well, monotonic; 0 while none did."""
+        self._unanswered_s = 0.0
+        """When a cycle last failed for want of an answer, monotonic."""
 
     def relist(self) -> None:
         """Read every kind completely; a kind that cannot be read keeps what is known of it.
@@ -93,6 +95,7 @@ class Reconciler:
         try:
             lists = {kind: self._writer.list(kind) for kind in KINDS}
         except ApiUnavailableError:
+            self._listed = False  # cycles that have nothing to write must not pass for good ones
             self._cache.lost_sight(time.monotonic())
             raise
         now_s = time.monotonic()
@@ -116,7 +119,8 @@ class Reconciler:
             # A watch that breaks off never tells what was deleted meanwhile: look for oneself.
             self._listed = False
             if error.status == 0:
-                self._cache.lost_sight(time.monotonic())
+                self._unanswered_s = time.monotonic()
+                self._cache.lost_sight(self._unanswered_s)
             self._metrics.reconcile_errors.inc()
             self._note_problem(str(error))
             return False
@@ -139,10 +143,12 @@ class Reconciler:
         self._problem = problem
 
     def healthy(self) -> tuple[bool, str]:
-        """Return whether cycles end well often enough."""
-        age_s = time.monotonic() - self.succeeded_s
+        """Return whether cycles end well often enough; an API server that is away excuses them.
+
+        Restarting would not help against that; against a stuck loop it would.
+        """
+        age_s = time.monotonic() - max(self.succeeded_s, self._unanswered_s)
         if self.succeeded_s and age_s > STALE_S:
-            # Restarting would not help against an API server that is down; a stuck loop it would.
             return False, f"no reconcile for {age_s:.0f} s"
         return True, "ok"
 

@@ -6,6 +6,7 @@ one VirtualIP has a VirtualIP of its own, so that many can be there at once.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -268,9 +269,10 @@ def starving(lab: Lab) -> Iterator[None]:
     def pause() -> None:
         while not ended.wait(0.75):
             pid = engine(node).engine_pid
-            os.kill(pid, signal.SIGSTOP)
-            ended.wait(0.25)
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # it may be replaced meanwhile
+                os.kill(pid, signal.SIGSTOP)
+                ended.wait(0.25)
+                os.kill(pid, signal.SIGCONT)
 
     thread = threading.Thread(target=pause)
     thread.start()

@@ -14,7 +14,7 @@ from vrrp_operator.cache import ObjectCache
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.events import Occurrence
 from vrrp_operator.metrics import Metrics
-from vrrp_operator.reconcile import Reconciler
+from vrrp_operator.reconcile import STALE_S, Reconciler
 
 DISCOVERY = {
     "/version": {"major": "1", "minor": "34"},
@@ -300,6 +300,35 @@ def test_outage_makes_no_node_stale(*, relisting: bool) -> None:
     server.available = True
     reconciler.relist()
     assert not any(r.fresh for r in cache.snapshot(later_s).reports.values())
+
+
+def test_cycles_do_not_end_well_while_nothing_can_be_read() -> None:
+    """Not even those that have nothing to write: nobody could tell that the operator is blind."""
+    server, _, reconciler = cluster()
+    assert reconciler.run_cycle()
+    server.available = False
+    with pytest.raises(ApiUnavailableError):
+        reconciler.relist()
+    assert not reconciler.run_cycle()
+    server.available = True
+    assert reconciler.run_cycle()
+
+
+def test_an_api_server_that_is_away_is_no_reason_to_be_restarted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, _, reconciler = cluster()
+    now_s = [1000.0]
+    monkeypatch.setattr("vrrp_operator.reconcile.time.monotonic", lambda: now_s[0])
+    assert reconciler.run_cycle()
+    server.available = False
+    with pytest.raises(ApiUnavailableError):
+        reconciler.relist()
+    now_s[0] += 2 * STALE_S
+    assert not reconciler.run_cycle()
+    assert reconciler.healthy()[0]
+    now_s[0] += 2 * STALE_S  # and no cycle ended, well or not
+    assert not reconciler.healthy()[0]
 
 
 def test_a_check_of_a_service_is_looked_up_before_it_is_planned() -> None:

@@ -89,7 +89,7 @@ def at_home(lab: Lab) -> Node:
             priorities[node.name] = router["basePriority"]
         return holder if holder.name == max(priorities, key=priorities.__getitem__) else None
 
-    found = eventually(home, within_s=20)
+    found = eventually(home, within_s=60)
     assert found is not None
     return found
 
@@ -111,7 +111,7 @@ def cluster(lab: Lab) -> Iterator[Lab]:
     lab.kubectl("delete", "vip", "--all", "--wait=true", check=True)
     lab.kubectl("delete", "vhc", "--all", "--wait=true", check=True)
     lab.kubectl("delete", "endpointslices", "--all", "-n", "default", "--wait=true", check=True)
-    eventually(lambda: not any(n.holds(ADDRESS) for n in lab.nodes), within_s=20)
+    eventually(lambda: not any(n.holds(ADDRESS) for n in lab.nodes), within_s=60)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_a_service_that_does_not_exist_is_named_and_moves_nothing(cluster: Lab) 
     # It comes to be: every node without an endpoint fails, the one with one passes.
     passing = next(node for node in cluster.nodes if node is not holder)
     apply(cluster, slice_of("absent", **{passing.name.replace("-", "_"): True}))
-    eventually(lambda: cluster.holders(ADDRESS) == [passing], within_s=20)
+    eventually(lambda: cluster.holders(ADDRESS) == [passing], within_s=60)
 
 
 def test_what_was_observed_last_holds_while_the_operator_is_away(cluster: Lab) -> None:
@@ -201,7 +201,7 @@ def test_what_was_observed_last_holds_while_the_operator_is_away(cluster: Lab) -
     assert ready_endpoints(cluster, holder.name) == 1
     assert cluster.holders(ADDRESS) == [holder]
     cluster.operator.start()
-    eventually(lambda: ready_endpoints(cluster, holder.name) == 0, within_s=20)
+    eventually(lambda: ready_endpoints(cluster, holder.name) == 0, within_s=60)
     eventually(lambda: len(set(cluster.holders(ADDRESS)) - {holder}) == 1, within_s=10)
 
 

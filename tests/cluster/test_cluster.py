@@ -62,8 +62,8 @@ def cluster(lab: Lab) -> Iterator[Lab]:
             node.start_speaker()
     lab.kubectl("delete", "vip", "--all", "--wait=true", check=True)
     lab.kubectl("delete", "vhc", "--all", "--wait=true", check=True)
-    eventually(lambda: not any(n.holds(ADDRESS) for n in lab.nodes), within_s=20)
-    eventually(lambda: all(not _routers(lab, n.name) for n in lab.nodes), within_s=20)
+    eventually(lambda: not any(n.holds(ADDRESS) for n in lab.nodes), within_s=60)
+    eventually(lambda: all(not _routers(lab, n.name) for n in lab.nodes), within_s=60)
 
 
 def at_home(lab: Lab) -> Node:
@@ -79,7 +79,7 @@ def at_home(lab: Lab) -> Node:
         }
         return holder if holder.name == max(priorities, key=priorities.__getitem__) else None
 
-    found = eventually(home, within_s=20)
+    found = eventually(home, within_s=60)
     assert found is not None
     return found
 
@@ -298,7 +298,7 @@ def _heartbeat(lab: Lab, node: Node) -> str:
 
 
 def _next_heartbeat(lab: Lab, node: Node, last: str) -> str:
-    eventually(lambda: _heartbeat(lab, node) != last, within_s=20)
+    eventually(lambda: _heartbeat(lab, node) != last, within_s=60)
     return _heartbeat(lab, node)
 
 
@@ -313,7 +313,7 @@ def test_restart_of_the_operator_moves_nothing(cluster: Lab) -> None:
     cluster.kubectl("delete", "vip", VIP, "--wait=true", check=True)
     assert len(cluster.holders(ADDRESS)) == 1
     cluster.operator.start()
-    eventually(lambda: not cluster.holders(ADDRESS), within_s=20)
+    eventually(lambda: not cluster.holders(ADDRESS), within_s=60)
     assert get(cluster, "second")["status"]["virtualRouterID"] == before["second"]
     kept = {n: [r for r in routers if r["name"] == "second"] for n, routers in specs.items()}
     assert {n.name: _routers(cluster, n.name) for n in cluster.nodes} == kept
@@ -359,7 +359,7 @@ def test_virtual_ip_deleted_right_after_an_outage_leaves_the_nodes(cluster: Lab)
     cluster.control_plane.stop()
     cluster.control_plane.start()
     cluster.kubectl("delete", "vip", VIP, "--wait=true", check=True)
-    eventually(lambda: not cluster.holders(ADDRESS), within_s=20)
+    eventually(lambda: not cluster.holders(ADDRESS), within_s=60)
 
 
 # Many ---------------------------------------------------------------------------------

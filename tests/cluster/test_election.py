@@ -35,7 +35,7 @@ def _seem_to_speak(lab: Lab) -> None:
         waiting.difference_update([name for name in waiting if report(lab, name)])
         return not waiting
 
-    eventually(reported, within_s=20)
+    eventually(reported, within_s=60)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def cluster(lab: Lab) -> Iterator[Lab]:
     """The cluster, without VirtualIPs afterwards."""
     yield lab
     lab.kubectl("delete", "vip", "--all", "--wait=true", check=True)
-    eventually(lambda: not any(routers(lab, node.name) for node in lab.nodes), within_s=20)
+    eventually(lambda: not any(routers(lab, node.name) for node in lab.nodes), within_s=60)
 
 
 def report(lab: Lab, node: str, *reported: dict[str, Any]) -> bool:

@@ -35,7 +35,7 @@ def cluster(lab: Lab) -> Iterator[Lab]:
         lab.kubectl("taint", "node", node.name, "node.kubernetes.io/out-of-service-", check=False)
         lab.kubectl("uncordon", node.name, check=True)
     lab.kubectl("delete", "vip", "--all", "--wait=true", check=True)
-    eventually(lambda: not lab.holders(ADDRESS), within_s=20)
+    eventually(lambda: not lab.holders(ADDRESS), within_s=60)
 
 
 def router(lab: Lab, node: str) -> dict[str, Any] | None:
@@ -93,7 +93,7 @@ def moved(lab: Lab, node: str) -> None:
     def is_there() -> bool:
         return active_node(lab) == node and [n.name for n in lab.holders(ADDRESS)] == [node]
 
-    eventually(is_there, within_s=20)
+    eventually(is_there, within_s=60)
 
 
 def test_maintenance_moves_the_address_and_loses_nothing(cluster: Lab) -> None:
@@ -163,5 +163,5 @@ def test_out_of_service_taint_moves_the_address_and_cordon_does_not(cluster: Lab
     eventually(lambda: router(cluster, other.name) is None, within_s=10)
     assert cluster.holders(ADDRESS) == [before]
     cluster.kubectl("taint", "node", before.name, taint, check=True)
-    eventually(lambda: active_node(cluster) not in ("", before.name), within_s=20)
+    eventually(lambda: active_node(cluster) not in ("", before.name), within_s=60)
     assert router(cluster, before.name) is None

@@ -154,8 +154,8 @@ def test_the_address_follows_the_ready_endpoints_of_a_service(
     begun_s = time.monotonic()
     eventually(lambda: ready_endpoints(cluster, holder.name) == 0, within_s=10, every_s=0.02)
     record_testsuite_property("endpoint_to_node_config_s", round(time.monotonic() - begun_s, 3))
-    eventually(lambda: not holder.holds(ADDRESS), within_s=10)
-    eventually(lambda: len(cluster.holders(ADDRESS)) == 1, within_s=10)
+    eventually(lambda: not holder.holds(ADDRESS), within_s=60)
+    eventually(lambda: len(cluster.holders(ADDRESS)) == 1, within_s=60)
     eventually(lambda: state(holder, VIP) == "Fault", within_s=5)
     eventually(
         lambda: (
@@ -179,7 +179,7 @@ def test_a_service_that_does_not_exist_is_named_and_moves_nothing(cluster: Lab) 
     )
     described = cluster.kubectl("describe", "vhc", "shop").stdout
     assert "Service default/absent does not exist" in described
-    eventually(lambda: condition(cluster, "vip", VIP, "ChecksIgnored")[0] == "True", within_s=10)
+    eventually(lambda: condition(cluster, "vip", VIP, "ChecksIgnored")[0] == "True", within_s=60)
     assert cluster.holders(ADDRESS) == [holder]
     # It comes to be: every node without an endpoint fails, the one with one passes.
     passing = next(node for node in cluster.nodes if node is not holder)
@@ -202,7 +202,7 @@ def test_what_was_observed_last_holds_while_the_operator_is_away(cluster: Lab) -
     assert cluster.holders(ADDRESS) == [holder]
     cluster.operator.start()
     eventually(lambda: ready_endpoints(cluster, holder.name) == 0, within_s=60)
-    eventually(lambda: len(set(cluster.holders(ADDRESS)) - {holder}) == 1, within_s=10)
+    eventually(lambda: len(set(cluster.holders(ADDRESS)) - {holder}) == 1, within_s=60)
 
 
 # Bad input that only a node can know ---------------------------------------------------
@@ -236,7 +236,7 @@ def test_the_address_leaves_a_node_whose_condition_says_so(cluster: Lab) -> None
     apply(cluster, health_check("disk", nodeCondition=wanted), virtual_ip("disk"))
     holder = at_home(cluster)
     set_condition(cluster, holder, "True")
-    eventually(lambda: len(set(cluster.holders(ADDRESS)) - {holder}) == 1, within_s=10)
+    eventually(lambda: len(set(cluster.holders(ADDRESS)) - {holder}) == 1, within_s=60)
     eventually(
         lambda: (
             f"{holder.name}: DiskPressure is True"
@@ -270,16 +270,16 @@ def test_a_check_that_fails_everywhere_moves_nothing_until_one_recovers(
         since_ns = time.monotonic_ns()
         for node in others:
             servers[node.name].stop()
-        eventually(lambda: [state(n, VIP) for n in others] == ["Fault", "Fault"], within_s=10)
+        eventually(lambda: [state(n, VIP) for n in others] == ["Fault", "Fault"], within_s=60)
         servers[holder.name].stop()
         eventually(
             lambda: (
                 condition(cluster, "vip", VIP, "ChecksIgnored")[:2]
                 == ("True", "PanicThresholdReached")
             ),
-            within_s=10,
+            within_s=60,
         )
-        eventually(lambda: [state(n, VIP) for n in others] == ["Backup", "Backup"], within_s=10)
+        eventually(lambda: [state(n, VIP) for n in others] == ["Backup", "Backup"], within_s=60)
         assert probe.report(since_ns).lost == 0
     assert cluster.holders(ADDRESS) == [holder]
     assert metric(holder, "kube_vrrp_transitions_total", virtual_ip=VIP) == moves
@@ -290,7 +290,7 @@ def test_a_check_that_fails_everywhere_moves_nothing_until_one_recovers(
 
     servers[others[0].name].start()
     eventually(lambda: cluster.holders(ADDRESS) == [others[0]], within_s=30)
-    eventually(lambda: condition(cluster, "vip", VIP, "ChecksIgnored")[0] == "False", within_s=10)
+    eventually(lambda: condition(cluster, "vip", VIP, "ChecksIgnored")[0] == "False", within_s=60)
     assert state(holder, VIP) == "Fault"
 
 
@@ -304,7 +304,7 @@ def test_a_weight_that_never_moves_anything_is_told_with_the_arithmetic(cluster:
         lambda: (
             condition(cluster, "vip", VIP, "WeightIneffective")[:2] == ("True", "WeightIneffective")
         ),
-        within_s=10,
+        within_s=60,
     )
     assert "200 - 5 = 195 at worst" in condition(cluster, "vip", VIP, "WeightIneffective")[2]
     apply(cluster, {**small, "spec": {**small["spec"], "weight": -50}})

@@ -95,8 +95,8 @@ def test_a_holder_that_cannot_be_told_yields_by_the_protocol(cluster: Lab) -> No
     assert ended.returncode == 0, ended.stderr
     assert f"{VIP} moved away in " in ended.stdout
     assert f"{holder.name} does not report and cannot be told" in ended.stdout
-    eventually(lambda: state(holder, VIP) == "Backup", within_s=10)
-    (successor,) = eventually(lambda: cluster.holders(ADDRESS), within_s=10)
+    eventually(lambda: state(holder, VIP) == "Backup", within_s=60)
+    (successor,) = eventually(lambda: cluster.holders(ADDRESS), within_s=60)
     assert successor is not holder
     # It is a member for as long as it may run, and so the others go on to list it.
     eventually(lambda: routers(cluster, holder.name) == [], within_s=30)

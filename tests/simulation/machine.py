@@ -18,6 +18,8 @@ from vrrp_operator.cache import GONE_S
 ELECTION = "web"
 HEARTBEAT_NS = 10 * SECOND
 GONE_NS = int(GONE_S) * SECOND
+TOLD_NS = 60 * SECOND
+"""Within this whoever is back is told what it missed."""
 _ABSENCE_NS = 10 * SECOND
 _KEY = {1: KEYS[1]}
 
@@ -42,7 +44,9 @@ class Machine:
         self._rng = rng
         self._longest_ms = longest_ms
         self.cut_off_ns: int | None = None
-        self._behind = False
+        self._silent_ns: int | None = None
+        self._behind: int | None = None
+        self._behind_until_ns = 0
         self.running = False
         self._life = 0
         self.applied: Object | None = None
@@ -54,6 +58,8 @@ class Machine:
 
     def start(self, now_ns: int) -> None:
         """Begin with the cached configuration; take in the newest soon."""
+        self._note_return(now_ns)
+        self._silent_ns = None
         self.running = True
         self._life += 1
         if self.applied is not None:
@@ -64,6 +70,7 @@ class Machine:
     def crash(self, now_ns: int) -> None:
         """End without a word, and with all addresses."""
         self.running = False
+        self._silent_ns = self._silent_ns or now_ns
         for slot in self.slots:
             if slot.router is not None:
                 slot.crash(now_ns, power=True)
@@ -109,15 +116,23 @@ class Machine:
     @property
     def was_gone(self) -> bool:
         """Whether it was away for so long that others may have joined without its knowing."""
-        silent_ns = self._api.lan.now_ns - (self.cut_off_ns or self._api.lan.now_ns)
-        return self._behind or silent_ns >= GONE_NS
+        now_ns = self._api.lan.now_ns
+        silent_ns = now_ns - min(self.cut_off_ns or now_ns, self._silent_ns or now_ns)
+        behind = self._behind is not None and self._api.lan.now_ns < self._behind_until_ns
+        return behind or silent_ns >= GONE_NS
 
     def reconnect(self, now_ns: int) -> None:
         """Reach the API server again."""
-        self._behind = self.was_gone
+        self._note_return(now_ns)
         self.cut_off_ns = None
         self._ask(now_ns)
         self._report(now_ns)
+
+    def _note_return(self, now_ns: int) -> None:
+        if self.was_gone:
+            read = self._api.get("nodeconfigs", self.name)
+            self._behind = _generation(read) if read is not None else 0
+            self._behind_until_ns = now_ns + TOLD_NS
 
     def _ask(self, now_ns: int) -> None:
         """Take the newest configuration in after a while, unless it cannot be read by then."""
@@ -136,7 +151,8 @@ class Machine:
             self._api.lan.timeline.note(
                 at_ns, -1, f"{self.name} runs generation", _generation(read)
             )
-            self._behind = False
+            if self._behind is not None and _generation(read) > self._behind:
+                self._behind = None  # it was told after it came back
             self._run(at_ns)
             self._report(at_ns)
 

@@ -37,7 +37,7 @@ from vrrp.packet import ChecksumForm
 SLOTS = 2
 SETTLE_NS = 6 * SECOND
 """Three intervals of a second, a skew, an interval to yield, and what a loop may be late."""
-CALM_S, DEEDS_S, HEAL_S = 30, 600, 420
+CALM_S, DEEDS_S, HEAL_S = 120, 600, 420
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,8 @@ class Messages:
         """Cut a node off from the API server alone."""
         if not machine.cut_off:
             machine.cut_off_ns = self.lan.now_ns
-            longest_s = self.rng.choice((20, 60, 400))
+            # One that is alone in its election is heard by nobody, and gone after five minutes.
+            longest_s = self.rng.choice((20, 60, 250 if self.drawn.calm else 400))
             self.lan.after(int(self.rng.random() * longest_s * SECOND), machine.reconnect)
 
     def crash(self, machine: Machine) -> None:

@@ -37,10 +37,10 @@ def hear_as_active(
         return _yield_to(heard, mine, TransitionReason.EQUAL_PRIORITY_GREATER_ADDRESS, now_ns)
     answered_ns = state.loser_answered_ns
     if answered_ns is not None and now_ns - answered_ns < mine.adver_interval_ns:
-        return Outcome(state)
+        return Outcome(replace(state, repair_due=True))
     # Two are Active: repair the neighbours' caches, and tell the loser at once where the
     # version has it so (RFC 9568 §6.4.3; RFC 3768 §6.4.3 discards).
-    answered = replace(state, loser_answered_ns=now_ns, repaired_ns=now_ns)
+    answered = replace(state.repaired(now_ns), loser_answered_ns=now_ns)
     if mine.version == VERSION_3:
         return Outcome(answered, (SendAdvertisement(mine.priority), AnnounceAddresses()))
     return Outcome(answered, (AnnounceAddresses(),))
@@ -71,11 +71,14 @@ def _answer_release(state: Active, mine: Parameters, now_ns: int) -> Outcome:
 
 
 def _repair(state: Active, mine: Parameters, now_ns: int) -> Outcome:
-    """Tell the neighbours where the addresses are, once an interval."""
+    """Tell the neighbours where the addresses are, once an interval; sooner ones wait for its end.
+
+    Of three that were Active the second loser may announce after the first one was answered.
+    """
     repaired_ns = state.repaired_ns
     if repaired_ns is not None and now_ns - repaired_ns < mine.adver_interval_ns:
-        return Outcome(state)
-    return Outcome(replace(state, repaired_ns=now_ns), (AnnounceAddresses(),))
+        return Outcome(replace(state, repair_due=True))
+    return Outcome(state.repaired(now_ns), (AnnounceAddresses(),))
 
 
 def _hear_offering(

@@ -156,6 +156,8 @@ class Active:
     """When a release was last answered; None: never."""
     repaired_ns: int | None = None
     """When addresses were last announced because two were Active; None: never."""
+    repair_due: bool = False
+    """Whether a second Active Router showed itself sooner than that may be answered again."""
     offers: bool = False
     """Whether it is faulty and every advertisement a release, until somebody takes over."""
     rival: bytes | None = None
@@ -170,6 +172,10 @@ class Active:
     def advertised(self, due_ns: int) -> Active:
         """Return the state that advertises again then."""
         return replace(self, adver_deadline_ns=due_ns)
+
+    def repaired(self, now_ns: int) -> Active:
+        """Return the state whose addresses are announced now."""
+        return replace(self, repaired_ns=now_ns, repair_due=False)
 
     def heard_before(self, rival: bytes, now_ns: int, mine: Parameters) -> bool:
         """Return whether this one released an interval ago as well: then it offers.

@@ -261,8 +261,10 @@ class VirtualRouter:
             return (UnbindAddresses(), *self._enter(after, TransitionReason.LATE_WAKE))
         # Keep the rhythm: the next deadline counts from this one, unless that is past already.
         deadline_ns = max(state.adver_deadline_ns + interval_ns, now_ns + interval_ns // 2)
-        self._state = state.advertised(deadline_ns)
-        return (SendAdvertisement(PRIORITY_RELEASE if state.offers else mine.priority),)
+        state = state.advertised(deadline_ns)
+        repair: Actions = (AnnounceAddresses(),) if state.repair_due else NOTHING
+        self._state = state.repaired(now_ns) if repair else state
+        return (SendAdvertisement(PRIORITY_RELEASE if state.offers else mine.priority), *repair)
 
     # Hearing others --------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from vrrp_speaker.engine.netlink import NewsSocket, RequestSocket
 
 news, requests, renewals = NewsSocket(), RequestSocket(), RequestSocket()
 news.pass_over_bound_by(renewals)
-link = read_links().by_name("eth0")
+link = read_links().by_name("eth0", "interface")
 address = VipAddress("192.0.2.50", 24)
 add, delete = add_request(address, link, 5), delete_request(address, link)
 

@@ -71,6 +71,7 @@ class Watch:
         "_preempt_at_ns",
         "_priority",
         "_release_answered_ns",
+        "_repair_due",
         "_repaired_ns",
         "_rival",
         "_source",
@@ -95,6 +96,8 @@ class Watch:
         self._loser_answered_ns: int | None = None
         self._release_answered_ns: int | None = None
         self._repaired_ns: int | None = None
+        self._repair_due = False
+        """Two were Active again after that, too soon for another announcement."""
         self._rival: tuple[bytes, int] | None = None
         """Who released beside us while we offered, and when."""
         self._held_until_ns: int | None = None
@@ -110,7 +113,7 @@ class Watch:
             self._deadline_ns = detail.adver_deadline_ns
             self._loser_answered_ns = detail.loser_answered_ns
             self._release_answered_ns = detail.release_answered_ns
-            self._repaired_ns = detail.repaired_ns
+            self._repaired_ns, self._repair_due = detail.repaired_ns, detail.repair_due
             return
         self._held_until_ns = detail.held_until_ns
         if isinstance(detail, Backup):
@@ -179,6 +182,7 @@ class Watch:
         self._deadline_ns = now_ns + self._interval_ns
         self._loser_answered_ns = self._release_answered_ns = self._held_until_ns = None
         self._repaired_ns = self._rival = None
+        self._repair_due = False
 
     def _succeeded(self, now_ns: int) -> None:
         """Somebody else has the addresses: ours go after the grace."""
@@ -237,8 +241,11 @@ class Watch:
             return f"advertises {-late_ns} ns early"
         # The rhythm is kept, but nothing is caught up on.
         self._deadline_ns = max(self._deadline_ns + interval_ns, now_ns + interval_ns // 2)
-        right = done == ("0" if self._offers else "S") and after is State.ACTIVE
-        return _unless(right, f"advertised by {done}")
+        said = "0" if self._offers else "S"
+        if self._repair_due:
+            said += "A"
+            self._repaired_ns, self._repair_due = now_ns, False
+        return _unless(done == said and after is State.ACTIVE, f"advertised by {done}, not {said}")
 
     # Advertisements --------------------------------------------------------------------
 
@@ -292,11 +299,13 @@ class Watch:
         return _unless(right, f"priority {heard.priority} heard: did {done!r}, not {answer!r}")
 
     def _answer(self, now_ns: int) -> str:
-        """Return what a loser is answered: nothing within an interval."""
+        """Return what a loser is answered: within an interval nothing, but caches are repaired."""
         answered_ns = self._loser_answered_ns
         if answered_ns is not None and now_ns - answered_ns < self._interval_ns:
+            self._repair_due = True
             return ""
         self._loser_answered_ns = self._repaired_ns = now_ns
+        self._repair_due = False
         return "SA" if self._version == 3 else "A"
 
     def _answer_to_release(self, now_ns: int) -> str:
@@ -316,8 +325,9 @@ class Watch:
     def _repair(self, now_ns: int) -> str:
         """Two are Active: the neighbours are told where the addresses are, once an interval."""
         if self._repaired_ns is not None and now_ns - self._repaired_ns < self._interval_ns:
+            self._repair_due = True
             return ""
-        self._repaired_ns = now_ns
+        self._repaired_ns, self._repair_due = now_ns, False
         return "A"
 
     def _beside_an_offer(self, heard: AdvertisementReceived, now_ns: int) -> tuple[str, State]:

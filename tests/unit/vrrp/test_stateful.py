@@ -81,6 +81,7 @@ class Model:
     loser_answer: int | None = NEVER
     release_answer: int | None = NEVER
     repair: int | None = NEVER
+    repair_owed: bool = False
     offers: bool = False
     rival: tuple[bytes, int] | None = None
 
@@ -110,6 +111,7 @@ class Model:
         self.state, self.timer, self.held = "Active", now + self.interval, NEVER
         self.offers, self.rival, self.repair = False, None, NEVER
         self.loser_answer = self.release_answer = NEVER
+        self.repair_owed = False
 
     def let_go(self) -> Names:
         held, self.held = self.held, NEVER
@@ -180,7 +182,11 @@ class Model:
             listened = self.interval + self.skew(self.interval)
             return [("unbind",), *self.to_backup("LateWake", self.interval, now + listened)]
         self.timer = max(self.timer + self.interval, now + self.interval // 2)
-        return [("advertise", 0 if self.offers else self.priority)]
+        owed, self.repair_owed = self.repair_owed, False
+        if owed:
+            self.repair = now
+        said: Names = [("advertise", 0 if self.offers else self.priority)]
+        return [*said, ("announce",)] if owed else said
 
     def hear(self, priority: int, address: bytes, interval: int, now: int) -> Names:
         if self.version == 2:
@@ -228,8 +234,10 @@ class Model:
             said = ("advertise", self.priority)
             return [said, *self.to_backup(reason, interval, now + self.down(interval))]
         if self.loser_answer is not NEVER and now - self.loser_answer < self.interval:
+            self.repair_owed = True
             return []
         self.loser_answer = self.repair = now
+        self.repair_owed = False
         return [("advertise", self.priority), ("announce",)][self.version == 2 :]
 
     def hear_as_offering(self, priority: int, address: bytes, now: int) -> Names:
@@ -242,8 +250,9 @@ class Model:
 
     def repaired(self, now: int) -> Names:
         if self.repair is not NEVER and now - self.repair < self.interval:
+            self.repair_owed = True
             return []
-        self.repair = now
+        self.repair, self.repair_owed = now, False
         return [("announce",)]
 
     def offered_before(self, address: bytes, now: int) -> bool:

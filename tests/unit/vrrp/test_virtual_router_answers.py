@@ -55,6 +55,31 @@ def test_active_hearing_a_loser_answers_at_once_but_once_an_interval(
     assert router.next_deadline_ns() == deadline
 
 
+@BOTH
+def test_a_second_loser_within_an_interval_has_the_addresses_announced_at_its_end(
+    timing: Timing,
+) -> None:
+    """Three were Active: the second loser may announce after the first one was answered."""
+    router, since = active(parameters(timing))
+    deadline = since + timing.interval_ns
+    assert router.handle(heard(199), since + 1) == loser_answer(timing)
+    assert router.handle(heard(198, source=LESSER), since + 2) == ()
+    assert router.handle(DeadlineReached(), deadline) == REPAIR
+    # Once: the one after is an advertisement and no more.
+    assert router.handle(DeadlineReached(), deadline + timing.interval_ns) == ANSWER
+
+
+@BOTH
+def test_a_second_release_within_an_interval_has_the_addresses_announced_at_its_end(
+    timing: Timing,
+) -> None:
+    router, since = active(parameters(timing))
+    assert router.handle(heard(0), since + 1) == REPAIR
+    later = since + 1 + timing.interval_ns // 2
+    assert router.handle(heard(0, source=LESSER), later) == ANSWER
+    assert router.handle(DeadlineReached(), later + timing.interval_ns) == REPAIR
+
+
 def test_active_flooded_by_a_loser_answers_ten_times_in_ten_intervals() -> None:
     router, since = active()
     answers = 0

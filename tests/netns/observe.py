@@ -29,24 +29,38 @@ def metric(node: Node, name: str, **labels: str) -> float:
 
 def state(node: Node, virtual_ip: str) -> str:
     """Return the state that a node reports, empty without one."""
+    return _router(node, virtual_ip)[0]
+
+
+def _router(node: Node, virtual_ip: str) -> tuple[str, float]:
+    """Return the state that a node reports, empty without one, and the effective priority."""
+    found, priority = "", 0.0
     for family in text_string_to_metric_families(node.get("/metrics")):
         for sample in family.samples:
-            if (
-                sample.name == "kube_vrrp_state"
-                and sample.value == 1
-                and sample.labels["virtual_ip"] == virtual_ip
-            ):
-                return sample.labels["state"]
-    return ""
+            if sample.labels.get("virtual_ip") != virtual_ip:
+                continue
+            if sample.name == "kube_vrrp_state" and sample.value == 1:
+                found = sample.labels["state"]
+            elif sample.name == "kube_vrrp_effective_priority":
+                priority = sample.value
+    return found, priority
 
 
-def settled(lab: Lab, virtual_ip: str, address: str, *, within_s: float = 20) -> Node:
-    """Wait until one node is Active and holds the address, the others are Backup; return it."""
+def settled(
+    lab: Lab, virtual_ip: str, address: str, *, within_s: float = 20, preempted: bool = True
+) -> Node:
+    """Wait until one node is Active and holds the address, the others are Backup; return it.
+
+    It is the best one, or that one would preempt it a moment later; unless not ``preempted``.
+    """
 
     def holder() -> Node | None:
-        states = {node.name: state(node, virtual_ip) for node in lab.nodes}
+        routers = {node.name: _router(node, virtual_ip) for node in lab.nodes}
+        states = {name: state for name, (state, _) in routers.items()}
         wanted = ["Active"] + ["Backup"] * (len(lab.nodes) - 1)
         assert sorted(states.values()) == wanted, states
+        best = max(routers.values(), key=lambda router: router[1])
+        assert not preempted or ("Active", best[1]) in routers.values(), routers
         holders = lab.holders(address)
         return holders[0] if [states[n.name] for n in holders] == ["Active"] else None
 

@@ -150,14 +150,14 @@ def test_never_preempt_leaves_the_address_where_it_went(
     home.stop_speaker()
     eventually(lambda: state(standalone.node("node-2"), VIP) == "Active", within_s=10)
     home.start_speaker()
-    assert settled(standalone, VIP, ADDRESS).name == "node-2"
+    assert settled(standalone, VIP, ADDRESS, preempted=False).name == "node-2"
     heard = metric(home, "kube_vrrp_advertisements_received_total", peer="node-2")
     # Ten advertisements later it is still where it was: three would have been enough to preempt.
     eventually(
         lambda: metric(home, "kube_vrrp_advertisements_received_total", peer="node-2") > heard + 10,
         within_s=10,
     )
-    assert settled(standalone, VIP, ADDRESS).name == "node-2"
+    assert settled(standalone, VIP, ADDRESS, preempted=False).name == "node-2"
 
 
 # Bad input ----------------------------------------------------------------------------

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     ADDRESS_IN_USE = "AddressInUse"
     ADDRESS_INSTALL_FAILED = "AddressInstallFailed"
     GROUP_NOT_JOINED = "GroupNotJoined"
+    ADDRESS_HELD_BY_MEMBER = "AddressHeldByMember"
     NO_MAJORITY = "NoMajority"
     ENGINE_SILENT = "EngineSilent"
     CHECK_FAILED = "CheckFailed"

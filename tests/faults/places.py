@@ -19,8 +19,8 @@ ANNOUNCER, CONFLICTS, ENCODER, HEARING, LAST_WILL, LOOP, MAIN, PROGRAM, EXECUTOR
 CHILD, PULSE, SUPERVISOR = (
     f"speaker/vrrp_speaker/{name}.py" for name in ("child", "pulse", "supervisor")
 )
-HEIR, KNOWN_PROGRAM, ENGINE_MEMBERS = (
-    f"{_ENGINE}{name}.py" for name in ("heir", "known_program", "members")
+HEIR, KNOWN_PROGRAM, ENGINE_MEMBERS, DEFENCE, KIN = (
+    f"{_ENGINE}{name}.py" for name in ("heir", "known_program", "members", "defence", "kin")
 )
 COMPILER, REQUESTS = (f"speaker/vrrp_speaker/compiler/{name}.py" for name in ("program", "netlink"))
 NODE_CONFIG = "speaker/vrrp_speaker/agent/node_config.py"

@@ -2,7 +2,8 @@
 
 What the router holds already goes on meanwhile. An address that nobody answers for is bound; one
 that a stranger has stays off, and is asked about again every five seconds. An answer that the
-election may explain proves nothing, so it is asked again soon.
+election may explain proves nothing, so it is asked again soon. If a member goes on to answer for
+longer than any lease, it has the address for another reason, which somebody has to be told.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vrrp_speaker.engine.neighbours import Sighting
-from vrrp_speaker.engine.probing import PROBES, REPROBE_WAIT_NS, Place, Round
+from vrrp_speaker.engine.probing import PROBES, REPROBE_NS, REPROBE_WAIT_NS, Place, Round
 
 _SPACING_NS = REPROBE_WAIT_NS // (PROBES + 1)
 
@@ -24,16 +25,21 @@ class Addition:
     seen_ns: int | None = None
     stranger: Sighting | None = None
     """Who answered last with nothing to explain it."""
+    member: bool = False
+    """Whether a member answered."""
     taken: bool = False
     """Whether a stranger had it when that was last judged."""
+    members_ns: int | None = None
+    """Since when a member has answered for it, each time that it was judged; None: it did not."""
 
-    def see(self, sighting: Sighting, now_ns: int, *, explained: bool) -> None:
+    def see(self, sighting: Sighting, now_ns: int, *, explained: bool, member: bool) -> None:
         """Note that somebody uses the address; between rounds nobody was asked."""
         if now_ns < self.round.begun_ns:
             return
         if self.seen_ns is None:
             self.seen_ns = now_ns
-        if not explained:
+        self.member |= member
+        if not explained and not member:
             self.stranger = sighting
 
     def judged_ns(self, settling_ns: int) -> int:
@@ -41,9 +47,21 @@ class Addition:
         end_ns = self.round.begun_ns + REPROBE_WAIT_NS
         return end_ns if self.seen_ns is None else max(end_ns, self.seen_ns + settling_ns)
 
-    def ask_again(self, begun_ns: int) -> None:
-        """Begin another round then."""
-        self.round, self.seen_ns, self.stranger = Round(begun_ns, _SPACING_NS), None, None
+    def judge(self, stranger: Sighting | None, now_ns: int) -> None:
+        """Take in what an answer came to; ``stranger``: whose it was, None for one explained.
+
+        It is asked again soon, or after a while where a stranger has it.
+        """
+        self.taken = stranger is not None or (self.taken and not self.member)
+        if stranger is not None or not self.member:
+            self.members_ns = None
+        elif self.members_ns is None:
+            self.members_ns = self.seen_ns
+        again_ns = now_ns + REPROBE_WAIT_NS
+        if stranger is not None:
+            again_ns = max(now_ns, self.round.begun_ns + REPROBE_NS)
+        self.round, self.seen_ns = Round(again_ns, _SPACING_NS), None
+        self.stranger, self.member = None, False
 
     def next_deadline_ns(self, settling_ns: int) -> int:
         """Return when something is to be sent or judged."""
@@ -61,6 +79,11 @@ class Additions:
     def taken(self) -> bool:
         """Whether a stranger has one of them."""
         return any(addition.taken for addition in self._by_place.values())
+
+    def members_since_ns(self) -> int | None:
+        """Return since when members have answered for one of them; None: for none."""
+        since = (addition.members_ns for addition in self._by_place.values())
+        return min((since_ns for since_ns in since if since_ns is not None), default=None)
 
     def keep(self, places: frozenset[Place], now_ns: int) -> None:
         """Ask about these; rounds that run already go on."""

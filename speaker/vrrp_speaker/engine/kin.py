@@ -20,10 +20,13 @@ class Kin:
     def __init__(self) -> None:
         self._macs: dict[Place, bytes] = {}
 
-    def sync(self, routers: Iterable[RunningRouter]) -> None:
-        """Know the members of these routers and no others."""
+    def sync(self, routers: Iterable[RunningRouter]) -> bool:
+        """Know the members of these routers and no others; return whether that is news."""
         places = {place for router in routers for place in member_places(router)}
+        if places == self._macs.keys():
+            return False
         self._macs = {place: self._macs.get(place, b"") for place in places}
+        return True
 
     def addresses(self) -> Iterator[bytes]:
         """Yield the packed addresses to look out for."""

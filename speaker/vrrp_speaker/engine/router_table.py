@@ -304,9 +304,8 @@ class RouterTable:
     def refresh_faults(self, router: RunningRouter, now_ns: int) -> None:
         """Tell the machine when faults appeared or went."""
         router.engine_faults = self._engine_faults(router, now_ns)
-        told = set(router.engine_faults)
-        if self._conflicts.keeps_off(router.program.name):
-            told.add(EngineFault.ADDRESS_CONFLICT)  # of one address; the others are held
+        # What keeps one address off is told, and is no fault: the others are held.
+        told = router.engine_faults | self._conflicts.keeps_off(router.program.name, now_ns)
         bits = sum(1 << shm.FAULTS.index(fault) for fault in told)
         self._shared.set(router.offset + shm.S_FAULTS, bits)
         hand_over = router.can_hand_over or router.keeps

@@ -62,6 +62,7 @@ class EngineFault(StrEnum):
     NO_MAJORITY = "NoMajority"
     ADDRESS_CONFLICT = "AddressConflict"
     GROUP_NOT_JOINED = "GroupNotJoined"
+    ADDRESS_HELD_BY_MEMBER = "AddressHeldByMember"
 
 
 FAULTS = tuple(EngineFault)

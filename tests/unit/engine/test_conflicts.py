@@ -21,7 +21,8 @@ from vrrp.events import (
     Startup,
     TakeOver,
 )
-from vrrp_speaker.engine.conflicts import DEFEND_INTERVAL_NS, Conflicts
+from vrrp_speaker.engine.conflicts import Conflicts
+from vrrp_speaker.engine.defence import DEFEND_INTERVAL_NS
 from vrrp_speaker.engine.neighbours import Sighting
 from vrrp_speaker.engine.netlink import LinkNews
 from vrrp_speaker.engine.node_network import NodeNetwork
@@ -410,7 +411,7 @@ def test_added_address_of_a_stranger_stays_off_until_it_is_gone(active: Rig) -> 
         active.see(at_ns + MS, address=ADDED)
         judged_ns = at_ns + MS + max(REPROBE_WAIT_NS - MS, DOWN)
         assert active.run_until(judged_ns) == ([] if turn else [judged_ns])
-        assert active.conflicts.keeps_off("a")
+        assert active.conflicts.keeps_off("a", LATER)
         assert active.counted == turn + 1
     assert not active.held_back
     assert active.router.machine.state is State.ACTIVE
@@ -421,7 +422,7 @@ def test_added_address_of_a_stranger_stays_off_until_it_is_gone(active: Rig) -> 
     free_ns = LATER + 3 * REPROBE_NS + REPROBE_WAIT_NS
     assert active.run_until(free_ns) == [free_ns]
     assert active.executor.bound == [(free_ns, {PLACE})]
-    assert not active.conflicts.keeps_off("a")
+    assert not active.conflicts.keeps_off("a", LATER)
 
 
 def test_one_of_two_added_addresses_is_bound_while_a_stranger_has_the_other(active: Rig) -> None:
@@ -509,7 +510,7 @@ def test_conflict_ends_with_the_added_address(active: Rig) -> None:
     active.router.program = router_program(PEER, probes=before.probes[:2])
     active.executor.withhold(active.router, active.conflicts.unasked(active.router, before))
     active.conflicts.sync([active.router], LATER + 2 * SECOND)
-    assert not active.conflicts.keeps_off("a")
+    assert not active.conflicts.keeps_off("a", LATER)
     active.run_until(LATER + 60 * SECOND)
     assert active.executor.bound == []
 
@@ -522,7 +523,7 @@ def test_who_stops_being_active_asks_no_more_and_binds_all_when_it_takes_over(ac
     assert active.router.machine.state is State.BACKUP
     # Whoever is told what the router lacks is told that it lacks nothing any more.
     assert active.conflicts.run(LATER + 3 * SECOND) == [active.router]
-    assert not active.conflicts.keeps_off("a")
+    assert not active.conflicts.keeps_off("a", LATER)
     probed = len(active.executor.probed)
     active.run_until(LATER + 4 * SECOND)
     for _ in ("addresses go", "down"):

@@ -100,7 +100,10 @@ class Node:
         found = {}
         speaker = self._running()
         for pid in session_members(speaker.pid):
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it ended just now
             if pid == speaker.pid:
                 found["supervisor"] = pid
             elif b"vrrp_speaker.agent" in command:

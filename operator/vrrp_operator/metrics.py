@@ -1,32 +1,14 @@
-"""Metrics of the operator, and the HTTP server that shows them with its health."""
+"""Metrics of the operator."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Mapping
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from vrrp_operator import __version__
-
-Verdict = Callable[[], tuple[bool, str]]
-
-
-class MetricsAddressError(Exception):
-    """The metrics address cannot be used; the message is one line for the user."""
-
 
 Truth = Mapping[str, bool]
 """Conditions of one VirtualIP whose status is known, by type."""
@@ -115,59 +97,3 @@ class Metrics:
         self.registry.register(self.cluster)
         build = Info("kube_vrrp_build", "Version.", registry=self.registry)
         build.info({"version": __version__})
-
-
-def serve(bind_address: str, metrics: Metrics, healthy: Verdict, ready: Verdict) -> None:
-    """Serve /metrics, /healthz and /readyz in threads of their own.
-
-    Raises:
-        MetricsAddressError: not an address, or in use; nothing was started.
-    """
-    host, port = _split(bind_address)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            match urlsplit(self.path).path:
-                case "/metrics":
-                    self._answer(200, CONTENT_TYPE_LATEST, generate_latest(metrics.registry))
-                case "/healthz":
-                    self._verdict(healthy)
-                case "/readyz":
-                    self._verdict(ready)
-                case _:
-                    self._answer(404, "text/plain", b"not found\n")
-
-        def _verdict(self, verdict: Verdict) -> None:
-            good, message = verdict()
-            self._answer(200 if good else 503, "text/plain", f"{message}\n".encode())
-
-        def _answer(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Scrapes are not news."""
-
-    try:
-        server = ThreadingHTTPServer((host, port), Handler)
-    except OSError as error:
-        raise MetricsAddressError(
-            f"metrics address {bind_address} cannot be used: {error.strerror}"
-        ) from error
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-
-
-def _split(bind_address: str) -> tuple[str, int]:
-    try:
-        parts = urlsplit(f"//{bind_address}")
-        if parts.hostname and parts.port is not None:
-            return parts.hostname, parts.port
-    except ValueError:
-        pass
-    raise MetricsAddressError(
-        f"metrics address {bind_address!r} is not an address (accepted: 0.0.0.0:9106)"
-    )

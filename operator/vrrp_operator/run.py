@@ -16,6 +16,7 @@ from typing import NoReturn
 import kopf
 from kubernetes.config import ConfigException
 
+from vrrp_http import MetricsAddressError, serve
 from vrrp_operator import __version__, address_trial
 from vrrp_operator.apply import ApiUnavailableError, Writer, load_client
 from vrrp_operator.cache import ObjectCache
@@ -23,7 +24,7 @@ from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.event_poster import EventPoster
 from vrrp_operator.handlers import configure, register_handlers
 from vrrp_operator.log import configure_logging
-from vrrp_operator.metrics import Metrics, MetricsAddressError, serve
+from vrrp_operator.metrics import Metrics
 from vrrp_operator.options import add_default_key_ref
 from vrrp_operator.reconcile import Reconciler
 
@@ -54,7 +55,7 @@ def run() -> int:
         reconciler = Reconciler(
             cache, writer, metrics, endpoints, options.default_key_ref, post=poster.post
         )
-        serve(options.metrics_bind_address, metrics, reconciler.healthy, reconciler.ready)
+        serve(options.metrics_bind_address, metrics.registry, reconciler.healthy, reconciler.ready)
     except (ConfigException, MetricsAddressError, OSError) as error:
         print(f"vrrp-operator: {error}", file=sys.stderr)
         return CANNOT_RUN
@@ -108,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--kubeconfig", help="absent: the pod's service account")
     add_default_key_ref(parser)
-    parser.add_argument("--metrics-bind-address", default="0.0.0.0:9106")
+    parser.add_argument("--metrics-bind-address", default="[::]:9106")
     parser.add_argument(
         "--log-level", default="info", choices=["debug", "info", "warning", "error"]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 
 _CANNOT_RUN = 4
 
@@ -35,15 +36,18 @@ def _run(arguments: Sequence[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     if _lacks_something():
         return _CANNOT_RUN
+    from vrrp_speaker.log_stream import LogStream  # noqa: PLC0415 - after the signals
     from vrrp_speaker.options import parse_options  # noqa: PLC0415 - after the signals
     from vrrp_speaker.run_directory import CannotRunError  # noqa: PLC0415 - not for commands
     from vrrp_speaker.supervisor import supervise  # noqa: PLC0415 - not for commands
 
-    try:
-        return supervise(parse_options(arguments), arguments)
-    except CannotRunError as error:
-        print(f"vrrp-speaker: {error}", file=sys.stderr)
-        return _CANNOT_RUN
+    options = parse_options(arguments)
+    with redirect_stderr(LogStream(2)):
+        try:
+            return supervise(options, arguments)
+        except CannotRunError as error:
+            print(f"vrrp-speaker: {error}", file=sys.stderr)
+            return _CANNOT_RUN
 
 
 def _lacks_something() -> bool:

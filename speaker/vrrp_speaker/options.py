@@ -86,7 +86,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--record", help="file for every election's events, see kubectl-vrrp replay"
     )
-    parser.add_argument("--metrics-bind-address", default="0.0.0.0:9105")
+    parser.add_argument("--metrics-bind-address", default="[::]:9105")
     parser.add_argument(
         "--log-level", default="info", choices=["debug", "info", "warning", "error"]
     )

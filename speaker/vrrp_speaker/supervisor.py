@@ -26,6 +26,7 @@ from vrrp_speaker.engine.heir import await_turn
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
 from vrrp_speaker.kernel import require_address_marks
+from vrrp_speaker.log_stream import LogStream
 from vrrp_speaker.options import CANNOT_RUN, Options
 from vrrp_speaker.pulse import Pulse
 from vrrp_speaker.run_directory import create_shared_state, listen, lock, prepare_directories
@@ -161,6 +162,7 @@ class Supervisor:
         try:
             pulse.hold()
             os.close(self._lifeline_end)
+            sys.stderr = LogStream(2)  # what waits in ours is ours to write
             run()
         except BaseException:
             sys.excepthook(*sys.exc_info())

@@ -64,7 +64,7 @@ def test_metrics_port_taken(lan: Lan, tmp_path: Path) -> None:
 
 def test_metrics_address_without_a_port(lan: Lan, tmp_path: Path) -> None:
     ended = run(lan.hosts[0], tmp_path, *config(tmp_path), "--metrics-bind-address", "localhost")
-    assert "'localhost' is not an address (accepted: 0.0.0.0:9105)" in refusal(ended)
+    assert "'localhost' is not an address and a port (accepted: 192.0.2.1:9105," in refusal(ended)
 
 
 def test_second_speaker_in_one_run_directory(lan: Lan, tmp_path: Path) -> None:

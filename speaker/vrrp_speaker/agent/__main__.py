@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from prometheus_client import CollectorRegistry
 
 from vrrp_api.node_status import NodeConfigStatus
+from vrrp_http import MetricsAddressError, serve
 from vrrp_speaker.agent.agent import Agent
 from vrrp_speaker.agent.api_client import (
     ApiClient,
@@ -30,14 +31,14 @@ from vrrp_speaker.agent.config_file import ConfigFileError
 from vrrp_speaker.agent.control import LogLevel, Signals, serve_dump
 from vrrp_speaker.agent.dump import Clock, Dump, node_dump
 from vrrp_speaker.agent.file_source import FileConfigSource
-from vrrp_speaker.agent.http_server import MetricsAddressError, serve
 from vrrp_speaker.agent.keys import KeyFolder, material_of_program
 from vrrp_speaker.agent.log import configure_logging
 from vrrp_speaker.agent.messages import ConfigArrived, ConfigSource, Inbox, Stop
-from vrrp_speaker.agent.metrics import NodeCollector
+from vrrp_speaker.agent.metrics import LogCollector, NodeCollector
 from vrrp_speaker.agent.node_config import ApiConfigSource
 from vrrp_speaker.agent.recording import RecordingFile
 from vrrp_speaker.agent.status import StatusBuilder, StatusWriter
+from vrrp_speaker.log_stream import LogStream
 from vrrp_speaker.options import CANNOT_RUN, Options, parse_options
 
 _log = logging.getLogger(__name__)
@@ -47,19 +48,20 @@ _LAST_STATUS_S = 1.0
 def main() -> int:
     """Run the agent; return its exit status (0 stopped as asked, 4 cannot run)."""
     options = parse_options(sys.argv[1:])
+    sys.stderr = stream = LogStream(2)
     configure_logging(options.log_level, options.log_format)
     level = LogLevel(options.log_level)
     signals = Signals(level)
     signals.catch()
     try:
-        run(options, signals, level)
+        run(options, signals, level, stream)
     except (KubeconfigError, MetricsAddressError, ConfigFileError, RecordingError) as error:
         print(f"vrrp-speaker: {error}", file=sys.stderr, flush=True)
         return CANNOT_RUN
     return 0
 
 
-def run(options: Options, signals: Signals, level: LogLevel) -> None:
+def run(options: Options, signals: Signals, level: LogLevel, log: LogStream) -> None:
     """Run until SIGTERM or the supervisor's death; ``signals`` may be waiting already.
 
     Raises:
@@ -95,6 +97,7 @@ def run(options: Options, signals: Signals, level: LogLevel) -> None:
     )
     registry = CollectorRegistry()
     registry.register(NodeCollector(agent.view))
+    registry.register(LogCollector(options.node, lambda: log.dropped))
     serve(options.metrics_bind_address, registry, agent.healthy, agent.ready)
     _answer_questions(options, StateSource(agent, level), signals)
     if cache is not None:

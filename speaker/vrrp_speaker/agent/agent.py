@@ -33,6 +33,7 @@ from vrrp_speaker.agent.messages import (
     Stop,
 )
 from vrrp_speaker.agent.recording import RecordingFile
+from vrrp_speaker.agent.retry import Retry
 from vrrp_speaker.agent.view import CheckView, NodeView
 from vrrp_speaker.shared_state.reader import SharedStateReader
 from vrrp_speaker.shared_state.values import EngineState
@@ -77,6 +78,7 @@ class Agent:
         self._source: ConfigSource | None = None
         self._program: Mapping[str, Any] | None = compiler.stored()
         self._judge = InputsJudge()
+        self._compile_again, self._cache_again = Retry(), Retry()
         self._adopted = False
         self._inputs: dict[str, RouterInputs] = {}
         self._turned_ns = time.monotonic_ns()
@@ -99,6 +101,7 @@ class Agent:
                 self._handle(message)
             if self._checks.step(time.monotonic()):
                 self._verdict_changed()
+            self._try_again(time.monotonic())
             self._notice_changes()
 
     def _next(self) -> Message | None:
@@ -146,13 +149,30 @@ class Agent:
         self._config, self._source = config, source
         if self._checks.configure(config.health_checks, time.monotonic()):
             self._verdict_changed()
-        if source is ConfigSource.API and self._cache is not None:
-            try:
-                self._cache.store(config)
-            except OSError as error:
-                _log.error("NodeConfig not cached", extra={"error": str(error)})
+        self._cache_again.over()
+        self._store()
         if fresh:
+            self._compile_again.over()
             self._compile()
+
+    def _store(self) -> None:
+        """Keep the configuration for a start without the API server."""
+        if self._config is None or self._cache is None or self._source is not ConfigSource.API:
+            return
+        try:
+            self._cache.store(self._config)
+        except OSError as error:
+            _log.error("NodeConfig not cached", extra={"error": str(error)})
+            self._cache_again.failed(time.monotonic())
+        else:
+            self._cache_again.over()
+
+    def _try_again(self, now_s: float) -> None:
+        """Try what failed before: a killed compiler or a full disk must not lose a change."""
+        if self._compile_again.take(now_s):
+            self._compile()
+        if self._cache_again.take(now_s):
+            self._store()
 
     def _compile(self) -> None:
         if self._config is not None:
@@ -163,6 +183,7 @@ class Agent:
         if document is None:
             self.problem = error
             _log.error("configuration not compiled", extra={"error": error})
+            self._compile_again.failed(time.monotonic())
             return
         self.problem = ""
         before, self._program = self._program, document
@@ -184,6 +205,7 @@ class Agent:
             self._compiler.ensure_stored(self._program)
         except OSError as error:
             _log.error("program not stored", extra={"error": str(error)})
+            self._compile_again.failed(time.monotonic())
         self._load()
 
     def _begin_recording(self) -> None:
@@ -201,9 +223,11 @@ class Agent:
                 self._record(news)
             case "loaded":
                 _log.info("configuration applied", extra={"generation": news["generation"]})
+                self._compile_again.over()
             case "refused":
                 self.problem = str(news.get("error"))
                 _log.error("engine refused", extra={"error": self.problem})
+                self._compile_again.failed(time.monotonic())
             case "links-changed":
                 self._compile()
             case "recorded":

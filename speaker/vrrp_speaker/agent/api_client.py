@@ -68,6 +68,9 @@ class Credentials:
     token_path: Path | None = None
     client_certificate: str | None = None
     client_key: str | None = None
+    server_name: str | None = None
+    """Whom the server's certificate names; None: the host of ``server``."""
+    proxy: str | None = None
 
     def headers(self) -> dict[str, str]:
         """Return the Authorization header; projected tokens rotate on disk."""
@@ -106,6 +109,7 @@ def load_kubeconfig(path: str) -> Credentials:
         context = _named(config["contexts"], config["current-context"])["context"]
         cluster = _named(config["clusters"], context["cluster"])["cluster"]
         user = _named(config["users"], context["user"])["user"]
+        _refuse_unknown(cluster, user)
         return Credentials(
             server=cluster["server"].rstrip("/"),
             ca=_file(cluster, "certificate-authority"),
@@ -113,9 +117,30 @@ def load_kubeconfig(path: str) -> Credentials:
             token_path=Path(user["tokenFile"]) if user.get("tokenFile") else None,
             client_certificate=_file(user, "client-certificate"),
             client_key=_file(user, "client-key"),
+            server_name=cluster.get("tls-server-name"),
+            proxy=cluster.get("proxy-url"),
         )
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise KubeconfigError(f"kubeconfig {path}: {error!r}") from error
+
+
+def _refuse_unknown(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> None:
+    """Raise a ValueError for what other clients honour and this one does not."""
+    accepted = {
+        "users[].user": "token, tokenFile, client-certificate and client-key",
+        "clusters[].cluster": "server, certificate-authority, tls-server-name and proxy-url",
+    }
+    unknown = {
+        "users[].user": (
+            user,
+            ("exec", "auth-provider", "username", "password", "as", "as-groups", "as-uid"),
+        ),
+        "clusters[].cluster": (cluster, ("insecure-skip-tls-verify",)),
+    }
+    for place, (section, names) in unknown.items():
+        for name in names:
+            if section.get(name):
+                raise ValueError(f"{place}.{name} is not supported (accepted: {accepted[place]})")
 
 
 def _parse(text: str) -> Any:
@@ -275,13 +300,18 @@ class ApiClient:
 
 
 def _pool(credentials: Credentials) -> urllib3.PoolManager:
-    return urllib3.PoolManager(
-        num_pools=1,
-        maxsize=2,
-        ca_certs=credentials.ca,
-        cert_file=credentials.client_certificate,
-        key_file=credentials.client_key,
-        ssl_minimum_version=ssl.TLSVersion.TLSv1_2,
-        retries=False,
-        socket_options=_KEEPALIVE,
-    )
+    settings: dict[str, Any] = {
+        "num_pools": 1,
+        "maxsize": 2,
+        "ca_certs": credentials.ca,
+        "cert_file": credentials.client_certificate,
+        "key_file": credentials.client_key,
+        "ssl_minimum_version": ssl.TLSVersion.TLSv1_2,
+        "retries": False,
+        "socket_options": _KEEPALIVE,
+    }
+    if credentials.server_name is not None:
+        settings["server_hostname"] = settings["assert_hostname"] = credentials.server_name
+    if credentials.proxy is not None:
+        return urllib3.ProxyManager(credentials.proxy, **settings)
+    return urllib3.PoolManager(**settings)

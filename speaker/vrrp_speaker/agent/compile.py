@@ -34,9 +34,13 @@ class Compiler:
             self._waiting = config, keys
             return
         self._busy = True
-        threading.Thread(
+        thread = threading.Thread(
             target=self._run, args=(config, keys), name="compiler", daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # a thread more than the machine allows
+            self._inbox.put(Compiled(None, str(error)))
 
     def ended(self) -> None:
         """Note that ``Compiled`` was received; starts what was asked meanwhile."""

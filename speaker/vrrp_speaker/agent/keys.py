@@ -57,8 +57,8 @@ class KeyFolder:
         while True:
             time.sleep(_POLL_S)
             stamp = self._stamp()
-            if stamp == self._seen:
-                continue
+            if stamp == self._seen and not self.problem:
+                continue  # what could not be read may be readable without a sign
             self._seen = stamp
             before = self.material()
             self._read()
@@ -76,9 +76,13 @@ class KeyFolder:
         return tuple(found)
 
     def _files(self) -> list[Path]:
-        """Return the files of keys: no hidden ones, as a mounted Secret has for itself."""
+        """Return the files of keys: no hidden ones, as a mounted Secret has for itself.
+
+        Nor those whose names no `keyRef` can be.
+        """
         try:
-            return sorted(path for path in self._path.iterdir() if path.name.find(".") > 0)
+            named = (p for p in self._path.iterdir() if p.name.isascii() and p.name.isprintable())
+            return sorted(path for path in named if path.name.find(".") > 0)
         except OSError:
             return []
 

@@ -55,6 +55,24 @@ class NodeCollector(Collector):
             yield from _engine(view.node, view.engine)
 
 
+class LogCollector(Collector):
+    """Counts the lines of the log that nobody read and that were dropped."""
+
+    def __init__(self, node: str, dropped: Callable[[], int]) -> None:
+        self._node = node
+        self._dropped = dropped
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the count of this moment."""
+        lost = CounterMetricFamily(
+            _PREFIX + "log_lines_dropped",
+            "Lines of the agent's log that nobody took.",
+            labels=["node"],
+        )
+        lost.add_metric([self._node], self._dropped())
+        yield lost
+
+
 def _configuration(view: NodeView) -> Iterator[Metric]:
     generation = GaugeMetricFamily(
         _PREFIX + "config_generation",

@@ -27,9 +27,12 @@ class RecordingFile:
     def begin(self) -> None:
         """Start the file over; the previous one is kept."""
         self._file.close()
-        if self._path.stat().st_size:
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
-        self._file = self._path.open("w", encoding="utf-8")
+        try:
+            if self._path.stat().st_size:
+                self._path.replace(self._path.with_name(self._path.name + ".1"))
+            self._file = self._path.open("w", encoding="utf-8")
+        except OSError as error:
+            _log.error("recording not begun", extra={"error": str(error)})
 
     def append(self, line: Mapping[str, Any]) -> bool:
         """Write one line; return whether the file is full, so that a new one should begin."""
@@ -37,6 +40,6 @@ class RecordingFile:
             self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
             self._file.flush()
             return self._file.tell() >= self._max_bytes
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: it could not be begun
             _log.error("recording ended", extra={"error": str(error)})
             return False

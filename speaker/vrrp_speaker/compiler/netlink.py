@@ -32,14 +32,19 @@ def read_links() -> LinkTable:
             tuple(
                 Link(
                     index=message["index"],
-                    name=message.get_attr("IFLA_IFNAME"),
+                    name=_name(message.get_attr("IFLA_IFNAME")),
                     mac=_mac(message.get_attr("IFLA_ADDRESS")),
                     addresses=tuple(addresses.get(message["index"], ())),
-                    forwarding=_forwards(message.get_attr("IFLA_IFNAME")),
+                    forwarding=_forwards(_name(message.get_attr("IFLA_IFNAME"))),
                 )
                 for message in ipr.get_links()
             )
         )
+
+
+def _name(found: str | bytes) -> str:
+    """Return a link's name as text; pyroute2 has bytes where it is no UTF-8."""
+    return found if isinstance(found, str) else found.decode(errors="backslashreplace")
 
 
 def _forwards(name: str) -> bool:

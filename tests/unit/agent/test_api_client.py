@@ -260,3 +260,46 @@ def test_ipv6_service_host_is_bracketed(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     assert in_cluster_credentials().server == "https://[fd00::1]:443"
+
+
+@pytest.mark.parametrize(
+    ("user", "cluster", "named"),
+    [
+        ({"exec": {"command": "token"}}, {}, r"users\[\].user.exec is not supported"),
+        ({"auth-provider": {"name": "oidc"}}, {}, r"users\[\].user.auth-provider is not"),
+        ({"username": "a", "password": "b"}, {}, r"users\[\].user.username is not supported"),
+        ({"as": "admin"}, {}, r"users\[\].user.as is not supported \(accepted: token, "),
+        ({}, {"insecure-skip-tls-verify": True}, r"insecure-skip-tls-verify is not supported"),
+    ],
+)
+def test_kubeconfig_field_that_is_not_honoured_is_refused_by_name(
+    tmp_path: Path, user: dict[str, Any], cluster: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(KubeconfigError, match=named):
+        load_kubeconfig(written(tmp_path, user, cluster))
+
+
+def written(folder: Path, user: dict[str, Any], cluster: dict[str, Any]) -> str:
+    server = {"server": "https://192.0.2.1:6443", **cluster}
+    config = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": server}],
+        "users": [{"name": "u", "user": user}],
+    }
+    path = folder / "kubeconfig"
+    path.write_text(json.dumps(config))
+    return str(path)
+
+
+def test_kubeconfig_names_a_proxy_and_it_is_asked(tmp_path: Path, server: ApiServer) -> None:
+    """The server's own name means nothing here: only a proxy could know it."""
+    cluster = {"server": "http://api.invalid", "proxy-url": server.url}
+    client = ApiClient(load_kubeconfig(written(tmp_path, {"token": "t"}, cluster)))
+    assert client.list_node_configs("node-1") == ([], "7")
+    assert server.requests[0][1].startswith("http://api.invalid/apis/")
+
+
+def test_kubeconfig_names_whom_the_certificate_is_for(tmp_path: Path) -> None:
+    found = load_kubeconfig(written(tmp_path, {"token": "t"}, {"tls-server-name": "kubernetes"}))
+    assert found.server_name == "kubernetes"

@@ -40,7 +40,7 @@ def test_speaker_on_such_a_kernel_says_so_and_touches_nothing(
     signals: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[bytes] = []
 
@@ -53,7 +53,7 @@ def test_speaker_on_such_a_kernel_says_so_and_touches_nothing(
     flags = ["--node", "node-1", "--run-dir", str(run_dir), "--state-dir", str(tmp_path / "state")]
     monkeypatch.setattr(sys, "argv", ["vrrp-speaker", *flags])
     assert __main__.main() == 4
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("vrrp-speaker: kernel ")
     assert "update the node's kernel, or keep the speaker off the node" in line
     assert len(asked) == 1

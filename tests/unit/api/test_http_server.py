@@ -9,7 +9,7 @@ import pytest
 import urllib3
 from prometheus_client import CollectorRegistry, Gauge
 
-from vrrp_speaker.agent.http_server import MetricsAddressError, serve
+from vrrp_http import MetricsAddressError, serve
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ def test_paths(url: str, path: str, status: int, body: str) -> None:
     assert body in answer.data.decode()
 
 
-@pytest.mark.parametrize("address", ["", "9105", "localhost", "127.0.0.1:x", "127.0.0.1:99999"])
+@pytest.mark.parametrize(
+    "address", ["", "9105", "localhost", "127.0.0.1:x", "127.0.0.1:99999", "192.0.2.1", "::1"]
+)
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(MetricsAddressError, match="accepted: "):
         serve(address, CollectorRegistry(), lambda: (True, ""), lambda: (True, ""))

@@ -87,6 +87,32 @@ def test_client_is_answered_by_the_winner_whoever_hears_whom_first(
         all_at(sized, home)
 
 
+def test_of_three_that_held_the_best_one_is_found_at_once(sized: Lab, home: Node) -> None:
+    """The second loser may believe for a moment that it wins over the first, and say so."""
+    second, third = (sized.node(f"node-{number}") for number in (2, 3))
+    lan, parts = sized.lan, (home.host, second.host)
+    for number in range(3):
+        with sized.client.probe(ADDRESSES[0]) as four, sized.client.probe(ADDRESSES[1]) as six:
+            for part in parts:
+                for other in (*(n.host for n in sized.nodes), sized.client):
+                    if other is not part:
+                        lan.partition(part, other)
+            eventually(lambda: all(len(sized.holders(a)) == 3 for a in ADDRESSES), within_s=20)
+            assert third.host.mac in (four.report(four.wait_answered(10)).macs)
+            time.sleep(0.06 * number)
+            six.wait_answered(10)
+            healed_ns = time.monotonic_ns()
+            lan.heal()
+            eventually(lambda: [sized.holders(a) for a in ADDRESSES] == [[home]] * 2, within_s=20)
+            time.sleep(1)  # what clients learn in the grace is put right after it
+            for probe in (four, six):
+                report = probe.report(healed_ns)
+                print(f"round {number}: {report.lost} of {report.sent} lost, {report.macs}")
+                assert home.host.mac in report.macs
+                assert report.lost <= report.stall_ns // 1_000_000
+            all_at(sized, home)
+
+
 def test_two_that_offer_settle_on_one_and_a_healthy_one_takes_over(
     sized: Lab, home: Node, server: list[object]
 ) -> None:

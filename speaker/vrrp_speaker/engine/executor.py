@@ -7,6 +7,7 @@ the shared state.
 from __future__ import annotations
 
 from collections.abc import Container, Set
+from dataclasses import replace
 from time import time_ns
 from typing import Protocol, assert_never
 
@@ -43,6 +44,8 @@ _SOURCE_OF = "the node's address on interface"
 _SOURCE_PLAN = AnnouncementPlan(burst=2, repeat_after_ns=0, refresh_ns=0)
 _PROBES_OF, _DEFENCE_OF, _MEMBERS_OF = "probes of", "defence of", "members of"
 _MAC_LENGTH = 6
+_REPAIRING_ROUNDS = 3
+"""At once, after 50 ms and after 200 ms: before and after the end of a loser's grace."""
 _ONCE = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
 
 
@@ -116,7 +119,8 @@ class Executor:
                 if not router.removed:
                     self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
             case AnnounceAddresses():
-                self.announce(router, now_ns)
+                known = self._shared.get(router.offset + shm.S_STATE)
+                self.announce(router, now_ns, again=known == shm.STATES.index(State.ACTIVE))
             case StateChanged():
                 self._record(router, action, now_ns)
             case unreachable:
@@ -172,15 +176,20 @@ class Executor:
         for address in addresses:
             self._requests.request(address.delete)
 
-    def announce(self, router: RunningRouter, now_ns: int) -> None:
+    def announce(self, router: RunningRouter, now_ns: int, *, again: bool = False) -> None:
         """Begin a burst of gratuitous ARP and unsolicited NA for the addresses that answer.
+
+        ``again``: the router is Active already, as a rule beside another one until now. A third may
+        have been Active too and announce after us, so a round follows within its grace, always.
 
         The kernel puts an IPv6 address into use a moment after it acknowledged it. Whoever was told
         before would send into the void; ``AddressWatch.await_use`` tells then.
         """
         program = router.program
-        frames = self.announceable(router)
-        self._announcer.announce(program.name, frames, program.announcement_plan, now_ns)
+        frames, plan = self.announceable(router), program.announcement_plan
+        if again:
+            plan = replace(plan, burst=max(plan.burst, _REPAIRING_ROUNDS))
+        self._announcer.announce(program.name, frames, plan, now_ns)
 
     def keep_announcing(self, router: RunningRouter) -> None:
         """Go on with what is left after addresses were taken off."""

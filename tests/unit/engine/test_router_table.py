@@ -13,11 +13,12 @@ from vrrp.authentication import SignatureClock
 from vrrp.constants import Family, State
 from vrrp.events import DeadlineReached
 from vrrp.packet import ChecksumForm
+from vrrp.states import HANDOVER_GRACE_NS
 from vrrp_speaker.engine.address_watch import ASK_EVERY_NS, LONGEST_WAIT_NS
 from vrrp_speaker.engine.memberships import REJOIN_NS
 from vrrp_speaker.engine.netlink import AddressNews, LinkNews
 from vrrp_speaker.engine.node_network import Digest
-from vrrp_speaker.engine.program import EngineProgram
+from vrrp_speaker.engine.program import AnnouncementPlan, EngineProgram
 from vrrp_speaker.engine.routers import INSTALL_RETRY_NS, Inputs, RunningRouter
 from vrrp_speaker.shared_state import EngineFault
 from vrrp_speaker.shared_state import layout as shm
@@ -120,6 +121,20 @@ def test_takeover_binds_each_address_once_and_after_its_advertisement(rig: Rig) 
     # news that look as if it were in use.
     rig.become_active(rig.load(ONE, SIX))
     assert rig.requests.made == [f"add {text}".encode() for text in (ONE, SIX)]
+
+
+def test_winner_of_several_announces_again_within_the_grace_of_a_loser(rig: Rig) -> None:
+    """A second loser may have announced after us, believing that it wins over the first."""
+    plan = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
+    router = rig.load(ONE, announcement_plan=plan)
+    now_ns = rig.become_active(router)
+    rig.announce_until(now_ns + 2 * SECOND)
+    assert rig.wire.sent.count(ONE.encode()) == 1  # as a takeover is asked to
+    rig.hear(router, now_ns + 2 * SECOND, priority=1)
+    rig.announce_until(now_ns + 2 * SECOND)
+    assert rig.wire.sent.count(ONE.encode()) == 2
+    rig.announce_until(now_ns + 2 * SECOND + HANDOVER_GRACE_NS)
+    assert rig.wire.sent.count(ONE.encode()) == 3
 
 
 def test_advertisements_renew_what_is_bound(rig: Rig) -> None:

@@ -38,8 +38,10 @@ _CHECKS_PER_LIMIT = 5
 """How often the heartbeat is looked at while the engine may be silent."""
 _FIRST_LIMIT_NS = 2_000_000_000
 """How long an engine may be silent that has not said itself how long."""
+_AGENT_BEGUN_S = 60.0
+"""An agent that lived this long did begin; a busy machine takes seconds to find that it cannot."""
 _HEALTHY_S = 5.0
-"""An agent that lived this long has not failed at start."""
+"""An agent that lived this long is started again at once."""
 _ENGINE_HEALTHY_S = 0.5
 """An engine that lived this long has resumed and advertised: its death is no crash loop."""
 _SETTLED_S = 1.0
@@ -283,7 +285,7 @@ class Supervisor:
     def _agent_ended(self, status: int) -> None:
         agent = self._agent
         lived_s = time.monotonic() - agent.started_s
-        self._agent_proved = self._agent_proved or lived_s > _HEALTHY_S
+        self._agent_proved = self._agent_proved or lived_s > _AGENT_BEGUN_S
         if status == CANNOT_RUN and not self._agent_proved:
             # It has said why. Nothing depends on this speaker yet: let the user see it fail.
             self._stopping, self._exit_status = True, CANNOT_RUN

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from vrrp_speaker import child as child_module
 from vrrp_speaker import supervisor as supervisor_module
 from vrrp_speaker.child import Child, ready
 from vrrp_speaker.engine.main import Engine
-from vrrp_speaker.options import Options, parse_options
+from vrrp_speaker.options import CANNOT_RUN, Options, parse_options
 from vrrp_speaker.pulse import Pulse
 from vrrp_speaker.run_directory import CannotRunError
 from vrrp_speaker.shared_state import SharedState
@@ -165,6 +166,18 @@ def test_supervisor_that_may_not_fork_goes_on_and_executes_the_last_will(
     assert supervisor._agent.restart_at_s  # later
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     assert os.listdir("/proc/self/fd") == open_before
+
+
+@pytest.mark.parametrize(("lived_s", "ends"), [(1, True), (20, True), (61, False)])
+def test_agent_that_cannot_begin_ends_the_speaker_however_slow_the_machine_is(
+    supervisor: Supervisor, lived_s: float, ends: bool
+) -> None:
+    within = cast(Any, supervisor)
+    within._agent.started_s = time.monotonic() - lived_s
+    within._agent_ended(CANNOT_RUN)
+    assert within._stopping is ends
+    assert within._exit_status == (CANNOT_RUN if ends else 0)
+    assert (within._agent.restart_at_s > 0) is not ends
 
 
 def test_lock_that_cannot_be_made_is_told_in_one_line(options: Options) -> None:

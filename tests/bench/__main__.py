@@ -19,6 +19,7 @@ from tests.bench.engine_kills import measure_engine_kills
 from tests.bench.events import EVENTS
 from tests.bench.failover import FAILURES, Matrix, measure_failovers
 from tests.bench.failover_page import write_failovers
+from tests.bench.heals import measure_heals
 from tests.bench.last_will import measure_last_will
 from tests.bench.latency import measure_latencies
 from tests.bench.many_checks import measure_many_checks
@@ -36,7 +37,7 @@ from vrrp_lab.lab import Lab
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 _PARTS = (
-    "failover", "engine", "overload", "checks", "protocol", "memory", "latency", "writes",
+    "failover", "heals", "engine", "overload", "checks", "protocol", "memory", "latency", "writes",
 )  # fmt: skip
 _INTERVALS, _ALL_INTERVALS = "1s,200ms", "1s,200ms,100ms,20ms"
 _MINUTES, _ALL_MINUTES = 0.5, 10.0
@@ -74,6 +75,7 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
     wills = options.runs if options.full else min(options.runs, _WILLS)
     parts = {
         "failover": [("failover", lambda: _failovers(options, report))],
+        "heals": [("cuts that heal", lambda: measure_heals(report, 2 * options.runs))],
         "engine": [
             ("engine killed", lambda: measure_engine_kills(report, kills)),
             ("engine that cannot resume", lambda: measure_last_will(report, wills)),
@@ -101,7 +103,7 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
         ("scrapes", lambda: measure_scrapes(report, _SCRAPES)),
         (", ".join(in_cluster), lambda: _cluster(options, report, in_cluster)),
     ]
-    first = ("failover", "engine", "overload", "checks", "protocol")
+    first = ("failover", "heals", "engine", "overload", "checks", "protocol")
     return [*(step for name in first for step in parts[name]), *together]
 
 

@@ -80,11 +80,7 @@ def maintain(cluster: Cluster, node: str, timeout_s: float) -> str:
         return not any(_holder(v) == node or _said_of(v, node) == "Active" for v in now)
 
     if not _wait(is_rid, timeout_s):
-        staying = ", ".join(_held_by(cluster, node))
-        raise NotMovedError(
-            f"{node}: still holds {staying} after {timeout_s:g} s; where no other node can take"
-            " part, the condition Accepted says so"
-        )
+        raise NotMovedError(_staying(cluster.virtual_ips(), node, timeout_s))
     moved = f"{', '.join(held)} moved away in {time.monotonic() - begun_s:.1f} s"
     said = f"{node}: in maintenance; {moved if held else 'it held nothing'}"
     return said + _mute(node, cluster.virtual_ips())
@@ -119,6 +115,20 @@ def _mute(node: str, virtual_ips: Iterable[Object]) -> str:
         f"; {node} does not report and cannot be told: it gives way to a higher priority by the"
         f" protocol, and stays a member of {', '.join(names)} until it reaches the API server"
     )
+
+
+def _staying(virtual_ips: Iterable[Object], node: str, timeout_s: float) -> str:
+    """Return what a node still holds, and what the operator says to that."""
+    staying = [
+        vip for vip in virtual_ips if _holder(vip) == node or _said_of(vip, node) == "Active"
+    ]
+    names = ", ".join(vip["metadata"]["name"] for vip in staying)
+    told = [
+        f"{vip['metadata']['name']}: {condition.get('message', 'no operator has seen it')}"
+        for vip in staying
+        if (condition := find_condition(vip, "Programmed")).get("status") != "True"
+    ]
+    return "; ".join([f"{node}: still holds {names} after {timeout_s:g} s", *told])
 
 
 def _held_by(cluster: Cluster, node: str) -> list[str]:

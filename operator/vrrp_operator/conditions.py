@@ -146,6 +146,9 @@ def _several(active: list[NodeRouter], heard: frozenset[str]) -> str:
 
 def _programmed(record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter]) -> Condition:
     reason, message = programmed(record, plan, {node: router for node, router, _ in reported})
+    mute = [node for node, _, known in reported if not known]
+    if reason is Reason.PROGRAMMED and mute:
+        message += f"; reporting no more: {', '.join(mute)}"
     return condition(record.generation, ConditionType.PROGRAMMED, reason, message)
 
 

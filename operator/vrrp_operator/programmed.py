@@ -94,10 +94,12 @@ def _missing(record: VirtualIPRecord, plan: Plan) -> tuple[Reason, str] | None:
 
 
 def _waiting(waits: tuple[Wait, ...]) -> tuple[Reason, str] | None:
+    """Return what may not come by itself, and beside it what that in turn may wait for."""
+    under_way = [wait.message for wait in waits if wait.reason is Reason.PENDING]
     for reason in _WAITS:
         told = [wait.message for wait in waits if wait.reason is reason]
         if told:
-            return reason, "; ".join(told)
+            return reason, "; ".join([*told, *under_way])
     return None
 
 

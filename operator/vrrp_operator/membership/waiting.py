@@ -44,7 +44,8 @@ class Wait:
     @staticmethod
     def for_successor(leavers: Iterable[str], others: Iterable[Seen]) -> Wait:
         """Return that nobody can have the addresses in place of those who leave."""
-        said = ", ".join(f"{o.node} {o.state or 'without a report'}" for o in others)
+        told = [f"{o.node} {o.state or 'without a report'}" for o in others]
+        said = ", ".join(told) or "nobody else takes part yet"
         text = f"{', '.join(leavers)} to leave once another node can hold the addresses: {said}"
         return Wait(Reason.WAITING_FOR_SUCCESSOR, text)
 

@@ -25,6 +25,7 @@ class FakeCluster:
         self.preemption = "Always"
         self.active = "node-1"
         self.stuck = False
+        self.programmed = ("True", "applied by node-1, node-2")
         self.mute: set[str] = set()
         """Nodes that do not report."""
         self.patched: list[tuple[str, Any]] = []
@@ -35,6 +36,10 @@ class FakeCluster:
         message = "valid; virtual router ID 1"
         if ignored:
             message += f"; handover-to ignored: {asked} is not a candidate"
+        conditions = [
+            {"type": "Accepted", "status": "True", "message": message},
+            {"type": "Programmed", "status": self.programmed[0], "message": self.programmed[1]},
+        ]
         nodes = [{"node": n, "state": "Unknown" if n in self.mute else
                   "Active" if n == self.active else "Fault",
                   "faults": [] if n == self.active else ["CheckFailed: web"]}
@@ -45,7 +50,7 @@ class FakeCluster:
             "status": {
                 "activeNode": self.active,
                 "nodes": nodes,
-                "conditions": [{"type": "Accepted", "status": "True", "message": message}],
+                "conditions": conditions,
             },
         }
 
@@ -212,7 +217,13 @@ def test_node_that_keeps_something_is_an_error(fake: FakeCluster, kubeconfig: Pa
     fake.stuck = True
     ended = run("maintenance", "node-1", "on", "--timeout", "200ms", "--kubeconfig", kubeconfig)
     assert ended.returncode == 1
-    assert "node-1: still holds main after 0.2 s" in ended.stderr
+    assert ended.stderr == "kubectl-vrrp: node-1: still holds main after 0.2 s\n"
+    fake.programmed = ("False", "node-2 joins once every member knows it; no report from node-1")
+    ended = run("maintenance", "node-1", "on", "--timeout", "200ms", "--kubeconfig", kubeconfig)
+    assert ended.stderr == (
+        "kubectl-vrrp: node-1: still holds main after 0.2 s; main: node-2 joins once every member"
+        " knows it; no report from node-1\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,24 @@ def says(state: str, **fields: Any) -> RouterStatus:
     return router_status("a", state, **fields)
 
 
+# Programmed ---------------------------------------------------------------------------
+
+
+def test_a_backup_that_reports_no_more_is_named_where_all_is_programmed() -> None:
+    obj, of_nodes = virtual_ip("a", vrid=1), nodes(2)
+    configs = plan(snapshot([obj], of_nodes)).configs
+    says_now = {"node-1": says("Active"), "node-2": says("Backup")}
+
+    def told(*stale: str) -> dict[str, Any]:
+        reports = {n: report(configs[n], says_now[n], fresh=n not in stale) for n in configs}
+        cluster = snapshot([obj], of_nodes, reports=reports)
+        return virtual_ip_status(cluster.virtual_ips[0], cluster, plan(cluster), NOW)
+
+    assert "reporting no more" not in message(told(), "Programmed")
+    assert condition(told("node-2"), "Programmed") == ("True", "Programmed")
+    assert message(told("node-2"), "Programmed").endswith("; reporting no more: node-2")
+
+
 # NoStandby and SplitBrain -------------------------------------------------------------
 
 

@@ -347,6 +347,21 @@ def test_nobody_leaves_before_another_one_can_hold_the_addresses() -> None:
     )
 
 
+def test_who_is_alone_and_cannot_be_told_stays_and_it_says_who_waits_for_it() -> None:
+    """A node cut off as its election begins: nobody else got its router yet."""
+    made = cluster(1, spare=1)
+    made.change("node-2", has_speaker=True)
+    made.cycle()
+    made.mute = {"node-1"}
+    made.change("node-1", out_of_service=True)
+    found = made.settle()
+    assert [made.router(name) is not None for name in ("node-1", "node-2")] == [True, False]
+    assert "node-1 to leave once another node can hold the addresses: nobody else" in (
+        messages(found)
+    )
+    assert "node-2 joins once every member knows it; no report from node-1" in messages(found)
+
+
 def test_another_holder_that_cannot_report_is_not_put_below_anybody() -> None:
     """A Backup leaves while the Active node is silent, and heard."""
     made = cluster(3)

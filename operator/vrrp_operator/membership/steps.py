@@ -59,12 +59,16 @@ def _without(
     wanted: Mapping[str, VirtualRouterConfig],
     running: Mapping[str, Seen],
 ) -> dict[str, VirtualRouterConfig]:
-    """Return who is wanted while some have to leave for a moment: not all of them at once."""
+    """Return who is wanted while some have to leave for a moment: not all of them at once.
+
+    Where none but nodes under way are wanted, and none of these takes part yet, they join as they
+    are: with nobody wanted the others would go, and the addresses with them.
+    """
     staying = {node: router for node, router in wanted.items() if node not in moving}
     if any(node in running for node in staying) or not wanted:
         return staying
     kept = sorted((n for n in wanted if n in running), key=lambda n: not running[n].holds)
-    return {**{node: wanted[node] for node in kept[:1]}, **staying}
+    return {**{node: wanted[node] for node in kept[:1]}, **staying} or dict(wanted)
 
 
 def _has_own_key(seen: Seen) -> bool:

@@ -12,6 +12,8 @@ from tests.unit.operator.cluster import nodes, snapshot, virtual_ip
 from vrrp_api.conditions import Reason
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig, parse_node_config
 from vrrp_api.node_status import NodeConfigStatus, RouterStatus
+from vrrp_operator.membership.facts import facts_of
+from vrrp_operator.membership.steps import next_step
 from vrrp_operator.planner import Plan, plan
 from vrrp_operator.snapshot import Node, NodeReport
 
@@ -527,6 +529,20 @@ def test_addresses_that_all_change_are_taken_one_after_the_other() -> None:
     assert made.written[first].addresses == ("192.0.2.98",)
     assert made.written[second].addresses == ("192.0.2.99",)
     assert len(made.priorities()) == 2
+
+
+def test_members_stay_where_the_only_one_wanted_is_on_the_way_to_another_address() -> None:
+    """All leave other elections for new addresses, and the newcomer is not here yet."""
+    made = cluster(2, spare=1)
+    made.change("node-3", has_speaker=True)
+    now = snapshot([made.vip], made.nodes, reports=made.reports())
+    router = made.router("node-1")
+    assert router is not None
+    moving = frozenset(("node-1", "node-2", "node-3"))
+    step = next_step({"node-3": router}, facts_of("a", 4, now, frozenset()), moving)
+    assert step.routers.keys() == {"node-1", "node-2"}
+    said = {wait.reason for wait in step.waits}
+    assert said == {Reason.WAITING_FOR_SUCCESSOR, Reason.PENDING}
 
 
 def test_a_node_alone_takes_its_new_address_at_once() -> None:

@@ -3,10 +3,10 @@ VENV := .venv/bin
 PYTHON := $(VENV)/python
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help bootstrap demo check test e2e sim fuzz faults interop conformance bench chart image release lock diagram clean
+.PHONY: help bootstrap demo check test e2e sim sequences cut-offs fuzz faults interop conformance bench chart image release lock diagram clean
 
 help: ## Show this help
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
 
 bootstrap: ## Install what the other targets need (apt packages when root, .venv)
 	@scripts/bootstrap.sh
@@ -45,6 +45,12 @@ END_TO_END := $(VENV)/pytest -v -s -n 3 --dist loadfile tests/e2e
 sim: bootstrap ## Simulated LANs beyond the default seeds (SEEDS=1000..5000 SECONDS=300), or the faults of a chaos run (CHAOS=7 SECONDS=600)
 	@$(PYTHON) -m tests.simulation $(if $(CHAOS),--chaos-seed $(CHAOS),--seeds $(or $(SEEDS),1000..5000)) \
 		--seconds $(or $(SECONDS),$(if $(CHAOS),600,60))
+
+sequences: bootstrap ## 200 random changes of membership on a real API server, nodes told late (SEED=7 ARGS="--elections 6 --rounds 2"); docs/membership.md
+	@$(PYTHON) -m tests.sequences --seed $(or $(SEED),1) $(ARGS)
+
+cut-offs: bootstrap ## Holder, Backup and rack lose the API server for ten minutes, then are to leave (ARGS="--minutes 1")
+	@$(PYTHON) -m tests.sequences.cut_offs $(ARGS)
 
 fuzz: bootstrap ## Fuzz decoder and validation (SECONDS=300)
 	@$(VENV)/pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt

@@ -119,6 +119,7 @@ class Lan:
             raise LabError("this machine lacks: " + ", ".join(missing))
         clean_crashed_labs()
         self.processes = Processes()
+        self._faults: list[str] = []
         try:
             self.switch = self._make_switch()
             self.hosts = [
@@ -164,23 +165,37 @@ class Lan:
 
     def partition(self, first: Host, second: Host, *, one_way: bool = False) -> None:
         """Drop what goes from ``first`` to ``second``, and the other way unless ``one_way``."""
-        self._drop(first, second, "")
-        if not one_way:
-            self._drop(second, first, "")
+        ways = [(first, second)] if one_way else [(first, second), (second, first)]
+        self._faults += [_between(source, destination) for source, destination in ways]
+        self._write_faults()
+
+    def rejoin(self, first: Host, second: Host) -> None:
+        """End the partitions of two hosts; what is lost between others goes on being lost."""
+        between = {_between(first, second), _between(second, first)}
+        self._faults = [rule for rule in self._faults if rule not in between]
+        self._write_faults()
 
     def drop(self, host: Host, percent: int) -> None:
         """Lose this share of the packets of a host, each way."""
         rule = f"numgen random mod 100 < {percent} drop"
-        for direction in ("iifname", "oifname"):
-            self.switch.run("nft", f"add rule bridge faults forward {direction} {host.port} {rule}")
+        self._faults += [f"{way} {host.port} {rule}" for way in ("iifname", "oifname")]
+        self._write_faults()
 
     def heal(self) -> None:
         """End partitions and losses; cut links stay cut."""
-        self.switch.run("nft", "flush chain bridge faults forward")
+        self._faults = []
+        self._write_faults()
 
-    def _drop(self, source: Host, destination: Host, condition: str) -> None:
-        match = f"iifname {source.port} oifname {destination.port}"
-        self.switch.run("nft", f"add rule bridge faults forward {match} {condition} drop")
+    def _write_faults(self) -> None:
+        """Put all rules in the place of those that are there, at once."""
+        chain = "bridge faults forward"
+        rules = [f"add rule {chain} {rule}" for rule in self._faults]
+        self.switch.run("nft", "; ".join([f"flush chain {chain}", *rules]))
+
+
+def _between(source: Host, destination: Host) -> str:
+    """Return the rule that drops what goes from one host to another."""
+    return f"iifname {source.port} oifname {destination.port} drop"
 
 
 class Client(Host):

@@ -95,7 +95,8 @@ FAULTS = (
         19,
         "each step of that waits for all",
         membership("changes"),
-        "    if late:\n        return Change(current, waits=(_wait(current, goal, late),))\n",
+        "    if late and not begun:\n"
+        "        return Change(current, waits=(_wait(current, goal, late),))\n",
         "",
         _shown("its_own_key_comes_in_steps_once_the_last_speaker_knows_it"),
     ),

@@ -73,7 +73,8 @@ LEFT_OUT = (
     ),
     LeftOut(
         "changes",
-        "    if late:\n        return Change(current, waits=(_wait(current, goal, late),))\n",
+        "    if late and not begun:\n"
+        "        return Change(current, waits=(_wait(current, goal, late),))\n",
         "",
         "signatures go on before everybody took the last step",
         "5",

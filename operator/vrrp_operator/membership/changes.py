@@ -45,9 +45,13 @@ def change(wanted: Mapping[str, VirtualRouterConfig], running: Mapping[str, Seen
         late += [seen for seen in _others(running, target) if seen not in late]
         return Change(target, waits=(_wait(target, goal, late),))
     (current,) = spoken
-    if late:
-        return Change(current, waits=(_wait(current, goal, late),))
     target_or_none = next_manner(current, goal)
+    # Who was told to leave for this must not be let in again because it has not left yet.
+    begun = target_or_none is None and any(
+        node in running and running[node].written is None for node in wanted
+    )
+    if late and not begun:
+        return Change(current, waits=(_wait(current, goal, late),))
     if target_or_none is not None:
         return Change(target_or_none)
     keeper = _keeper(wanted, running)

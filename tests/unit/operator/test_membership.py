@@ -474,6 +474,18 @@ def test_what_no_two_would_hear_is_changed_by_one_alone(
     assert len({router.election for n in made.written if (router := made.router(n))}) == 1
 
 
+def test_who_leaves_for_such_a_change_is_not_let_in_again_before_it_has_left() -> None:
+    made = cluster(2, authentication={"type": "HMAC", "keyRef": "one"})
+    first, second = made.taking_part()
+    made.vip = virtual_ip("a", vrid=1, authentication={"type": "HMAC", "keyRef": "two"})
+    for _ in range(3):
+        made.cycle()
+        made.apply(first)
+        assert made.taking_part() == [first]
+    made.settle()
+    assert made.taking_part() == [first, second]
+
+
 def test_such_a_change_waits_for_who_cannot_be_told_to_leave() -> None:
     made = cluster(3)
     first, second, third = made.taking_part()

@@ -227,6 +227,16 @@ TWO_ACTIVE = (
     ),
     Fault(
         10,
+        "the winner announces once more within the grace of a second loser",
+        EXECUTOR,
+        "            plan = replace(plan, burst=max(plan.burst, _REPAIRING_ROUNDS))\n",
+        "            pass\n",
+        unit(
+            "engine/router_table", "winner_of_several_announces_again_within_the_grace_of_a_loser"
+        ),
+    ),
+    Fault(
+        10,
         "the status says SplitBrain",
         CONDITIONS,
         "    if len(active) > 1 or (active and heard):\n        strangers",

@@ -80,19 +80,24 @@ class NodeConfig:
     addresses: tuple[str, ...]
     virtual_routers: tuple[VirtualRouterConfig, ...]
     health_checks: tuple[HealthCheck, ...]
+    lease_namespace: str | None = None
+    """Where the speaker renews a Lease as its heartbeat; None: its status is written instead."""
 
     def to_object(self) -> dict[str, Any]:
         """Return the API object, spec only, in a stable order."""
+        spec: dict[str, Any] = {
+            "node": self.node,
+            "addresses": list(self.addresses),
+            "virtualRouters": [_router_object(router) for router in self.virtual_routers],
+            "healthChecks": [check_spec(check) for check in self.health_checks],
+        }
+        if self.lease_namespace is not None:
+            spec["leaseNamespace"] = self.lease_namespace
         return {
             "apiVersion": API_VERSION,
             "kind": "NodeConfig",
             "metadata": {"name": self.node},
-            "spec": {
-                "node": self.node,
-                "addresses": list(self.addresses),
-                "virtualRouters": [_router_object(router) for router in self.virtual_routers],
-                "healthChecks": [check_spec(check) for check in self.health_checks],
-            },
+            "spec": spec,
         }
 
 
@@ -111,6 +116,7 @@ def parse_node_config(obj: Mapping[str, Any]) -> NodeConfig:
         addresses=spec.texts("addresses", 0, 16),
         virtual_routers=routers,
         health_checks=tuple(checks),
+        lease_namespace=spec.optional_text("leaseNamespace"),
     )
     _check_references(spec, config)
     spec.done()

@@ -107,6 +107,9 @@ class CheckStatus:
 ELECTION_KEYS = "ElectionKeys"
 """A feature: the speaker knows elections that have a key of their own."""
 
+LEASES = "Leases"
+"""A feature: the speaker renews a Lease where it is asked to."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeConfigStatus:

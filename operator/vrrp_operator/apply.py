@@ -29,7 +29,6 @@ FIELD_MANAGER = "kube-vrrp-operator"
 _OURS = f"/apis/{API_VERSION}"
 _PATHS = {kind: f"{_OURS}/{kind}" for kind in ("virtualips", "healthchecks", "nodeconfigs")}
 _PATHS["nodes"] = "/api/v1/nodes"
-_SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
 _WATCH_S = 60
 _KINDS = {"virtualips": "VirtualIP", "healthchecks": "HealthCheck", "nodeconfigs": "NodeConfig"}
 _EVENTS = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
@@ -107,17 +106,19 @@ class Writer:
                 raise
             return None if error.status == _NOT_FOUND else {}
 
-    def list_slices(self, label_selector: str) -> tuple[Sequence[Mapping[str, Any]], str]:
-        """Return the EndpointSlices that a selector picks, and the version of the list.
+    def list_selected(
+        self, path: str, label_selector: str
+    ) -> tuple[Sequence[Mapping[str, Any]], str]:
+        """Return the objects at a path that a selector picks, and the version of the list.
 
         Raises:
             ApiUnavailableError: not reached or refused.
         """
-        answer = self._call("GET", _SLICES, query=[("labelSelector", label_selector)])
+        answer = self._call("GET", path, query=[("labelSelector", label_selector)])
         return answer["items"], answer["metadata"]["resourceVersion"]
 
-    def watch_slices(
-        self, label_selector: str, version: str
+    def watch_selected(
+        self, path: str, label_selector: str, version: str
     ) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield what changes after a version, as (type, object), until the server ends the watch.
 
@@ -133,7 +134,7 @@ class Writer:
         ]
         request = self._client.param_serialize(
             "GET",
-            _SLICES,
+            path,
             query_params=query,
             header_params={"Accept": "application/json"},
             auth_settings=["BearerToken"],
@@ -141,14 +142,14 @@ class Writer:
         try:
             response = self._client.call_api(*request, _request_timeout=(3.0, _WATCH_S + 15.0))
             if response.status >= 400:
-                text = response.read()[:500].decode(errors="replace")
-                raise ApiUnavailableError(f"watch {_SLICES}: {response.status} {text}")
+                text = f"{response.status} {response.read()[:500].decode(errors='replace')}"
+                raise ApiUnavailableError(f"watch {path}: {text}", response.status)
             with closing(response.response) as stream:
                 for line in _lines(stream.stream()):
                     event = json.loads(line)
                     yield event["type"], event["object"]
         except (ApiException, HTTPError, OSError, ValueError) as error:
-            raise ApiUnavailableError(f"watch {_SLICES}: {error}") from error
+            raise ApiUnavailableError(f"watch {path}: {error}") from error
 
     def apply_node_config(self, obj: Mapping[str, Any]) -> bool:
         """Make a NodeConfig's spec equal to the one given; return whether it was written.

@@ -1,6 +1,7 @@
 """The newest known version of every object the operator decides from.
 
-Filled by watches; read as one snapshot. Freshness of heartbeats is measured on the operator's own
+Filled by watches; read as one snapshot. A node's heartbeat is its Lease, or its NodeConfig's status
+where no Lease is asked for: whichever moved last. Freshness is measured on the operator's own
 clock, from the moment it saw them move, so that clocks of nodes do not matter.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vrrp_api.lease import heartbeat_of
 from vrrp_operator.snapshot import (
     ClusterSnapshot,
     Node,
@@ -33,6 +35,7 @@ _NOTICED_S = 40.0
 """An API server that is away is noticed at the latest when heartbeats seem stale, and a tick on."""
 
 Object = Mapping[str, Any]
+API_SERVER, LEASES = "the API server", "Leases"
 
 
 class ObjectCache:
@@ -44,26 +47,34 @@ class ObjectCache:
         self._deleted: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
         """Versions at which objects were deleted, for lists that were made before."""
         self._heartbeats: dict[str, _Heartbeat] = {}
+        self._told: dict[tuple[str, str], str] = {}
+        """What each of a node's two heartbeats said last, by kind and node."""
         self._active_seen_s: dict[str, dict[str, tuple[str, float]]] = {}
         """Node to router to (since, when that was first seen), for routers that are Active."""
         self._last_heartbeat_s = 0.0
         self._unbroken_since_s = 0.0
+        self._blind_for: set[str] = set()
+        """What cannot be seen just now: the API server, or Leases."""
         self._blind_since_s: float | None = None
         self._blind_s = 0.0
         """How long nothing could be seen so far, over all outages that have ended."""
 
-    def lost_sight(self, now_s: float) -> None:
-        """Note that the API server does not answer: that nothing moves says nothing from now on.
+    def lost_sight(self, now_s: float, of: str = API_SERVER) -> None:
+        """Note that something does not answer: that nothing moves says nothing from now on.
 
         It began when the last heartbeat was seen, or as long ago as takes to notice.
         """
         with self._lock:
+            self._blind_for.add(of)
             if self._blind_since_s is None:
                 self._blind_since_s = max(self._last_heartbeat_s, now_s - _NOTICED_S)
 
-    def regained_sight(self, now_s: float) -> None:
-        """Note that the API server answers again."""
+    def regained_sight(self, now_s: float, of: str = API_SERVER) -> None:
+        """Note that it answers again."""
         with self._lock:
+            self._blind_for.discard(of)
+            if self._blind_for:
+                return
             self._blind_s = self._blind_total_s(now_s)
             self._blind_since_s = None
 
@@ -103,6 +114,24 @@ class ObjectCache:
                 return True  # a heartbeat tells that both Active nodes are alive
         return before is None or _relevant(kind, before) != _relevant(kind, obj)
 
+    def put_lease(self, lease: Object, now_s: float) -> bool:
+        """Take in a Lease; return whether a decision or a status may change by it.
+
+        A speaker's that is gone says nothing: its node is silent from then on. Others, and those of
+        nodes that do not exist, are nobody's heartbeat.
+        """
+        told = heartbeat_of(lease)
+        if told is None:
+            return False
+        node, text = told
+        with self._lock:
+            if node not in self._objects["nodeconfigs"]:
+                return False
+            before = self._heartbeats.get(node)
+            revived = self._beat("lease", node, text, now_s)
+            moved = self._heartbeats.get(node) is not before
+            return revived or (moved and self._is_contested("nodeconfigs", node))
+
     def get(self, kind: str, name: str) -> Object | None:
         """Return one object as last seen."""
         with self._lock:
@@ -132,6 +161,7 @@ class ObjectCache:
                 heard_s=heartbeats[name].seen_s if name in heartbeats else 0.0,
                 active_seen_s=active_seen_s.get(name),
                 alive=name in heartbeats and heartbeats[name].moved,
+                beat=heartbeats[name].text if name in heartbeats else "",
             )
             for name, obj in objects["nodeconfigs"].items()
         }
@@ -165,10 +195,15 @@ class ObjectCache:
             router: seen[router] if seen.get(router, ("",))[0] == since else (since, now_s)
             for router, since in _active_routers(obj)
         }
-        text = (obj.get("status") or {}).get("heartbeatTime", "")
-        before = self._heartbeats.get(name)
-        if not text or (before is not None and before.text == text):
+        return self._beat("status", name, (obj.get("status") or {}).get("heartbeatTime", ""), now_s)
+
+    def _beat(self, kind: str, name: str, text: str, now_s: float) -> bool:
+        before, told = self._heartbeats.get(name), self._told.get((kind, name))
+        if not text or told == text:
             return False
+        self._told[kind, name] = text
+        if told is None and before is not None:
+            return False  # the first sight of the other kind says nothing of its age
         if now_s - self._last_heartbeat_s > _BLIND_S:
             self._unbroken_since_s = now_s
         blind_s = self._blind_total_s(now_s)

@@ -275,7 +275,7 @@ class _Clocks:
     def __init__(self, snapshot: ClusterSnapshot, now: str) -> None:
         self._now = now
         self._heartbeats = {
-            node: report.status.heartbeat_time
+            node: max(report.beat, report.status.heartbeat_time)
             for node, report in snapshot.reports.items()
             if report.fresh and report.status is not None
         }

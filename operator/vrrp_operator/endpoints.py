@@ -9,25 +9,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
+from vrrp_operator.list_watch import ListWatch, SelectedReader
 from vrrp_operator.services import ReadyByNode, count_ready, ready_by_node, selector, service_of
 
 _log = logging.getLogger(__name__)
-_BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
 
 Object = Mapping[str, Any]
-
-
-class SliceReader(Protocol):
-    """Who asks the API server for EndpointSlices."""
-
-    def list_slices(self, label_selector: str) -> tuple[Sequence[Object], str]:
-        """Return those that a selector picks, and the version of the list."""
-
-    def watch_slices(self, label_selector: str, version: str) -> Iterator[tuple[str, Object]]:
-        """Yield what changes after a version, as (type, object), until the server ends it."""
 
 
 class ServiceEndpoints:
@@ -78,12 +69,12 @@ class ServiceEndpoints:
 class EndpointWatch:
     """Follows the Services that checks name."""
 
-    def __init__(self, reader: SliceReader, unavailable: type[Exception]) -> None:
+    def __init__(self, reader: SelectedReader, unavailable: type[Exception]) -> None:
         self._reader = reader
         self._unavailable = unavailable
         self._endpoints = ServiceEndpoints()
         self._services: frozenset[str] = frozenset()
-        self._stop = threading.Event()
+        self._watch: ListWatch | None = None
         self._changed: Callable[[], object] = lambda: None
 
     def on_change(self, changed: Callable[[], object]) -> None:
@@ -104,7 +95,7 @@ class EndpointWatch:
         version = ""
         if services:
             try:
-                slices, version = self._reader.list_slices(selector(services))
+                slices, version = self._reader.list_selected(SLICES, selector(services))
             except self._unavailable as error:
                 _log.warning("EndpointSlices not read", extra={"error": str(error)})
                 return  # asked again by the next cycle
@@ -114,41 +105,38 @@ class EndpointWatch:
         self._services = services
         self.stop()
         if services:
-            self._stop = threading.Event()
-            arguments = (services, version, self._stop)
-            threading.Thread(target=self._run, args=arguments, name="slices", daemon=True).start()
+            taker = _SliceTaker(self._endpoints, services, self._changed)
+            self._watch = ListWatch(
+                self._reader, self._unavailable, SLICES, selector(services), taker
+            )
+            self._watch.start(version)
 
     def stop(self) -> None:
         """End the watch; what is known stays."""
-        self._stop.set()
+        if self._watch is not None:
+            self._watch.stop()
 
-    def _run(self, services: frozenset[str], version: str, stop: threading.Event) -> None:
-        failures = 0
-        while not stop.is_set():
-            try:
-                if not version:
-                    slices, version = self._reader.list_slices(selector(services))
-                    if not stop.is_set() and self._endpoints.replace(services, slices):
-                        self._changed()
-                version = self._watch(selector(services), version, stop)
-                failures = 0
-            except self._unavailable as error:
-                _log.warning("watch of EndpointSlices broke", extra={"error": str(error)})
-                version = ""
-                stop.wait(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
-                failures += 1
 
-    def _watch(self, label_selector: str, version: str, stop: threading.Event) -> str:
-        """Take in changes until the server ends the watch; return the version to go on from.
+class _SliceTaker:
+    """Takes what a watch of some Services brings; what was seen last stays while it is broken."""
 
-        An empty version asks for a new list.
-        """
-        for kind, obj in self._reader.watch_slices(label_selector, version):
-            if stop.is_set():
-                break
-            if kind == "ERROR":
-                return ""  # as a rule: the version is too old
-            version = obj["metadata"]["resourceVersion"]
-            if kind != "BOOKMARK" and self._endpoints.put(obj, deleted=kind == "DELETED"):
-                self._changed()
-        return version
+    def __init__(
+        self,
+        endpoints: ServiceEndpoints,
+        services: frozenset[str],
+        changed: Callable[[], object],
+    ) -> None:
+        self._endpoints = endpoints
+        self._services = services
+        self._changed = changed
+
+    def replace(self, objects: Sequence[Object]) -> None:
+        if self._endpoints.replace(self._services, objects):
+            self._changed()
+
+    def put(self, obj: Object, *, deleted: bool) -> None:
+        if self._endpoints.put(obj, deleted=deleted):
+            self._changed()
+
+    def broke(self, *, refused: bool) -> None:
+        """Nothing is lost by it."""

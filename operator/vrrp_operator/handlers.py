@@ -19,6 +19,7 @@ from vrrp_api import GROUP, VERSION
 from vrrp_operator.apply import ApiUnavailableError
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.endpoints import EndpointWatch
+from vrrp_operator.heartbeats import LeaseWatch
 from vrrp_operator.reconcile import Reconciler
 
 _log = logging.getLogger(__name__)
@@ -104,6 +105,7 @@ def register_handlers(
     cache: ObjectCache,
     reconciler: Reconciler,
     endpoints: EndpointWatch,
+    leases: LeaseWatch,
 ) -> None:
     """Attach everything to ``registry``; importing this module does nothing."""
     trigger = Trigger(reconciler)
@@ -115,11 +117,13 @@ def register_handlers(
         configure(settings)
         loop = asyncio.get_running_loop()
         endpoints.on_change(lambda: loop.call_soon_threadsafe(trigger.set))
+        leases.start(lambda: loop.call_soon_threadsafe(trigger.set))
         tasks.append(asyncio.create_task(trigger.run(), name="reconcile"))
 
     @kopf.on.cleanup(registry=registry)
     async def on_cleanup(**_: Any) -> None:
         endpoints.stop()
+        leases.stop()
         for task in tasks:
             task.cancel()
 

@@ -22,6 +22,7 @@ from vrrp_api.election import (
 )
 from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
+from vrrp_api.node_status import LEASES
 from vrrp_api.virtual_ip import CheckReference
 from vrrp_operator.allocator import allocate_vrids
 from vrrp_operator.membership.addresses import believe
@@ -276,4 +277,14 @@ def _config(
         addresses=node.addresses,
         virtual_routers=tuple(sorted(routers, key=lambda router: router.name)),
         health_checks=tuple(checks),
+        lease_namespace=_lease_namespace(report, snapshot),
     )
+
+
+def _lease_namespace(report: NodeReport | None, snapshot: ClusterSnapshot) -> str | None:
+    """Return where a node's speaker is to renew a Lease, if it said that it can."""
+    if report is None or report.status is None or LEASES not in report.status.features:
+        return None
+    if snapshot.lease_namespace == "":
+        return report.config.lease_namespace if report.config is not None else None
+    return snapshot.lease_namespace

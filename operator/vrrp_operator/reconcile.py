@@ -69,6 +69,7 @@ class Reconciler:
         default_key_ref: str | None = None,
         *,
         post: Callable[[Iterable[Occurrence]], None] = lambda _: None,
+        leases_in: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._cache = cache
         self._writer = writer
@@ -77,6 +78,7 @@ class Reconciler:
         self._panic = PanicJudge()
         self._default_key_ref = default_key_ref
         self._post = post
+        self._leases_in = leases_in
         self._happened = Chronicle()
         self._listed = False
         self._problem = ""
@@ -180,7 +182,12 @@ class Reconciler:
         snapshot = self._cache.snapshot(now_s)
         self._endpoints.follow(services_of(snapshot))
         panics = self._panic.judge(snapshot, now_s)
-        return replace(snapshot, services=self._endpoints.known(), panics=panics)
+        return replace(
+            snapshot,
+            services=self._endpoints.known(),
+            panics=panics,
+            lease_namespace=self._leases_in(),
+        )
 
     def _write_statuses(
         self, snapshot: ClusterSnapshot, planned: Plan, wall: datetime

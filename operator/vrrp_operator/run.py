@@ -23,6 +23,7 @@ from vrrp_operator.cache import ObjectCache
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.event_poster import EventPoster
 from vrrp_operator.handlers import configure, register_handlers
+from vrrp_operator.heartbeats import LeaseWatch, namespace_of_pod
 from vrrp_operator.log import configure_logging
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.options import add_default_key_ref
@@ -52,8 +53,15 @@ def run() -> int:
             ApiUnavailableError,
             lambda outcome: metrics.events.labels(outcome).inc(),
         )
+        leases = LeaseWatch(writer, ApiUnavailableError, cache, namespace_of_pod())
         reconciler = Reconciler(
-            cache, writer, metrics, endpoints, options.default_key_ref, post=poster.post
+            cache,
+            writer,
+            metrics,
+            endpoints,
+            options.default_key_ref,
+            post=poster.post,
+            leases_in=leases.asked_in,
         )
         serve(options.metrics_bind_address, metrics.registry, reconciler.healthy, reconciler.ready)
     except (ConfigException, MetricsAddressError, OSError) as error:
@@ -61,7 +69,7 @@ def run() -> int:
         return CANNOT_RUN
     poster.start()
     registry = kopf.OperatorRegistry()
-    register_handlers(registry, cache, reconciler, endpoints)
+    register_handlers(registry, cache, reconciler, endpoints, leases)
     told = threading.Event()
     try:
         asyncio.run(_operate(registry, told))

@@ -92,7 +92,8 @@ class NodeReport:
     Times are seconds of the operator's own monotonic clock, so that the nodes' clocks do not
     matter. ``fresh``: the heartbeat moved within the last 30 s. ``heard_s``: when it last moved.
     ``active_seen_s``: when each router that is Active was first seen so. ``alive``: the heartbeat
-    moved at least once while this operator looked.
+    moved at least once while this operator looked. ``beat``: the node's own time at the last
+    heartbeat, RFC 3339.
     """
 
     config: NodeConfig | None
@@ -101,6 +102,7 @@ class NodeReport:
     heard_s: float = 0.0
     active_seen_s: Mapping[str, float] = field(default_factory=dict)
     alive: bool = True
+    beat: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,9 @@ class ClusterSnapshot:
     reports: Mapping[str, NodeReport] = field(default_factory=dict)
     services: Mapping[str, Mapping[str, int] | None] | None = None
     panics: Mapping[PanicKey, Panic] = field(default_factory=dict)
+    lease_namespace: str | None = None
+    """Where speakers may renew Leases: the operator reads them there. None: it does not. Empty:
+    that is not known, and what was asked before stays."""
 
     def checks(self) -> dict[str, HealthCheck]:
         """Return the valid HealthChecks by name."""
@@ -259,6 +264,7 @@ def node_report(
     heard_s: float = 0.0,
     active_seen_s: Mapping[str, float] | None = None,
     alive: bool = True,
+    beat: str = "",
 ) -> NodeReport:
     """Read a NodeConfig object; one that another version wrote counts as not there."""
     try:
@@ -266,7 +272,7 @@ def node_report(
     except FieldError:
         config = None
     status = parse_node_config_status(obj)
-    return NodeReport(config, status, fresh, heard_s, active_seen_s or {}, alive)
+    return NodeReport(config, status, fresh, heard_s, active_seen_s or {}, alive, beat)
 
 
 def take_snapshot(

@@ -103,7 +103,7 @@ def run(options: Options, signals: Signals, level: LogLevel, log: LogStream) -> 
     if cache is not None:
         _use_cache(cache, inbox)
     if client is not None:
-        writer = StatusWriter(client, options.node, StatusSource(agent))
+        writer = StatusWriter(client, options.node, StatusSource(agent), agent.lease_namespace)
         writer.start()
         ApiConfigSource(client, options.node, inbox).start()
     else:

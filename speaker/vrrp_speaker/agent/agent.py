@@ -299,6 +299,11 @@ class Agent:
         reader = self._open_reader()
         return reader.snapshot() if reader is not None else None
 
+    def lease_namespace(self) -> str | None:
+        """Return where the node's Lease is to be renewed; None: nowhere."""
+        config = self._config
+        return config.lease_namespace if config is not None else None
+
     def _open_reader(self) -> SharedStateReader | None:
         if self._reader is None:
             with contextlib.suppress(OSError, ValueError):

@@ -22,6 +22,7 @@ import urllib3
 from urllib3.connection import HTTPConnection
 
 from vrrp_api import API_VERSION
+from vrrp_api.lease import lease_name, new_lease, renewal
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _COLLECTION = f"/apis/{API_VERSION}/nodeconfigs"
@@ -43,6 +44,7 @@ kernel must ask, or a minute goes by without news."""
 _LONGEST_LINE = 8 << 20
 """etcd stores no object of more than some megabytes."""
 _UNAUTHORIZED = 401
+_NOT_FOUND = 404
 _log = logging.getLogger(__name__)
 
 
@@ -251,6 +253,37 @@ class ApiClient:
             f"{_COLLECTION}/{node}/status?fieldManager={_FIELD_MANAGER}&force=true",
             body=json.dumps(body).encode(),
             headers={"Content-Type": "application/apply-patch+yaml"},
+        )
+
+    def renew_lease(self, namespace: str, node: str, time: str) -> None:
+        """Renew this node's Lease, and make it where there is none; ``time`` is RFC 3339.
+
+        Raises:
+            ApiError: not reached or refused, or there is no NodeConfig that it could go with.
+        """
+        leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        try:
+            self._request(
+                "PATCH",
+                f"{leases}/{lease_name(node)}?fieldManager={_FIELD_MANAGER}",
+                body=json.dumps({"spec": renewal(node, time)}).encode(),
+                headers={"Content-Type": "application/merge-patch+json"},
+            )
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            self._create_lease(leases, node, time)
+
+    def _create_lease(self, leases: str, node: str, time: str) -> None:
+        items, _ = self.list_node_configs(node)
+        if not items:
+            raise ApiError(f"POST {leases}: no NodeConfig {node}", _NOT_FOUND)
+        lease = new_lease(node, time, items[0]["metadata"]["uid"])
+        self._request(
+            "POST",
+            f"{leases}?fieldManager={_FIELD_MANAGER}",
+            body=json.dumps(lease).encode(),
+            headers={"Content-Type": "application/json"},
         )
 
     def _request(

@@ -16,8 +16,10 @@ from functools import partial
 from typing import Any
 
 from vrrp.constants import State
+from vrrp_api.lease import lease_name
 from vrrp_api.node_status import (
     ELECTION_KEYS,
+    LEASES,
     CheckStatus,
     Conflict,
     ForeignRouter,
@@ -34,7 +36,7 @@ from vrrp_speaker.shared_state.values import PastTransition, RouterState
 
 _log = logging.getLogger(__name__)
 _COALESCE_S = 0.03
-_FEATURES = (ELECTION_KEYS,)
+_FEATURES = (ELECTION_KEYS, LEASES)
 _TENURES, _OTHERS = 10, 4
 """Five takeovers are told by as many transitions into Active and as many out of it."""
 _TENURES_OF_NODE, _FEWEST_TENURES = 640, 4
@@ -163,14 +165,24 @@ class StatusBuilder:
 
 
 class StatusWriter:
-    """Writes the newest status when it differs from what was written, and as a heartbeat."""
+    """Writes the newest status when it differs from what was written.
+
+    Between, a heartbeat says that it is still so: a Lease is renewed in the namespace that
+    ``lease_namespace`` returns, or, where that is None or a Lease is refused, the status written.
+    """
 
     def __init__(
-        self, client: ApiClient, node: str, current: Callable[[], NodeConfigStatus]
+        self,
+        client: ApiClient,
+        node: str,
+        current: Callable[[], NodeConfigStatus],
+        lease_namespace: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._client = client
         self._node = node
         self._current = current
+        self._lease_namespace = lease_namespace
+        self._lease_refused = False
         self._pace = WritePace(random.random)
         self._changed = threading.Event()
         self._stopping = False
@@ -206,6 +218,8 @@ class StatusWriter:
             self._changed.clear()
 
     def _write(self, status: NodeConfigStatus) -> None:
+        if self._renew_lease(status):
+            return
         try:
             self._client.apply_status(self._node, status.to_object())
         except ApiError as error:
@@ -215,3 +229,21 @@ class StatusWriter:
                 _log.warning("status not written", extra={"error": str(error)})
         else:
             self._pace.wrote(status, time.monotonic())
+
+    def _renew_lease(self, status: NodeConfigStatus) -> bool:
+        """Return whether a heartbeat was due, and a Lease was it."""
+        namespace, now_s = self._lease_namespace(), time.monotonic()
+        if namespace is None or lease_name(self._node) is None:
+            return False
+        if self._stopping or not self._pace.tells_nothing(status, now_s):
+            return False
+        try:
+            self._client.renew_lease(namespace, self._node, status.heartbeat_time)
+        except ApiError as error:
+            if error.status and not self._lease_refused:
+                _log.warning("Lease refused: the status is written", extra={"error": str(error)})
+            self._lease_refused = bool(error.status)
+            return False
+        self._lease_refused = False
+        self._pace.beat(status, time.monotonic())
+        return True

@@ -1,4 +1,4 @@
-"""When the status is written: soon after a change, seldom without one, never in storms (pure).
+"""When the status is written: soon after a change, a heartbeat without one, no storms (pure).
 
 A write costs the API server a write to etcd and the operator a message. Nodes are many, so none of
 them writes in step with another.
@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from vrrp_api.node_status import NodeConfigStatus
+from vrrp_api.node_status import CheckStatus, NodeConfigStatus
 
 HEARTBEAT_S = 10.0
 """Of a node that takes part in elections: the operator takes it for dead after three."""
 IDLE_HEARTBEAT_S = 30.0
 """Of any other node: it is to be known within five minutes whether it could take part."""
+MESSAGES_S = 60.0
+"""How often what checks say is written where their verdicts stay."""
 BURST, REFILL_S = 10, 1.0
 """So many changes are written at once, then one a second: what is written is always the newest."""
 _MIN_BACKOFF_S, _MAX_BACKOFF_S = 0.1, 5.0
@@ -29,6 +31,8 @@ class WritePace:
         """Start with nothing written; ``chance`` returns numbers from 0 to 1."""
         self._chance = chance
         self._written: NodeConfigStatus | None = None
+        self._told_checks: tuple[CheckStatus, ...] = ()
+        self._written_at_s = 0.0
         self._heartbeat_due_s = 0.0
         self._tokens, self._tokens_at_s = float(BURST), 0.0
         self._backoff_s = _MIN_BACKOFF_S
@@ -52,6 +56,21 @@ class WritePace:
         if _content(status) != self._written:
             self._tokens, self._tokens_at_s = self._tokens_now(now_s) - 1, now_s
         self._written, self._failed, self._backoff_s = _content(status), None, _MIN_BACKOFF_S
+        self._told_checks, self._written_at_s = status.checks, now_s
+        self.beat(status, now_s)
+
+    def tells_nothing(self, status: NodeConfigStatus, now_s: float) -> bool:
+        """Return whether a write would say no more than that the node is there.
+
+        What checks say may be something else each time they run: it is written once a minute.
+        """
+        if self._failed is not None or _content(status) != self._written:
+            return False
+        told = status.checks == self._told_checks
+        return told or now_s - self._written_at_s < MESSAGES_S
+
+    def beat(self, status: NodeConfigStatus, now_s: float) -> None:
+        """Note a heartbeat that was told otherwise."""
         every_s = HEARTBEAT_S if status.virtual_routers else IDLE_HEARTBEAT_S
         self._heartbeat_due_s = now_s + every_s * (0.8 + 0.4 * self._chance())
 

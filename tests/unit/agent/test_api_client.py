@@ -111,6 +111,17 @@ def test_status_is_applied_server_side(server: ApiServer) -> None:
     assert json.loads(body)["status"] == {"heartbeatTime": "now"}
 
 
+def test_lease_is_renewed_by_one_request(server: ApiServer) -> None:
+    ApiClient(Credentials(server.url)).renew_lease("ours", "node-1", "now")
+    ((method, path, headers, body),) = server.requests
+    assert (method, headers["Content-Type"]) == ("PATCH", "application/merge-patch+json")
+    assert path == (
+        "/apis/coordination.k8s.io/v1/namespaces/ours/leases/node.node-1"
+        "?fieldManager=kube-vrrp-speaker"
+    )
+    assert json.loads(body)["spec"]["renewTime"] == "now"
+
+
 def test_rotated_token_is_used_at_once(server: ApiServer, tmp_path: Path) -> None:
     token = tmp_path / "token"
     client = ApiClient(Credentials(server.url, token_path=token))

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.eventually import eventually
 from tests.unit.agent.node import engine, view
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
 from vrrp_api.node_status import NodeConfigStatus, Transition, parse_node_config_status
+from vrrp_speaker.agent import status_pace
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.status import StatusBuilder, StatusWriter, rfc3339
 from vrrp_speaker.agent.view import CheckView
@@ -116,7 +118,7 @@ def test_routers_that_were_heard_are_told_with_when_they_began_or_ceased(tmp_pat
         seen = view(shared, ("a",), now_ns=now_ns)
         status = builder.build(seen, 1000.0 + at_s, now_ns)
         assert parse_node_config_status({"status": status.to_object()}) == status
-        assert status.features == ("ElectionKeys",)
+        assert status.features == ("ElectionKeys", "Leases")
         (router,) = status.virtual_routers
         heard = [(p.node or p.address, p.heard, p.since[14:19]) for p in router.peers_heard]
         return [router.holders, *heard]
@@ -193,6 +195,13 @@ class FakeClient(ApiClient):
     def __init__(self) -> None:
         self.written: list[Any] = []
         self.refusals = 0
+        self.renewed: list[tuple[str, str]] = []
+        self.lease_refused: int | None = None
+
+    def renew_lease(self, namespace: str, node: str, time: str) -> None:
+        if self.lease_refused is not None:
+            raise ApiError("no Leases", self.lease_refused)
+        self.renewed.append((namespace, node))
 
     def apply_status(self, node: str, status: Any) -> None:
         if self.refusals:
@@ -252,3 +261,50 @@ def test_stop_does_not_wait_for_an_api_server_that_is_away() -> None:
     stopping.start()
     stopping.join(5)
     assert not stopping.is_alive()
+
+
+# Heartbeats ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_pace, "IDLE_HEARTBEAT_S", 0.02)
+
+
+@pytest.mark.usefixtures("often")
+def test_heartbeat_is_a_lease_where_that_is_asked_for_and_changes_are_written() -> None:
+    client, source = FakeClient(), Source()
+    made = StatusWriter(client, "node-1", source, lambda: "ours")
+    made.start()
+    eventually(lambda: client.renewed[:3] == [("ours", "node-1")] * 3, within_s=5)
+    assert client.written == [("node-1", 1)]
+    source.generation = 2
+    made.changed()
+    eventually(lambda: client.written == [("node-1", 1), ("node-1", 2)], within_s=5)
+    made.stop(5)
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize("status", [403, 404, 0])
+def test_lease_that_is_refused_leaves_the_status_as_heartbeat(status: int) -> None:
+    client = FakeClient()
+    client.lease_refused = status
+    made = StatusWriter(client, "node-1", Source(), lambda: "ours")
+    made.start()
+    eventually(lambda: len(client.written) > 3, within_s=5)
+    client.lease_refused = None
+    eventually(lambda: len(client.renewed) > 3, within_s=5)
+    made.stop(5)
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize(("node", "namespace"), [("node-1", None), ("n" * 249, "ours")])
+def test_status_is_the_heartbeat_where_no_lease_is_asked_for_or_can_be(
+    node: str, namespace: str | None
+) -> None:
+    client = FakeClient()
+    made = StatusWriter(client, node, Source(), lambda: namespace)
+    made.start()
+    eventually(lambda: len(client.written) > 3, within_s=5)
+    made.stop(5)
+    assert client.renewed == []

@@ -12,6 +12,7 @@ from vrrp_speaker.agent.status_pace import (
     BURST,
     HEARTBEAT_S,
     IDLE_HEARTBEAT_S,
+    MESSAGES_S,
     REFILL_S,
     WritePace,
 )
@@ -106,3 +107,17 @@ def test_what_a_check_says_waits_for_the_heartbeat_and_its_verdict_does_not() ->
     made.wrote(status(True, "took 5 ms"), 100)
     assert made.wait_s(status(True, "took 6 ms"), 100) == pytest.approx(HEARTBEAT_S)
     assert made.wait_s(status(False, "took 6 ms"), 100) == 0
+
+
+def test_what_a_check_says_is_written_once_a_minute_where_leases_are_heartbeats() -> None:
+    def said(words: str) -> NodeConfigStatus:
+        return replace(IDLE, checks=(CheckStatus("web", True, "", words),))
+
+    made = pace()
+    assert not made.tells_nothing(said("took 5 ms"), 100)
+    made.wrote(said("took 5 ms"), 100)
+    assert made.tells_nothing(said("took 5 ms"), 100 + 10 * MESSAGES_S)
+    assert made.tells_nothing(said("took 6 ms"), 100 + MESSAGES_S - 1)
+    assert not made.tells_nothing(said("took 6 ms"), 100 + MESSAGES_S)
+    made.beat(said("took 6 ms"), 110)
+    assert made.wait_s(said("took 6 ms"), 110) == pytest.approx(IDLE_HEARTBEAT_S)

@@ -44,7 +44,9 @@ class FakeServer(Writer):
         """Have these objects, whole kinds at a time."""
         self._objects = {**self._objects, **objects}
 
-    def watch_slices(self, label_selector: str, version: str) -> Iterator[tuple[str, Any]]:
+    def watch_selected(
+        self, path: str, label_selector: str, version: str
+    ) -> Iterator[tuple[str, Any]]:
         """A watch that tells nothing and breaks off."""
         raise ApiUnavailableError(f"watch {label_selector} from {version}: broken off")
 

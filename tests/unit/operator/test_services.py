@@ -94,13 +94,15 @@ class FakeReader:
         self.asked: list[str] = []
         self.refused = False
 
-    def list_slices(self, label_selector: str) -> tuple[Sequence[Any], str]:
+    def list_selected(self, path: str, label_selector: str) -> tuple[Sequence[Any], str]:
         self.asked.append(label_selector)
         if self.refused:
             raise ApiUnavailableError("GET endpointslices: 403 forbidden")
         return list(self.slices), "5"
 
-    def watch_slices(self, label_selector: str, version: str) -> Iterator[tuple[str, Any]]:
+    def watch_selected(
+        self, path: str, label_selector: str, version: str
+    ) -> Iterator[tuple[str, Any]]:
         self.asked.append(f"watch from {version}")
         while (event := self.events.get()) is not None:
             if isinstance(event, Exception):

@@ -1,0 +1,53 @@
+"""The Lease by which a node's speaker says that it is there; its names are known to both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+LABEL = "kube-vrrp.io/heartbeat"
+"""Whose value is ``node`` on the Leases of speakers; others of the namespace are not ours."""
+SELECTOR = f"{LABEL}=node"
+DURATION_S = 30
+"""How long a node is believed to be there after its last heartbeat."""
+_PREFIX = "node."
+_LONGEST = 253
+
+
+def lease_name(node: str) -> str | None:
+    """Return the name of a node's Lease; None where the node's own is too long for one."""
+    name = _PREFIX + node
+    return name if len(name) <= _LONGEST else None
+
+
+def renewal(node: str, time: str) -> dict[str, Any]:
+    """Return the Lease's spec; ``time`` is the node's, RFC 3339 with microseconds."""
+    return {"holderIdentity": node, "leaseDurationSeconds": DURATION_S, "renewTime": time}
+
+
+def new_lease(node: str, time: str, node_config_uid: str) -> dict[str, Any]:
+    """Return a Lease that goes with its node's NodeConfig."""
+    owner = {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "NodeConfig",
+        "name": node,
+        "uid": node_config_uid,
+    }
+    metadata = {"name": lease_name(node), "labels": {LABEL: "node"}, "ownerReferences": [owner]}
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": metadata,
+        "spec": renewal(node, time),
+    }
+
+
+def heartbeat_of(lease: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return (node, renewTime) of a speaker's Lease; None for any other, or one that is damaged."""
+    spec = lease.get("spec") or {}
+    node, time = spec.get("holderIdentity"), spec.get("renewTime")
+    if not (isinstance(node, str) and isinstance(time, str) and time):
+        return None
+    if not node or lease["metadata"]["name"] != lease_name(node):
+        return None
+    return node, time

@@ -21,8 +21,12 @@ def lease_name(node: str) -> str | None:
 
 
 def renewal(node: str, time: str) -> dict[str, Any]:
-    """Return the Lease's spec; ``time`` is the node's, RFC 3339 with microseconds."""
-    return {"holderIdentity": node, "leaseDurationSeconds": DURATION_S, "renewTime": time}
+    """Return what a renewal changes; ``time`` is the node's, RFC 3339 with microseconds.
+
+    The label too: the operator would not see a Lease that somebody took it from.
+    """
+    spec = {"holderIdentity": node, "leaseDurationSeconds": DURATION_S, "renewTime": time}
+    return {"metadata": {"labels": {LABEL: "node"}}, "spec": spec}
 
 
 def new_lease(node: str, time: str, node_config_uid: str) -> dict[str, Any]:
@@ -33,13 +37,10 @@ def new_lease(node: str, time: str, node_config_uid: str) -> dict[str, Any]:
         "name": node,
         "uid": node_config_uid,
     }
-    metadata = {"name": lease_name(node), "labels": {LABEL: "node"}, "ownerReferences": [owner]}
-    return {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": metadata,
-        "spec": renewal(node, time),
-    }
+    renewed = renewal(node, time)
+    metadata = {**renewed["metadata"], "name": lease_name(node), "ownerReferences": [owner]}
+    kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+    return {**kind, **renewed, "metadata": metadata}
 
 
 def heartbeat_of(lease: Mapping[str, Any]) -> tuple[str, str] | None:

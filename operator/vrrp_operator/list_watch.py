@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 _log = logging.getLogger(__name__)
+_REFUSALS = (401, 403, 404)
+"""Answers that mean it: others come from a server that is away or overloaded."""
 _BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 Object = Mapping[str, Any]
@@ -78,7 +80,7 @@ class ListWatch:
             except self._unavailable as error:
                 if not failures:
                     _log.warning("watch broke", extra={"path": self._path, "error": str(error)})
-                self._taker.broke(refused=bool(getattr(error, "status", 0)))
+                self._taker.broke(refused=getattr(error, "status", 0) in _REFUSALS)
                 version = ""
                 self._stop.wait(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
                 failures += 1

@@ -266,7 +266,7 @@ class ApiClient:
             self._request(
                 "PATCH",
                 f"{leases}/{lease_name(node)}?fieldManager={_FIELD_MANAGER}",
-                body=json.dumps({"spec": renewal(node, time)}).encode(),
+                body=json.dumps(renewal(node, time)).encode(),
                 headers={"Content-Type": "application/merge-patch+json"},
             )
         except ApiError as error:

@@ -36,6 +36,8 @@ from vrrp_speaker.shared_state.values import PastTransition, RouterState
 
 _log = logging.getLogger(__name__)
 _COALESCE_S = 0.03
+_NO_LEASE = (403, 404)
+"""Answers that another try would not change: no right, or no namespace."""
 _FEATURES = (ELECTION_KEYS, LEASES)
 _TENURES, _OTHERS = 10, 4
 """Five takeovers are told by as many transitions into Active and as many out of it."""
@@ -231,7 +233,7 @@ class StatusWriter:
             self._pace.wrote(status, time.monotonic())
 
     def _renew_lease(self, status: NodeConfigStatus) -> bool:
-        """Return whether a heartbeat was due, and a Lease was it."""
+        """Return whether a heartbeat was due, and a Lease is it."""
         namespace, now_s = self._lease_namespace(), time.monotonic()
         if namespace is None or lease_name(self._node) is None:
             return False
@@ -240,9 +242,13 @@ class StatusWriter:
         try:
             self._client.renew_lease(namespace, self._node, status.heartbeat_time)
         except ApiError as error:
-            if error.status and not self._lease_refused:
+            if error.status not in _NO_LEASE:
+                # A server that is away or overloaded is not to be given a dearer write instead.
+                self._pace.failed(status, time.monotonic())
+                return True
+            if not self._lease_refused:
                 _log.warning("Lease refused: the status is written", extra={"error": str(error)})
-            self._lease_refused = bool(error.status)
+            self._lease_refused = True
             return False
         self._lease_refused = False
         self._pace.beat(status, time.monotonic())

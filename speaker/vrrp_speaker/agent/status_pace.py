@@ -55,7 +55,7 @@ class WritePace:
         """Note a write that succeeded."""
         if _content(status) != self._written:
             self._tokens, self._tokens_at_s = self._tokens_now(now_s) - 1, now_s
-        self._written, self._failed, self._backoff_s = _content(status), None, _MIN_BACKOFF_S
+        self._written = _content(status)
         self._told_checks, self._written_at_s = status.checks, now_s
         self.beat(status, now_s)
 
@@ -64,13 +64,14 @@ class WritePace:
 
         What checks say may be something else each time they run: it is written once a minute.
         """
-        if self._failed is not None or _content(status) != self._written:
+        if _content(status) != self._written:
             return False
         told = status.checks == self._told_checks
         return told or now_s - self._written_at_s < MESSAGES_S
 
     def beat(self, status: NodeConfigStatus, now_s: float) -> None:
         """Note a heartbeat that was told otherwise."""
+        self._failed, self._backoff_s = None, _MIN_BACKOFF_S
         every_s = HEARTBEAT_S if status.virtual_routers else IDLE_HEARTBEAT_S
         self._heartbeat_due_s = now_s + every_s * (0.8 + 0.4 * self._chance())
 

@@ -120,6 +120,7 @@ def test_lease_is_renewed_by_one_request(server: ApiServer) -> None:
         "?fieldManager=kube-vrrp-speaker"
     )
     assert json.loads(body)["spec"]["renewTime"] == "now"
+    assert json.loads(body)["metadata"] == {"labels": {"kube-vrrp.io/heartbeat": "node"}}
 
 
 def test_rotated_token_is_used_at_once(server: ApiServer, tmp_path: Path) -> None:

@@ -197,8 +197,10 @@ class FakeClient(ApiClient):
         self.refusals = 0
         self.renewed: list[tuple[str, str]] = []
         self.lease_refused: int | None = None
+        self.asked = 0
 
     def renew_lease(self, namespace: str, node: str, time: str) -> None:
+        self.asked += 1
         if self.lease_refused is not None:
             raise ApiError("no Leases", self.lease_refused)
         self.renewed.append((namespace, node))
@@ -285,7 +287,21 @@ def test_heartbeat_is_a_lease_where_that_is_asked_for_and_changes_are_written() 
 
 
 @pytest.mark.usefixtures("often")
-@pytest.mark.parametrize("status", [403, 404, 0])
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+def test_server_that_is_away_or_overloaded_is_asked_for_nothing_dearer(status: int) -> None:
+    client = FakeClient()
+    client.lease_refused = status
+    made = StatusWriter(client, "node-1", Source(), lambda: "ours")
+    made.start()
+    eventually(lambda: client.asked > 3, within_s=20)
+    assert client.written == [("node-1", 1)]
+    client.lease_refused = None
+    eventually(lambda: len(client.renewed) > 3, within_s=20)
+    made.stop(5)
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize("status", [403, 404])
 def test_lease_that_is_refused_leaves_the_status_as_heartbeat(status: int) -> None:
     client = FakeClient()
     client.lease_refused = status

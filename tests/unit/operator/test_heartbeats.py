@@ -213,6 +213,22 @@ def test_api_server_that_is_away_changes_nothing_that_was_asked() -> None:
     watch.stop()
 
 
+@pytest.mark.parametrize("status", [0, 429, 500, 503])
+def test_what_is_no_refusal_begins_the_time_of_refusals_anew(status: int) -> None:
+    """One refusal, and an API server that is away or overloaded for long."""
+    watch, reader, clock = watching(known("a"))
+    reader.lists.put([lease("a", "t:1")])
+    eventually(lambda: watch.asked_in() == "ours", within_s=5)
+    reader.events.put(FORBIDDEN)
+    reader.lists.put(ApiUnavailableError("busy", status))
+    eventually(reader.lists.empty, within_s=5)
+    reader.lists.put(ApiUnavailableError("busy", status))
+    eventually(reader.lists.empty, within_s=5)
+    clock.now_s = 4000.0
+    assert watch.asked_in() == "ours"
+    watch.stop()
+
+
 def status(*features: str) -> NodeConfigStatus:
     return NodeConfigStatus(1, "2026-01-01T00:00:00Z", "0", 0, "API", (), (), features)
 

@@ -26,7 +26,9 @@ from tests.faults.verdict import FILE
 
 LONGEST_S = 180
 _FOLDERS = ("operator", "speaker", "cli", "crds", "lab", "")
-_PACKAGES = ("vrrp", "vrrp_speaker", "vrrp_operator", "vrrp_cli", "vrrp_api", "vrrp_lab")
+_PACKAGES = (
+    *("vrrp", "vrrp_speaker", "vrrp_operator", "vrrp_cli", "vrrp_api", "vrrp_http", "vrrp_lab"),
+)
 _LEFT_OUT = (".*", "__pycache__", "docs")
 _WHERE = f"import {', '.join(_PACKAGES)}\nfor p in {', '.join(_PACKAGES)}: print(p.__file__)"
 

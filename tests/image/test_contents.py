@@ -61,7 +61,7 @@ def test_packages_are_those_of_the_lock_and_no_other(image: Image) -> None:
 
 def test_programs_of_the_other_component_are_left_out(image: Image) -> None:
     ours = {path.name for path in image.site_packages.glob("vrrp*")}
-    assert ours == {"vrrp", "vrrp_api", f"vrrp_{image.component}"}
+    assert ours == {"vrrp", "vrrp_api", "vrrp_http", f"vrrp_{image.component}"}
     programs = {path.name for path in (image.root / "opt/kube-vrrp/bin").iterdir()}
     assert programs == {"python", "python3", "python3.11", "tini", f"vrrp-{image.component}"}
 

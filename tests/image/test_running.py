@@ -22,7 +22,7 @@ _PYTHON = ("/opt/kube-vrrp/bin/tini", "--", "python3")
 
 
 def test_every_module_loads_for_anybody_on_a_read_only_root(image: Image, tmp_path: Path) -> None:
-    packages = ("vrrp", "vrrp_api", f"vrrp_{image.component}")
+    packages = ("vrrp", "vrrp_api", "vrrp_http", f"vrrp_{image.component}")
     with Container(
         image,
         tmp_path / "container",

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -35,8 +35,9 @@ _RETRIES_S = (0.1, 0.5, 2.0)
 class Trigger:
     """One debounced reconcile for any number of changes."""
 
-    def __init__(self, reconciler: Reconciler) -> None:
+    def __init__(self, reconciler: Reconciler, begin_anew: Callable[[str], None]) -> None:
         self._reconciler = reconciler
+        self._begin_anew = begin_anew
         self._changed = asyncio.Event()
         self._reconnected = False
 
@@ -62,7 +63,10 @@ class Trigger:
                 relist_due_s = loop.time() + (_RECONNECTED_S if self._reconnected else _RESYNC_S)
                 self._reconnected = False
                 await asyncio.to_thread(self._relist)
-            if await asyncio.to_thread(self._reconciler.run_cycle):
+            went_well = await asyncio.to_thread(self._reconciler.run_cycle)
+            if self._reconciler.came_later:
+                self._begin_anew("what was missing is there now, and is to be watched")
+            if went_well:
                 failures = 0
                 continue
             await asyncio.sleep(_RETRIES_S[min(failures, len(_RETRIES_S) - 1)])
@@ -105,10 +109,12 @@ def register_handlers(
     cache: ObjectCache,
     reconciler: Reconciler,
     endpoints: EndpointWatch,
+    *,
     leases: LeaseWatch,
+    begin_anew: Callable[[str], None],
 ) -> None:
     """Attach everything to ``registry``; importing this module does nothing."""
-    trigger = Trigger(reconciler)
+    trigger = Trigger(reconciler, begin_anew)
     feed = Feed(cache, trigger)
     tasks: list[asyncio.Task[None]] = []
 

@@ -80,7 +80,8 @@ class Reconciler:
         self._post = post
         self._leases_in = leases_in
         self._happened = Chronicle()
-        self._listed = False
+        self._listed = self._lacked = self.came_later = False
+        """``came_later``: something was missing at first, so that no watch of it was begun."""
         self._problem = ""
         """Why the last cycle failed; empty when it did not."""
         self.succeeded_s = 0.0
@@ -136,7 +137,10 @@ class Reconciler:
         """Raise when the API server lacks what is needed; that mends by itself when it is there."""
         missing = missing_requirement(self._writer.find)
         if missing:
+            self._lacked = True
             raise ApiUnavailableError(missing, status=404)
+        if self._lacked:
+            self.came_later = True
 
     def _note_problem(self, problem: str) -> None:
         """Log why cycles fail, once for each reason; they are tried again every few seconds."""

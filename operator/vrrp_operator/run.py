@@ -69,13 +69,13 @@ def run() -> int:
         return CANNOT_RUN
     poster.start()
     registry = kopf.OperatorRegistry()
-    register_handlers(registry, cache, reconciler, endpoints, leases)
+    register_handlers(registry, cache, reconciler, endpoints, leases=leases, begin_anew=_begin_anew)
     told = threading.Event()
     try:
         asyncio.run(_operate(registry, told))
     except Exception as error:
         if not told.is_set():
-            _begin_anew(error)
+            _begin_anew(repr(error))
     return 0
 
 
@@ -96,13 +96,14 @@ async def _operate(registry: kopf.OperatorRegistry, told: threading.Event) -> No
     await kopf.run_tasks(tasks, ignored=others)
 
 
-def _begin_anew(error: Exception) -> NoReturn:
+def _begin_anew(because: str) -> NoReturn:
     """Begin from the first line after a pause: kopf gives up when a kind that it watches goes.
 
-    So it does when it loses the right to watch it. To end would be a crash loop, and the kubelet
-    would wait ever longer; what is missing may be there again in a second.
+    So it does when it loses the right to watch it; and a kind that comes later it never watches. To
+    end would be a crash loop, and the kubelet would wait ever longer; what is missing may be there
+    again in a second.
     """
-    _log.warning("watches broke, beginning anew", extra={"error": repr(error)})
+    _log.warning("beginning anew", extra={"because": because})
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     time.sleep(_PAUSE_S)
     os.execv(sys.executable, [sys.executable, "-m", "vrrp_operator", *sys.argv[1:]])

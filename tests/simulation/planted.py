@@ -81,7 +81,7 @@ PLANTED = (
         "releases are answered without limit",
     ),
     in_rivals(
-        "answered = replace(state, loser_answered_ns=now_ns, repaired_ns=now_ns)",
+        "answered = replace(state.repaired(now_ns), loser_answered_ns=now_ns)",
         "answered = Active(now_ns + mine.adver_interval_ns, now_ns, repaired_ns=now_ns)",
         "a loser's advertisement pushes our next one back (keepalived's defect D1)",
     ),

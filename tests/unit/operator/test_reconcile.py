@@ -241,9 +241,11 @@ def test_operator_without_the_kinds_says_what_to_do_and_waits_for_them(
     assert reconciler.ready()[0] is False
     assert reconciler.ready()[1].startswith(f"no reconcile yet: {missing}")
     assert [missing in getattr(record, "error", "") for record in caplog.records] == [True]
+    assert not reconciler.came_later
     server.discovery = DISCOVERY
     assert reconciler.run_cycle()
     assert reconciler.ready() == (True, "ok")
+    assert reconciler.came_later
 
 
 def test_a_node_config_that_is_refused_keeps_no_other_waiting() -> None:

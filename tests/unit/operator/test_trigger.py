@@ -14,6 +14,7 @@ class Impatient(Reconciler):
 
     def __init__(self) -> None:
         self.cycles = 0
+        self.came_later = False
         self.second = threading.Event()
 
     @property
@@ -33,10 +34,25 @@ def test_a_cycle_runs_when_one_is_due_although_nothing_changes() -> None:
     reconciler = Impatient()
 
     async def run() -> bool:
-        running = asyncio.create_task(Trigger(reconciler).run())
+        running = asyncio.create_task(Trigger(reconciler, lambda _: None).run())
         try:
             # Shorter than the tick that runs one anyhow.
             return await asyncio.to_thread(reconciler.second.wait, 5)
+        finally:
+            running.cancel()
+
+    assert asyncio.run(run())
+
+
+def test_what_came_later_is_watched_by_an_operator_that_begins_anew() -> None:
+    """kopf looks for kinds once: of one that was missing then it would tell nothing."""
+    reconciler, told = Impatient(), threading.Event()
+    reconciler.came_later = True
+
+    async def run() -> bool:
+        running = asyncio.create_task(Trigger(reconciler, lambda _: told.set()).run())
+        try:
+            return await asyncio.to_thread(told.wait, 5)
         finally:
             running.cancel()
 

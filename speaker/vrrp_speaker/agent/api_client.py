@@ -123,7 +123,8 @@ def load_kubeconfig(path: str) -> Credentials:
             proxy=cluster.get("proxy-url"),
         )
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise KubeconfigError(f"kubeconfig {path}: {error!r}") from error
+        said = str(error) if isinstance(error, ValueError) else repr(error)
+        raise KubeconfigError(f"kubeconfig {path}: {said}") from error
 
 
 def _refuse_unknown(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> None:

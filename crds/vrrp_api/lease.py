@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vrrp_api import API_VERSION
+
 LABEL = "kube-vrrp.io/heartbeat"
 """Whose value is ``node`` on the Leases of speakers; others of the namespace are not ours."""
 SELECTOR = f"{LABEL}=node"
@@ -32,7 +34,7 @@ def renewal(node: str, time: str) -> dict[str, Any]:
 def new_lease(node: str, time: str, node_config_uid: str) -> dict[str, Any]:
     """Return a Lease that goes with its node's NodeConfig."""
     owner = {
-        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "apiVersion": API_VERSION,
         "kind": "NodeConfig",
         "name": node,
         "uid": node_config_uid,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vrrp_api.lease import heartbeat_of
+from vrrp_api.lease import DURATION_S, heartbeat_of
 from vrrp_operator.snapshot import (
     ClusterSnapshot,
     Node,
@@ -25,7 +25,7 @@ from vrrp_operator.snapshot import (
     take_snapshot,
 )
 
-FRESH_S = 30.0
+FRESH_S = float(DURATION_S)
 GONE_S = 300.0
 KINDS = ("virtualips", "healthchecks", "nodeconfigs", "nodes")
 _BLIND_S = 60.0
@@ -117,8 +117,8 @@ class ObjectCache:
     def put_lease(self, lease: Object, now_s: float) -> bool:
         """Take in a Lease; return whether a decision or a status may change by it.
 
-        A speaker's that is gone says nothing: its node is silent from then on. Others, and those of
-        nodes that do not exist, are nobody's heartbeat.
+        A speaker's that is gone says nothing: its node is silent from then on. Others are nobody's
+        heartbeat; of a node whose NodeConfig is not known yet, what comes after this one is.
         """
         told = heartbeat_of(lease)
         if told is None:
@@ -126,6 +126,7 @@ class ObjectCache:
         node, text = told
         with self._lock:
             if node not in self._objects["nodeconfigs"]:
+                self._told["lease", node] = text
                 return False
             before = self._heartbeats.get(node)
             revived = self._beat("lease", node, text, now_s)

@@ -99,10 +99,8 @@ class LeaseWatch:
         """Note that Leases cannot be read: that none moves says nothing of nodes."""
         now_s = self._clock()
         with self._lock:
-            since_s = self._refused_since_s
-            if refused and since_s is None:
-                since_s = now_s
-            self._refused_since_s = since_s = since_s if refused else None
-            lasts = since_s is not None and now_s - since_s >= _REFUSED_S
+            since_s = self._refused_since_s if self._refused_since_s is not None else now_s
+            self._refused_since_s = since_s if refused else None
+            lasts = refused and now_s - since_s >= _REFUSED_S
         if not lasts:
             self._cache.lost_sight(now_s, LEASES)

@@ -80,8 +80,9 @@ class Reconciler:
         self._post = post
         self._leases_in = leases_in
         self._happened = Chronicle()
-        self._listed = self._lacked = self.came_later = False
-        """``came_later``: something was missing at first, so that no watch of it was begun."""
+        self._listed = self._lacked = False
+        self.came_later = False
+        """Whether something was missing at first, so that no watch of it was begun."""
         self._problem = ""
         """Why the last cycle failed; empty when it did not."""
         self.succeeded_s = 0.0

@@ -74,6 +74,16 @@ def test_lease_is_renewed_while_the_status_stays_as_it_is(cluster: Lab) -> None:
     assert reported(cluster)[node] == written
 
 
+def test_older_status_that_came_late_is_written_over(cluster: Lab) -> None:
+    """Out of a connection that was given up while the node was cut off."""
+    before = "2026-01-01T00:00:00Z"
+    late = {"heartbeatTime": before, "observedGeneration": 1}
+    assert cluster.control_plane.report_as_speaker("node-1", "node-1", late)[0] == 200
+    eventually(lambda: reported(cluster)["node-1"] > before, within_s=60)
+    config = cluster.kubectl_json("get", "nodeconfig", "node-1")
+    assert config["status"]["observedGeneration"] == config["metadata"]["generation"]
+
+
 def test_lease_that_is_deleted_comes_back_and_goes_with_its_node_config(cluster: Lab) -> None:
     node = cluster.nodes[0].name
     uid = leases(cluster)[node]["metadata"]["uid"]

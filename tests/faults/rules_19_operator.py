@@ -5,9 +5,11 @@ from __future__ import annotations
 from tests.faults.fault import Fault
 from tests.faults.places import APPLY, membership, unit
 
+_PARAMETERS, _ADDRESSES = "membership_parameters", "membership_addresses"
 
-def _shown(function: str) -> str:
-    return unit("operator/membership", function)
+
+def _shown(function: str, module: str = "membership") -> str:
+    return unit(f"operator/{module}", function)
 
 
 FAULTS = (
@@ -89,7 +91,7 @@ FAULTS = (
         membership("manner"),
         "    return way[0] if way else None\n",
         "    return wanted\n",
-        _shown("signatures_come_in_steps_and_wait_for_everybody"),
+        _shown("signatures_come_in_steps_and_wait_for_everybody", _PARAMETERS),
     ),
     Fault(
         19,
@@ -98,7 +100,9 @@ FAULTS = (
         "    if late and not begun:\n"
         "        return Change(current, waits=(_wait(current, goal, late),))\n",
         "",
-        _shown("its_own_key_comes_in_steps_once_the_last_speaker_knows_it"),
+        _shown(
+            "its_own_key_comes_in_steps_once_the_last_speaker_knows_it", "membership_parameters"
+        ),
     ),
     Fault(
         19,
@@ -106,7 +110,7 @@ FAULTS = (
         membership("steps"),
         "            wanted = {keeper: wanted[keeper]}\n",
         "            pass\n",
-        _shown("what_no_two_would_hear_is_changed_by_one_alone"),
+        _shown("what_no_two_would_hear_is_changed_by_one_alone", _PARAMETERS),
     ),
     Fault(
         19,
@@ -114,7 +118,7 @@ FAULTS = (
         membership("addresses"),
         "        elif _is_known(node.name, family, snapshot):\n",
         "        elif False:\n",
-        _shown("another_address_is_taken_outside_of_the_election"),
+        _shown("another_address_is_taken_outside_of_the_election", _ADDRESSES),
     ),
     Fault(
         19,
@@ -122,7 +126,7 @@ FAULTS = (
         membership("addresses"),
         "            kept += _of(own, family)\n",
         "            pass\n",
-        _shown("addresses_that_vanish_are_kept"),
+        _shown("addresses_that_vanish_are_kept", _ADDRESSES),
     ),
     Fault(
         19,
@@ -130,7 +134,7 @@ FAULTS = (
         membership("addresses"),
         "        if address in virtual:\n",
         "        if False:\n",
-        _shown("an_address_of_a_virtual_ip_is_no_nodes"),
+        _shown("an_address_of_a_virtual_ip_is_no_nodes", _ADDRESSES),
     ),
     Fault(
         19,

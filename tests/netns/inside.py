@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tests.eventually import eventually
@@ -115,6 +115,16 @@ def holders(lab: Lab) -> dict[str, str]:
 def all_at(lab: Lab, node: Node, *, within_s: float = 30) -> None:
     """Wait until a node is Active for every VirtualIP and the others are Backup."""
     eventually(lambda: set(holders(lab).values()) == {node.name}, within_s=within_s, every_s=0.1)
+
+
+def kept_at(lab: Lab, node: Node) -> Iterator[Node]:
+    """Yield a node that is Active for all, before and after; every speaker runs again then."""
+    all_at(lab, node)
+    yield node
+    for other in lab.nodes:
+        if not other.running:
+            other.start_speaker()
+    all_at(lab, node, within_s=60)
 
 
 def lateness_p99_s(before: EngineState, after: EngineState) -> str:

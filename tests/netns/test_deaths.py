@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 from tests.eventually import eventually
-from tests.netns.inside import addresses, all_at, engine, manifest, routers, states, transitions
+from tests.netns.inside import (
+    addresses,
+    all_at,
+    engine,
+    kept_at,
+    manifest,
+    routers,
+    states,
+    transitions,
+)
 from tests.netns.lone import LoneSpeaker, router
 from tests.netns.observe import Capture
 
@@ -32,13 +41,7 @@ MANIFEST = manifest("pair", 51, f"{ADDRESS}/24", f"{ADDRESS6}/64", ranks=(1, 2))
 @pytest.fixture
 def home(sized: Lab) -> Iterator[Node]:
     """The best node, Active before and after; every speaker runs again afterwards."""
-    node = sized.node("node-1")
-    all_at(sized, node)
-    yield node
-    for other in sized.nodes:
-        if not other.running:
-            other.start_speaker()
-    all_at(sized, node, within_s=60)
+    yield from kept_at(sized, sized.node("node-1"))
 
 
 def holds_both(node: Node) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.eventually import eventually
-from tests.netns.inside import all_at, manifest, program, routers
+from tests.netns.inside import kept_at, manifest, program, routers
 
 from vrrp_lab.lab import Lab
 from vrrp_lab.node import Node
@@ -27,13 +27,7 @@ MANIFEST = "".join(
 @pytest.fixture
 def home(standalone: Lab) -> Iterator[Node]:
     """The best node, Active for both before and after."""
-    node = standalone.node("node-1")
-    all_at(standalone, node)
-    yield node
-    for other in standalone.nodes:
-        if not other.running:
-            other.start_speaker()
-    all_at(standalone, node)
+    yield from kept_at(standalone, standalone.node("node-1"))
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ def run(options: Options, signals: Signals, level: LogLevel, log: LogStream) -> 
     if client is not None:
         writer = StatusWriter(client, options.node, StatusSource(agent), agent.lease_namespace)
         writer.start()
-        ApiConfigSource(client, options.node, inbox).start()
+        ApiConfigSource(client, options.node, inbox, writer.reported).start()
     else:
         assert options.config is not None
         FileConfigSource(Path(options.config), options.node, inbox).start()

@@ -223,7 +223,7 @@ class Agent:
                 self._record(news)
             case "loaded":
                 _log.info("configuration applied", extra={"generation": news["generation"]})
-                self._compile_again.over()
+                self._compile_again.worked()
             case "refused":
                 self.problem = str(news.get("error"))
                 _log.error("engine refused", extra={"error": self.problem})

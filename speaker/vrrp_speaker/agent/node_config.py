@@ -10,7 +10,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vrrp_api import API_VERSION
@@ -30,12 +30,19 @@ _NOT_FOUND = 404
 
 
 class ApiConfigSource:
-    """Follows one NodeConfig; never gives up."""
+    """Follows one NodeConfig; never gives up.
 
-    def __init__(self, client: ApiClient, node: str, inbox: Inbox) -> None:
+    ``reported`` is called with the time of the status that the API server has, as often as it may
+    be another one.
+    """
+
+    def __init__(
+        self, client: ApiClient, node: str, inbox: Inbox, reported: Callable[[str], None]
+    ) -> None:
         self._client = client
         self._node = node
         self._inbox = inbox
+        self._reported = reported
         self._backoff_s = _FIRST_BACKOFF_S
         self._absent_since_s: float | None = None
         self._outage = False
@@ -125,6 +132,7 @@ class ApiConfigSource:
 
     def _take(self, obj: Mapping[str, Any]) -> None:
         self._kept = False
+        self._reported((obj.get("status") or {}).get("heartbeatTime", ""))
         try:
             config = parse_node_config(
                 {**obj, "apiVersion": "kube-vrrp.io/v1alpha1", "kind": "NodeConfig"}

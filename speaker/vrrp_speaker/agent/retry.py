@@ -22,8 +22,13 @@ class Retry:
         self._failures += 1
 
     def over(self) -> None:
-        """It worked, or nobody wants it any more."""
+        """Try no more: it worked, or nobody wants it any more."""
         self._failures, self.due_s = 0, None
+
+    def worked(self) -> None:
+        """Note that it worked once; a try that is due stays, for it may be of something newer."""
+        if self.due_s is None:
+            self._failures = 0
 
     def take(self, now_s: float) -> bool:
         """Return whether it is to be tried now; then it is due no more until it fails again."""

@@ -171,6 +171,8 @@ class StatusWriter:
 
     Between, a heartbeat says that it is still so: a Lease is renewed in the namespace that
     ``lease_namespace`` returns, or, where that is None or a Lease is refused, the status written.
+    So it is where the API server has another one than was written: an older write that came late,
+    out of a connection that was given up, or a copy of before that was restored.
     """
 
     def __init__(
@@ -178,13 +180,15 @@ class StatusWriter:
         client: ApiClient,
         node: str,
         current: Callable[[], NodeConfigStatus],
-        lease_namespace: Callable[[], str | None] = lambda: None,
+        lease_namespace: Callable[[], str | None],
     ) -> None:
         self._client = client
         self._node = node
         self._current = current
         self._lease_namespace = lease_namespace
         self._lease_refused = False
+        self._written_at = self._there_at = ""
+        """Times of the status that was written last, and of the one that the API server has."""
         self._pace = WritePace(random.random)
         self._changed = threading.Event()
         self._stopping = False
@@ -197,6 +201,10 @@ class StatusWriter:
     def changed(self) -> None:
         """Ask for a write soon."""
         self._changed.set()
+
+    def reported(self, time: str) -> None:
+        """Note the time of the status that the API server has; empty: it has none."""
+        self._there_at = time
 
     def stop(self, patience_s: float) -> None:
         """Try one last write and end."""
@@ -231,13 +239,15 @@ class StatusWriter:
                 _log.warning("status not written", extra={"error": str(error)})
         else:
             self._pace.wrote(status, time.monotonic())
+            self._written_at = status.heartbeat_time
 
     def _renew_lease(self, status: NodeConfigStatus) -> bool:
         """Return whether a heartbeat was due, and a Lease is it."""
         namespace, now_s = self._lease_namespace(), time.monotonic()
         if namespace is None or lease_name(self._node) is None:
             return False
-        if self._stopping or not self._pace.tells_nothing(status, now_s):
+        is_there = self._there_at == self._written_at
+        if self._stopping or not is_there or not self._pace.tells_nothing(status, now_s):
             return False
         try:
             self._client.renew_lease(namespace, self._node, status.heartbeat_time)

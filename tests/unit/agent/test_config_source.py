@@ -80,7 +80,7 @@ def error(code: int) -> bytes:
 
 def follow(server: ApiServer, **credentials: Any) -> Inbox:
     inbox = Inbox()
-    ApiConfigSource(Client(server, **credentials), "node-1", inbox).start()
+    ApiConfigSource(Client(server, **credentials), "node-1", inbox, lambda _: None).start()
     return inbox
 
 
@@ -176,7 +176,7 @@ def test_server_that_went_away_and_came_back(
     server.answer = listed(obj(1))
     server.watch(SILENT)
     inbox, client = Inbox(), Client(server)
-    ApiConfigSource(client, "node-1", inbox).start()
+    ApiConfigSource(client, "node-1", inbox, lambda _: None).start()
     arrived(inbox)
     server.stop()
     eventually(lambda: "API server not reached" in caplog.text, within_s=5)

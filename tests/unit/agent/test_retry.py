@@ -23,6 +23,17 @@ def test_each_failure_waits_longer_up_to_a_minute() -> None:
     assert waited[-1] == 60.0
 
 
+def test_success_of_something_older_cancels_no_try_that_is_due() -> None:
+    """As when an engine loads the program before the one whose compiler was killed."""
+    retry = Retry()
+    retry.failed(0.0)
+    retry.worked()
+    assert retry.take(0.5)
+    retry.worked()
+    retry.failed(10.0)
+    assert retry.due_s == 10.5, "begun anew"
+
+
 def test_what_is_over_is_tried_no_more_and_begins_anew() -> None:
     retry = Retry()
     retry.failed(0.0)

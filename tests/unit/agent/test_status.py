@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +200,7 @@ class FakeClient(ApiClient):
         self.renewed: list[tuple[str, str]] = []
         self.lease_refused: int | None = None
         self.asked = 0
+        self.there: Callable[[str], None] = lambda _: None
 
     def renew_lease(self, namespace: str, node: str, time: str) -> None:
         self.asked += 1
@@ -210,6 +213,7 @@ class FakeClient(ApiClient):
             self.refusals -= 1
             raise ApiError("away")
         self.written.append((node, status["observedGeneration"]))
+        self.there(status["heartbeatTime"])
 
 
 class Source:
@@ -217,14 +221,16 @@ class Source:
 
     def __init__(self) -> None:
         self.generation = 1
+        self.times = 0
 
     def __call__(self) -> NodeConfigStatus:
-        return NodeConfigStatus(self.generation, "", "", 0, "API", (), ())
+        self.times += 1
+        return NodeConfigStatus(self.generation, f"{self.times}", "", 0, "API", (), ())
 
 
 def writer(client: FakeClient) -> tuple[StatusWriter, Source]:
     source = Source()
-    return StatusWriter(client, "node-1", source), source
+    return StatusWriter(client, "node-1", source, lambda: None), source
 
 
 def test_change_is_written_soon_and_outages_are_outlasted() -> None:
@@ -273,10 +279,37 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status_pace, "IDLE_HEARTBEAT_S", 0.02)
 
 
+def leased(client: FakeClient, source: Source) -> StatusWriter:
+    """Return a writer that is asked for Leases and sees what it wrote."""
+    made = StatusWriter(client, "node-1", source, lambda: "ours")
+    client.there = made.reported
+    return made
+
+
+@pytest.mark.usefixtures("often")
+def test_status_that_the_server_has_otherwise_is_written_again() -> None:
+    """An older one that came late, one of before a restore, or none at all any more."""
+    client = FakeClient()
+    made = leased(client, Source())
+    made.start()
+    eventually(lambda: client.renewed, within_s=5)
+    for times, other in enumerate(("0", "restored", ""), 2):
+        made.reported(other)
+        eventually(partial(has_written, client, times), within_s=5)
+    renewed = len(client.renewed)
+    eventually(lambda: len(client.renewed) > renewed + 2, within_s=5)
+    assert client.written == [("node-1", 1)] * 4
+    made.stop(5)
+
+
+def has_written(client: FakeClient, times: int) -> bool:
+    return len(client.written) == times
+
+
 @pytest.mark.usefixtures("often")
 def test_heartbeat_is_a_lease_where_that_is_asked_for_and_changes_are_written() -> None:
     client, source = FakeClient(), Source()
-    made = StatusWriter(client, "node-1", source, lambda: "ours")
+    made = leased(client, source)
     made.start()
     eventually(lambda: client.renewed[:3] == [("ours", "node-1")] * 3, within_s=5)
     assert client.written == [("node-1", 1)]
@@ -291,7 +324,7 @@ def test_heartbeat_is_a_lease_where_that_is_asked_for_and_changes_are_written() 
 def test_server_that_is_away_or_overloaded_is_asked_for_nothing_dearer(status: int) -> None:
     client = FakeClient()
     client.lease_refused = status
-    made = StatusWriter(client, "node-1", Source(), lambda: "ours")
+    made = leased(client, Source())
     made.start()
     eventually(lambda: client.asked > 3, within_s=20)
     assert client.written == [("node-1", 1)]
@@ -305,7 +338,7 @@ def test_server_that_is_away_or_overloaded_is_asked_for_nothing_dearer(status: i
 def test_lease_that_is_refused_leaves_the_status_as_heartbeat(status: int) -> None:
     client = FakeClient()
     client.lease_refused = status
-    made = StatusWriter(client, "node-1", Source(), lambda: "ours")
+    made = leased(client, Source())
     made.start()
     eventually(lambda: len(client.written) > 3, within_s=5)
     client.lease_refused = None

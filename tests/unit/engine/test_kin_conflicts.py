@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.engine.programs import packed
-from tests.unit.engine.test_conflicts import (
+from tests.unit.engine.conflict_rig import (
     ADDED,
     DOWN,
     LATER,
@@ -19,6 +18,7 @@ from tests.unit.engine.test_conflicts import (
     VIP,
     Rig,
 )
+from tests.unit.engine.programs import packed
 
 from vrrp.constants import State
 from vrrp_speaker.engine.probing import REPROBE_NS, REPROBE_WAIT_NS, quiet_ns

@@ -60,6 +60,15 @@ def test_lease_of_a_node_that_is_not_known_is_nobodys() -> None:
     assert fresh(cache, 10) == {"a"}
 
 
+def test_lease_that_is_listed_before_its_node_config_counts_from_the_next_one_on() -> None:
+    """As in an operator that begins: its lists come in any order."""
+    cache = ObjectCache()
+    cache.put_lease(lease("a", "t:1"), 0)
+    put(cache, node_config("a", "0", 1), 1)
+    cache.put_lease(lease("a", "t:2"), 12)
+    assert fresh(cache, 12 + FRESH_S - 1) == {"a"}
+
+
 def test_name_that_is_too_long_for_a_lease_has_none() -> None:
     assert lease_name("n" * 248) == "node." + "n" * 248
     assert lease_name("n" * 249) is None
@@ -178,11 +187,17 @@ def test_leases_are_asked_for_once_they_were_read() -> None:
     watch.stop()
 
 
-def test_refused_leases_make_nobody_stale_and_are_asked_for_no_more() -> None:
-    cache = known("a")
+def reading(cache: ObjectCache) -> tuple[LeaseWatch, Reader, Clock]:
+    """Return a watch that has read the Leases once."""
     watch, reader, clock = watching(cache)
     reader.lists.put([lease("a", "t:1")])
     eventually(lambda: watch.asked_in() == "ours", within_s=5)
+    return watch, reader, clock
+
+
+def test_refused_leases_make_nobody_stale_and_are_asked_for_no_more() -> None:
+    cache = known("a")
+    watch, reader, clock = reading(cache)
     reader.events.put(FORBIDDEN)
     reader.lists.put(FORBIDDEN)
     eventually(reader.lists.empty, within_s=5)
@@ -201,9 +216,7 @@ def test_refused_leases_make_nobody_stale_and_are_asked_for_no_more() -> None:
 
 def test_api_server_that_is_away_changes_nothing_that_was_asked() -> None:
     cache = known("a")
-    watch, reader, clock = watching(cache)
-    reader.lists.put([lease("a", "t:1")])
-    eventually(lambda: watch.asked_in() == "ours", within_s=5)
+    watch, reader, clock = reading(cache)
     reader.events.put(AWAY)
     reader.lists.put(AWAY)
     eventually(reader.lists.empty, within_s=5)
@@ -216,9 +229,7 @@ def test_api_server_that_is_away_changes_nothing_that_was_asked() -> None:
 @pytest.mark.parametrize("status", [0, 429, 500, 503])
 def test_what_is_no_refusal_begins_the_time_of_refusals_anew(status: int) -> None:
     """One refusal, and an API server that is away or overloaded for long."""
-    watch, reader, clock = watching(known("a"))
-    reader.lists.put([lease("a", "t:1")])
-    eventually(lambda: watch.asked_in() == "ours", within_s=5)
+    watch, reader, clock = reading(known("a"))
     reader.events.put(FORBIDDEN)
     reader.lists.put(ApiUnavailableError("busy", status))
     eventually(reader.lists.empty, within_s=5)

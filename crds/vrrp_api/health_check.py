@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vrrp_api.accepted import accepted_before
 from vrrp_api.check_kinds import POLLED, CheckKind, FileCheck, kind_object
 from vrrp_api.check_parsing import parse_kind
 from vrrp_api.duration import format_duration
 from vrrp_api.fields import Fields, object_fields
+from vrrp_api.unused_fields import refuse_unused
 
 _PERCENT = re.compile(r"([1-9]\d?|100)%")
 _EVERY_NODE = 100
@@ -40,12 +42,16 @@ class HealthCheck:
 def parse_health_check(obj: Mapping[str, Any]) -> HealthCheck:
     """Parse an API object; the rules are those of the CRD's schema.
 
+    What was accepted before may hold fields that nothing honours.
+
     Raises:
         FieldError: the first wrong field.
     """
     spec, metadata = object_fields(obj, "HealthCheck")
     check = _check(spec, metadata["name"], metadata.get("generation", 0))
     spec.done()
+    if not accepted_before(obj):
+        refuse_unused(spec, check.kind)
     return check
 
 

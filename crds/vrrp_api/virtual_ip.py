@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vrrp_api.accepted import accepted_before
 from vrrp_api.election import (
     Announcements,
     ElectionSpec,
@@ -75,13 +76,14 @@ class VirtualIP:
 def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
     """Parse an API object; the rules are those of the CRD's schema.
 
+    What was accepted before keeps a ``nodeSelector`` that selects every node.
+
     Raises:
         FieldError: the first wrong field.
     """
     spec, metadata = object_fields(obj, "VirtualIP")
     addresses = tuple(_address(item) for item in spec.children("addresses", 1, 64))
     _check_addresses(spec, addresses)
-    selector = spec.child("nodeSelector")
     parsed = VirtualIP(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
@@ -89,7 +91,7 @@ def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
         creation_timestamp=metadata.get("creationTimestamp") or "",
         addresses=addresses,
         interface=spec.interface(),
-        node_selector=parse_label_selector(selector) if selector else None,
+        node_selector=_node_selector(spec, may_be_empty=accepted_before(obj)),
         node_priorities=_node_priorities(spec),
         virtual_router_id=spec.optional_integer("virtualRouterID", 1, 255),
         candidates=spec.integer("candidates", 1, 64, DEFAULT_CANDIDATES),
@@ -117,6 +119,21 @@ def _address(fields: Fields) -> VipAddress:
 def _check_addresses(spec: Fields, addresses: tuple[VipAddress, ...]) -> None:
     if len({a.address for a in addresses}) < len(addresses):
         raise spec.error("addresses", "must name each address once")
+
+
+def _node_selector(spec: Fields, *, may_be_empty: bool) -> LabelSelector | None:
+    fields = spec.child("nodeSelector")
+    if fields is None:
+        return None
+    selector = parse_label_selector(fields)
+    if selector == LabelSelector() and not may_be_empty:
+        # The API server drops what it does not know: labels written as in a Pod leave this behind.
+        message = (
+            "must hold matchLabels or matchExpressions: empty it would select every node"
+            " (accepted: {matchLabels: {KEY: VALUE}}; for every node leave nodeSelector out)"
+        )
+        raise spec.error("nodeSelector", message)
+    return selector
 
 
 def _node_priorities(spec: Fields) -> Mapping[str, int]:

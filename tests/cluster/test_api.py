@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.conftest import lab_or_skip
 from tests.documentation.blocks import Block, yaml_blocks
+from tests.eventually import eventually
 from tests.manifests import EXAMPLES, Manifest, right_manifests, wrong_manifests
 
 from vrrp_api.check_kinds import NodeConditionCheck, ServiceCheck
@@ -28,6 +29,7 @@ from vrrp_api.virtual_ip import parse_virtual_ip
 from vrrp_lab.lab import Lab, LabOptions
 
 pytestmark = pytest.mark.cluster
+PATIENCE_S = 60.0
 OPERATOR = "system:serviceaccount:kube-vrrp:kube-vrrp-operator"
 
 
@@ -179,6 +181,41 @@ def test_defaults_of_a_check_are_those_of_the_typed_view(api: Lab) -> None:
             )  # fmt: skip
             defaulted = replace(parse_health_check(json.loads(ended.stdout)), generation=0)
             assert defaulted == parse_health_check(right.to_object())
+
+
+def test_what_is_stored_stays_writable_when_a_rule_is_added(api: Lab) -> None:
+    every_node = virtual_ip("stored", nodeSelector={"matchLabels": {}})
+    crd = api.kubectl_json("get", "crd", "virtualips.kube-vrrp.io")
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    selector = f"{_SPEC}/nodeSelector/x-kubernetes-validations"
+    rules = schema["spec"]["properties"]["nodeSelector"]["x-kubernetes-validations"]
+    _patch_schema(api, [{"op": "remove", "path": selector}])
+    try:
+        eventually(lambda: apply(api, every_node).returncode == 0, within_s=PATIENCE_S)
+    finally:
+        _patch_schema(api, [{"op": "add", "path": selector, "value": rules}])
+    other = virtual_ip("other", nodeSelector={})
+    eventually(lambda: "empty it would select" in _dry_run(api, other), within_s=PATIENCE_S)
+    patch = json.dumps({"status": {"message": "seen"}, "metadata": {"labels": {"a": "b"}}})
+    for what in ((), ("--subresource=status",)):
+        ended = api.kubectl("patch", "vip", "stored", *what, "--type=merge", "-p", patch)
+        assert ended.returncode == 0, ended.stderr
+    edit = json.dumps({"spec": {"nodeSelector": {"matchExpressions": []}}})
+    edited = api.kubectl("patch", "vip", "stored", "--type=merge", "-p", edit, check=False)
+    assert "empty it would select every node" in edited.stderr
+    api.kubectl("delete", "vip", "stored")
+
+
+_SPEC = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties"
+
+
+def _patch_schema(lab: Lab, patch: list[dict[str, Any]]) -> None:
+    lab.kubectl("patch", "crd", "virtualips.kube-vrrp.io", "--type=json", "-p", json.dumps(patch))
+
+
+def _dry_run(lab: Lab, obj: dict[str, Any]) -> str:
+    ended = lab.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(obj), check=False)
+    return ended.stderr
 
 
 def test_version_of_a_running_election_may_change(api: Lab) -> None:

@@ -113,6 +113,16 @@ def test_headers_method_and_query_are_sent(server: str, run: Once) -> None:
     assert _Handler.seen["Content-Length"] == "0"
 
 
+def test_a_header_of_the_check_takes_the_place_of_ours_in_whatever_case(
+    server: str, run: Once
+) -> None:
+    assert run(http(f"{server}/200")) == PASSED
+    assert _Handler.seen["User-Agent"] == "kube-vrrp"
+    assert run(http(f"{server}/200", headers=(("user-agent", "probe"),))) == PASSED
+    said = {name: value for name, value in _Handler.seen.items() if name.lower() == "user-agent"}
+    assert said == {"user-agent": "probe"}
+
+
 def test_slow_server_times_out(server: str, run: Once) -> None:
     assert run(http(f"{server}/slow"), timeout_ms=100) == Result(False, "timed out")
 

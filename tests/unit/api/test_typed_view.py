@@ -111,7 +111,7 @@ def test_timeout_defaults_to_the_interval_where_that_is_shorter() -> None:
 def test_resolved_check_survives_the_way_through_a_node_config() -> None:
     http = {
         "url": "https://127.0.0.1:8443/",
-        "method": "HEAD",
+        "method": "PUT",
         "headers": [{"name": "Host", "value": "a"}],
         "expectedStatuses": ["204", "300-302"],
         "bodyContains": "ok",
@@ -207,3 +207,53 @@ def test_durations_are_written_as_they_are_read(nanoseconds: int, text: str) -> 
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="accepted: for example 200ms"):
         parse_duration(text)
+
+
+ACCEPTED = {"type": "Accepted", "status": "True", "reason": "Accepted", "observedGeneration": 3}
+EVERY_NODE: dict[str, Any] = {"nodeSelector": {"matchLabels": {}}}
+UNUSED: dict[str, Any] = {"process": {"name": "nginx"}, "timeout": "1s"}
+
+
+def stored(obj: dict[str, Any], *conditions: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **obj,
+        "metadata": {**obj["metadata"], "generation": 3},
+        "status": {"conditions": list(conditions)},
+    }
+
+
+def test_what_was_accepted_before_stays_accepted() -> None:
+    selecting = parse_virtual_ip(stored(virtual_ip(**EVERY_NODE), ACCEPTED)).node_selector
+    assert selecting is not None
+    assert selecting.matches({})
+    assert parse_health_check(stored(health_check(**UNUSED), ACCEPTED)).name == "web"
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        [],
+        [{**ACCEPTED, "observedGeneration": 2}],
+        [{**ACCEPTED, "status": "False"}],
+        [{**ACCEPTED, "type": "Passing"}],
+    ],
+    ids=["never seen", "edited since", "refused", "of another condition"],
+)
+def test_what_was_not_accepted_is_refused_by_newer_rules(conditions: list[dict[str, Any]]) -> None:
+    with pytest.raises(FieldError, match="empty it would select every node"):
+        parse_virtual_ip(stored(virtual_ip(**EVERY_NODE), *conditions))
+    with pytest.raises(FieldError, match="must be absent with process"):
+        parse_health_check(stored(health_check(**UNUSED), *conditions))
+
+
+@pytest.mark.parametrize("status", [None, [], {"conditions": None}])
+def test_an_odd_status_says_nothing_of_what_was_accepted(status: Any) -> None:
+    with pytest.raises(FieldError, match="empty it would select every node"):
+        parse_virtual_ip({**virtual_ip(**EVERY_NODE), "status": status})
+
+
+def test_a_password_in_a_url_is_not_repeated() -> None:
+    with pytest.raises(FieldError) as refused:
+        parse_health_check(health_check(http={"url": "https://me:secret@192.0.2.1:8443/z?q=1"}))
+    assert "secret" not in str(refused.value)
+    assert "192.0.2.1:8443/z?q=1" in str(refused.value)

@@ -257,7 +257,7 @@ def test_a_node_that_leaves_the_cluster_alive_leaves_its_elections_first() -> No
 
 
 def test_nobody_is_left_where_nobody_is_wanted() -> None:
-    made = cluster(3, nodeSelector={"matchLabels": {}})
+    made = cluster(3)
     made.vip = virtual_ip("a", vrid=1, nodeSelector={"matchLabels": {"no": "node"}})
     made.settle()
     assert made.priorities() == {}

@@ -97,8 +97,7 @@ def _judge(run: Run, kind: HttpCheck, client: http.client.HTTPConnection) -> Res
     try:
         parts = urllib.parse.urlsplit(kind.url)
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        headers = {"User-Agent": "kube-vrrp", "Connection": "close", **dict(kind.headers)}
-        client.request(kind.method, target, headers=headers)
+        client.request(kind.method, target, headers=_headers(kind))
         response = client.getresponse()
         if not any(low <= response.status <= high for low, high in kind.expected_statuses):
             return Result(False, f"status {response.status}")
@@ -107,6 +106,13 @@ def _judge(run: Run, kind: HttpCheck, client: http.client.HTTPConnection) -> Res
         return Result(True)
     finally:
         client.close()
+
+
+def _headers(kind: HttpCheck) -> dict[str, str]:
+    """Return what is sent: ours, unless the check says otherwise in whatever case."""
+    said = {name.lower() for name, _ in kind.headers}
+    ours = {"User-Agent": "kube-vrrp", "Connection": "close"}
+    return {name: ours[name] for name in ours if name.lower() not in said} | dict(kind.headers)
 
 
 def _contains(run: Run, response: http.client.HTTPResponse, text: str) -> bool:

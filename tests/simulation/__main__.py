@@ -21,6 +21,7 @@ from tests.simulation.simulation import SECONDS, Failure, run_seed
 
 import vrrp
 import vrrp_operator
+import vrrp_speaker
 
 
 def main() -> int:
@@ -28,6 +29,7 @@ def main() -> int:
     options = _parser().parse_args()
     print(f"simulating {vrrp.__file__}")
     print(f"with the operator of {vrrp_operator.__file__}")
+    print(f"and the speaker of {vrrp_speaker.__file__}")
     begun_s = time.perf_counter()
     failures: list[Failure] = []
     done = 0

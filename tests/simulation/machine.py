@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from ipaddress import ip_address
-from typing import Any
 
 from tests.simulation.api import Object, SimulatedApi
 from tests.simulation.node import SimulatedNode
+from tests.simulation.reporter import Reporter
 from tests.simulation.settings import KEYS, SECOND, NodeConfig
+from tests.simulation.speaker_status import SpeakerStatus
 
+from vrrp.actions import StateChanged
 from vrrp.authentication import Authentication, HmacKeys, Mode
 from vrrp.constants import State
+from vrrp.validation import Datagram
 from vrrp_api.node_config import VirtualRouterConfig, parse_node_config
+from vrrp_api.node_status import NodeConfigStatus
 from vrrp_operator.cache import GONE_S
 
 ELECTION = "web"
-HEARTBEAT_NS = 10 * SECOND
+_SILENCE_LOOKED_FOR_NS = 5 * SECOND
+_LONGEST_START_MS = 2_000
 GONE_NS = int(GONE_S) * SECOND
 TOLD_NS = 60 * SECOND
 """Within this whoever is back is told what it missed."""
@@ -51,7 +57,13 @@ class Machine:
         self._life = 0
         self.applied: Object | None = None
         self.router: VirtualRouterConfig | None = None
-        self._written_ns = 0
+        self._runs = False
+        """Whether its engine has loaded anything since it began."""
+        self._told_ns = 0
+        self._status = SpeakerStatus(name)
+        self.reporter = Reporter(api, name, rng, self._look, self._leases_in)
+        for slot in slots:
+            slot.on_accept = self._heard
         api.watch(self._hear)
 
     # Life -------------------------------------------------------------------------------
@@ -62,14 +74,21 @@ class Machine:
         self._silent_ns = None
         self.running = True
         self._life += 1
-        if self.applied is not None:
-            self._run(now_ns)
-        self._ask(now_ns)
-        self._heartbeat(self._life)
+        life = self._life
+        self.reporter.begin(now_ns)
+
+        def load(at_ns: int) -> None:
+            if self.applied is not None and self._life == life and not self._runs:
+                self._run(at_ns)
+
+        self._api.lan.at(now_ns + self._api.soon_ns(_LONGEST_START_MS), load)
+        self._list(now_ns)
+        self._look_for_silence(life)
 
     def crash(self, now_ns: int) -> None:
         """End without a word, and with all addresses."""
-        self.running = False
+        self.running = self._runs = False
+        self.reporter.end()
         self._silent_ns = self._silent_ns or now_ns
         for slot in self.slots:
             if slot.router is not None:
@@ -95,6 +114,8 @@ class Machine:
     def _hear(self, kind: str, obj: Object, deleted: bool, now_ns: int) -> None:
         if kind != "nodeconfigs" or obj["metadata"]["name"] != self.name:
             return
+        if not self.cut_off:
+            self._tell_status(now_ns, {} if deleted else obj.get("status") or {})
         if deleted:
             self._api.lan.at(now_ns + _ABSENCE_NS, self._drop)
         elif self.applied is None or self.applied["spec"] != obj["spec"]:
@@ -108,10 +129,27 @@ class Machine:
                 if slot.router is not None and not slot.leaving:
                     slot.shut_down(now_ns)
 
+    def _tell_status(self, now_ns: int, status: Object) -> None:
+        """Let the speaker see in a while what the API server has of it; one watch keeps order."""
+        self._told_ns = max(self._told_ns, now_ns + self._api.soon_ns(300))
+        self._api.lan.at(self._told_ns, lambda _: self.reporter.reported(status))
+
+    def _list(self, now_ns: int) -> None:
+        """Read what the API server has now."""
+        if not self.cut_off:
+            obj = self._api.get("nodeconfigs", self.name) or {}
+            self._tell_status(now_ns, obj.get("status") or {})
+        self._ask(now_ns)
+
     @property
     def cut_off(self) -> bool:
         """Whether it cannot reach the API server."""
         return self.cut_off_ns is not None
+
+    def lose_api(self, now_ns: int) -> None:
+        """Reach the API server no more."""
+        self.cut_off_ns = now_ns
+        self.reporter.cut_off = True
 
     @property
     def was_gone(self) -> bool:
@@ -125,8 +163,8 @@ class Machine:
         """Reach the API server again."""
         self._note_return(now_ns)
         self.cut_off_ns = None
-        self._ask(now_ns)
-        self._report(now_ns)
+        self.reporter.back()
+        self._list(now_ns)
 
     def _note_return(self, now_ns: int) -> None:
         if self.was_gone:
@@ -154,13 +192,14 @@ class Machine:
             if self._behind is not None and _generation(read) > self._behind:
                 self._behind = None  # it was told after it came back
             self._run(at_ns)
-            self._report(at_ns)
 
         if not self.cut_off:
             self._api.lan.at(now_ns + self._api.soon_ns(longest_ms), take_in)
 
     def _run(self, now_ns: int) -> None:
         assert self.applied is not None
+        self._runs = True
+        self.reporter.changed(now_ns)
         config = parse_node_config(self.applied)
         routers = [r for r in config.virtual_routers if r.name == ELECTION]
         self.router = routers[0] if routers else None
@@ -174,11 +213,15 @@ class Machine:
             return
         own.wanted = self._simulated(self.router)
         if own.router is None:
-            own.start(now_ns)
+            self._begin(own, now_ns)
         elif own.leaving:
-            own.when_gone = own.start
+            own.when_gone = partial(self._begin, own)
         else:
             own.apply_wanted(now_ns)
+
+    def _begin(self, slot: SimulatedNode, now_ns: int) -> None:
+        self._status.begin(now_ns)
+        slot.start(now_ns)
 
     def _simulated(self, router: VirtualRouterConfig) -> NodeConfig:
         election = router.election
@@ -196,49 +239,31 @@ class Machine:
 
     # Reports ----------------------------------------------------------------------------
 
-    def changed(self, now_ns: int) -> None:
+    def changed(self, now_ns: int, change: StateChanged) -> None:
         """Report soon: a router changed its state."""
-        self._api.lan.at(now_ns + self._api.soon_ns(100), self._report)
+        self._status.changed(now_ns, change)
+        self.reporter.changed(now_ns)
 
-    def _heartbeat(self, life: int) -> None:
-        def beat(now_ns: int) -> None:
+    def _heard(self, slot: SimulatedNode, datagram: Datagram) -> None:
+        if slot is self.slot and self._status.hear(self._api.lan.now_ns, datagram):
+            self.reporter.changed(self._api.lan.now_ns)
+
+    def _look_for_silence(self, life: int) -> None:
+        def look(now_ns: int) -> None:
             if self.running and self._life == life:
-                self._report(now_ns)
-                self._heartbeat(life)
+                self.reporter.changed(now_ns)
+                self._look_for_silence(life)
 
-        self._api.lan.after(HEARTBEAT_NS, beat)
+        self._api.lan.after(_SILENCE_LOOKED_FOR_NS, look)
 
-    def _report(self, now_ns: int) -> None:
-        if self.cut_off or not self.running or self._api.get("nodeconfigs", self.name) is None:
-            return
-        routers: list[dict[str, Any]] = []
-        slot = self.slot
-        if slot is not None and self.router is not None:
-            routers.append(
-                {
-                    "name": ELECTION,
-                    "virtualIPGeneration": self.router.virtual_ip_generation,
-                    "state": str(slot.state),
-                    "since": "2026-01-01T00:00:00Z",
-                    "effectivePriority": slot.priority,
-                    "faults": [],
-                    "transitions": 0,
-                }
-            )
-        status = {
-            "observedGeneration": _generation(self.applied) if self.applied else 0,
-            "heartbeatTime": f"{now_ns}",
-            "virtualRouters": routers,
-            "checks": [],
-            "speaker": {"version": "0"},
-        }
-        # One writer: what is said later arrives later.
-        self._written_ns = max(self._written_ns, now_ns + self._api.soon_ns(200))
-        self._api.lan.at(self._written_ns, lambda _: self._write(status))
+    def _look(self, now_ns: int) -> NodeConfigStatus:
+        generation = _generation(self.applied) if self.applied and self._runs else 0
+        return self._status.build(now_ns, generation, self.router, self.slot)
 
-    def _write(self, status: Object) -> None:
-        if self._api.get("nodeconfigs", self.name) is not None and not self.cut_off:
-            self._api.put("nodeconfigs", self.name, status=status)
+    def _leases_in(self) -> str | None:
+        spec = self.applied["spec"] if self.applied is not None else {}
+        namespace: str | None = spec.get("leaseNamespace")
+        return namespace
 
 
 def _generation(obj: Object) -> int:

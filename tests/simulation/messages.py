@@ -45,7 +45,7 @@ class Draw:
     """What a seed decides before it begins.
 
     ``calm``: only what may move nothing happens: Backups join, leave and move, and anybody may lose
-    the API server.
+    the API server. ``leases``: nodes are asked for Leases, as the operator can read them.
     """
 
     machines: int
@@ -55,6 +55,7 @@ class Draw:
     calm: bool
     preempt: bool
     signed: bool
+    leases: bool
 
 
 def draw(seed: int) -> Draw:
@@ -69,6 +70,7 @@ def draw(seed: int) -> Draw:
         calm=rng.random() < 0.4,
         preempt=rng.random() < 0.7,
         signed=rng.random() < 0.5,
+        leases=rng.random() < 0.8,
     )
 
 
@@ -122,7 +124,8 @@ class Messages:
             self.lan.after(CALM_S * SECOND // 2, lambda _: self.operators.append(self._operator()))
 
     def _operator(self) -> SimulatedOperator:
-        return SimulatedOperator(self.api, random.Random(self.rng.random()))
+        leases_in = "kube-vrrp" if self.drawn.leases else None
+        return SimulatedOperator(self.api, random.Random(self.rng.random()), leases_in)
 
     def write_spec(self, **changes: Any) -> None:
         """Change the VirtualIP."""
@@ -192,7 +195,7 @@ class Messages:
     def cut_off(self, machine: Machine) -> None:
         """Cut a node off from the API server alone."""
         if not machine.cut_off:
-            machine.cut_off_ns = self.lan.now_ns
+            machine.lose_api(self.lan.now_ns)
             # One that is alone in its election is heard by nobody, and gone after five minutes.
             longest_s = self.rng.choice((20, 60, 250 if self.drawn.calm else 400))
             self.lan.after(int(self.rng.random() * longest_s * SECOND), machine.reconnect)

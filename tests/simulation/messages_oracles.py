@@ -44,7 +44,7 @@ class MessagesOracles:
             self.takeovers.append((now_ns, node))
         for machine in self._machines:
             if any(slot.index == node for slot in machine.slots):
-                machine.changed(now_ns)
+                machine.changed(now_ns, change)
         self._note(now_ns)
 
     def _look(self, now_ns: int) -> None:

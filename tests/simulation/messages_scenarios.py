@@ -13,7 +13,7 @@ from tests.simulation.simulation import Failure
 from tests.simulation.story import expect
 from tests.simulation.timeline import OracleViolation
 
-_CALM = Draw(4, 5, 1_000, 1, calm=True, preempt=True, signed=False)
+_CALM = Draw(4, 5, 1_000, 1, calm=True, preempt=True, signed=False, leases=True)
 _TEN_MINUTES_S = 600
 _BEGUN_S = 120
 """Also where writes are lost, and waited for."""
@@ -31,7 +31,7 @@ def _begun(drawn: Draw = _CALM) -> tuple[Messages, Machine, list[Machine]]:
 
 def _cut_off(story: Messages, *machines: Machine) -> None:
     for machine in machines:
-        machine.cut_off_ns = story.lan.now_ns
+        machine.lose_api(story.lan.now_ns)
 
 
 def _heal(story: Messages, *machines: Machine) -> None:

@@ -1,4 +1,4 @@
-"""Steps left out: edits to the operator that the simulator of messages must notice.
+"""Steps left out: edits to operator and speaker that the simulator of messages must notice.
 
 Each is played to the stories of ``messages_scenarios`` first, then to the seeds that it names.
 """
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """``old`` occurs once in ``operator/vrrp_operator/membership/<module>.py``."""
+    """``old`` occurs once in ``<folder>/<module>.py``."""
 
     module: str
     old: str
     new: str
     why: str
     seeds: str = "0..2"
+    folder: str = "operator/vrrp_operator/membership"
 
 
 LEFT_OUT = (
@@ -77,14 +78,14 @@ LEFT_OUT = (
         "        return Change(current, waits=(_wait(current, goal, late),))\n",
         "",
         "signatures go on before everybody took the last step",
-        "5",
+        "25",
     ),
     LeftOut(
         "manner",
         "    return way[0] if way else None\n",
         "    return wanted\n",
         "signatures come at once",
-        "5",
+        "23",
     ),
     LeftOut(
         "addresses",
@@ -98,5 +99,13 @@ LEFT_OUT = (
         "len(running) > 1",
         "another address is taken before the old one is given up",
         "422",
+    ),
+    LeftOut(
+        "status_pace",
+        "return self._there_time == self._written_time",
+        "return True",
+        "an older status that came late stays",
+        "5",
+        "speaker/vrrp_speaker/agent",
     ),
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from tests.simulation.api import Object, SimulatedApi
@@ -25,18 +27,22 @@ KEY_REF = "cluster"
 class SimulatedOperator:
     """One process: it decides from what watches have told it, and forgets all when it ends."""
 
-    def __init__(self, api: SimulatedApi, rng: random.Random) -> None:
+    def __init__(
+        self, api: SimulatedApi, rng: random.Random, leases_in: str | None = "kube-vrrp"
+    ) -> None:
         self._api = api
         self._rng = rng
         self._cache = ObjectCache()
         self.alive = True
         self._due = self._busy = self._again = False
         self._writes: list[tuple[str, Object, str | None]] = []
-        self._seen_ns = 0
+        self._seen_ns: dict[str, int] = {}
+        self._leases_in: str | None = ""
         self.plan: Plan | None = None
         for kind, obj in api.all():
-            self._cache.put(kind, obj, deleted=False, now_s=self._now_s())
+            self._put(kind, obj, deleted=False)
         api.watch(self._hear)
+        api.lan.after(api.soon_ns(2_000), partial(self._read_leases, leases_in))
         self._tick(api.lan.now_ns)
 
     def end(self) -> None:
@@ -49,12 +55,24 @@ class SimulatedOperator:
         return self._api.lan.now_ns / SECOND
 
     def _hear(self, kind: str, obj: Object, deleted: bool, now_ns: int) -> None:
-        # One watch for a kind keeps the order; so do all of them here.
-        self._seen_ns = max(self._seen_ns, now_ns + self._api.soon_ns(300))
-        self._api.lan.at(self._seen_ns, lambda _: self._take_in(kind, obj, deleted))
+        # The watch of one kind keeps the order; what several bring comes in any.
+        seen_ns = max(self._seen_ns.get(kind, 0), now_ns + self._api.soon_ns(300))
+        self._seen_ns[kind] = seen_ns
+        self._api.lan.at(seen_ns, lambda _: self._take_in(kind, obj, deleted))
 
     def _take_in(self, kind: str, obj: Object, deleted: bool) -> None:
-        if self.alive and self._cache.put(kind, obj, deleted=deleted, now_s=self._now_s()):
+        if self.alive and self._put(kind, obj, deleted=deleted):
+            self._trigger()
+
+    def _put(self, kind: str, obj: Object, *, deleted: bool) -> bool:
+        if kind == "leases":
+            return not deleted and self._cache.put_lease(obj, self._now_s())
+        return self._cache.put(kind, obj, deleted=deleted, now_s=self._now_s())
+
+    def _read_leases(self, leases_in: str | None, _: int) -> None:
+        """Have read Leases for the first time; None: they cannot be read."""
+        self._leases_in = leases_in
+        if self.alive:
             self._trigger()
 
     def _trigger(self) -> None:
@@ -73,7 +91,7 @@ class SimulatedOperator:
         self._due = False
         if not self.alive or self._busy:
             return
-        snapshot = self._cache.snapshot(self._now_s())
+        snapshot = replace(self._cache.snapshot(self._now_s()), lease_namespace=self._leases_in)
         self.plan = plan(snapshot, KEY_REF)
         wall = datetime.fromtimestamp(EPOCH_S + now_ns / SECOND, UTC)
         for record in snapshot.virtual_ips:
@@ -128,7 +146,7 @@ class SimulatedOperator:
     def _relist(self) -> None:
         if self.alive:
             for kind, obj in self._api.all():
-                self._cache.put(kind, obj, deleted=False, now_s=self._now_s())
+                self._put(kind, obj, deleted=False)
             self._writes, self._busy = [], False
             self._trigger()
 

@@ -16,7 +16,6 @@ from tests.simulation.messages_scenarios import MESSAGES_SCENARIOS, run_messages
 from tests.simulation.planted_messages import LEFT_OUT, LeftOut
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "operator" / "vrrp_operator"
 SEEDS, CHUNK = 40, 10
 LONGEST_S = 600
 
@@ -36,10 +35,11 @@ def test_story_of_nodes_that_are_cut_off(name: str) -> None:
 
 def complaint(folder: Path, fault: LeftOut) -> str:
     """Return what is wrong with the oracles' verdict on a step that is left out, or nothing."""
-    copy = folder / "vrrp_operator"
-    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    program, package, *inner = fault.folder.split("/")
+    copy = folder / package
+    shutil.copytree(ROOT / program / package, copy, ignore=shutil.ignore_patterns("__pycache__"))
     try:
-        plant(copy / "membership" / f"{fault.module}.py", fault.old, fault.new)
+        plant(copy.joinpath(*inner) / f"{fault.module}.py", fault.old, fault.new)
     except NotOnceError as error:
         return str(error)
     done = subprocess.run(
@@ -52,7 +52,7 @@ def complaint(folder: Path, fault: LeftOut) -> str:
         check=False,
     )
     output = done.stdout + done.stderr
-    if f"operator of {copy}" not in output:
+    if f"{program} of {copy}" not in output:
         return f"the copy was not what ran: {output}"
     noticed = done.returncode == 1 and "1 failed, " in output and "Traceback" not in output
     return "" if noticed else f"{fault.module}: {fault.why}: {output[-600:]}"

@@ -187,8 +187,6 @@ class StatusWriter:
         self._current = current
         self._lease_namespace = lease_namespace
         self._lease_refused = False
-        self._written_at = self._there_at = ""
-        """Times of the status that was written last, and of the one that the API server has."""
         self._pace = WritePace(random.random)
         self._changed = threading.Event()
         self._stopping = False
@@ -204,7 +202,7 @@ class StatusWriter:
 
     def reported(self, time: str) -> None:
         """Note the time of the status that the API server has; empty: it has none."""
-        self._there_at = time
+        self._pace.reported(time)
 
     def stop(self, patience_s: float) -> None:
         """Try one last write and end."""
@@ -239,15 +237,13 @@ class StatusWriter:
                 _log.warning("status not written", extra={"error": str(error)})
         else:
             self._pace.wrote(status, time.monotonic())
-            self._written_at = status.heartbeat_time
 
     def _renew_lease(self, status: NodeConfigStatus) -> bool:
         """Return whether a heartbeat was due, and a Lease is it."""
         namespace, now_s = self._lease_namespace(), time.monotonic()
         if namespace is None or lease_name(self._node) is None:
             return False
-        is_there = self._there_at == self._written_at
-        if self._stopping or not is_there or not self._pace.tells_nothing(status, now_s):
+        if not (self._pace.is_there and self._pace.tells_nothing(status, now_s)) or self._stopping:
             return False
         try:
             self._client.renew_lease(namespace, self._node, status.heartbeat_time)

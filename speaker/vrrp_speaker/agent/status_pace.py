@@ -38,6 +38,17 @@ class WritePace:
         self._backoff_s = _MIN_BACKOFF_S
         self._failed: tuple[NodeConfigStatus, float, float] | None = None
         """What could not be written, when, and until when to wait."""
+        self._written_time = self._there_time = ""
+        """Times of the status that was written last, and of the one that the API server has."""
+
+    def reported(self, time: str) -> None:
+        """Note the time of the status that the API server has; empty: it has none."""
+        self._there_time = time
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the API server has the status that was written last, as far as is known."""
+        return self._there_time == self._written_time
 
     def wait_s(self, status: NodeConfigStatus, now_s: float) -> float:
         """Return in how long to write if nothing else changes; 0 for now."""
@@ -57,6 +68,7 @@ class WritePace:
             self._tokens, self._tokens_at_s = self._tokens_now(now_s) - 1, now_s
         self._written = _content(status)
         self._told_checks, self._written_at_s = status.checks, now_s
+        self._written_time = status.heartbeat_time
         self.beat(status, now_s)
 
     def tells_nothing(self, status: NodeConfigStatus, now_s: float) -> bool:

@@ -1,0 +1,124 @@
+"""What a simulated node's speaker has to tell: the speaker's own status, of a simulated router."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.simulation.node import EPOCH_NS, SimulatedNode
+from tests.simulation.settings import SECOND
+
+from vrrp.actions import StateChanged
+from vrrp.validation import Datagram
+from vrrp_api.node_config import VirtualRouterConfig
+from vrrp_api.node_status import NodeConfigStatus
+from vrrp_speaker.agent.status import StatusBuilder
+from vrrp_speaker.agent.view import NodeView, address_text
+from vrrp_speaker.shared_state import layout
+from vrrp_speaker.shared_state.values import (
+    EngineState,
+    LearnedState,
+    PeerState,
+    RouterState,
+    decode,
+)
+
+_BOOT_NS = SECOND
+"""What the monotonic clock says as virtual time begins: 0 would mean never."""
+_EMPTY: EngineState = decode(bytes(layout.SIZE))
+_NEVER = PeerState(0, 0)
+
+
+class SpeakerStatus:
+    """Remembers of one slot what an engine shares, and tells it as the speaker does.
+
+    ``node`` is the name of the node whose router it is.
+    """
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._builder = StatusBuilder()
+        self._heard: dict[bytes, PeerState] = {}
+        self._active: bytes | None = None
+        self.since_ns = 0
+        self._transitions = 0
+
+    def begin(self, now_ns: int) -> None:
+        """Begin with a router that has heard nobody."""
+        self._heard, self._active = {}, None
+        self.since_ns = now_ns
+
+    def changed(self, now_ns: int, _: StateChanged) -> None:
+        """Note a transition."""
+        self.since_ns = now_ns
+        self._transitions += 1
+
+    def hear(self, now_ns: int, datagram: Datagram) -> bool:
+        """Note an advertisement; return whether another one speaks than before."""
+        before = self._heard.get(datagram.source, _NEVER)
+        self._heard[datagram.source] = PeerState(before.received + 1, now_ns + _BOOT_NS)
+        other, self._active = self._active != datagram.source, datagram.source
+        return other
+
+    def build(
+        self,
+        now_ns: int,
+        generation: int,
+        router: VirtualRouterConfig | None,
+        slot: SimulatedNode | None,
+    ) -> NodeConfigStatus:
+        """Return the status; without a slot no router runs."""
+        program, routers = None, {}
+        if router is not None and slot is not None:
+            program = {"routers": [_programmed(router)]}
+            routers[0] = self._state(router, slot)
+        at_ns = now_ns + _BOOT_NS
+        engine = replace(_EMPTY, heartbeat_ns=at_ns, generation=generation, routers=routers)
+        view = NodeView(self._node, program, engine, {}, (), generation, "API", at_ns)
+        return self._builder.build(view, (EPOCH_NS + now_ns) / SECOND, at_ns)
+
+    def _state(self, router: VirtualRouterConfig, slot: SimulatedNode) -> RouterState:
+        addresses = [slot.lan.cluster.addresses[peer] for peer in sorted(slot.config.peers)]
+        texts = {address_text(address): address for address in addresses}
+        peers = [self._heard.get(texts.get(p.address, b""), _NEVER) for p in router.peers]
+        learned = [
+            LearnedState(address, self._heard.get(address, _NEVER))
+            for address in slot.learned.known_ns
+        ]
+        return RouterState(
+            state=str(slot.state),
+            since_ns=self.since_ns + _BOOT_NS,
+            effective_priority=slot.priority,
+            base_priority=slot.config.priority,
+            transitions=self._transitions,
+            advertisements_sent=0,
+            last_sent_ns=0,
+            address_present=bool(slot.addresses.held(slot.lan.now_ns)),
+            addresses_restored=0,
+            dual_active_ns=0,
+            vrid=router.virtual_router_id,
+            faults=(),
+            peers=tuple(peers),
+            unlisted=_NEVER,
+            learned=tuple(learned),
+            transition_counts=(),
+            conflicts=0,
+            last_conflict=None,
+            foreign_advertisements=0,
+            last_foreign=None,
+            history=(),
+        )
+
+
+def _programmed(router: VirtualRouterConfig) -> dict[str, object]:
+    """Return what of a compiled router the status looks at."""
+    return {
+        "name": router.name,
+        "slot": 0,
+        "vrid": router.virtual_router_id,
+        "virtualIPGeneration": router.virtual_ip_generation,
+        "interface": "",
+        "advertisementIntervalNs": router.election.advertisement_interval_ns,
+        "downAdvertisements": router.election.down_advertisements,
+        "peers": [{"address": peer.address, "node": peer.node} for peer in router.peers],
+        "faults": (),
+    }

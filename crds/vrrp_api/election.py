@@ -21,6 +21,9 @@ AUTHENTICATION_TYPES = ("HMAC", "Simple", "None")
 AUTHENTICATION_MODES = ("Enforce", "Permissive", "ReceiveOnly")
 ELECTION_KEY_STAGES = ("Accept", "Sign", "Require")
 
+MIN_REFRESH_NS = 1_000_000_000
+"""A round a second tells a LAN all that more of them would."""
+
 _CENTISECOND_NS = 10_000_000
 _SECOND_NS = 1_000_000_000
 _KEY_REF = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -170,8 +173,13 @@ def parse_election(fields: Fields, family: int, *, resolved: bool = False) -> El
     )
 
 
-def parse_announcements(fields: Fields) -> Announcements:
+def parse_announcements(fields: Fields, *, resolved: bool = False) -> Announcements:
     """Read ``announcements`` of a VirtualIP's spec or of a virtual router of a NodeConfig.
+
+    Args:
+        fields: the object that holds them.
+        resolved: it is a NodeConfig, perhaps of an operator that took a faster refresh from users:
+            there it counts as the fastest one.
 
     Raises:
         FieldError: the first wrong field.
@@ -179,10 +187,15 @@ def parse_announcements(fields: Fields) -> Announcements:
     announcements = fields.child("announcements")
     if announcements is None:
         return DEFAULT_ANNOUNCEMENTS
+    refresh_ns = announcements.duration("refresh", "0s", "1h", "60s")
+    if 0 < refresh_ns < MIN_REFRESH_NS:
+        if not resolved:
+            raise announcements.error("refresh", "must be 0s, or a duration from 1s to 1h")
+        refresh_ns = MIN_REFRESH_NS
     parsed = Announcements(
         burst=announcements.integer("burst", 1, 100, 5),
         repeat_after_ns=announcements.duration("repeatAfter", "0s", "1h", "5s"),
-        refresh_ns=announcements.duration("refresh", "0s", "1h", "60s"),
+        refresh_ns=refresh_ns,
     )
     announcements.done()
     return parsed

@@ -7,7 +7,7 @@ whole or refused whole; a refusal names the field, and what ran before goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vrrp.authentication import (
     KEY_LENGTHS,
@@ -35,6 +35,7 @@ from vrrp_speaker.shared_state import AnnouncementKind
 from vrrp_speaker.shared_state.layout import IPV6_KINDS, KINDS, MAX_PEERS, SLOTS
 
 CHECKSUMS = ("Auto", "MessageOnly", "PseudoHeader")
+MIN_REFRESH_NS = NS_PER_SECOND
 _MAX_DOWN_ADVERTISEMENTS = 100
 _MAX_PREEMPT_DELAY_NS = 1000 * NS_PER_SECOND
 
@@ -285,11 +286,14 @@ def _announcement(fields: Fields) -> Announcement:
 
 def _plan(fields: Fields) -> AnnouncementPlan:
     hour_ns = 3600 * NS_PER_SECOND
-    return AnnouncementPlan(
+    plan = AnnouncementPlan(
         burst=fields.integer("burst", 1, 100),
         repeat_after_ns=fields.integer("repeatAfterNs", 0, hour_ns),
         refresh_ns=fields.integer("refreshNs", 0, hour_ns),
     )
+    if 0 < plan.refresh_ns < MIN_REFRESH_NS:  # of an agent that knew no least one
+        return replace(plan, refresh_ns=MIN_REFRESH_NS)
+    return plan
 
 
 def _refuse_doubles(routers: tuple[RouterProgram, ...]) -> None:

@@ -226,6 +226,16 @@ def test_node_config_of_an_older_operator_has_the_defaults() -> None:
     assert parse_node_config(sent).virtual_routers[0].election == ElectionSpec()
 
 
+@pytest.mark.parametrize(("told", "taken_ns"), [("0s", 0), ("1ns", SECOND), ("1s", SECOND)])
+def test_refresh_that_an_older_operator_wrote_costs_a_node_nothing(
+    told: str, taken_ns: int
+) -> None:
+    sent = router(ElectionSpec()).to_object()
+    sent["spec"]["virtualRouters"][0]["announcements"]["refresh"] = told
+    (read,) = parse_node_config(sent).virtual_routers
+    assert read.announcements.refresh_ns == taken_ns
+
+
 @pytest.mark.parametrize(
     ("address", "peer", "family"),
     [("192.0.2.10", "2001:db8::12", 4), ("2001:db8::10", "192.0.2.12", 6)],
@@ -288,6 +298,8 @@ def test_announcements_have_the_documented_defaults(
         ({"repeatAfter": "3601s"}, "spec.announcements.repeatAfter"),
         ({"refresh": "-1s"}, "spec.announcements.refresh"),
         ({"refresh": 60}, "spec.announcements.refresh"),
+        ({"refresh": "1ns"}, "spec.announcements.refresh"),
+        ({"refresh": "999ms"}, "spec.announcements.refresh"),
         ({"every": "1s"}, "spec.announcements.every"),
     ],
 )

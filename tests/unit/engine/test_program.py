@@ -12,10 +12,17 @@ from typing import Any
 import pytest
 
 from vrrp.authentication import HmacKeys, Mode, Stage
-from vrrp_speaker.engine.program import EngineProgram, load_program, parse_program
+from vrrp_speaker.engine.program import (
+    MIN_REFRESH_NS,
+    EngineProgram,
+    load_program,
+    parse_program,
+)
 from vrrp_speaker.engine.program_fields import ProgramError
 from vrrp_speaker.program_file import FORMAT, encode, read_values
 from vrrp_speaker.shared_state import AnnouncementKind
+
+HOUR_NS = 3600 * 10**9
 
 
 def hmac(
@@ -98,6 +105,18 @@ def test_parse_program_valid_gives_its_values() -> None:
     assert router.peers[0].address == bytes([192, 0, 2, 12])
     assert router.addresses[0].add == b"\x00\xff"
     assert router.announcements[0].kind is AnnouncementKind.GRATUITOUS_ARP_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("told_ns", "taken_ns"), [(0, 0), (1, MIN_REFRESH_NS), (3, MIN_REFRESH_NS), (HOUR_NS, HOUR_NS)]
+)
+def test_refresh_that_nobody_can_keep_up_with_counts_as_the_fastest(
+    told_ns: int, taken_ns: int
+) -> None:
+    """An older agent stored it; the program is taken, because others depend on it."""
+    plan = {"burst": 5, "repeatAfterNs": 0, "refreshNs": told_ns}
+    program = parsed(document(lambda p: p["routers"][0].update(announcementPlan=plan)))
+    assert program.routers[0].announcement_plan.refresh_ns == taken_ns
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     GROUP_NOT_JOINED = "GroupNotJoined"
     ADDRESS_HELD_BY_MEMBER = "AddressHeldByMember"
     NO_MAJORITY = "NoMajority"
+    SET_ASIDE = "SetAside"
     ENGINE_SILENT = "EngineSilent"
     CHECK_FAILED = "CheckFailed"
     CHECK_PENDING = "CheckPending"

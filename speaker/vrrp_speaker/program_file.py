@@ -11,12 +11,17 @@ the node; a cryptographic hash costs the engine 3.7 MB of resident memory.
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 FORMAT = 3
 """What a compiled program says it is; it changes with the file's form and with its fields."""
+
+GOOD, PROVED = ".good", ".proved"
+"""Added to a program's path: the copy of the one that was loaded last, and of the last one that
+engines ran for a while."""
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
@@ -34,14 +39,39 @@ def read_values(file: BinaryIO) -> Iterator[Any]:
     Raises:
         ValueError: the file is damaged, or a line is no JSON.
     """
+    checksum(file)
+    for line in file:
+        yield json.loads(line)
+
+
+def checksum(file: BinaryIO) -> int:
+    """Return the checksum of a program file; then the line below it is the next to be read.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     first, found = file.readline(), 0
     for line in file:
         found = zlib.crc32(line, found)
     if first != _first_line(found):
         raise ValueError("checksum: does not match the content")
     file.seek(len(first))
-    for line in file:
-        yield json.loads(line)
+    return found
+
+
+def file_checksum(path: str) -> int:
+    """Return the checksum of the program file at ``path``.
+
+    Raises:
+        OSError, ValueError: it is missing, or damaged.
+    """
+    with open(path, "rb") as file:
+        return checksum(file)
+
+
+def fingerprint(router: object) -> int:
+    """Return what tells a router's document from any other, as far as accidents go."""
+    return zlib.crc32(_line(router))
 
 
 def decode(file: BinaryIO) -> dict[str, Any]:
@@ -54,6 +84,19 @@ def decode(file: BinaryIO) -> dict[str, Any]:
     if not isinstance(head, dict):
         raise ValueError(f"{head!r} is not an object")
     return {**head, "routers": routers}
+
+
+def copy_program(source: str, target: str) -> None:
+    """Copy a file whole or not at all; it holds keys, so nobody else may read it.
+
+    Raises:
+        OSError: there is none, or the disk refuses; the target is as it was.
+    """
+    unfinished = target + ".tmp"
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "wb") as copy, open(source, "rb") as file:
+        copy.writelines(file)  # never all of it in memory: what the engine once took it keeps
+    os.replace(unfinished, target)
 
 
 def _first_line(checksum: int) -> bytes:

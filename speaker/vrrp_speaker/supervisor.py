@@ -25,6 +25,7 @@ from vrrp_speaker.child import Child, fork_deaf, ready
 from vrrp_speaker.engine.heir import await_turn
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
+from vrrp_speaker.engine.set_aside import read_set_aside
 from vrrp_speaker.kernel import require_address_marks
 from vrrp_speaker.log_stream import LogStream
 from vrrp_speaker.options import CANNOT_RUN, Options
@@ -85,6 +86,7 @@ class Supervisor:
         self._loads = self._heir_loads = 0
         """How many programs were loaded, and how many when the heir read the last one."""
         self._heir_at_s = 0.0
+        self._set_aside = read_set_aside(options.program_path)
         self._wakeup, self._wakeup_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def run(self) -> int:
@@ -225,12 +227,20 @@ class Supervisor:
         engine, heir = self._engine, self._heir
         pid = engine.leave()
         self._dead[pid] = engine.name, engine.failures
+        self._note_set_aside()
         if not heir.is_over() and self._shared.get(shm.H_HEIR) == heir.pid != 0:
             self._shared.set(shm.H_HEARTBEAT, time.monotonic_ns())
             engine.succeed(heir)  # it has seen the end as we did
             return
         self._dismiss_heir()  # it would come late
         self._replace_engine()
+
+    def _note_set_aside(self) -> None:
+        """Begin anew with what is left of the program, where what engines ended under is known."""
+        known, self._set_aside = self._set_aside, read_set_aside(self._options.program_path)
+        if self._set_aside != known:
+            _log("set aside what engines ended under", "error", **self._set_aside.told())
+            self._engine.failures = 0
 
     def _replace_engine(self) -> None:
         """Have a new engine started: now, or after the last will where that keeps failing."""

@@ -68,12 +68,14 @@ def asked(lab: Lab) -> set[str | None]:
 def test_lease_is_renewed_while_the_status_stays_as_it_is(cluster: Lab) -> None:
     node = cluster.nodes[0].name
 
+    def renewed_after(before: str) -> str:
+        eventually(lambda: renewals(cluster)[node] > before, within_s=120, every_s=0.5)
+        return renewals(cluster)[node]
+
     def stays_over_two_renewals() -> bool:
         """Not while the election before this test still settles."""
         written = reported(cluster)[node]
-        for _ in range(2):
-            renewed = renewals(cluster)[node]
-            eventually(lambda: renewals(cluster)[node] > renewed, within_s=120, every_s=0.5)
+        renewed_after(renewed_after(renewals(cluster)[node]))
         return reported(cluster)[node] == written
 
     eventually(stays_over_two_renewals, within_s=120)

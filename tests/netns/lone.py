@@ -131,11 +131,10 @@ class LoneSpeaker:
         """End the peer's speaker, without a word to anybody."""
         self._other.kill_speaker()
 
-    def start(self) -> None:
-        """Start the speaker."""
-        self.node.start_speaker(
-            *("--scripts-dir", str(self.scripts), "--file-folders", str(self.files))
-        )
+    def start(self, under: Sequence[str] = ()) -> None:
+        """Start the speaker, by a command that executes it where one is given."""
+        folders = ("--scripts-dir", str(self.scripts), "--file-folders", str(self.files))
+        self.node.start_speaker(*folders, under=under)
 
     def become_active(self, *routers: Mapping[str, Any]) -> None:
         """Start with these routers, and wait until all of them are Active."""

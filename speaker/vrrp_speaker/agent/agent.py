@@ -44,6 +44,8 @@ _WATCHED_S = 0.05
 """How often the shared state is compared with what was reported, for changes without news."""
 _STALE_NS = 2_000_000_000
 _SILENCE_LOOKED_FOR_NS = 5_000_000_000
+_PROVED_S = 10.0
+"""What an engine has run for so long is what to go back to when engines end under what follows."""
 
 
 class Agent:
@@ -79,6 +81,7 @@ class Agent:
         self._program: Mapping[str, Any] | None = compiler.stored()
         self._judge = InputsJudge()
         self._compile_again, self._cache_again = Retry(), Retry()
+        self._proved_at_s: float | None = None
         self._adopted = False
         self._inputs: dict[str, RouterInputs] = {}
         self._turned_ns = time.monotonic_ns()
@@ -173,6 +176,10 @@ class Agent:
             self._compile()
         if self._cache_again.take(now_s):
             self._store()
+        if self._proved_at_s is not None and now_s >= self._proved_at_s:
+            self._proved_at_s = None
+            with contextlib.suppress(OSError):  # the copy is for worse days
+                self._compiler.keep_proved()
 
     def _compile(self) -> None:
         if self._config is not None:
@@ -198,6 +205,7 @@ class Agent:
     # Engine ----------------------------------------------------------------------------
 
     def _greet_engine(self) -> None:
+        self._proved_at_s = None  # the one before ended
         self._begin_recording()
         if self._program is None:
             return
@@ -224,6 +232,7 @@ class Agent:
             case "loaded":
                 _log.info("configuration applied", extra={"generation": news["generation"]})
                 self._compile_again.worked()
+                self._proved_at_s = time.monotonic() + _PROVED_S
             case "refused":
                 self.problem = str(news.get("error"))
                 _log.error("engine refused", extra={"error": self.problem})

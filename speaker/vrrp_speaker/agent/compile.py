@@ -14,7 +14,7 @@ from typing import Any
 from vrrp_api.node_config import NodeConfig
 from vrrp_speaker.agent.keys import KeyMaterial
 from vrrp_speaker.agent.messages import Compiled, Inbox
-from vrrp_speaker.program_file import decode, encode
+from vrrp_speaker.program_file import GOOD, PROVED, copy_program, decode, encode
 
 _DEADLINE_S = 30.0
 
@@ -65,6 +65,15 @@ class Compiler:
         """
         if self.stored() != document:
             self._store(document)
+
+    def keep_proved(self) -> None:
+        """Keep a copy of the program that was loaded last: engines have run it for a while.
+
+        Raises:
+            OSError: the disk refuses; the copy is as it was.
+        """
+        path = str(self._program_path)
+        copy_program(path + GOOD, path + PROVED)
 
     def _run(self, config: NodeConfig, keys: Mapping[str, KeyMaterial]) -> None:
         try:

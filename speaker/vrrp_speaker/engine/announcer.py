@@ -17,8 +17,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vrrp_speaker.engine.program import Announcement, AnnouncementPlan
+from vrrp_speaker.engine.set_aside import over
 from vrrp_speaker.shared_state import SharedState
-from vrrp_speaker.shared_state.layout import H_ANNOUNCED, H_QUEUE_LENGTH, KINDS, name_hash
+from vrrp_speaker.shared_state.layout import (
+    H_ANNOUNCED,
+    H_QUEUE_LENGTH,
+    H_SEND_ERRORS,
+    KINDS,
+    name_hash,
+)
 
 _MS = 1_000_000
 _SECOND = 1_000_000_000
@@ -119,7 +126,8 @@ class _Interface:
             batch -= 1
             if schedule.position == len(schedule.frames):
                 heapq.heappop(self.entries)
-                due_ns = schedule.next_round_ns(now_ns)
+                with over(schedule.name):
+                    due_ns = schedule.next_round_ns(now_ns)
                 if due_ns is not None:
                     heapq.heappush(self.entries, (due_ns, schedule.sequence, schedule.name))
                 else:
@@ -209,9 +217,10 @@ class Announcer:
         try:
             self._socket.sendto(frame, (socket.if_indextoname(ifindex), 0))
         except OSError as error:
-            if error.errno in _TRANSIENT:
-                return
-            raise
+            # The link is down, its queue full, the frame too long for it: other frames go on.
+            if error.errno not in _TRANSIENT:
+                self._shared.add(H_SEND_ERRORS)
+            return
         self._shared.add(H_ANNOUNCED + 8 * kind)
 
 

@@ -35,6 +35,7 @@ from vrrp_speaker.engine.program import (
 from vrrp_speaker.engine.questions import question
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.routers import RunningRouter, last_heard_ns
+from vrrp_speaker.engine.set_aside import RouterError
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
@@ -87,7 +88,18 @@ class Executor:
         """Give one event to a router's machine and do what it asks for.
 
         Returns whether that was more than to advertise, so that others have to look what it means.
+
+        Raises:
+            RouterError: a fault of ours, or something of this router that we were not made for.
         """
+        try:
+            return self._handle(router, event, now_ns)
+        except RouterError:
+            raise
+        except Exception as error:  # not by ``over``: this is done for every advertisement
+            raise RouterError(router.program.name) from error
+
+    def _handle(self, router: RunningRouter, event: Event, now_ns: int) -> bool:
         self._recorder.event(router.program.name, event, now_ns)
         more = False
         for action in router.machine.handle(event, now_ns):

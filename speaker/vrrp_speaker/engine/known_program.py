@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from vrrp_speaker.engine.program import EngineProgram
+from vrrp_speaker.engine.set_aside import path_of
 from vrrp_speaker.engine.stored_program import stored_program
 
-_Identity = tuple[int, int, int, int]
+_Identity = tuple[tuple[int, ...], ...]
 
 
 class KnownProgram:
@@ -36,9 +38,11 @@ class KnownProgram:
 
 
 def _identity(path: str) -> _Identity | None:
-    """Return what is another after every write; None where nothing can be said."""
+    """Return what is another after every write, also of what is set aside; None: nobody knows."""
     try:
-        found = os.stat(path)
+        found = [os.stat(path)]
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    with suppress(OSError):
+        found.append(os.stat(path_of(path)))
+    return tuple((f.st_ino, f.st_size, f.st_mtime_ns, f.st_ctime_ns) for f in found)

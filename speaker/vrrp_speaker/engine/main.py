@@ -45,7 +45,8 @@ from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.resolution import Resolution
 from vrrp_speaker.engine.router_table import RouterTable
 from vrrp_speaker.engine.routers import Inputs
-from vrrp_speaker.engine.stored_program import load_and_keep
+from vrrp_speaker.engine.set_aside import note_end
+from vrrp_speaker.engine.stored_program import has_other_proved, load_and_keep
 from vrrp_speaker.engine.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
@@ -271,7 +272,12 @@ def run_engine(files: EngineFiles, known: KnownProgram | None = None) -> None:
     shared.set(shm.H_SILENCE_LIMIT, 0)  # until a program is loaded
     shared.set(shm.H_HEARTBEAT, monotonic_ns())
     shared.set(shm.H_REAL_TIME, int(request_real_time()))
-    Engine(files).run(known or KnownProgram(files.program_path))
+    try:
+        Engine(files).run(known or KnownProgram(files.program_path))
+    except Exception as error:
+        path = files.program_path
+        note_end(path, error, monotonic_ns(), proved=has_other_proved(path))
+        raise
 
 
 def lock_memory() -> bool:

@@ -30,8 +30,9 @@ from vrrp.constants import (
     Family,
 )
 from vrrp_speaker.engine.program_fields import Fields, ProgramError, Shared
-from vrrp_speaker.program_file import FORMAT, read_values
-from vrrp_speaker.shared_state import AnnouncementKind
+from vrrp_speaker.engine.set_aside import NOTHING_ASIDE, SetAside
+from vrrp_speaker.program_file import FORMAT, checksum, read_values
+from vrrp_speaker.shared_state import AnnouncementKind, EngineFault
 from vrrp_speaker.shared_state.layout import IPV6_KINDS, KINDS, MAX_PEERS, SLOTS
 
 CHECKSUMS = ("Auto", "MessageOnly", "PseudoHeader")
@@ -139,20 +140,23 @@ class EngineProgram:
     routers: tuple[RouterProgram, ...]
 
 
-def load_program(path: str) -> EngineProgram:
-    """Read and check the program file at ``path``.
+def load_program(path: str, aside: SetAside = NOTHING_ASIDE) -> EngineProgram:
+    """Read and check the program file at ``path``; routers that are set aside wait in Fault.
 
     Raises:
-        ProgramError: the file is missing, damaged or wrong; nothing was changed.
+        ProgramError: the file is missing, damaged, wrong or set aside; nothing was changed.
     """
     try:
         with open(path, "rb") as file:
-            return parse_program(read_values(file))
+            if aside.programs and checksum(file) in aside.programs:
+                raise ProgramError(f"{path}: set aside, because engines ended under it")
+            file.seek(0)
+            return parse_program(read_values(file), aside)
     except (OSError, ValueError) as error:
         raise ProgramError(f"{path}: {error}") from error
 
 
-def parse_program(values: Iterator[object]) -> EngineProgram:
+def parse_program(values: Iterator[object], aside: SetAside = NOTHING_ASIDE) -> EngineProgram:
     """Check what a program file holds, its head and then its routers, and return it as values.
 
     Raises:
@@ -163,7 +167,9 @@ def parse_program(values: Iterator[object]) -> EngineProgram:
     head.integer("format", FORMAT, FORMAT)
     node, generation = head.text("node"), head.integer("generation", 0, 2**63)
     routers = tuple(
-        _router(Fields(value, f"program.routers[{i}]", shared)) for i, value in enumerate(values)
+        _left_aside(router) if aside.concerns(value) else router
+        for i, value in enumerate(values)
+        for router in (_router(Fields(value, f"program.routers[{i}]", shared)),)
     )
     _refuse_doubles(routers)
     return EngineProgram(node, generation, routers)
@@ -212,6 +218,25 @@ def _router(fields: Fields) -> RouterProgram:
         probes=tuple(_announcement(item) for item in fields.items("probes")),
         faults=faults,
         has_checks=bool(fields.items("checks")),
+    )
+
+
+def _left_aside(router: RouterProgram) -> RouterProgram:
+    """Return what is left of a router that engines ended over: its place, in Fault."""
+    return replace(
+        router,
+        ifindex=0,
+        source=bytes(router.family.address_length),
+        authentication=None,
+        peers=(),
+        addresses=(),
+        announcements=(),
+        source_announcements=(),
+        probes=(),
+        multicast=False,
+        require_majority=False,
+        take_over="",
+        faults=(EngineFault.SET_ASIDE,),
     )
 
 

@@ -32,6 +32,7 @@ from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.probing import places
 from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterProgram
 from vrrp_speaker.engine.routers import Inputs, RunningRouter, last_heard_ns, new_router
+from vrrp_speaker.engine.set_aside import over
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
@@ -86,10 +87,12 @@ class RouterTable:
         for router, _, after in moved:
             self._remove_addresses(router, after)
         for router, before, after in moved:
-            self._change(router, before, after, now_ns)
+            with over(after.name):
+                self._change(router, before, after, now_ns)
         added = [after for name, after in wanted.items() if name not in self.routers]
         for router_program in sorted(added, key=self._urgency):
-            self._add(router_program, now_ns)
+            with over(router_program.name):
+                self._add(router_program, now_ns)
         self._index()
         self._presence.watch(self._voting(), now_ns)
         self._conflicts.sync(self.routers.values(), now_ns)
@@ -338,6 +341,8 @@ class RouterTable:
                     self.refresh_faults(router, now_ns)
 
     def _engine_faults(self, router: RunningRouter, now_ns: int) -> frozenset[EngineFault]:
+        if EngineFault.SET_ASIDE in router.program.faults:
+            return frozenset({EngineFault.SET_ASIDE})
         if router.program.faults:
             return frozenset()  # the compiler has named the reason already
         faults = set()

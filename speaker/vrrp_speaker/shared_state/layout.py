@@ -63,6 +63,7 @@ class EngineFault(StrEnum):
     ADDRESS_CONFLICT = "AddressConflict"
     GROUP_NOT_JOINED = "GroupNotJoined"
     ADDRESS_HELD_BY_MEMBER = "AddressHeldByMember"
+    SET_ASIDE = "SetAside"
 
 
 FAULTS = tuple(EngineFault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from tests.unit.engine.programs import PLAN, announcement
 
 from vrrp_speaker.engine.announcer import BATCH, BURST_FRAMES, FRAMES_PER_SECOND, Announcer
 from vrrp_speaker.engine.program import Announcement, AnnouncementPlan
+from vrrp_speaker.engine.set_aside import RouterError
 from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state.layout import H_ANNOUNCED, H_SEND_ERRORS, KINDS
 
 NOW = 10_000_000_000
 MS, SECOND = 1_000_000, 1_000_000_000
@@ -142,3 +145,39 @@ def test_budget_of_one_interface_delays_no_other(announcer: Announcer, wire: Wir
     announcer.announce("other", (elsewhere,), PLAN, NOW + 1)
     announcer.run(NOW + 1)
     assert b"y" in wire.sent
+
+
+@pytest.mark.parametrize(
+    ("number", "counted"),
+    [(errno.ENETDOWN, 0), (errno.ENOBUFS, 0), (errno.EMSGSIZE, 1), (errno.EPERM, 1)],
+)
+def test_frame_that_cannot_be_sent_keeps_no_other_back(
+    wire: Wire,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    counted: int,
+) -> None:
+    shared = SharedState.create(str(tmp_path / "counted.shm"))
+    announcer = Announcer(shared)
+
+    def sendto(frame: bytes, _destination: object) -> None:
+        if frame == b"bad":
+            raise OSError(number, "refused")
+        wire.sent.append(frame)
+
+    monkeypatch.setattr(wire, "sendto", sendto)
+    plan = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
+    announcer.announce("a", frames(b"bad", b"good"), plan, NOW)
+    run_until(announcer, NOW)
+    assert wire.sent == [b"good"]
+    assert shared.get(H_SEND_ERRORS) == counted
+    assert sum(shared.get(H_ANNOUNCED + 8 * kind) for kind in range(len(KINDS))) == 1
+
+
+def test_router_whose_announcements_cannot_go_on_is_named(announcer: Announcer, wire: Wire) -> None:
+    wrong = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=1)
+    announcer.announce("odd", frames(b"x"), wrong, NOW)
+    with pytest.raises(RouterError, match="virtual router odd"):
+        announcer.run(NOW)
+    assert wire.sent == [b"x"]

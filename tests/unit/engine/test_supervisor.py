@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -13,12 +14,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.unit.engine.test_program import document
 
 from vrrp_speaker import child as child_module
 from vrrp_speaker import supervisor as supervisor_module
 from vrrp_speaker.child import Child, ready
 from vrrp_speaker.engine.main import Engine
+from vrrp_speaker.engine.set_aside import RouterError, note_end
 from vrrp_speaker.options import CANNOT_RUN, Options, parse_options
+from vrrp_speaker.program_file import encode
 from vrrp_speaker.pulse import Pulse
 from vrrp_speaker.run_directory import CannotRunError
 from vrrp_speaker.shared_state import SharedState
@@ -146,6 +150,27 @@ def test_last_will_is_executed_where_the_engine_died_just_before_the_stop(
     assert wills.executed == 0  # it is to be replaced, had nobody asked for the end
     supervisor._stop_children()
     assert wills.executed == 1
+
+
+def test_what_is_set_aside_is_told_and_the_rest_begins_at_once(
+    supervisor: Supervisor,
+    monkeypatch: pytest.MonkeyPatch,
+    wills: Wills,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Instead of the last will, which would take the addresses of all."""
+    Path(supervisor._options.program_path).write_bytes(encode(document()))
+    error = RouterError("ingress")
+    for turn in range(4):
+        note_end(supervisor._options.program_path, error, turn, proved=False)
+        fork_engine(supervisor, monkeypatch, lambda _files: os._exit(1))
+        ready(supervisor._engine.descriptors, 5)
+        supervisor._reap()
+        assert supervisor._engine.restart_at_s == 0, turn
+    told = [line for line in capsys.readouterr().err.splitlines() if "set aside" in line]
+    assert len(told) == 1
+    assert json.loads(told[0])["virtualRouters"] == ["ingress"]
+    assert wills.executed == 0
 
 
 def test_supervisor_that_may_not_fork_goes_on_and_executes_the_last_will(

@@ -49,7 +49,7 @@ def next_step(
         return Step(_all_at_once(wanted, facts))
     # A speaker that does not know the election's own key cannot read what it is asked.
     leaving = moving | {n for n, s in running.items() if _has_own_key(s) and not s.knows_keys}
-    if running.keys() & leaving and len(running) > 1:
+    if wanted.keys() & leaving:
         wanted = _without(leaving, wanted, running)
     return _Stage(wanted, facts, running).step()
 
@@ -61,10 +61,14 @@ def _without(
 ) -> dict[str, VirtualRouterConfig]:
     """Return who is wanted while some have to leave for a moment: not all of them at once.
 
+    Nor does one of them come where it is not yet: a node is on its way until it is in no election
+    that knows it, and with many elections there is always one that it comes to. One that is alone
+    in an election may stay.
+
     Where none but nodes under way are wanted, and none of these takes part yet, they join as they
     are: with nobody wanted the others would go, and the addresses with them.
     """
-    staying = {node: router for node, router in wanted.items() if node not in moving}
+    staying = {n: r for n, r in wanted.items() if n not in moving or running.keys() == {n}}
     if any(node in running for node in staying) or not wanted:
         return staying
     kept = sorted((n for n in wanted if n in running), key=lambda n: not running[n].holds)

@@ -59,6 +59,21 @@ def test_members_stay_where_the_only_one_wanted_is_on_the_way_to_another_address
     assert said == {Reason.WAITING_FOR_SUCCESSOR, Reason.PENDING}
 
 
+def test_a_node_on_its_way_to_another_address_comes_nowhere_before() -> None:
+    """Else, where there are many elections, it is always in one that it has to leave again."""
+    made = cluster(2, spare=1)
+    made.change("node-3", has_speaker=True)
+    now = snapshot([made.vip], made.nodes, reports=made.reports())
+    written = {name: made.router(name) for name in ("node-1", "node-2")}
+    wanted = {name: router for name, router in written.items() if router is not None}
+    wanted["node-3"] = wanted["node-2"]
+    step = next_step(wanted, facts_of("a", 4, now, frozenset()), frozenset(["node-3"]))
+    assert {n: r.peers for n, r in step.routers.items()} == {
+        n: r.peers for n, r in written.items() if r is not None
+    }
+    assert step.waits == ()
+
+
 def test_a_node_alone_takes_its_new_address_at_once() -> None:
     made = cluster(1)
     made.change("node-1", addresses=("192.0.2.99",))

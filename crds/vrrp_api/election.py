@@ -173,13 +173,13 @@ def parse_election(fields: Fields, family: int, *, resolved: bool = False) -> El
     )
 
 
-def parse_announcements(fields: Fields, *, resolved: bool = False) -> Announcements:
+def parse_announcements(fields: Fields, *, lenient: bool = False) -> Announcements:
     """Read ``announcements`` of a VirtualIP's spec or of a virtual router of a NodeConfig.
 
     Args:
         fields: the object that holds them.
-        resolved: it is a NodeConfig, perhaps of an operator that took a faster refresh from users:
-            there it counts as the fastest one.
+        lenient: it was written when a faster refresh than today's fastest one was accepted: as
+            that it counts.
 
     Raises:
         FieldError: the first wrong field.
@@ -189,7 +189,7 @@ def parse_announcements(fields: Fields, *, resolved: bool = False) -> Announceme
         return DEFAULT_ANNOUNCEMENTS
     refresh_ns = announcements.duration("refresh", "0s", "1h", "60s")
     if 0 < refresh_ns < MIN_REFRESH_NS:
-        if not resolved:
+        if not lenient:
             raise announcements.error("refresh", "must be 0s, or a duration from 1s to 1h")
         refresh_ns = MIN_REFRESH_NS
     parsed = Announcements(

@@ -147,7 +147,7 @@ def _router(fields: Fields) -> VirtualRouterConfig:
         election=parse_election(fields, addresses[0].family, resolved=True),
         peers=tuple(peers),
         health_checks=tuple(checks),
-        announcements=parse_announcements(fields, resolved=True),
+        announcements=parse_announcements(fields, lenient=True),
         take_over=fields.optional_text("takeOver"),
         require_majority=parse_split_brain_policy(fields),
         detect_conflicts=fields.boolean("conflictDetection", True),

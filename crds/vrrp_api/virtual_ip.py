@@ -76,12 +76,14 @@ class VirtualIP:
 def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
     """Parse an API object; the rules are those of the CRD's schema.
 
-    What was accepted before keeps a ``nodeSelector`` that selects every node.
+    What was accepted before keeps a ``nodeSelector`` that selects every node, and is refreshed as
+    often as can be where it asks for more.
 
     Raises:
         FieldError: the first wrong field.
     """
     spec, metadata = object_fields(obj, "VirtualIP")
+    before = accepted_before(obj)
     addresses = tuple(_address(item) for item in spec.children("addresses", 1, 64))
     _check_addresses(spec, addresses)
     parsed = VirtualIP(
@@ -91,12 +93,12 @@ def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
         creation_timestamp=metadata.get("creationTimestamp") or "",
         addresses=addresses,
         interface=spec.interface(),
-        node_selector=_node_selector(spec, may_be_empty=accepted_before(obj)),
+        node_selector=_node_selector(spec, may_be_empty=before),
         node_priorities=_node_priorities(spec),
         virtual_router_id=spec.optional_integer("virtualRouterID", 1, 255),
         candidates=spec.integer("candidates", 1, 64, DEFAULT_CANDIDATES),
         election=parse_election(spec, addresses[0].family),
-        announcements=parse_announcements(spec),
+        announcements=parse_announcements(spec, lenient=before),
         require_majority=parse_split_brain_policy(spec),
         detect_conflicts=spec.boolean("conflictDetection", True),
         health_checks=_health_checks(spec),

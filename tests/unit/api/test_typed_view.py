@@ -226,6 +226,8 @@ def test_what_was_accepted_before_stays_accepted() -> None:
     selecting = parse_virtual_ip(stored(virtual_ip(**EVERY_NODE), ACCEPTED)).node_selector
     assert selecting is not None
     assert selecting.matches({})
+    restless = virtual_ip(announcements={"refresh": "1ns"})
+    assert parse_virtual_ip(stored(restless, ACCEPTED)).announcements.refresh_ns == 10**9
     assert parse_health_check(stored(health_check(**UNUSED), ACCEPTED)).name == "web"
 
 
@@ -242,6 +244,8 @@ def test_what_was_accepted_before_stays_accepted() -> None:
 def test_what_was_not_accepted_is_refused_by_newer_rules(conditions: list[dict[str, Any]]) -> None:
     with pytest.raises(FieldError, match="empty it would select every node"):
         parse_virtual_ip(stored(virtual_ip(**EVERY_NODE), *conditions))
+    with pytest.raises(FieldError, match="must be 0s, or a duration from 1s to 1h"):
+        parse_virtual_ip(stored(virtual_ip(announcements={"refresh": "1ns"}), *conditions))
     with pytest.raises(FieldError, match="must be absent with process"):
         parse_health_check(stored(health_check(**UNUSED), *conditions))
 

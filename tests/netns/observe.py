@@ -21,10 +21,17 @@ def metric(node: Node, name: str, **labels: str) -> float:
     """Return the sum of a node's samples of this name and these labels; 0 without any."""
     return sum(
         sample.value
-        for family in text_string_to_metric_families(node.get("/metrics"))
+        for family in text_string_to_metric_families(_metrics(node))
         for sample in family.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     )
+
+
+def _metrics(node: Node) -> str:
+    """Return what a node's speaker serves; empty where none runs, an error while it is silent."""
+    text = node.get("/metrics")
+    assert text or not node.running, f"{node.name} serves no metrics"
+    return text
 
 
 def state(node: Node, virtual_ip: str) -> str:
@@ -35,7 +42,7 @@ def state(node: Node, virtual_ip: str) -> str:
 def _router(node: Node, virtual_ip: str) -> tuple[str, float]:
     """Return the state that a node reports, empty without one, and the effective priority."""
     found, priority = "", 0.0
-    for family in text_string_to_metric_families(node.get("/metrics")):
+    for family in text_string_to_metric_families(_metrics(node)):
         for sample in family.samples:
             if sample.labels.get("virtual_ip") != virtual_ip:
                 continue
@@ -71,7 +78,7 @@ def settled(
 
 @dataclass(frozen=True)
 class Frame:
-    """One captured Ethernet frame; ``time_ns`` is CLOCK_MONOTONIC."""
+    """One captured Ethernet frame; ``time_ns`` is when the kernel had it, on CLOCK_MONOTONIC."""
 
     time_ns: int
     data: bytes
@@ -102,6 +109,7 @@ class Capture:
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
         self._frames: list[Frame] = []
+        self._complete_ns = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -115,7 +123,7 @@ class Capture:
         trace: TracebackType | None,
     ) -> None:
         self._process.terminate()
-        self._process.wait(5)
+        self._process.wait(30)
 
     def frames(self, since_ns: int = 0) -> list[Frame]:
         """Return what was captured so far."""
@@ -124,7 +132,7 @@ class Capture:
     def until_now(self, since_ns: int) -> list[Frame]:
         """Return what was captured up to now, after the capture has surely caught up."""
         now_ns = time.monotonic_ns()
-        eventually(lambda: self._frames and self._frames[-1].time_ns > now_ns, within_s=5)
+        eventually(lambda: self._complete_ns > now_ns, within_s=20)
         return [frame for frame in self.frames(since_ns) if frame.time_ns <= now_ns]
 
     def _read(self) -> None:
@@ -132,5 +140,7 @@ class Capture:
         for line in self._process.stdout:
             if not line.endswith(b"\n"):
                 return  # it was ended as it wrote
-            moment, data = line.split()
-            self._frames.append(Frame(int(moment), bytes.fromhex(data.decode())))
+            moment, *data = line.split()
+            for each in data:
+                self._frames.append(Frame(int(moment), bytes.fromhex(each.decode())))
+            self._complete_ns = int(moment)

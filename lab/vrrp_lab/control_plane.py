@@ -22,7 +22,7 @@ from vrrp_lab.programs import ControlPlanePrograms
 
 _PORT = 6443
 _NAMESPACE = "kube-vrrp"
-_READY_S = 60.0
+_READY_S = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class ControlPlane:
         *arguments: str,
         stdin: str | None = None,
         check: bool = False,
-        within_s: float = 60,
+        within_s: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as the administrator, for ``within_s`` seconds at most.
 
@@ -230,7 +230,7 @@ class ControlPlane:
         )
         trust = ssl.create_default_context(cafile=str(self._dir / "apiserver.crt"))
         try:
-            with urllib.request.urlopen(request, context=trust, timeout=15) as answer:
+            with urllib.request.urlopen(request, context=trust, timeout=60) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -217,7 +217,8 @@ class Lab:
         """Install the API and the nodes; return each speaker's flags."""
         plane = self.control_plane
         plane.kubectl("apply", "-f", str(CRDS), check=True)
-        plane.kubectl("wait", "--for=condition=Established", "crd", "--all", check=True)
+        wait = ("wait", "--for=condition=Established", "--timeout=100s", "crd", "--all")
+        plane.kubectl(*wait, check=True)
         plane.kubectl("apply", "-f", str(RIGHTS), check=True)
         for host in self.lan.hosts:
             self._register_node(host)

@@ -7,6 +7,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Namespace:
             with contextlib.suppress(FileNotFoundError):
                 if self._is_held():
                     return
+            time.sleep(0.001)
 
     @property
     def path(self) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from vrrp_lab.namespaces import LabError
 from vrrp_lab.processes import kill_session, process_name, session_members, signal_session
 
 METRICS_PORT = 9105
+_ENDS_S = 60.0
+"""Generous: a speaker ends within a second or two where it gets a processor."""
 
 
 class Node:
@@ -77,14 +80,14 @@ class Node:
         """Stop the speaker as Kubernetes does: SIGTERM to process 1."""
         speaker = self._running()
         os.kill(speaker.pid, signal.SIGTERM)
-        speaker.wait(10)
+        speaker.wait(_ENDS_S)
         self._speaker = None
 
     def kill_speaker(self) -> None:
         """Kill every process of the speaker at once."""
         speaker = self._running()
         kill_session(speaker.pid)
-        speaker.wait(5)
+        _wait_gone(speaker)
         self._speaker = None
 
     def freeze(self) -> None:
@@ -126,7 +129,7 @@ class Node:
     def get(self, path: str) -> str:
         """Return what the speaker serves at a path, such as ``/metrics``; empty on failure."""
         url = f"http://127.0.0.1:{METRICS_PORT}{path}"
-        return self.host.exec("curl", "-s", "-m", "2", url).stdout
+        return self.host.exec("curl", "-s", "-m", "10", url).stdout
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._speaker is None:
@@ -143,7 +146,7 @@ class Node:
         self.host.power_off()
         if self._speaker is not None:
             self._signal(signal.SIGKILL)
-            self._speaker.wait(5)
+            _wait_gone(self._speaker)
             self._speaker = None
         for path in self.run_dir.iterdir():
             path.unlink()
@@ -156,3 +159,13 @@ class Node:
     def holds(self, address: str) -> bool:
         """Return whether the node has the address on an interface."""
         return self.host.holds(address)
+
+
+def _wait_gone(speaker: subprocess.Popen[bytes]) -> None:
+    """Wait until killed processes have ended: until then they have files, sockets and ports."""
+    speaker.wait(_ENDS_S)
+    deadline_s = time.monotonic() + _ENDS_S
+    while session_members(speaker.pid):
+        if time.monotonic() > deadline_s:
+            raise LabError(f"processes of session {speaker.pid} do not end")
+        time.sleep(0.005)

@@ -64,7 +64,7 @@ class Probe:
         """End the prober."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(5)
+        self._process.wait(30)
 
     def report(self, since_ns: int, until_ns: int | None = None) -> ProbeReport:
         """Return what happened to the probes sent from ``since_ns`` on, until now by default."""

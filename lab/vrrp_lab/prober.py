@@ -18,7 +18,7 @@ import sys
 import time
 
 _ETH_P = {4: 0x0800, 6: 0x86DD}
-_MAX_PROBES = 700_000
+_MAX_PROBES = 2_000_000
 _ECHO = {4: (8, 0), 6: (128, 129)}
 _GRACE_NS = 1_000_000_000
 
@@ -118,6 +118,7 @@ class Prober:
         if not words:
             return False
         if words[0] == "report":
+            self._receive()  # what came before the question, though it was not looked at yet
             print(json.dumps(self.report(int(words[1]), int(words[2]))), flush=True)
         return True
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from vrrp_lab.namespaces import LabError
 from vrrp_lab.processes import Processes
 from vrrp_lab.stage import StageNode
 
@@ -21,8 +22,16 @@ class WebServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Serve from now on."""
-        self._process = self._node.host.namespace.start([sys.executable, "-m", "vrrp_lab.web"])
+        """Serve from now on.
+
+        Raises:
+            LabError: the port is taken, or whatever else keeps the server from it.
+        """
+        command = [sys.executable, "-m", "vrrp_lab.web"]
+        self._process = self._node.host.namespace.start(command, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != b"serving\n":
+            raise LabError(f"{self._node.name}: the web server does not start")
 
     def stop(self) -> None:
         """Serve no more."""
@@ -43,4 +52,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("", PORT), _Handler).serve_forever()
+    with ThreadingHTTPServer(("", PORT), _Handler) as server:
+        print("serving", flush=True)
+        server.serve_forever()

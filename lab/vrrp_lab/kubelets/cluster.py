@@ -28,7 +28,7 @@ from vrrp_lab.namespaces import LabError
 from vrrp_lab.processes import Processes
 from vrrp_lab.programs import control_plane_programs, find_or_build
 
-_READY_S = 180.0
+_READY_S = 400.0
 _INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 _INOTIFY_INSTANCES = 1024
 """Each kubelet, containerd and kube-proxy takes some; the count is that of the whole computer."""

@@ -14,7 +14,7 @@ from vrrp_lab.programs import find_or_build
 
 CHART = ROOT / "charts" / "kube-vrrp"
 RELEASE = NAMESPACE = "kube-vrrp"
-_WAIT_S = 180
+_WAIT_S = 400
 
 
 class Helm:

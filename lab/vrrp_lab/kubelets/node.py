@@ -18,7 +18,7 @@ from vrrp_lab.processes import Processes
 from vrrp_lab.programs import find_or_build
 
 CONTAINERD, KUBELET, KUBE_PROXY = "containerd", "kubelet", "kube-proxy"
-_SOCKET_S = 60.0
+_SOCKET_S = 240.0
 
 
 class KubeletNode:

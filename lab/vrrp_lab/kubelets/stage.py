@@ -67,7 +67,7 @@ class SpeakerNode:
     def get(self, path: str) -> str:
         """Return what the speaker serves at a path, such as ``/metrics``; empty on failure."""
         url = f"http://127.0.0.1:{METRICS_PORT}{path}"
-        return self.host.exec("curl", "-s", "-m", "2", url).stdout
+        return self.host.exec("curl", "-s", "-m", "10", url).stdout
 
 
 class KubeletStage:

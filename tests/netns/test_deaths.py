@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -69,9 +70,8 @@ def test_engine_killed_every_700_ms_is_no_crash_loop(sized: Lab, home: Node) -> 
     before, fenced = transitions(sized.nodes), engine(home).fencing
     starts = engine(home).engine_starts
     for _ in range(20):
-        due_s = time.monotonic() + 0.7
         kill_engine(home)
-        time.sleep(max(0.0, due_s - time.monotonic()))
+        time.sleep(0.7)  # it lives for so long, however long it took to come up
     assert engine(home).engine_starts >= starts + 20
     assert engine(home).fencing == fenced
     assert transitions(sized.nodes) == before
@@ -82,9 +82,8 @@ def test_engine_of_a_backup_killed_often_counts_no_transition(sized: Lab, home: 
     backup = sized.node("node-2")
     before, since_ns = transitions(sized.nodes), routers(backup)["pair"].since_ns
     for _ in range(3):
-        due_s = time.monotonic() + 0.7
         kill_engine(backup)
-        time.sleep(max(0.0, due_s - time.monotonic()))
+        time.sleep(0.7)
     assert states(backup)["pair"] == "Backup"
     assert routers(backup)["pair"].since_ns == since_ns
     assert transitions(sized.nodes) == before
@@ -119,16 +118,22 @@ def test_what_must_act_at_once_has_the_same_priority_and_the_agent_none(home: No
 def test_three_deaths_within_a_second_end_in_the_last_will(sized: Lab, home: Node) -> None:
     successor = sized.node("node-2")
     fenced, left_over = engine(home).fencing["last_will"], engine(home).fencing["left_over"]
+
+    def wills() -> bool:
+        """Kill until they come fast enough: one that lived for half a second is no failure."""
+        written = engine(home).fencing["last_will"] == fenced + 2
+        if not written:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(engine(home).engine_pid, signal.SIGKILL)
+        return written
+
     with Capture(successor.host) as capture:
         since_ns = time.monotonic_ns()
-        for _ in range(2):
-            kill_engine(home)
-        os.kill(engine(home).engine_pid, signal.SIGKILL)
-        eventually(lambda: engine(home).fencing["last_will"] == fenced + 2, within_s=5)
+        eventually(wills, within_s=10, every_s=0.05)
         heard = [f for f in capture.until_now(since_ns) if f.is_vrrp and f.data[36] == 0]
     assert [frame.data[26:30] for frame in heard] == [bytes([192, 0, 2, home.host.number])]
     eventually(lambda: states(successor)["pair"] == "Active" and holds_both(successor), within_s=5)
-    assert holds_none(home) or states(home)["pair"] == "Active"
+    eventually(lambda: holds_none(home) or states(home)["pair"] == "Active", within_s=5)
     eventually(lambda: engine(home).engine_starts > 3, within_s=10)
     assert engine(home).fencing["left_over"] == left_over  # nothing was left to the next engine
 
@@ -165,7 +170,7 @@ def test_engine_that_dies_with_no_program_left_leaves_nothing_behind(
         fenced = sum(engine(home).fencing.values())
         kill_engine(home)
         eventually(lambda: holds_none(home), within_s=5)
-        assert sum(engine(home).fencing.values()) >= fenced + 2
+        eventually(lambda: sum(engine(home).fencing.values()) >= fenced + 2, within_s=5)
         eventually(lambda: routers(successor)["pair"].state == "Active", within_s=5)
         eventually(lambda: holds_both(successor), within_s=5)
         assert holds_none(home)

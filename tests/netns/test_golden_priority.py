@@ -123,8 +123,13 @@ def test_every_row_that_can_be_expressed(speaker: LoneSpeaker) -> None:
         return True
 
     eventually(said, within_s=60, every_s=0.5)
-    states = speaker.states()
-    assert {vrid: states[f"r{vrid}"] for vrid in silent} == dict.fromkeys(silent, "Fault")
+
+    def in_fault() -> bool:
+        states = speaker.states()
+        assert {vrid: states[f"r{vrid}"] for vrid in silent} == dict.fromkeys(silent, "Fault")
+        return True
+
+    eventually(in_fault, within_s=20, every_s=0.5)
     heard = speaker.advertised()
     assert not silent & heard.keys(), {vrid: heard[vrid] for vrid in silent & heard.keys()}
     print(f"{len(loud)} rows advertised, {len(silent)} rows silent, {len(checks)} health checks")

@@ -28,7 +28,7 @@ def test_election_whose_key_is_missing_does_not_run_plain(speaker: LoneSpeaker) 
     )
     speaker.start()
     eventually(lambda: len(speaker.advertised().get(1, ())) >= 5, within_s=20)
-    assert speaker.states() == {"r1": "Active", "r2": "Fault"}
+    eventually(lambda: speaker.states() == {"r1": "Active", "r2": "Fault"}, within_s=5)
     assert faults(speaker.node, "r2") == {"AuthenticationKeyMissing"}
     assert 2 not in speaker.advertised()
 

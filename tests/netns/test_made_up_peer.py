@@ -59,7 +59,7 @@ def test_loser_of_two_active_routers_yields(
     name = "kube_vrrp_advertisements_received_total"
     with advertising(other, of_peer(speaker, other, priority)):
         eventually(lambda: metric(speaker.node, name) >= 10, within_s=10)
-        assert speaker.states() == {f"r{VRID}": after}
+        eventually(lambda: speaker.states() == {f"r{VRID}": after}, within_s=5)
         eventually(lambda: speaker.host.holds(ADDRESS) == (after == "Active"), within_s=5)
 
 
@@ -70,6 +70,8 @@ def test_address_goes_as_soon_as_a_successor_is_heard(speaker: LoneSpeaker) -> N
     """Nobody need be heard for nearly four seconds; who is heard has the address in 150 ms."""
     speaker.become_active(router(VRID, 200, (), speaker.peer, advertisementInterval="2s"))
     with advertising(speaker.peer, of_peer(speaker, speaker.peer, 100)):
+        name = "kube_vrrp_advertisements_received_total"
+        eventually(lambda: metric(speaker.node, name) >= 1, within_s=10)
         begun_s = time.monotonic()
         speaker.node.stop_speaker()
         assert time.monotonic() - begun_s < 3

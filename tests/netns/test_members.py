@@ -186,7 +186,7 @@ def test_backup_that_the_others_drop_from_their_list_stays_backup(lan: Lan, tmp_
         # And it hands over to whom its list does not have.
         best.stop_speaker()
         two.settle("Initialize", "Active")
-        assert two.holders() == [other.name]
+        eventually(lambda: two.holders() == [other.name], within_s=5)
 
 
 def test_closed_list_goes_on_to_be_closed(lan: Lan, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ def recorded(standalone: Lab, tmp_path: Path) -> tuple[Node, Path]:
         node.stop_speaker()
     node.start_speaker("--record", str(path))
     eventually(lambda: state(node, VIP) == "Active", within_s=20)
+    # An engine that finds a program is Active before it has an agent to tell.
+    eventually(lambda: path.stat().st_size, within_s=20)
     return node, path
 
 
@@ -67,6 +69,9 @@ def test_replay_tells_what_the_speaker_reported(
 
 
 def test_recording_is_whole_lines_of_json(standalone: Lab, recorded: tuple[Node, Path]) -> None:
-    _, path = recorded
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    node, path = recorded
+    node.stop_speaker()  # until then the last line may be one that is just being written
+    text = path.read_text()
+    assert text.endswith("\n")
+    lines = [json.loads(line) for line in text.splitlines()]
     assert {"router", "begins"} <= lines[0].keys()

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 from tests.eventually import eventually
-from tests.netns.inside import program
+from tests.netns.inside import program, routers
 from tests.netns.observe import Capture, Frame, metric, settled, state
 
 from vrrp_lab.lab import Lab, new_key
@@ -139,7 +139,7 @@ def test_client_reaches_the_address_at_the_best_node(
 ) -> None:
     assert standalone.holders(way.host) == [active]
     with standalone.client.probe(way.host) as probe:
-        probe.wait_answered(5)
+        probe.wait_answered(30)
 
 
 @each_way
@@ -198,6 +198,10 @@ def rejected(node: Node, reason: str) -> float:
     return metric(node, "kube_vrrp_advertisements_rejected_total", reason=reason)
 
 
+def received(node: Node, way: Way) -> int:
+    return sum(peer.received for peer in routers(node)[way.name].peers)
+
+
 def transitions(lab: Lab) -> float:
     return sum(metric(node, "kube_vrrp_transitions_total") for node in lab.nodes)
 
@@ -248,6 +252,8 @@ def test_nothing_can_be_played_back_to_a_replaced_engine(standalone: Lab, active
     engine = victim.processes()["engine"]
     victim.host.exec("kill", "-9", str(engine))
     eventually(lambda: victim.processes().get("engine") not in (None, engine), within_s=5)
+    heard = received(victim, way)
+    eventually(lambda: received(victim, way) > heard, within_s=10)  # the new one listens
     replayed = rejected(victim, "auth_replayed")
     inject(standalone, [genuine.data] * 3)
     eventually(lambda: rejected(victim, "auth_replayed") >= replayed + 3, within_s=5)

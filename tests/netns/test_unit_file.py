@@ -57,7 +57,9 @@ def test_speaker_is_active_with_the_units_capabilities_alone(lan: Lan, tmp_path:
         log=tmp_path / "log",
     )
     eventually(lambda: host.holds("192.0.2.51"), within_s=20)
-    metrics = host.exec("curl", "-s", "http://127.0.0.1:9105/metrics").stdout
+    metrics = eventually(
+        lambda: host.exec("curl", "-s", "http://127.0.0.1:9105/metrics").stdout, within_s=10
+    )
     gauges = re.findall(r"^kube_vrrp_(real_time|memory_locked)(?:{.*})? (.*)$", metrics, re.M)
     print(gauges)
     assert len(gauges) == 2

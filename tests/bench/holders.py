@@ -100,7 +100,7 @@ class _Helper:
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(5)
+        self._process.wait(30)
 
 
 @dataclass

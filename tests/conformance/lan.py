@@ -62,7 +62,7 @@ def mac(host: Host) -> bytes:
 def inject(client: Host, *frames: bytes) -> None:
     """Send whole frames from a host's interface, whatever they claim."""
     program = client.namespace.start([sys.executable, "-c", _SEND], stdin=-1)
-    program.communicate("\n".join(frame.hex() for frame in frames).encode(), timeout=20)
+    program.communicate("\n".join(frame.hex() for frame in frames).encode(), timeout=60)
     assert program.returncode == 0
 
 

@@ -167,15 +167,24 @@ def test_oddities_of_an_accepted_advertisement_are_counted(
 def test_active_answers_a_release_and_a_loser_before_its_next_advertisement_is_due(
     standalone: Lab, active: Node, priority: int
 ) -> None:
-    """The next one is due two seconds after the last; the answer is there within one."""
+    """The next one is due two seconds after the last; what is said after one is answered by 1.5."""
+    asked = FOUR.frame(standalone, active, priority)
     with Capture(standalone.client) as capture:
-        eventually(lambda: advertised(capture, active, FOUR), within_s=5)
-        regular = advertised(capture, active, FOUR)[-1]
-        inject(standalone.client, FOUR.frame(standalone, active, priority))
-        eventually(lambda: advertised(capture, active, FOUR)[-1] != regular, within_s=5)
-        answer = next(f for f in advertised(capture, active, FOUR) if f.time_ns > regular.time_ns)
+
+        def around() -> list[Frame]:
+            """Ask; return the advertisements next to the question if that came early enough."""
+            inject(standalone.client, asked)
+            frames = capture.until_now(0)
+            said_ns = max(frame.time_ns for frame in frames if frame.data == asked)
+            found = advertised(capture, active, FOUR)
+            before = [f for f in found if said_ns - 1_000_000_000 < f.time_ns < said_ns]
+            after = [f for f in found if f.time_ns > said_ns]
+            return [before[-1], after[0]]
+
+        # A loser is answered once an interval.
+        regular, answer = eventually(around, within_s=30, every_s=2.2)
     assert message(answer)[2] == 200
-    assert answer.time_ns - regular.time_ns < 1_000_000_000
+    assert answer.time_ns - regular.time_ns < 1_500_000_000
 
 
 def test_active_yields_to_a_better_router_and_comes_back_when_it_is_silent(
@@ -189,9 +198,9 @@ def test_active_yields_to_a_better_router_and_comes_back_when_it_is_silent(
     since_ns = time.monotonic_ns()
     inject(standalone.client, FOUR.frame(standalone, active, 255, interval_cs=100))
     eventually(lambda: not active.holds(address), within_s=3)
-    assert metric(active, TRANSITIONS, **reason) == yielded + 1
-    assert metric(active, OBSERVED, observation="foreign_owner") == owners + 1
     assert standalone.holders(address) == []
+    eventually(lambda: metric(active, TRANSITIONS, **reason) == yielded + 1, within_s=5)
+    assert metric(active, OBSERVED, observation="foreign_owner") == owners + 1
     at_home(standalone, FOUR.name, address)
     assert time.monotonic_ns() - since_ns > 3_000_000_000
 

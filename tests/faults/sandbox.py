@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.faults.fault import ROOT
 from tests.faults.verdict import FILE
 
-LONGEST_S = 180
+LONGEST_S = 400
 _FOLDERS = ("operator", "speaker", "cli", "crds", "lab", "")
 _PACKAGES = (
     *("vrrp", "vrrp_speaker", "vrrp_operator", "vrrp_cli", "vrrp_api", "vrrp_http", "vrrp_lab"),

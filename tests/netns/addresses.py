@@ -24,7 +24,7 @@ _NEW, _DELETE = 20, 21  # RTM_NEWADDR, RTM_DELADDR
 _REQUEST, _REPLACE_OR_CREATE = 0x1, 0x500
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _EVERY_S = 0.1
-_PATIENCE_S = 3.0
+_PATIENCE_S = 10.0
 _COUNT, _BURSTS = 250, 12
 """6000 changes take the kernel less than 0.1 s."""
 
@@ -47,6 +47,8 @@ def flood(engine: int, interface: str, kept: str, taken: str) -> int:
     listed = [f"10.77.0.{number}/32" for number in range(1, _COUNT + 1)]
     burst = b"".join(request(kind, interface, a) for kind in (_NEW, _DELETE) for a in listed)
     before = _dropped()
+    with contextlib.suppress(PermissionError):  # as the engine does, for a machine that is busy
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     os.kill(engine, signal.SIGSTOP)
     try:
         kernel.send(request(_DELETE, "eth0", kept))

@@ -92,7 +92,7 @@ def advertising(host: Host, *frames: bytes) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(5)
+        process.wait(30)
 
 
 def sent_at_rate(host: Host, frames: list[bytes], rate: int, seconds: int) -> int:
@@ -116,4 +116,4 @@ def claimed_by(host: Host, address: str, *flags: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(5)
+        process.wait(30)

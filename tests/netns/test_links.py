@@ -63,7 +63,7 @@ def reachable(lab: Lab) -> None:
     """Wait until the client has an answer from every address."""
     for address in sorted(ALL):
         with lab.client.probe(address) as probe:
-            probe.wait_answered(10)
+            probe.wait_answered(30)
 
 
 def on(node: Node, interface: str) -> set[str]:

@@ -45,6 +45,7 @@ MANIFEST = "".join(
 )
 INTERVAL_S = 0.2
 CHANGES_PER_S, CHANGES_FOR_S = 20, 10
+CHANGES = CHANGES_PER_S * CHANGES_FOR_S
 LONGEST_GAP_S = 2.5 * INTERVAL_S
 """One and a half is what should do; the rest is for a machine that is busy with other things."""
 
@@ -138,7 +139,10 @@ def change_all_the_time(lab: Lab, home: Node) -> float:
     with Capture(lab.node("node-2").host) as capture:
         begun_ns = time.monotonic_ns()
         try:
-            for number in range(CHANGES_PER_S * CHANGES_FOR_S):
+            for number in range(4 * CHANGES):
+                # On a busy machine fewer of them are read in the same time.
+                if number >= CHANGES and engine(home).generation - read > CHANGES // 4:
+                    break
                 unfinished = path.with_suffix(".tmp")
                 unfinished.write_text(next(changes))
                 unfinished.replace(path)
@@ -150,10 +154,10 @@ def change_all_the_time(lab: Lab, home: Node) -> float:
         frames = capture.until_now(begun_ns)
     gap_s = longest_gap_s(frames, home)
     read, applied = engine(home).generation - read, programs_applied(home) - applied
-    print(f"{CHANGES_PER_S * CHANGES_FOR_S} files, {read} good ones read, {applied} programs loaded"
+    print(f"{number} files, {read} good ones read, {applied} programs loaded"
           f"; longest silence {gap_s * 1000:.0f} ms")  # fmt: skip
     assert applied > 3
-    assert read > CHANGES_PER_S * CHANGES_FOR_S // 4
+    assert read > CHANGES // 4
     return gap_s
 
 
@@ -165,7 +169,9 @@ def test_configuration_that_changes_all_the_time_leaves_the_rest_alone(
         assert change_all_the_time(sized, home) <= LONGEST_GAP_S  # the machine may have been busy
     assert transitions(sized.nodes, STILL) == before
     assert home.processes() == pids
-    assert [router["faults"] for router in program(home).values()] == [[], []]
+    eventually(
+        lambda: [router["faults"] for router in program(home).values()] == [[], []], within_s=10
+    )
 
 
 # Programs that change, without the compiler in between --------------------------------------
@@ -256,7 +262,7 @@ def load_all_the_time(lab: Lab, home: Node) -> float:
     before = engine(home)
     with Capture(lab.node("node-2").host) as capture, Programs(home) as programs:
         begun_ns = time.monotonic_ns()
-        for number in range(1, CHANGES_PER_S * CHANGES_FOR_S + 1):
+        for number in range(1, CHANGES + 1):
             last = programs.load(number)
             due_s = begun_ns / 1e9 + number / CHANGES_PER_S
             time.sleep(max(0.0, due_s - time.monotonic()))
@@ -267,7 +273,7 @@ def load_all_the_time(lab: Lab, home: Node) -> float:
     print(f"{len(programs.loaded)} programs loaded in {CHANGES_FOR_S} s; longest silence {silences}"
           f" ms; lateness p99 {lateness_p99_s(before, engine(home))}")  # fmt: skip
     assert programs.refused == []
-    assert len(programs.loaded) == CHANGES_PER_S * CHANGES_FOR_S
+    assert len(programs.loaded) == CHANGES
     return max(gaps_s)
 
 

@@ -64,7 +64,7 @@ class Scrapers:
 
     def __post_init__(self) -> None:
         self._processes = {node.name: _start(node) for node in self.lab.nodes}
-        self._offset_ns = time.time_ns() - time.monotonic_ns()
+        self._offset_ns = _offset_ns()
 
     def collect(self) -> list[Scrape]:
         """Take in what came since the last call, and return it."""
@@ -96,7 +96,15 @@ class Scrapers:
         for process in self._processes.values():
             assert process.stdin is not None
             process.stdin.close()
-            process.wait(5)
+            process.wait(30)
+
+
+def _offset_ns() -> int:
+    """Return how far the wall clock is ahead; read again where something came in between."""
+    while True:
+        before_ns, wall_ns, after_ns = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if after_ns - before_ns < 50_000:
+            return wall_ns - before_ns
 
 
 def _start(node: Node) -> subprocess.Popen[bytes]:
@@ -181,21 +189,23 @@ def test_every_scrape_during_failovers_says_what_is(sized: Lab) -> None:
     holders = Holders([node.host for node in sized.nodes])
     with scraping(sized) as scrapers:
         begun_with = scrapers.takeovers()
-        rounds = 0
+        rounds = unseen = 0
         while scrapers.takeovers() - begun_with < FAILOVERS:
             cut = rounds % 2 == 1
             before = dual_seconds(scrapers.scrapes)
+            seen: list[Scrape] = []
             away(sized, cut=cut)
             # What the counters say of the end is in a scrape that began after it.
             ended_ns = time.monotonic_ns()
-            seen: list[Scrape] = []
             eventually(partial(_all_after, scrapers, seen, ended_ns), within_s=10)
             doubles = both_active(seen)
             assert all(len({a.node, b.node}) == 2 for a, b in doubles)
-            assert doubles or not cut, "two nodes were Active and no scrape saw it"
             if doubles:
                 assert dual_seconds(scrapers.scrapes) > before, doubles[0]
-            rounds += 1
+            # On a busy machine scrapes may take longer than two nodes are Active: once more.
+            unseen = unseen + 1 if cut and not doubles else 0
+            assert unseen < 4, "two nodes were Active and no scrape saw it"
+            rounds += not unseen
         _compare(scrapers, holders)
 
 

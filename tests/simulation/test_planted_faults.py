@@ -21,7 +21,7 @@ from tests.simulation.planted_fault import PlantedFault
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "speaker" / "vrrp"
 SEEDS = "0..59"
-LONGEST_S = 120
+LONGEST_S = 600
 
 
 def simulate(folder: Path, planted: PlantedFault | None = None) -> tuple[int, str]:

@@ -35,7 +35,7 @@ def start() -> Iterator[Start]:
 
 
 def healthy(host: str, port: int) -> bool:
-    return urllib3.request("GET", f"http://{host}:{port}/healthz", timeout=3).data == b"ok\n"
+    return urllib3.request("GET", f"http://{host}:{port}/healthz", timeout=20).data == b"ok\n"
 
 
 @pytest.mark.parametrize("address", ["[::]:0", ":0"])
@@ -50,7 +50,7 @@ def test_an_address_of_ipv6_is_served_alone(start: Start, address: str) -> None:
     server = start(address)
     assert healthy("[::1]", server.server_port)
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", server.server_port), timeout=3)
+        socket.create_connection(("127.0.0.1", server.server_port), timeout=20)
 
 
 def test_an_address_that_the_node_does_not_have_yet_is_no_error(start: Start) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
+from uuid import uuid4
 
 from kubernetes import config
 from kubernetes.client.api_client import ApiClient
@@ -23,6 +24,7 @@ from vrrp_api import API_VERSION
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.event_budget import SeriesUpdate
 from vrrp_operator.events import NAMESPACE
+from vrrp_operator.fences import FENCE, Fences
 
 _log = logging.getLogger(__name__)
 FIELD_MANAGER = "kube-vrrp-operator"
@@ -35,6 +37,8 @@ _EVENTS = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
 _APPLY, _CREATE = "application/apply-patch+yaml", "application/json"
 _MERGE = "application/merge-patch+json"
 _CONFLICT = 409
+_UNKNOWN = 500
+"""From here on an answer does not say whether the write was done."""
 _NEVER = (400, 404, 422)
 """Answers that another try would not change."""
 _TIMEOUT_S = (3.0, 15.0)
@@ -83,6 +87,7 @@ class Writer:
     def __init__(self, client: ApiClient, cache: ObjectCache) -> None:
         self._client = client
         self._cache = cache
+        self._fences = Fences(uuid4().hex)
 
     def list(self, kind: str) -> tuple[list[Mapping[str, Any]], int]:
         """Return every object of a kind, and the version of the list.
@@ -172,12 +177,38 @@ class Writer:
         try:
             self._remember(self._apply(path, obj))
         except ApiUnavailableError as error:
+            if not 0 < error.status < _UNKNOWN:
+                self._fences.unanswered(name)
             if error.status != _CONFLICT:
                 raise
             self._remember(self._call("GET", path))
             raise ObjectChangedError(str(error), error.status) from error
+        self._fences.answered(name)
         _log.info("NodeConfig written", extra={"node": name})
         return True
+
+    def unfenced(self) -> Sequence[str]:
+        """Return the NodeConfigs that a write may change yet which was given up, by name."""
+        return self._fences.missing(self._cache.names("nodeconfigs"))
+
+    def fence(self, name: str) -> None:
+        """Have every write to a NodeConfig refused that was sent before; take it in as it is now.
+
+        Raises:
+            ApiUnavailableError: not reached or refused.
+        """
+        body = {"metadata": {"annotations": {FENCE: self._fences.text()}}}
+        query = [("fieldManager", FIELD_MANAGER)]
+        path = f"{_PATHS['nodeconfigs']}/{name}"
+        try:
+            answer = self._call("PATCH", path, query=query, body=body, content_type=_MERGE)
+        except ObjectGoneError:
+            current = self._cache.get("nodeconfigs", name)
+            if current is not None:
+                self._cache.put("nodeconfigs", current, deleted=True, now_s=0.0)
+            return
+        self._remember(answer)
+        self._fences.answered(name)
 
     def _remember(self, answer: Mapping[str, Any]) -> None:
         """Take in a NodeConfig as it is now: what is decided next must not be behind that."""

@@ -1,4 +1,4 @@
-"""One cycle: snapshot → validate → allocate → plan → apply → fold status.
+"""One cycle: fence → snapshot → validate → allocate → plan → apply → fold status.
 
 Level-triggered: it reads what is there now and writes what is missing. Cycles never overlap.
 """
@@ -172,6 +172,10 @@ class Reconciler:
 
     def _cycle(self, now_s: float) -> None:
         wall = datetime.now(UTC)
+        refusals = _Refusals()
+        for name in self._writer.unfenced():
+            with refusals.past():
+                self._writer.fence(name)
         snapshot = self._look(now_s)
         planned = plan(snapshot, self._default_key_ref)
         # VRIDs first: a number is on record before a node uses it.
@@ -180,7 +184,7 @@ class Reconciler:
         for condition, count in condition_counts(statuses.values()).items():
             self._metrics.virtual_ips.labels(condition).set(count)
         self._metrics.cluster.found(condition_truths(statuses), speakers_reporting(snapshot))
-        self._write_node_configs(snapshot, planned)
+        self._write_node_configs(snapshot, planned, refusals)
 
     def _look(self, now_s: float) -> ClusterSnapshot:
         """Return the cluster with what the cache does not hold: endpoints, and what panics."""
@@ -216,8 +220,9 @@ class Reconciler:
         self._happened.forget_others(snapshot)
         return statuses
 
-    def _write_node_configs(self, snapshot: ClusterSnapshot, planned: Plan) -> None:
-        refusals = _Refusals()
+    def _write_node_configs(
+        self, snapshot: ClusterSnapshot, planned: Plan, refusals: _Refusals
+    ) -> None:
         for config in planned.configs.values():
             with refusals.past():
                 wrote = self._writer.apply_node_config(config.to_object())

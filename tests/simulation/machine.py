@@ -27,7 +27,7 @@ GONE_NS = int(GONE_S) * SECOND
 TOLD_NS = 60 * SECOND
 """Within this whoever is back is told what it missed."""
 _ABSENCE_NS = 10 * SECOND
-_KEY = {1: KEYS[1]}
+_KEYS = {"own": {1: KEYS[1]}, "other": {1: KEYS[2]}}
 
 
 class Machine:
@@ -274,4 +274,5 @@ def _authentication(router: VirtualRouterConfig) -> Authentication:
     said = router.election.authentication
     if said is None or said.type == "None":
         return None
-    return HmacKeys(_KEY, 1, Mode(said.mode))
+    assert said.key_ref is not None
+    return HmacKeys(_KEYS[said.key_ref], 1, Mode(said.mode))

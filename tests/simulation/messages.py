@@ -118,7 +118,7 @@ class Messages:
         for machine in self.machines:
             self.write_node(machine)
             machine.start(0)
-        self.write_spec(authentication=self._authentication(self.drawn.signed))
+        self.write_authentication("own" if self.drawn.signed else None)
         self.operators = [self._operator()]
         if self.drawn.operators > 1:
             self.lan.after(CALM_S * SECOND // 2, lambda _: self.operators.append(self._operator()))
@@ -132,8 +132,10 @@ class Messages:
         self._spec = {**self._spec, **changes}
         self.api.put("virtualips", ELECTION, spec=dict(self._spec))
 
-    def _authentication(self, signed: bool) -> dict[str, str]:
-        return {"type": "HMAC", "keyRef": "own"} if signed else {"type": "None"}
+    def write_authentication(self, key: str | None) -> None:
+        """Have the election signed with a key, or with none."""
+        said = {"type": "HMAC", "keyRef": key} if key is not None else {"type": "None"}
+        self.write_spec(authentication=said)
 
     def write_node(self, machine: Machine) -> None:
         """Write a machine's Node object."""
@@ -185,7 +187,7 @@ class Messages:
 
     def sign(self, _: Machine) -> None:
         """Turn signatures on or off."""
-        self.write_spec(authentication=self._authentication(self.rng.random() < 0.5))
+        self.write_authentication("own" if self.rng.random() < 0.5 else None)
 
     def hand_over(self, machine: Machine) -> None:
         """Ask for a hand-over, or end it."""

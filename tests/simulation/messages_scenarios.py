@@ -13,6 +13,9 @@ from tests.simulation.simulation import Failure
 from tests.simulation.story import expect
 from tests.simulation.timeline import OracleViolation
 
+from vrrp.actions import StateChanged
+from vrrp.constants import State
+
 _CALM = Draw(4, 5, 1_000, 1, calm=True, preempt=True, signed=False, leases=True)
 _TEN_MINUTES_S = 600
 _BEGUN_S = 120
@@ -80,12 +83,55 @@ def a_backup_leaves_beside_a_holder_that_cannot_report() -> None:
     expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
 
 
+def signatures_wait_for_a_backup_that_cannot_be_told() -> None:
+    """Whoever does not know them yet goes on hearing the others, and is heard."""
+    story, _, others = _begun()
+    _cut_off(story, others[0])
+    story.write_authentication("own")
+    story.lan.run_for(120 * SECOND)
+    _heal(story, others[0])
+    story.lan.run_for(60 * SECOND)
+    expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
+    _expect_signed(story, "own")
+
+
+def nobody_is_let_in_again_that_left_for_another_key() -> None:
+    """Nobody hears both keys: all but the holder leave, it changes, and they join again, once."""
+    story, _, others = _begun(replace(_CALM, signed=True))
+    begun = {machine.name: 0 for machine in others}
+
+    def count(_now_ns: int, index: int, change: StateChanged) -> None:
+        for machine in others:
+            mine = any(slot.index == index for slot in machine.slots)
+            begun[machine.name] += mine and change.before is State.INITIALIZE
+
+    story.lan.watchers.append(count)
+    _cut_off(story, others[0])
+    story.write_authentication("other")
+    story.lan.run_for(60 * SECOND)
+    _heal(story, others[0])
+    story.lan.run_for(120 * SECOND)
+    expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
+    expect(set(begun.values()) == {1}, f"began: {begun}")
+    _expect_signed(story, "other")
+
+
+def _expect_signed(story: Messages, key: str) -> None:
+    for machine in story.machines:
+        said = machine.router.election.authentication if machine.router is not None else None
+        expect(said is not None, f"{machine.name} does not run the election")
+        assert said is not None
+        expect((said.key_ref, said.mode) == (key, "Enforce"), f"{machine.name} has {said}")
+
+
 MESSAGES_SCENARIOS: dict[str, Callable[[], None]] = {
     scenario.__name__: scenario
     for scenario in (
         whoever_is_cut_off_for_ten_minutes_moves_nothing,
         a_cut_off_holder_that_is_to_leave_yields,
         a_backup_leaves_beside_a_holder_that_cannot_report,
+        signatures_wait_for_a_backup_that_cannot_be_told,
+        nobody_is_let_in_again_that_left_for_another_key,
     )
 }
 LAST: list[Messages] = []

@@ -78,14 +78,18 @@ LEFT_OUT = (
         "        return Change(current, waits=(_wait(current, goal, late),))\n",
         "",
         "signatures go on before everybody took the last step",
-        "25",
+    ),
+    LeftOut(
+        "changes",
+        "    if late and not begun:",
+        "    if late:",
+        "who left for a restart is let in again before all have left",
     ),
     LeftOut(
         "manner",
         "    return way[0] if way else None\n",
         "    return wanted\n",
         "signatures come at once",
-        "23",
     ),
     LeftOut(
         "addresses",
@@ -107,5 +111,13 @@ LEFT_OUT = (
         "an older status that came late stays",
         "5",
         "speaker/vrrp_speaker/agent",
+    ),
+    LeftOut(
+        "fences",
+        "return [name for name in names if name not in self._fenced]",
+        "return []",
+        "a write that was given up arrives, and is done",
+        "87",
+        "operator/vrrp_operator",
     ),
 )

@@ -12,6 +12,7 @@ from tests.simulation.api import Object, SimulatedApi
 from tests.simulation.settings import MS, SECOND
 
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.fences import FENCE, Fences
 from vrrp_operator.planner import Plan, plan
 from vrrp_operator.status import virtual_ip_status
 
@@ -22,6 +23,9 @@ EPOCH_S = 1_780_000_000
 _LOST, _LATE = 0.01, 0.02
 """Shares of writes that nobody hears of again, and that arrive when they are given up."""
 KEY_REF = "cluster"
+
+_Write = tuple[str, Object | None, str | None]
+"""A NodeConfig's name, its spec, and the version to write over; without a spec a fence."""
 
 
 class SimulatedOperator:
@@ -35,7 +39,8 @@ class SimulatedOperator:
         self._cache = ObjectCache()
         self.alive = True
         self._due = self._busy = self._again = False
-        self._writes: list[tuple[str, Object, str | None]] = []
+        self._writes: list[_Write] = []
+        self._fences = Fences(f"since {api.lan.now_ns}")
         self._seen_ns: dict[str, int] = {}
         self._leases_in: str | None = ""
         self.plan: Plan | None = None
@@ -91,6 +96,12 @@ class SimulatedOperator:
         self._due = False
         if not self.alive or self._busy:
             return
+        unfenced = self._fences.missing(self._cache.names("nodeconfigs"))
+        if unfenced:
+            self._writes = [(name, None, None) for name in unfenced]
+            self._busy = self._again = True
+            self._write_next()
+            return
         snapshot = replace(self._cache.snapshot(self._now_s()), lease_namespace=self._leases_in)
         self.plan = plan(snapshot, KEY_REF)
         wall = datetime.fromtimestamp(EPOCH_S + now_ns / SECOND, UTC)
@@ -131,12 +142,15 @@ class SimulatedOperator:
             if fate < _LATE:
                 late_ns = TIMEOUT_NS + self._api.soon_ns(10_000)
                 self._api.lan.after(late_ns, lambda _: self._arrive_late(write))
+            self._fences.unanswered(write[0])
             self._api.lan.after(TIMEOUT_NS, lambda _: self._relist())
             return
         self._api.lan.after(self._api.soon_ns(100), lambda _: self._answered(write))
 
-    def _answered(self, write: tuple[str, Object, str | None]) -> None:
+    def _answered(self, write: _Write) -> None:
         wrote = self._arrive(*write)
+        if wrote:
+            self._fences.answered(write[0])
         obj = self._api.get("nodeconfigs", write[0])
         if self.alive and obj is not None:
             self._cache.put("nodeconfigs", obj, deleted=False, now_s=self._now_s())
@@ -150,10 +164,13 @@ class SimulatedOperator:
             self._writes, self._busy = [], False
             self._trigger()
 
-    def _arrive_late(self, write: tuple[str, Object, str | None]) -> None:
+    def _arrive_late(self, write: _Write) -> None:
         self._arrive(*write)
 
-    def _arrive(self, name: str, spec: Object, version: str | None) -> bool:
+    def _arrive(self, name: str, spec: Object | None, version: str | None) -> bool:
+        if spec is None:
+            self._api.put("nodeconfigs", name, annotations={FENCE: self._fences.text()})
+            return True
         self._api.lan.timeline.note(self._api.lan.now_ns, -1, f"write to {name}", _words(spec))
         return self._api.apply("nodeconfigs", name, spec, version)
 

@@ -13,6 +13,7 @@ from vrrp_operator.apply import ApiUnavailableError, ObjectGoneError, Writer
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.events import Occurrence
+from vrrp_operator.fences import Fences
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.reconcile import STALE_S, Reconciler
 
@@ -39,6 +40,10 @@ class FakeServer(Writer):
         """NodeConfigs that somebody wrote after what the cache has of them, by name."""
         self.refused = ""
         """The end of a path that is answered with 500."""
+        self._fences = Fences("test")
+        self.fenced: list[str] = []
+        self.lost: set[str] = set()
+        """The NodeConfigs of which a write is done, or not, and never answered."""
 
     def add(self, **objects: list[dict[str, Any]]) -> None:
         """Have these objects, whole kinds at a time."""
@@ -81,7 +86,12 @@ class FakeServer(Writer):
             return self._read(path, name)
         if name.partition("/")[0] in self.deleted:
             raise ObjectGoneError(f"{method} {path}: not found")
+        if content_type.startswith("application/merge-patch"):
+            self.fenced.append(name)
+            return {}  # somebody may write it right after
         self.requests.append(f"{method} {kind}/{name}")
+        if name in self.lost:
+            raise ApiUnavailableError(f"{method} {path}: no answer")
         newer = self.newer.get(name, {}).get("metadata", {}).get("resourceVersion")
         if newer and body is not None and body["metadata"].get("resourceVersion") != newer:
             raise ApiUnavailableError(f"{method} {path}: 409", status=409)
@@ -257,6 +267,54 @@ def test_a_node_config_that_is_refused_keeps_no_other_waiting() -> None:
     assert [router["name"] for router in other["spec"]["virtualRouters"]] == ["a"]
     server.refused = ""
     assert reconciler.run_cycle()
+
+
+def test_what_an_operator_finds_is_fenced_once() -> None:
+    """One that ended may have sent writes that come yet."""
+    server, cache, reconciler = cluster()
+    assert reconciler.run_cycle()
+    assert server.fenced == ["left", "node-1", "node-2"]
+    cache.put("virtualips", virtual_ip("b", "192.0.2.51"), deleted=False, now_s=0.0)
+    assert reconciler.run_cycle()
+    assert len(server.fenced) == 3
+
+
+def test_a_write_that_was_not_answered_is_fenced_before_anything_is_decided() -> None:
+    server, cache, reconciler = cluster()
+    assert reconciler.run_cycle()
+    cache.put("virtualips", virtual_ip("b", "192.0.2.51"), deleted=False, now_s=0.0)
+    server.lost = {"node-1"}
+    server.fenced.clear()
+    server.requests.clear()
+    assert not reconciler.run_cycle()
+    assert server.fenced == []
+    assert server.requests == ["PATCH virtualips/b/status", "PATCH nodeconfigs/node-1"]
+    assert not reconciler.run_cycle()
+    assert server.fenced == ["node-1"]
+    server.lost = set()
+    assert reconciler.run_cycle()
+    assert server.fenced == ["node-1", "node-1"]
+
+
+def test_a_fence_that_is_refused_keeps_no_other_waiting_and_is_tried_again() -> None:
+    server, _, reconciler = cluster()
+    server.refused = "nodeconfigs/left"
+    assert not reconciler.run_cycle()
+    assert server.fenced == ["node-1", "node-2"]
+    assert "PATCH nodeconfigs/node-2" in server.requests
+    server.refused = ""
+    assert reconciler.run_cycle()
+    assert server.fenced == ["node-1", "node-2", "left"]
+
+
+def test_a_node_config_that_is_gone_needs_no_fence() -> None:
+    server, cache, reconciler = cluster()
+    assert reconciler.run_cycle()
+    server.deleted.add("gone")
+    cache.put("nodeconfigs", speaking("gone"), deleted=False, now_s=0.0)
+    assert reconciler.run_cycle()
+    assert cache.get("nodeconfigs", "gone") is None
+    assert not [request for request in server.requests if request.endswith("/gone")]
 
 
 def test_an_object_deleted_behind_our_back_leaves_the_nodes_in_the_next_cycle() -> None:

@@ -329,6 +329,24 @@ def test_restart_of_the_operator_moves_nothing(cluster: Lab) -> None:
     assert second <= moves
 
 
+def test_operator_that_begins_has_earlier_writes_refused(cluster: Lab) -> None:
+    """By the version, which each of its NodeConfigs moves on from; what they ask stays."""
+    before = {n.name: _fenced(cluster, n) for n in cluster.nodes}
+    assert cluster.operator.stop() == 0
+    cluster.operator.start()
+    for node in cluster.nodes:
+        fence, generation = before[node.name]
+        eventually(lambda n=node, f=fence: _fenced(cluster, n)[0] not in ("", f), within_s=60)  # type: ignore[misc]  # binds the loop variables
+        assert _fenced(cluster, node)[1] == generation
+
+
+def _fenced(lab: Lab, node: Node) -> tuple[str, int]:
+    """Return a NodeConfig's fence, and its generation."""
+    metadata = lab.kubectl_json("get", "nodeconfig", node.name)["metadata"]
+    fence = metadata.get("annotations", {}).get("kube-vrrp.io/fence", "")
+    return fence, metadata["generation"]
+
+
 def test_api_server_away_for_a_minute(cluster: Lab) -> None:
     holder = at_home(cluster)
     stranger = next(n for n in cluster.nodes if n is not holder)

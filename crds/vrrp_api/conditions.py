@@ -69,6 +69,7 @@ class Reason(StrEnum):
     PASSING = "Passing"
     NOT_USED = "NotUsed"
     SERVICE_NOT_FOUND = "ServiceNotFound"
+    TARGET_NOT_ALLOWED = "TargetNotAllowed"
     PANIC_THRESHOLD_REACHED = "PanicThresholdReached"
     WEIGHT_INEFFECTIVE = "WeightIneffective"
     ACTIVE = "Active"

@@ -13,6 +13,8 @@ from vrrp_operator.weights import ineffective_weights
 _MAX_MESSAGE = 1024
 _TOLD = 5
 """How many nodes a message tells of; the status has all of them."""
+_REFUSED = f"{Reason.TARGET_NOT_ALLOWED}: "
+"""With what a speaker begins its message of a check that it may not run."""
 
 
 def check_conditions(
@@ -93,7 +95,9 @@ def _passing(
     if failing:
         told = [f"{r['node']}: {r['message']}" for r in failing[:_TOLD]]
         more = f" and {len(failing) - _TOLD} more" if len(failing) > _TOLD else ""
-        return passing("False", Reason.CHECK_FAILED, "; ".join(told) + more)
+        refused = any(str(r["message"]).startswith(_REFUSED) for r in failing)
+        reason = Reason.TARGET_NOT_ALLOWED if refused else Reason.CHECK_FAILED
+        return passing("False", reason, "; ".join(told) + more)
     if results:
         return passing("True", Reason.PASSING, f"passes on {len(results)} nodes")
     if not users:

@@ -33,6 +33,7 @@ class Options:
     scripts_dir: str
     script_user: str
     file_folders: tuple[str, ...]
+    check_targets: tuple[str, ...] | None
     record: str | None
     metrics_bind_address: str
     log_level: str
@@ -112,6 +113,21 @@ def _add_check_options(parser: argparse.ArgumentParser) -> None:
         default=("/var/lib/kube-vrrp/files",),
         help="folders that file checks may read in, separated by colons; empty: none",
     )
+    parser.add_argument(
+        "--check-targets",
+        type=_entries,
+        default=_entries_or_none(os.environ.get("CHECK_TARGETS")),
+        help="whom checks may ask, separated by commas: Node, Subnets, networks (absent: the"
+        " environment's CHECK_TARGETS, else Node,Subnets; with --config anybody)",
+    )
+
+
+def _entries(text: str) -> tuple[str, ...]:
+    return tuple(entry.strip() for entry in text.split(",") if entry.strip())
+
+
+def _entries_or_none(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else _entries(text)
 
 
 def _folders(text: str) -> tuple[str, ...]:

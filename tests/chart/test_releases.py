@@ -146,6 +146,33 @@ def test_networks_of_services_are_learned_from_the_cluster(cluster: Cluster) -> 
     assert set(json.loads(refused)) == {"10.200.0.0/16", network}
 
 
+def test_checks_may_ask_whom_they_could_before_until_a_value_says_otherwise(
+    cluster: Cluster,
+) -> None:
+    found = json.loads(cluster.kubectl("get", "servicecidrs", "-o", "json"))["items"]
+    services = [cidr for item in found for cidr in item["spec"]["cidrs"]]
+    assert cluster.install().returncode == 0
+    assert targets(cluster) == ",".join(["Node", "Subnets", *services])
+    speaker = "daemonset/kube-vrrp-speaker"
+    cluster.kubectl("-n", "kube-vrrp", "set", "env", speaker, "CHECK_TARGETS-")
+    for _ in range(2):
+        upgraded = cluster.upgrade()
+        assert upgraded.returncode == 0, upgraded.stderr
+        assert "Health checks may ask any address" in upgraded.stdout
+        assert targets(cluster) == "0.0.0.0/0,::/0"
+    told = cluster.upgrade("--set", "speaker.checks.targets={Node,10.0.0.0/8}")
+    assert told.returncode == 0, told.stderr
+    assert "Health checks may ask any address" not in told.stdout
+    assert targets(cluster) == "Node,10.0.0.0/8"
+
+
+def targets(cluster: Cluster) -> str:
+    """Return whom checks may ask, as a speaker is told."""
+    path = "{.spec.template.spec.containers[0].env[?(@.name=='CHECK_TARGETS')].value}"
+    query = ("get", "daemonset", "kube-vrrp-speaker", "-o", f"jsonpath={path}")
+    return cluster.kubectl("-n", "kube-vrrp", *query)
+
+
 # The key ------------------------------------------------------------------------------
 
 

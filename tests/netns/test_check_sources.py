@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import ipaddress
 import os
 import socket
 import threading
@@ -17,6 +18,8 @@ from tests.unit.agent.checks import probe, settings
 from vrrp_api.check_kinds import InterfaceCheck, PingCheck
 from vrrp_lab.lan import Host, Lan
 from vrrp_speaker.agent.checks.interfaces import Links
+from vrrp_speaker.agent.checks.routes import Distance, distance
+from vrrp_speaker.agent.checks.targets import ANYWHERE, parse_targets
 from vrrp_speaker.agent.checks.verdict import Result
 from vrrp_speaker.agent.messages import CheckNews
 
@@ -147,9 +150,8 @@ def test_lost_news_are_an_error_that_opens_anew(bench: Bench) -> None:
 
 
 def ping(host: Host, address: str, tmp_path: Path, timeout_ms: int = 1000) -> Result:
-    return inside(
-        host, lambda: probe(settings(tmp_path), PingCheck(address), timeout_ms=timeout_ms)
-    )
+    made = settings(tmp_path, targets=parse_targets(ANYWHERE))
+    return inside(host, lambda: probe(made, PingCheck(address), timeout_ms=timeout_ms))
 
 
 @pytest.mark.parametrize("group_range", ["1 0", "0 2147483647"])
@@ -202,3 +204,54 @@ def test_answers_to_others_are_not_taken_for_its_own(lan: Lan, tmp_path: Path) -
     finally:
         stop.set()
         asking.join()
+
+
+# Whom checks may ask -----------------------------------------------------------------
+
+_ROUTES = (
+    "link add near type veth peer name far",
+    "link set near up",
+    "link set far up",
+    "link set lo up",
+    "address add 198.51.100.7/24 dev near",
+    "address add 2001:db8:7::7/64 dev near nodad",
+    "route add 10.244.3.9/32 dev near",
+    "route add 10.244.4.0/24 via 198.51.100.9",
+    "route add prohibit 203.0.113.66/32",
+    "route add 100.64.0.0/24 nexthop via 198.51.100.9 nexthop via 198.51.100.8",
+    "route replace default via 198.51.100.1",
+    "-6 route replace default via 2001:db8:7::1",
+)
+_DISTANCES = {
+    "127.0.0.1": Distance.NODE,
+    "127.9.9.9": Distance.NODE,
+    "::1": Distance.NODE,
+    "198.51.100.7": Distance.NODE,
+    "2001:db8:7::7": Distance.NODE,
+    "198.51.100.1": Distance.SUBNET,
+    "198.51.100.200": Distance.SUBNET,
+    "2001:db8:7::1": Distance.SUBNET,
+    "10.244.3.9": Distance.SUBNET,
+    "198.51.100.255": Distance.BEYOND,  # broadcast
+    "10.244.4.9": Distance.BEYOND,
+    "203.0.113.9": Distance.BEYOND,
+    "203.0.113.66": Distance.BEYOND,
+    "100.64.0.1": Distance.BEYOND,
+    "2001:db8:8::1": Distance.BEYOND,
+}
+
+
+def test_how_far_addresses_are_as_the_routes_have_it(lan: Lan) -> None:
+    host = lan.hosts[0]
+    for words in _ROUTES:
+        host.namespace.run("ip", *words.split())
+
+    def distances() -> dict[str, Distance]:
+        return {text: distance(ipaddress.ip_address(text)) for text in _DISTANCES}
+
+    assert inside(host, distances) == _DISTANCES
+    # A default route without a gateway leads to the whole world, and is no subnet.
+    host.namespace.run("ip", "route", "replace", "default", "dev", "near")
+    assert inside(host, distances) == _DISTANCES
+    host.namespace.run("ip", "route", "del", "default")
+    assert inside(host, distances) == _DISTANCES

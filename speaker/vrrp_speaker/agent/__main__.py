@@ -26,6 +26,12 @@ from vrrp_speaker.agent.cache import CacheError, ConfigCache
 from vrrp_speaker.agent.channel import EngineChannel
 from vrrp_speaker.agent.checks.assembly import check_runner
 from vrrp_speaker.agent.checks.probes import CheckSettings
+from vrrp_speaker.agent.checks.targets import (
+    ANYWHERE,
+    DEFAULT_TARGETS,
+    TargetsError,
+    parse_targets,
+)
 from vrrp_speaker.agent.compile import Compiler
 from vrrp_speaker.agent.config_file import ConfigFileError
 from vrrp_speaker.agent.control import LogLevel, Signals, serve_dump
@@ -55,7 +61,9 @@ def main() -> int:
     signals.catch()
     try:
         run(options, signals, level, stream)
-    except (KubeconfigError, MetricsAddressError, ConfigFileError, RecordingError) as error:
+    except (
+        KubeconfigError, MetricsAddressError, ConfigFileError, RecordingError, TargetsError
+    ) as error:  # fmt: skip
         print(f"vrrp-speaker: {error}", file=sys.stderr, flush=True)
         return CANNOT_RUN
     return 0
@@ -65,8 +73,8 @@ def run(options: Options, signals: Signals, level: LogLevel, log: LogStream) -> 
     """Run until SIGTERM or the supervisor's death; ``signals`` may be waiting already.
 
     Raises:
-        KubeconfigError, MetricsAddressError, ConfigFileError, RecordingError: it cannot run as it
-            was started.
+        KubeconfigError, MetricsAddressError, ConfigFileError, RecordingError, TargetsError: it
+            cannot run as it was started.
     """
     inbox: Inbox = SimpleQueue()
     signal.signal(signal.SIGTERM, lambda _number, _frame: inbox.put(Stop()))
@@ -126,12 +134,15 @@ def _client(options: Options) -> ApiClient | None:
 
 
 def _check_settings(options: Options) -> CheckSettings:
+    # Whoever writes a standalone file is the node's administrator.
+    default = DEFAULT_TARGETS if options.config is None else ANYWHERE
     return CheckSettings(
         node=options.node,
         ca_dir=options.ca_dir,
         scripts_dir=options.scripts_dir,
         script_user=options.script_user,
         file_folders=options.file_folders,
+        targets=parse_targets(default if options.check_targets is None else options.check_targets),
     )
 
 

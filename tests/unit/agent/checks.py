@@ -15,6 +15,7 @@ from vrrp_api.check_kinds import CheckKind
 from vrrp_api.health_check import HealthCheck
 from vrrp_speaker.agent.checks.probes import CheckSettings, Probes
 from vrrp_speaker.agent.checks.run import Run
+from vrrp_speaker.agent.checks.targets import DEFAULT_TARGETS, parse_targets
 from vrrp_speaker.agent.checks.verdict import Result
 from vrrp_speaker.agent.messages import CheckEnded, CheckNews, CheckTouched, Message
 
@@ -29,6 +30,7 @@ def settings(folder: Path, **fields: Any) -> CheckSettings:
         "scripts_dir": str(folder / "scripts"),
         "script_user": "nobody",
         "file_folders": (str(folder / "files"),),
+        "targets": parse_targets(DEFAULT_TARGETS),
     }
     return CheckSettings(**{**values, **fields})
 

@@ -93,6 +93,7 @@ def test_status_is_compared_with_the_ranges(server: str, run: Once) -> None:
 
 def test_redirect_is_an_answer_and_not_followed(server: str, run: Once) -> None:
     assert run(http(f"{server}/moved")) == PASSED
+    assert _Handler.seen["path"] == "/moved"
     assert run(http(f"{server}/moved", statuses=((200, 200),))) == Result(False, "status 302")
 
 

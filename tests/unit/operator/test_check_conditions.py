@@ -63,6 +63,13 @@ def test_what_nodes_say_of_a_failure_is_in_the_condition() -> None:
     assert found["Passing"] == ("False", "CheckFailed", "node-1: script x.sh is not there")
 
 
+def test_a_target_that_may_not_be_asked_has_a_reason_of_its_own() -> None:
+    refusal = "TargetNotAllowed: 203.0.113.9 is not among --check-targets (accepted: Node)"
+    said = reports(node_1=refusal, node_2="timed out")
+    found = conditions(snapshot(used("a"), nodes(2), [tcp_check("web")], said))["Passing"]
+    assert found == ("False", "TargetNotAllowed", f"node-1: {refusal}; node-2: timed out")
+
+
 def test_a_failure_everywhere_tells_of_a_few_nodes() -> None:
     said = reports(**{f"node_{n}": "refused" for n in range(1, 9)})
     message = conditions(snapshot(used("a"), nodes(8), [tcp_check("web")], said))["Passing"][2]

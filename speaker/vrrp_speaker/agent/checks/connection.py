@@ -6,18 +6,40 @@ import socket
 import urllib.parse
 
 from vrrp_speaker.agent.checks.run import Run
+from vrrp_speaker.agent.checks.targets import TargetNotAllowed, Targets
 
 _MOST_TEXT = 200
 
 
-def connect(run: Run, host: str, port: int) -> socket.socket:
+def connect(run: Run, host: str, port: int, targets: Targets) -> socket.socket:
     """Return a connection whose every wait ends at the run's deadline at the latest.
+
+    Of a name's addresses those are tried, in their order, that may be asked.
 
     Raises:
         OSError: it cannot be had in time; TimeoutError is one.
+        TargetNotAllowed: no address may be asked.
     """
-    connection = socket.create_connection((host, port), timeout=run.remaining_s())
+    failed: OSError | TargetNotAllowed | None = None
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        try:
+            targets.require(str(address[0]))
+            return _connected(run, socket.socket(family, kind, protocol), address)
+        except TargetNotAllowed as refused:
+            failed = failed or refused
+        except OSError as error:
+            failed = error
+    raise failed or OSError(f"{host} has no address")
+
+
+def _connected(
+    run: Run, connection: socket.socket, address: tuple[str | int | bytes, ...]
+) -> socket.socket:
     try:
+        connection.settimeout(run.remaining_s())
+        connection.connect(address)
         run.connected(connection)
         connection.settimeout(run.remaining_s())
     except OSError:

@@ -19,6 +19,7 @@ import h2.exceptions
 from vrrp_api.check_kinds import GrpcCheck
 from vrrp_speaker.agent.checks.connection import connect, host_and_port, reason
 from vrrp_speaker.agent.checks.run import Run
+from vrrp_speaker.agent.checks.targets import Targets
 from vrrp_speaker.agent.checks.verdict import Result
 
 _PATH = "/grpc.health.v1.Health/Check"
@@ -37,10 +38,10 @@ class _Answer:
     ended: bool = False
 
 
-def probe_grpc(run: Run, kind: GrpcCheck) -> Result:
+def probe_grpc(run: Run, kind: GrpcCheck, targets: Targets) -> Result:
     """Ask once; SERVING passes."""
     try:
-        with connect(run, *host_and_port(kind.address)) as connection:
+        with connect(run, *host_and_port(kind.address), targets) as connection:
             answer = _ask(run, connection, kind)
     except OSError as error:
         return Result(False, reason(error))

@@ -11,6 +11,7 @@ import urllib.parse
 from vrrp_api.check_kinds import HttpCheck
 from vrrp_speaker.agent.checks.connection import connect, reason
 from vrrp_speaker.agent.checks.run import Run
+from vrrp_speaker.agent.checks.targets import Targets
 from vrrp_speaker.agent.checks.verdict import Result
 
 _MAX_BODY = 64 * 1024
@@ -56,17 +57,19 @@ def _context(insecure: bool, path: str | None) -> ssl.SSLContext:
     return context
 
 
-def probe_http(run: Run, kind: HttpCheck, authorities: Authorities) -> Result:
+def probe_http(run: Run, kind: HttpCheck, authorities: Authorities, targets: Targets) -> Result:
     """Ask once, on a connection of its own: a kept one would hide that nobody accepts any more."""
     try:
-        return _judge(run, kind, _open(run, kind, authorities))
+        return _judge(run, kind, _open(run, kind, authorities, targets))
     except ssl.SSLCertVerificationError as error:
         return Result(False, f"certificate: {error.verify_message}")
     except (http.client.HTTPException, OSError, ValueError) as error:
         return Result(False, reason(error))
 
 
-def _open(run: Run, kind: HttpCheck, authorities: Authorities) -> http.client.HTTPConnection:
+def _open(
+    run: Run, kind: HttpCheck, authorities: Authorities, targets: Targets
+) -> http.client.HTTPConnection:
     parts = urllib.parse.urlsplit(kind.url)
     assert parts.hostname is not None
     secure = parts.scheme == "https"
@@ -74,7 +77,7 @@ def _open(run: Run, kind: HttpCheck, authorities: Authorities) -> http.client.HT
     context = _named_context(kind, authorities) if secure else None
     client = http.client.HTTPConnection(parts.hostname, port)
     client.default_port = 443 if secure else 80  # left out of the Host header
-    client.sock = connect(run, parts.hostname, port)
+    client.sock = connect(run, parts.hostname, port, targets)
     if context is not None:
         try:
             # Wrapping makes the handshake.

@@ -9,6 +9,7 @@ import struct
 from vrrp_api.check_kinds import PingCheck
 from vrrp_speaker.agent.checks.connection import reason
 from vrrp_speaker.agent.checks.run import Run
+from vrrp_speaker.agent.checks.targets import Targets
 from vrrp_speaker.agent.checks.verdict import Result
 
 _ECHO = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence number
@@ -17,10 +18,11 @@ _TOKEN_BYTES = 16
 _BUFFER = 2048
 
 
-def probe_ping(run: Run, kind: PingCheck) -> Result:
+def probe_ping(run: Run, kind: PingCheck, targets: Targets) -> Result:
     """Ask once and wait for the answer to this very question until the deadline."""
     version = 6 if ":" in kind.address else 4
     try:
+        targets.require(kind.address)
         with _socket(version) as wire:
             # Only the asked host is heard.
             wire.connect(socket.getaddrinfo(kind.address, 0, flags=socket.AI_NUMERICHOST)[0][4])

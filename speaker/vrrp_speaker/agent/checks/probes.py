@@ -12,9 +12,13 @@ from vrrp_speaker.agent.checks.probe_ping import probe_ping
 from vrrp_speaker.agent.checks.probe_tcp import probe_tcp
 from vrrp_speaker.agent.checks.run import Run
 from vrrp_speaker.agent.checks.scripts import Scripts
+from vrrp_speaker.agent.checks.targets import TargetNotAllowed, Targets
 from vrrp_speaker.agent.checks.verdict import Result
 from vrrp_speaker.agent.checks.workers import Workers
 from vrrp_speaker.agent.messages import CheckEnded, Inbox
+
+
+_MOST_TEXT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class CheckSettings:
     scripts_dir: str
     script_user: str
     file_folders: tuple[str, ...]
+    targets: Targets
 
 
 class Probes:
@@ -49,20 +54,26 @@ class Probes:
 
     def probe(self, run: Run) -> Result:
         """Run once, in this thread; it may take longer than the deadline."""
+        try:
+            return self._probe(run, self._settings.targets)
+        except TargetNotAllowed as refused:
+            return Result(False, str(refused)[:_MOST_TEXT])
+
+    def _probe(self, run: Run, targets: Targets) -> Result:
         match run.check.kind:
             case HttpCheck() as kind:
-                return probe_http(run, kind, self._authorities)
+                return probe_http(run, kind, self._authorities, targets)
             case TcpCheck() as kind:
-                return probe_tcp(run, kind)
+                return probe_tcp(run, kind, targets)
             case GrpcCheck() as kind:
                 # Only where somebody wants it: a speaker counts its megabytes.
                 from vrrp_speaker.agent.checks.probe_grpc import (  # noqa: PLC0415 - 1.4 MB, gRPC only
                     probe_grpc,
                 )
 
-                return probe_grpc(run, kind)
+                return probe_grpc(run, kind, targets)
             case PingCheck() as kind:
-                return probe_ping(run, kind)
+                return probe_ping(run, kind, targets)
             case FileCheck():
                 return probe_file(run.check, run.previous, self._settings.file_folders)
             case other:
@@ -73,7 +84,7 @@ class Probes:
         try:
             result = self.probe(run)
         except Exception as error:  # a run must end, or its check hangs for ever
-            result = Result(False, f"{type(error).__name__}: {error}"[:200])
+            result = Result(False, f"{type(error).__name__}: {error}"[:_MOST_TEXT])
         finally:
             run.close()
         duration_s = time.monotonic() - begun_s

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     ENGINE_SILENT = "EngineSilent"
     CHECK_FAILED = "CheckFailed"
     CHECK_PENDING = "CheckPending"
+    CHECK_SLOWED = "CheckSlowed"
     PASSING = "Passing"
     NOT_USED = "NotUsed"
     SERVICE_NOT_FOUND = "ServiceNotFound"

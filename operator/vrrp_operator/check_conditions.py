@@ -15,6 +15,8 @@ _TOLD = 5
 """How many nodes a message tells of; the status has all of them."""
 _REFUSED = f"{Reason.TARGET_NOT_ALLOWED}: "
 """With what a speaker begins its message of a check that it may not run."""
+_SLOWED = f"{Reason.CHECK_SLOWED}: "
+"""With what it begins that of one which passes, and runs less often than it is to."""
 
 
 def check_conditions(
@@ -99,7 +101,12 @@ def _passing(
         reason = Reason.TARGET_NOT_ALLOWED if refused else Reason.CHECK_FAILED
         return passing("False", reason, "; ".join(told) + more)
     if results:
-        return passing("True", Reason.PASSING, f"passes on {len(results)} nodes")
+        message = f"passes on {len(results)} nodes"
+        slow = [r for r in results if str(r["message"]).startswith(_SLOWED)]
+        if slow:
+            message += f"; {slow[0]['node']}: {slow[0]['message']}"
+            return passing("True", Reason.CHECK_SLOWED, message)
+        return passing("True", Reason.PASSING, message)
     if not users:
         return passing("Unknown", Reason.NOT_USED, "no VirtualIP names it, so no node runs it")
     return passing("Unknown", Reason.CHECK_PENDING, "no node has a result yet")

@@ -34,6 +34,7 @@ class Options:
     script_user: str
     file_folders: tuple[str, ...]
     check_targets: tuple[str, ...] | None
+    check_runs_per_second: int
     record: str | None
     metrics_bind_address: str
     log_level: str
@@ -120,6 +121,19 @@ def _add_check_options(parser: argparse.ArgumentParser) -> None:
         help="whom checks may ask, separated by commas: Node, Subnets, networks (absent: the"
         " environment's CHECK_TARGETS, else Node,Subnets; with --config anybody)",
     )
+    parser.add_argument(
+        "--check-runs-per-second",
+        type=_at_least_one,
+        default=500,
+        help="how many runs all checks together may have, a script counting as ten; with more"
+        " those that run most often are slowed",
+    )
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be an integer of at least 1")
+    return int(text)
 
 
 def _entries(text: str) -> tuple[str, ...]:

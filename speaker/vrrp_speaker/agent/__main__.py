@@ -142,6 +142,7 @@ def _check_settings(options: Options) -> CheckSettings:
         scripts_dir=options.scripts_dir,
         script_user=options.script_user,
         file_folders=options.file_folders,
+        runs_per_second=options.check_runs_per_second,
         targets=parse_targets(default if options.check_targets is None else options.check_targets),
     )
 

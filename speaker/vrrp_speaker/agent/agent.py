@@ -332,7 +332,7 @@ class Agent:
                     decided=running.state.decided,
                     passing=running.state.passing,
                     since_s=running.since_s,
-                    message=running.message,
+                    message=running.said,
                     duration_sum_s=running.durations[0],
                     duration_count=int(running.durations[1]),
                 )

@@ -30,6 +30,7 @@ def settings(folder: Path, **fields: Any) -> CheckSettings:
         "scripts_dir": str(folder / "scripts"),
         "script_user": "nobody",
         "file_folders": (str(folder / "files"),),
+        "runs_per_second": 500,
         "targets": parse_targets(DEFAULT_TARGETS),
     }
     return CheckSettings(**{**values, **fields})

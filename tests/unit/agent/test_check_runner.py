@@ -56,10 +56,10 @@ class Watched:
 class Bench:
     """A runner whose runs end when the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_per_s: int = 500) -> None:
         self.begun: list[Run] = []
         self.source = Watched()
-        self.runner = CheckRunner(self.begun.append, {ProcessCheck: self.source})
+        self.runner = CheckRunner(self.begun.append, {ProcessCheck: self.source}, most_per_s)
 
     def end(self, passed: bool, at_s: float, message: str = "", value: int = 0) -> bool:
         """End the newest run."""
@@ -317,3 +317,52 @@ def test_with_no_checks_nothing_is_watched(bench: Bench) -> None:
     bench.runner.configure([check("a", NGINX)], 0.0)
     bench.runner.stop()
     assert bench.source.wanted == {}
+
+
+# Too many ----------------------------------------------------------------------------
+
+
+def test_checks_that_are_too_many_run_less_often_and_say_so() -> None:
+    bench = Bench(most_per_s=2)
+    fast = [check(f"fast-{n}", interval_ns=SECOND // 10, timeout_ns=SECOND // 20) for n in range(3)]
+    bench.runner.configure([*fast, check("slow", interval_ns=2 * SECOND)], 0.0)
+    began = {name: 0 for name in bench.runner.checks}
+    for tenth in range(600):
+        now_s = tenth / 10
+        bench.runner.step(now_s)
+        for run in bench.begun:
+            began[run.check.name] += 1
+            bench.runner.hear(CheckEnded(run.check.name, run.number, Result(True), 0.01), now_s)
+        bench.begun.clear()
+    assert sum(began.values()) <= 2 * 60 + 2 * len(began)
+    assert began["slow"] >= 29
+    said = "CheckSlowed: runs every 2s instead of 100ms: too many on this node"
+    assert {running.said for running in bench.runner.checks.values()} == {said, ""}
+    bench.runner.configure(fast[:1], 60.0)
+    assert bench.runner.checks["fast-0"].said != ""
+    bench.runner.configure([check("slow", interval_ns=SECOND)], 60.0)
+    assert bench.runner.checks["slow"].said == ""
+
+
+def test_a_slow_pace_is_said_beside_a_failure() -> None:
+    bench = Bench(most_per_s=1)
+    bench.runner.configure([check("a", interval_ns=SECOND // 2)], 0.0)
+    bench.runner.step(0.0)
+    bench.end(False, 0.1, "status 503")
+    pace = "CheckSlowed: runs every 1s instead of 500ms: too many on this node"
+    assert bench.runner.checks["a"].said == f"status 503; {pace}"
+
+
+def test_what_nobody_asks_is_not_slowed() -> None:
+    bench = Bench(most_per_s=1)
+    bench.runner.configure([check(f"p{n}", NGINX, interval_ns=SECOND // 10) for n in range(9)], 0.0)
+    assert {running.said for running in bench.runner.checks.values()} == {""}
+
+
+def test_checks_that_are_slowed_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench(most_per_s=1)
+    for _ in range(2):
+        bench.runner.configure([check("a", interval_ns=SECOND // 2)], 0.0)
+    assert [record.message for record in caplog.records] == [
+        "checks are too many for this node and run less often"
+    ]

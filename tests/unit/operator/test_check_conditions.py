@@ -70,6 +70,16 @@ def test_a_target_that_may_not_be_asked_has_a_reason_of_its_own() -> None:
     assert found == ("False", "TargetNotAllowed", f"node-1: {refusal}; node-2: timed out")
 
 
+def test_a_check_that_runs_too_seldom_says_so_while_it_passes() -> None:
+    slow = CheckStatus("web", True, NOW, "CheckSlowed: runs every 1s instead of 50ms")
+    said = reports(node_1="", node_2="")
+    status = NodeConfigStatus(1, NOW, "0", 0, "API", (), (slow,))
+    said["node-2"] = NodeReport(None, status, fresh=True)
+    found = conditions(snapshot(used("a"), nodes(2), [tcp_check("web")], said))["Passing"]
+    told = "passes on 2 nodes; node-2: CheckSlowed: runs every 1s instead of 50ms"
+    assert found == ("True", "CheckSlowed", told)
+
+
 def test_a_failure_everywhere_tells_of_a_few_nodes() -> None:
     said = reports(**{f"node_{n}": "refused" for n in range(1, 9)})
     message = conditions(snapshot(used("a"), nodes(8), [tcp_check("web")], said))["Passing"][2]

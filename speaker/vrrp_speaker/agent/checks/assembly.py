@@ -20,4 +20,5 @@ def check_runner(inbox: Inbox, settings: CheckSettings) -> CheckRunner:
             InterfaceCheck: Interfaces(inbox),
             ProcessCheck: Processes(inbox),
         },
+        settings.runs_per_second,
     )

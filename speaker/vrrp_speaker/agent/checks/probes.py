@@ -17,7 +17,6 @@ from vrrp_speaker.agent.checks.verdict import Result
 from vrrp_speaker.agent.checks.workers import Workers
 from vrrp_speaker.agent.messages import CheckEnded, Inbox
 
-
 _MOST_TEXT = 200
 
 
@@ -31,6 +30,7 @@ class CheckSettings:
     script_user: str
     file_folders: tuple[str, ...]
     targets: Targets
+    runs_per_second: int
 
 
 class Probes:

@@ -10,6 +10,7 @@ counts again at each interval, for ``rise`` and ``fall``.
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -17,18 +18,23 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vrrp_api.check_kinds import POLLED, CheckKind, FileCheck
+from vrrp_api.conditions import Reason
+from vrrp_api.duration import format_duration
 from vrrp_api.health_check import HealthCheck
+from vrrp_speaker.agent.checks.budget import slowed
 from vrrp_speaker.agent.checks.facts import asked, known_result
 from vrrp_speaker.agent.checks.run import Run
 from vrrp_speaker.agent.checks.state import CheckState, initial_state
 from vrrp_speaker.agent.checks.verdict import Result, Verdict
 from vrrp_speaker.agent.messages import CheckEnded, CheckMessage, CheckNews, CheckTouched
 
+_log = logging.getLogger(__name__)
 _APART_S = 0.001
 """Between the first runs of checks that arrive together."""
 _SILENCE_S = 5.0
 """For so long a source may say nothing of a check; an undecided check may hold a router back."""
 _TIMED_OUT = "timed out"
+_MILLISECOND_NS = 1_000_000
 _HAS_RUNS = (*POLLED, FileCheck)
 
 Begin = Callable[[Run], None]
@@ -52,6 +58,8 @@ class RunningCheck:
     state: CheckState
     begun_s: float
     due_s: float
+    interval_ns: int
+    """What it runs at: its own interval, or a longer one where a node's checks are too many."""
     run: Run | None = None
     first: bool = True
     stuck: bool = False
@@ -70,6 +78,15 @@ class RunningCheck:
         return Verdict(self.state.decided, self.state.passing, self.value, self.unreadable)
 
     @property
+    def said(self) -> str:
+        """What its latest result, and its pace, have to tell people."""
+        if self.interval_ns == self.check.interval_ns:
+            return self.message
+        pace, own = format_duration(self.interval_ns), format_duration(self.check.interval_ns)
+        slow = f"{Reason.CHECK_SLOWED}: runs every {pace} instead of {own}: too many on this node"
+        return f"{self.message}; {slow}" if self.message else slow
+
+    @property
     def next_s(self) -> float:
         """When there is something to do: a deadline, or a run that is due."""
         waiting = self.run is not None and not self.stuck
@@ -79,10 +96,15 @@ class RunningCheck:
 class CheckRunner:
     """Runs the checks of the configuration; driven by ``step`` from the agent's loop."""
 
-    def __init__(self, begin: Begin, sources: Mapping[type, Source]) -> None:
-        """``begin`` starts a run that ends in a ``CheckEnded``; ``sources`` are by kind."""
+    def __init__(self, begin: Begin, sources: Mapping[type, Source], most_per_s: int) -> None:
+        """``begin`` starts a run that ends in a ``CheckEnded``; ``sources`` are by kind.
+
+        ``most_per_s``: what all runs of a second together may cost.
+        """
         self._begin_run = begin
         self._sources = sources
+        self._most_per_s = most_per_s
+        self._slowed: frozenset[str] = frozenset()
         self._numbers = itertools.count(1)
         self.checks: dict[str, RunningCheck] = {}
 
@@ -95,6 +117,7 @@ class CheckRunner:
         for name in list(self.checks):
             if name not in wanted:
                 _give_up(self.checks.pop(name))
+        paces = self._paces(wanted.values())
         first_s, changed = now_s, False
         for name, check in wanted.items():
             running = self.checks.get(name)
@@ -104,11 +127,27 @@ class CheckRunner:
                 first_s += _APART_S
             else:
                 running.state = running.state.reconfigured(check.rise, check.fall)
-                running.due_s = min(running.due_s, now_s + check.interval_ns / 1e9)
+                running.due_s = min(running.due_s, now_s + paces[name] / 1e9)
                 running.check = check
+            running.interval_ns = paces[name]
             changed |= self._take_known(running)
         self._watch()
         return changed
+
+    def _paces(self, checks: Iterable[HealthCheck]) -> Mapping[str, int]:
+        """Return the interval (ns) that each check runs at."""
+        paces = {check.name: check.interval_ns for check in checks}
+        asking = [check for check in checks if isinstance(check.kind, _HAS_RUNS)]
+        # In whole milliseconds, up, so that the bound holds and people can read it.
+        longer = {
+            name: -(-pace // _MILLISECOND_NS) * _MILLISECOND_NS
+            for name, pace in slowed(asking, self._most_per_s).items()
+        }
+        if longer.keys() - self._slowed:
+            said = {"checks": len(longer), "accepted_per_second": self._most_per_s}
+            _log.warning("checks are too many for this node and run less often", extra=said)
+        self._slowed = frozenset(longer)
+        return {**paces, **longer}
 
     def next_s(self) -> float | None:
         """Return when ``step`` has something to do."""
@@ -164,7 +203,7 @@ class CheckRunner:
         return result is not None and result != running.fact and _learn(running, result)
 
     def _due(self, running: RunningCheck, now_s: float) -> bool:
-        interval_s = running.check.interval_ns / 1e9
+        interval_s = running.interval_ns / 1e9
         if running.first:
             # The first run is at once; from then on checks are spread over their interval.
             running.first = False
@@ -207,7 +246,7 @@ def _started(check: HealthCheck, at_s: float, before: RunningCheck | None) -> Ru
     """Return a check that runs first at a time; ``before`` has its name and another target."""
     failing = check.initially_failing and before is None
     state = initial_state(check.rise, check.fall, failing=failing)
-    running = RunningCheck(check, state, at_s, at_s)
+    running = RunningCheck(check, state, at_s, at_s, check.interval_ns)
     if failing:
         running.message, running.since_s = "no success yet", time.time()
     if before is not None:

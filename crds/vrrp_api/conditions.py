@@ -36,6 +36,9 @@ class Reason(StrEnum):
 
     ACCEPTED = "Accepted"
     INVALID_SPEC = "InvalidSpec"
+    DOES_NOT_FIT = "DoesNotFit"
+    INTERNAL_ERROR = "InternalError"
+    STATUS_REFUSED = "StatusRefused"
     ADDRESS_CONFLICT = "AddressConflict"
     ADDRESS_IS_NODE_ADDRESS = "AddressIsNodeAddress"
     EXTERNAL_PEER_CONFLICT = "ExternalPeerConflict"
@@ -48,6 +51,7 @@ class Reason(StrEnum):
     NODE_WITHOUT_ADDRESS = "NodeWithoutAddress"
     NODE_ADDRESS_KEPT = "NodeAddressKept"
     NODE_ADDRESS_REFUSED = "NodeAddressRefused"
+    NODE_CONFIG_REFUSED = "NodeConfigRefused"
     NODE_UNREACHABLE = "NodeUnreachable"
     WAITING_FOR_SUCCESSOR = "WaitingForSuccessor"
     ELECTION_RESTARTS = "ElectionRestarts"

@@ -20,6 +20,9 @@ from vrrp_api.fields import Fields, object_fields
 from vrrp_api.health_check import HealthCheck, check_spec, parse_resolved_check
 from vrrp_api.virtual_ip import VipAddress
 
+MOST_CHECKS = 255 * 16
+"""What as many elections as there are VRIDs can name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -108,7 +111,7 @@ def parse_node_config(obj: Mapping[str, Any]) -> NodeConfig:
         FieldError: the first wrong field.
     """
     spec, metadata = object_fields(obj, "NodeConfig")
-    checks = [parse_resolved_check(item) for item in spec.children("healthChecks", 0, 256)]
+    checks = [parse_resolved_check(item) for item in spec.children("healthChecks", 0, MOST_CHECKS)]
     routers = tuple(_router(item) for item in spec.children("virtualRouters", 0, 255))
     config = NodeConfig(
         node=spec.text("node"),

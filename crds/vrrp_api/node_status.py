@@ -195,7 +195,7 @@ def parse_node_config_status(obj: Mapping[str, Any]) -> NodeConfigStatus | None:
         virtual_routers=tuple(_router_status(item) for item in status.get("virtualRouters") or ()),
         checks=tuple(
             CheckStatus(
-                name=item["name"],
+                name=item.get("name", ""),
                 passing=item.get("passing", False),
                 since=item.get("since", ""),
                 message=item.get("message", ""),
@@ -211,32 +211,44 @@ def _router_status(item: Mapping[str, Any]) -> RouterStatus:
         item.get(field) for field in ("lastTransition", "conflict", "foreign")
     )
     return RouterStatus(
-        name=item["name"],
+        name=item.get("name", ""),
         virtual_ip_generation=item.get("virtualIPGeneration", 0),
         state=item.get("state", ""),
         since=item.get("since", ""),
-        effective_priority=item.get("effectivePriority", 0),
+        effective_priority=_priority(item.get("effectivePriority", 0)),
         interface=item.get("interface"),
         faults=tuple(item.get("faults") or ()),
         transitions=item.get("transitions", 0),
         last_transition=_transition(last) if last else None,
-        conflict=Conflict(conflict.get("address", ""), conflict["mac"], conflict["time"])
-        if conflict
-        else None,
-        foreign=ForeignRouter(foreign["source"], foreign.get("priority", 0), foreign["time"])
-        if foreign
-        else None,
+        conflict=_conflict(conflict) if conflict else None,
+        foreign=_foreign(foreign) if foreign else None,
         history=tuple(_transition(past) for past in item.get("history") or ()),
         peers_heard=tuple(_peer_heard(peer) for peer in item.get("peersHeard") or ()),
         holders=tuple(item.get("holders") or ()),
     )
 
 
+def _priority(said: int) -> int:
+    """Return a priority as there are: others' priorities are made from it."""
+    return min(254, max(0, said))
+
+
+def _conflict(item: Mapping[str, Any]) -> Conflict:
+    return Conflict(item.get("address", ""), item.get("mac", ""), item.get("time", ""))
+
+
+def _foreign(item: Mapping[str, Any]) -> ForeignRouter:
+    return ForeignRouter(item.get("source", ""), item.get("priority", 0), item.get("time", ""))
+
+
 def _peer_heard(item: Mapping[str, Any]) -> PeerHeard:
-    return PeerHeard(item["address"], item.get("node"), item.get("heard", False), item["since"])
+    return PeerHeard(
+        item.get("address", ""), item.get("node"), item.get("heard", False), item.get("since", "")
+    )
 
 
 def _transition(item: Mapping[str, Any]) -> Transition:
-    return Transition(
-        item["time"], item["from"], item["to"], item["reason"], item.get("sequence", 0)
+    time, before, after, reason = (
+        item.get(field, "") for field in ("time", "from", "to", "reason")
     )
+    return Transition(time, before, after, reason, item.get("sequence", 0))

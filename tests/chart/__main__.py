@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from tests.chart.bounds import TABLE, table
 from tests.chart.crds import SOURCES, template_of, template_path
 from tests.chart.readme import README, with_table
 from tests.chart.renderings import VALUE_SETS, golden_path, golden_text
@@ -11,7 +12,8 @@ from tests.chart.rights import LAB_MANIFEST, lab_manifest
 
 
 def main() -> int:
-    """Write the kinds' templates, the README's table, the lab's rights, the golden renderings."""
+    """Write bounds, kinds' templates, the README's table, the lab's rights, golden renderings."""
+    TABLE.write_text(table(), encoding="utf-8")
     for source in SOURCES:
         template_path(source).write_text(template_of(source), encoding="utf-8")
     README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")

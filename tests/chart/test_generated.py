@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.chart.bounds import TABLE, table
 from tests.chart.crds import CHART, ROOT, SOURCES, template_of, template_path
 from tests.chart.helm import NEWEST, rendered
 from tests.chart.readme import README, sections, with_table
@@ -19,6 +20,10 @@ REMEDY = "run `make chart` and look at the difference"
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
 def test_template_of_a_kind_is_made_from_its_source(source: Path) -> None:
     assert template_path(source).read_text(encoding="utf-8") == template_of(source), REMEDY
+
+
+def test_table_of_bounds_is_made_from_the_kinds() -> None:
+    assert TABLE.read_text(encoding="utf-8") == table(), REMEDY
 
 
 def test_kinds_are_rendered_as_their_sources_say_and_kept() -> None:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from vrrp.constants import State
+from vrrp_api.bounds import NODE_CONFIG_STATUS, bounded
 from vrrp_api.lease import lease_name
 from vrrp_api.node_status import (
     ELECTION_KEYS,
@@ -229,7 +230,8 @@ class StatusWriter:
         if self._renew_lease(status):
             return
         try:
-            self._client.apply_status(self._node, status.to_object())
+            fitting = bounded(NODE_CONFIG_STATUS, status.to_object())
+            self._client.apply_status(self._node, fitting)
         except ApiError as error:
             lasts = self._pace.failed(status, time.monotonic())
             # 404: the operator has not made the object yet.

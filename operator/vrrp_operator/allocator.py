@@ -16,8 +16,10 @@ def allocate_vrids(
 ) -> tuple[dict[str, int], dict[str, Problem]]:
     """Return (VRID by VirtualIP name, problems by VirtualIP name).
 
-    What status says is kept; then come the numbers that specs ask for, oldest first; the rest gets
-    the lowest free number. Remembered in status, so a restart or another order changes nothing.
+    What status says is kept, unless the spec asks for another number: such a status was written of
+    an object that was deleted and made anew, and the spec wins. Then come the numbers that specs
+    ask for, oldest first; the rest gets the lowest free number. Remembered in status, so a restart
+    or another order changes nothing.
 
     Args:
         snapshot: the cluster.
@@ -29,9 +31,10 @@ def allocate_vrids(
     problems: dict[str, Problem] = {}
     records = sorted(snapshot.virtual_ips, key=lambda record: record.age_key)
     for record in records:
-        if record.virtual_router_id is not None and record.virtual_router_id not in taken:
-            taken[record.virtual_router_id] = record.name
-            vrids[record.name] = record.virtual_router_id
+        known = record.virtual_router_id
+        if known is not None and known not in taken and _wanted(record) in (None, known):
+            taken[known] = record.name
+            vrids[record.name] = known
     waiting = [r for r in records if r.name not in vrids and r.name not in refused]
     for record in waiting:
         wanted = _wanted(record)

@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -54,6 +54,11 @@ class ApiUnavailableError(Exception):
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it is the API server's own trouble: it is away, overloaded, or ails."""
+        return self.status in (0, 408, 429) or self.status >= 500
 
 
 class ObjectChangedError(ApiUnavailableError):
@@ -175,14 +180,12 @@ class Writer:
         if version:
             obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
         try:
-            self._remember(self._apply(path, obj))
+            with self._over("nodeconfigs", name):
+                self._remember("nodeconfigs", self._apply(path, obj))
         except ApiUnavailableError as error:
             if not 0 < error.status < _UNKNOWN:
                 self._fences.unanswered(name)
-            if error.status != _CONFLICT:
-                raise
-            self._remember(self._call("GET", path))
-            raise ObjectChangedError(str(error), error.status) from error
+            raise
         self._fences.answered(name)
         _log.info("NodeConfig written", extra={"node": name})
         return True
@@ -195,55 +198,91 @@ class Writer:
         """Have every write to a NodeConfig refused that was sent before; take it in as it is now.
 
         Raises:
+            ObjectGoneError: it does not exist any more.
             ApiUnavailableError: not reached or refused.
         """
         body = {"metadata": {"annotations": {FENCE: self._fences.text()}}}
         query = [("fieldManager", FIELD_MANAGER)]
         path = f"{_PATHS['nodeconfigs']}/{name}"
-        try:
+        with self._over("nodeconfigs", name):
             answer = self._call("PATCH", path, query=query, body=body, content_type=_MERGE)
-        except ObjectGoneError:
-            current = self._cache.get("nodeconfigs", name)
-            if current is not None:
-                self._cache.put("nodeconfigs", current, deleted=True, now_s=0.0)
-            return
-        self._remember(answer)
+            self._remember("nodeconfigs", answer)
         self._fences.answered(name)
 
-    def _remember(self, answer: Mapping[str, Any]) -> None:
-        """Take in a NodeConfig as it is now: what is decided next must not be behind that."""
-        if "metadata" in answer:
-            self._cache.put("nodeconfigs", answer, deleted=False, now_s=time.monotonic())
-
-    def delete_node_config(self, name: str) -> None:
-        """Delete the NodeConfig of a node that left the cluster."""
-        try:
-            self._call("DELETE", f"{_PATHS['nodeconfigs']}/{name}")
-        except ApiUnavailableError as error:
-            _log.warning("NodeConfig not deleted", extra={"node": name, "error": str(error)})
-
-    def apply_status(self, kind: str, name: str, status: Mapping[str, Any]) -> bool:
-        """Make an object's status equal to the one given; return whether it was written.
+    def delete_node_config(self, name: str) -> bool:
+        """Delete the NodeConfig of a node that left the cluster, as it was looked at; return True.
 
         Raises:
+            ObjectChangedError: it is another one by now; nothing was deleted.
+            ApiUnavailableError: not reached or refused.
+        """
+        metadata = (self._cache.get("nodeconfigs", name) or {}).get("metadata", {})
+        seen = {key: metadata[key] for key in ("uid", "resourceVersion") if key in metadata}
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": seen}
+        with self._over("nodeconfigs", name):
+            path = f"{_PATHS['nodeconfigs']}/{name}"
+            self._call("DELETE", path, body=body, content_type=_CREATE)
+        return True
+
+    def apply_status(self, kind: str, name: str, status: Mapping[str, Any], *, uid: str) -> bool:
+        """Make an object's status equal to the one given; return whether it was written.
+
+        It is written over the version that is known and no other. The API server looks at no uid
+        in an apply of a status: only the version keeps one of an object that was deleted from
+        landing on a new one of its name.
+
+        Raises:
+            ObjectChangedError: it is another one by now, or has another uid; nothing was written.
             ObjectGoneError: the object does not exist any more.
             ApiUnavailableError: not reached or refused.
         """
         current = self._cache.get(kind, name)
-        if current is None or current.get("status") == status:
+        if current is None:
             return False
+        if current["metadata"].get("uid", "") != uid:
+            raise ObjectChangedError(f"{_KINDS[kind]} {name} was made anew", _CONFLICT)
+        if current.get("status") == status:
+            return False
+        version = current["metadata"].get("resourceVersion")
         obj = {
             "apiVersion": API_VERSION,
             "kind": _KINDS[kind],
-            "metadata": {"name": name},
+            "metadata": {"name": name, **({"resourceVersion": version} if version else {})},
             "status": status,
         }
-        try:
-            self._apply(f"{_PATHS[kind]}/{name}/status", obj)
-        except ObjectGoneError:
-            self._cache.put(kind, current, deleted=True, now_s=0.0)
-            raise
+        with self._over(kind, name):
+            self._remember(kind, self._apply(f"{_PATHS[kind]}/{name}/status", obj))
         return True
+
+    @contextmanager
+    def _over(self, kind: str, name: str) -> Iterator[None]:
+        """Write over what is known; where that is gone or another object by now, know that."""
+        try:
+            yield
+        except ObjectGoneError:
+            self._forget(kind, name)
+            raise
+        except ApiUnavailableError as error:
+            if error.status != _CONFLICT:
+                raise
+            try:
+                self._remember(kind, self._call("GET", f"{_PATHS[kind]}/{name}"))
+            except ApiUnavailableError as unread:
+                if unread.status == _NOT_FOUND:
+                    self._forget(kind, name)
+                    raise ObjectGoneError(str(unread), _NOT_FOUND) from error
+                raise
+            raise ObjectChangedError(str(error), error.status) from error
+
+    def _forget(self, kind: str, name: str) -> None:
+        known = self._cache.get(kind, name)
+        if known is not None:
+            self._cache.put(kind, known, deleted=True, now_s=time.monotonic())
+
+    def _remember(self, kind: str, answer: Mapping[str, Any]) -> None:
+        """Take in an object as it is now: what is decided next must not be behind that."""
+        if "metadata" in answer:
+            self._cache.put(kind, answer, deleted=False, now_s=time.monotonic())
 
     def create_event(self, obj: Mapping[str, Any]) -> str:
         """Create an Event; return what became of it: created, known or refused.
@@ -308,12 +347,16 @@ class Writer:
         if response.status == _NOT_FOUND and method == "DELETE":
             return None
         if response.status == _NOT_FOUND and method == "PATCH":
-            raise ObjectGoneError(f"{method} {path}: not found")
+            raise ObjectGoneError(f"{method} {path}: not found", _NOT_FOUND)
         if response.status >= 400:
             text = data[:500].decode(errors="replace")
             message = f"{method} {path}: {response.status} {text}"
             raise ApiUnavailableError(message, response.status)
-        return json.loads(data)
+        try:
+            return json.loads(data)
+        except ValueError as error:
+            # An answer that breaks off, or a proxy's page.
+            raise ApiUnavailableError(f"{method} {path}: no JSON: {error}") from error
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

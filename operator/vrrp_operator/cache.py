@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vrrp_api.lease import DURATION_S, heartbeat_of
 from vrrp_operator.snapshot import (
     ClusterSnapshot,
     Node,
+    NodeReport,
     handover_to,
     is_off,
     is_out_of_service,
@@ -51,6 +52,8 @@ class ObjectCache:
         """What each of a node's two heartbeats said last, by kind and node."""
         self._active_seen_s: dict[str, dict[str, tuple[str, float]]] = {}
         """Node to router to (since, when that was first seen), for routers that are Active."""
+        self._odd: list[Exception] = []
+        """What went wrong with heartbeats since the last snapshot."""
         self._last_heartbeat_s = 0.0
         self._unbroken_since_s = 0.0
         self._blind_for: set[str] = set()
@@ -92,7 +95,7 @@ class ObjectCache:
             self._objects[kind], self._deleted[kind] = {**kept, **newer}, deleted
             if kind == "nodeconfigs":
                 for obj in objects:
-                    self._note_heartbeat(obj, now_s)
+                    self._take_heartbeat(obj, now_s)
 
     def put(self, kind: str, obj: Object, *, deleted: bool, now_s: float) -> bool:
         """Take in one object; return whether a decision or a status may change by it."""
@@ -109,7 +112,7 @@ class ObjectCache:
                 return False
             self._objects[kind][name] = obj
             self._deleted[kind].pop(name, None)
-            revived = kind == "nodeconfigs" and self._note_heartbeat(obj, now_s)
+            revived = kind == "nodeconfigs" and self._take_heartbeat(obj, now_s)
             if revived or self._is_contested(kind, name):
                 return True  # a heartbeat tells that both Active nodes are alive
         return before is None or _relevant(kind, before) != _relevant(kind, obj)
@@ -154,30 +157,36 @@ class ObjectCache:
                 for node, routers in self._active_seen_s.items()
             }
             unbroken_s = now_s - self._unbroken_since_s
+            unreadable, self._odd = self._odd, []
         ages = {name: beat.age_s(now_s, blind_s) for name, beat in heartbeats.items()}
-        reports = {
-            name: node_report(
-                obj,
-                fresh=ages.get(name, FRESH_S) < FRESH_S,
-                heard_s=heartbeats[name].seen_s if name in heartbeats else 0.0,
-                active_seen_s=active_seen_s.get(name),
-                alive=name in heartbeats and heartbeats[name].moved,
-                beat=heartbeats[name].text if name in heartbeats else "",
-            )
-            for name, obj in objects["nodeconfigs"].items()
-        }
+        reports: dict[str, NodeReport] = {}
+        for name, obj in objects["nodeconfigs"].items():
+            beat = heartbeats.get(name)
+            fresh, heard_s = ages.get(name, FRESH_S) < FRESH_S, beat.seen_s if beat else 0.0
+            try:
+                reports[name] = node_report(
+                    obj,
+                    fresh=fresh,
+                    heard_s=heard_s,
+                    active_seen_s=active_seen_s.get(name),
+                    alive=beat is not None and beat.moved,
+                    beat=beat.text if beat else "",
+                )
+            except Exception as error:  # of one node
+                unreadable.append(error)
+                reports[name] = NodeReport(None, None, fresh, heard_s)
         nodes: list[Node] = []
         for name, obj in objects["nodes"].items():
             silent = unbroken_s >= GONE_S and ages.get(name, 0.0) >= GONE_S
-            nodes.append(
-                node_value(
-                    obj,
-                    has_speaker=name in reports and reports[name].status is not None,
-                    gone=silent,
-                )
-            )
-        return take_snapshot(
-            objects["virtualips"].values(), objects["healthchecks"].values(), nodes, reports
+            speaks = name in reports and reports[name].status is not None
+            try:
+                nodes.append(node_value(obj, has_speaker=speaks, gone=silent))
+            except Exception as error:  # of one node, which is there all the same
+                unreadable.append(error)
+                nodes.append(Node(name, {}, (), has_speaker=speaks, gone=silent))
+        virtual_ips, checks = objects["virtualips"].values(), objects["healthchecks"].values()
+        return replace(
+            take_snapshot(virtual_ips, checks, nodes, reports), unreadable=tuple(unreadable)
         )
 
     def _is_contested(self, kind: str, node: str) -> bool:
@@ -188,12 +197,19 @@ class ObjectCache:
             own & routers.keys() for name, routers in self._active_seen_s.items() if name != node
         )
 
+    def _take_heartbeat(self, obj: Object, now_s: float) -> bool:
+        try:
+            return self._note_heartbeat(obj, now_s)
+        except Exception as error:  # of one node; it seems silent
+            self._odd = [*self._odd[-15:], error]
+            return False
+
     def _note_heartbeat(self, obj: Object, now_s: float) -> bool:
         """Take in a heartbeat; return whether it is of a node that was taken for dead."""
         name = obj["metadata"]["name"]
         seen = self._active_seen_s.get(name, {})
         self._active_seen_s[name] = {
-            router: seen[router] if seen.get(router, ("",))[0] == since else (since, now_s)
+            router: seen[router] if router in seen and seen[router][0] == since else (since, now_s)
             for router, since in _active_routers(obj)
         }
         return self._beat("status", name, (obj.get("status") or {}).get("heartbeatTime", ""), now_s)
@@ -230,7 +246,7 @@ class _Heartbeat:
 def _active_routers(obj: Object) -> list[tuple[str, str]]:
     """Return (name, since) of the routers that a NodeConfig reports as Active."""
     routers = (obj.get("status") or {}).get("virtualRouters") or ()
-    return [(r["name"], r.get("since", "")) for r in routers if r.get("state") == "Active"]
+    return [(r.get("name", ""), r.get("since", "")) for r in routers if r.get("state") == "Active"]
 
 
 def _version(obj: Object) -> int:

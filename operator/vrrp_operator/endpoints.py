@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from vrrp_operator.caught import Report, log_only
 from vrrp_operator.list_watch import ListWatch, SelectedReader
 from vrrp_operator.services import ReadyByNode, count_ready, ready_by_node, selector, service_of
 
@@ -69,7 +70,13 @@ class ServiceEndpoints:
 class EndpointWatch:
     """Follows the Services that checks name."""
 
-    def __init__(self, reader: SelectedReader, unavailable: type[Exception]) -> None:
+    def __init__(
+        self,
+        reader: SelectedReader,
+        unavailable: type[Exception],
+        caught: Report = log_only,
+    ) -> None:
+        self._caught = caught
         self._reader = reader
         self._unavailable = unavailable
         self._endpoints = ServiceEndpoints()
@@ -107,7 +114,12 @@ class EndpointWatch:
         if services:
             taker = _SliceTaker(self._endpoints, services, self._changed)
             self._watch = ListWatch(
-                self._reader, self._unavailable, SLICES, selector(services), taker
+                self._reader,
+                self._unavailable,
+                SLICES,
+                selector(services),
+                taker,
+                caught=self._caught,
             )
             self._watch.start(version)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from vrrp_operator.caught import Report, log_only
 from vrrp_operator.event_budget import EventBudget, SeriesUpdate, Verdict
 from vrrp_operator.events import Occurrence
 
@@ -38,6 +39,7 @@ class EventPoster:
         instance: str,
         unavailable: type[Exception],
         count: Callable[[str], None],
+        caught: Report = log_only,
     ) -> None:
         """Post with ``client``.
 
@@ -46,7 +48,9 @@ class EventPoster:
             instance: how this operator is named in Events.
             unavailable: what the client raises while the API server does not take them.
             count: told of each occurrence what became of it.
+            caught: told what nobody expected.
         """
+        self._caught = caught
         self._client = client
         self._instance = instance
         self._unavailable = unavailable
@@ -114,3 +118,17 @@ class EventPoster:
                 time.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
                 failures += 1
                 self._news.set()
+            except Exception as error:  # of the first one that waits; it is given up
+                self._caught("events", error)
+                self._give_up()
+                self._news.set()
+
+    def _give_up(self) -> None:
+        """Drop what work() stopped at, so that it does not stop at it again."""
+        self._granted = None
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft()
+                self._count("dropped")
+            elif self._updates:
+                self._updates.popleft()

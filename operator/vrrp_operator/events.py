@@ -26,6 +26,7 @@ NAMESPACE = "default"
 """Where Kubernetes keeps the Events of objects that have no namespace."""
 CONTROLLER = "kube-vrrp.io/operator"
 _MAX_NOTE = 1024
+_LONGEST_NAME = 253 - 17
 _ACTIVE = "Active"
 
 
@@ -84,7 +85,9 @@ class Occurrence:
     def name(self) -> str:
         """The Event's name."""
         told = "|".join((self.regarding.uid, self.reason, self.key))
-        return f"{self.regarding.name}.{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+        # What the objects' names have room for, Events' names have not: they end with the hash.
+        hashed = hashlib.sha256(told.encode()).hexdigest()[:16]
+        return f"{self.regarding.name[:_LONGEST_NAME].rstrip('.-')}.{hashed}"
 
     def to_object(self, now: str, instance: str) -> dict[str, Any]:
         """Return the API object.

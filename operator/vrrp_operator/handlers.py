@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import kopf
@@ -18,6 +19,7 @@ import kopf
 from vrrp_api import GROUP, VERSION
 from vrrp_operator.apply import ApiUnavailableError
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.caught import Report, log_only
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.heartbeats import LeaseWatch
 from vrrp_operator.reconcile import Reconciler
@@ -57,8 +59,9 @@ class Trigger:
         relist_due_s = loop.time() + _RESYNC_S
         failures = 0
         while True:
-            due_in_s = self._reconciler.due_in_s or _TICK_S
-            await self._wait(min(_TICK_S, due_in_s, relist_due_s - loop.time()))
+            due_in_s = self._reconciler.due_in_s
+            patience_s = _TICK_S if due_in_s is None else min(_TICK_S, due_in_s)
+            await self._wait(min(patience_s, relist_due_s - loop.time()))
             if self._reconnected or loop.time() >= relist_due_s:
                 relist_due_s = loop.time() + (_RECONNECTED_S if self._reconnected else _RESYNC_S)
                 self._reconnected = False
@@ -86,12 +89,15 @@ class Trigger:
             self._reconciler.relist()
         except ApiUnavailableError as error:
             _log.warning("relist failed", extra={"error": str(error)})
+        except Exception as error:  # the next list may fare better
+            self._reconciler.caught("reconcile", error)
 
 
 class Feed:
     """Takes watch events into the cache and asks for a reconcile when they are news."""
 
-    def __init__(self, cache: ObjectCache, trigger: Trigger) -> None:
+    def __init__(self, cache: ObjectCache, trigger: Trigger, caught: Report = log_only) -> None:
+        self._caught = caught
         self._cache = cache
         self._trigger = trigger
 
@@ -100,7 +106,12 @@ class Feed:
         if event.get("type") is None:
             self._trigger.reconnected()
         deleted = event.get("type") == "DELETED"
-        if self._cache.put(kind, event["object"], deleted=deleted, now_s=time.monotonic()):
+        try:
+            news = self._cache.put(kind, event["object"], deleted=deleted, now_s=time.monotonic())
+        except Exception as error:  # of one object; the next complete list has it again
+            self._caught("watch", error)
+            news = True
+        if news:
             self._trigger.set()
 
 
@@ -112,10 +123,14 @@ def register_handlers(
     *,
     leases: LeaseWatch,
     begin_anew: Callable[[str], None],
+    end: Callable[[str], None],
 ) -> None:
-    """Attach everything to ``registry``; importing this module does nothing."""
+    """Attach everything to ``registry``; importing this module does nothing.
+
+    ``begin_anew`` and ``end`` are told why, and do so; a loop that ends has the process end.
+    """
     trigger = Trigger(reconciler, begin_anew)
-    feed = Feed(cache, trigger)
+    feed = Feed(cache, trigger, reconciler.caught)
     tasks: list[asyncio.Task[None]] = []
 
     @kopf.on.startup(registry=registry)
@@ -124,7 +139,9 @@ def register_handlers(
         loop = asyncio.get_running_loop()
         endpoints.on_change(lambda: loop.call_soon_threadsafe(trigger.set))
         leases.start(lambda: loop.call_soon_threadsafe(trigger.set))
-        tasks.append(asyncio.create_task(trigger.run(), name="reconcile"))
+        task = asyncio.create_task(trigger.run(), name="reconcile")
+        task.add_done_callback(partial(end_with, end=end))
+        tasks.append(task)
 
     @kopf.on.cleanup(registry=registry)
     async def on_cleanup(**_: Any) -> None:
@@ -146,6 +163,12 @@ def register_handlers(
     @kopf.on.event("", "v1", "nodes", registry=registry, id="node-changed")
     async def on_node_changed(*, event: Any, **_: Any) -> None:
         feed.take_in("nodes", event)
+
+
+def end_with(task: asyncio.Task[None], *, end: Callable[[str], None]) -> None:
+    """Have the process end with a task that nobody cancelled: nothing would do its work."""
+    if not task.cancelled():
+        end(f"the task {task.get_name()} ended: {task.exception()!r}")
 
 
 def login_of_pod(arguments: Mapping[str, Any]) -> kopf.ConnectionInfo | None:

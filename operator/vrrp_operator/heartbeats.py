@@ -14,6 +14,7 @@ from typing import Any
 
 from vrrp_api.lease import SELECTOR
 from vrrp_operator.cache import LEASES, ObjectCache
+from vrrp_operator.caught import Report, log_only
 from vrrp_operator.list_watch import ListWatch, SelectedReader
 
 DEFAULT_NAMESPACE = "kube-vrrp"
@@ -44,9 +45,11 @@ class LeaseWatch:
         cache: ObjectCache,
         namespace: str,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        caught: Report = log_only,
     ) -> None:
         path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-        self._watch = ListWatch(reader, unavailable, path, SELECTOR, self)
+        self._watch = ListWatch(reader, unavailable, path, SELECTOR, self, caught=caught)
         self._cache = cache
         self._namespace = namespace
         self._clock = clock

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from vrrp_operator.caught import Report, log_only
+
 _log = logging.getLogger(__name__)
 _REFUSALS = (401, 403, 404)
 """Answers that mean it: others come from a server that is away or overloaded."""
@@ -50,12 +52,15 @@ class ListWatch:
         path: str,
         label_selector: str,
         taker: Taker,
+        *,
+        caught: Report = log_only,
     ) -> None:
         self._reader = reader
         self._unavailable = unavailable
         self._path = path
         self._selector = label_selector
         self._taker = taker
+        self._caught = caught
         self._stop = threading.Event()
 
     def start(self, version: str = "") -> None:
@@ -82,8 +87,16 @@ class ListWatch:
                     _log.warning("watch broke", extra={"path": self._path, "error": str(error)})
                 self._taker.broke(refused=getattr(error, "status", 0) in _REFUSALS)
                 version = ""
-                self._stop.wait(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+                self._pause(failures)
                 failures += 1
+            except Exception as error:  # of one answer; the next list may fare better
+                self._caught("watch", error)
+                version = ""
+                self._pause(failures)
+                failures += 1
+
+    def _pause(self, failures: int) -> None:
+        self._stop.wait(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
 
     def _watch(self, version: str) -> str:
         """Take in changes until the server ends the watch; return the version to go on from.
@@ -97,5 +110,8 @@ class ListWatch:
                 return ""  # as a rule: the version is too old
             version = obj["metadata"]["resourceVersion"]
             if kind != "BOOKMARK":
-                self._taker.put(obj, deleted=kind == "DELETED")
+                try:
+                    self._taker.put(obj, deleted=kind == "DELETED")
+                except Exception as error:  # of one object
+                    self._caught("watch", error)
         return version

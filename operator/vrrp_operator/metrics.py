@@ -13,6 +13,9 @@ from vrrp_operator import __version__
 Truth = Mapping[str, bool]
 """Conditions of one VirtualIP whose status is known, by type."""
 
+TASKS = ("reconcile", "read", "plan", "fold", "write", "watch", "events")
+"""What exceptions are counted by."""
+
 
 class ClusterCollector(Collector):
     """What the last reconcile found of each VirtualIP and node; a series goes with its object."""
@@ -71,6 +74,20 @@ class Metrics:
             labelnames=("resource",),
             registry=self.registry,
         )
+        self.refusals = Counter(
+            "kube_vrrp_write_refusals",
+            "Writes of an object that were refused, by resource.",
+            labelnames=("resource",),
+            registry=self.registry,
+        )
+        self.exceptions = Counter(
+            "kube_vrrp_exceptions",
+            "Exceptions that nobody expected and that were survived, by what was done.",
+            labelnames=("task",),
+            registry=self.registry,
+        )
+        for task in TASKS:
+            self.exceptions.labels(task)
         self.events = Counter(
             "kube_vrrp_events",
             "Kubernetes Events, by what became of them.",

@@ -8,6 +8,8 @@ from vrrp_api.check_kinds import NodeConditionCheck, ServiceCheck
 from vrrp_api.health_check import HealthCheck
 from vrrp_operator.snapshot import ClusterSnapshot, Node
 
+_LONGEST_STATUS = 16
+
 
 def observed(
     check: HealthCheck, node: Node, snapshot: ClusterSnapshot, before: HealthCheck | None
@@ -19,8 +21,9 @@ def observed(
     kind = check.kind
     match kind:
         case NodeConditionCheck():
-            status = node.conditions.get(kind.type)
-            return replace(check, kind=replace(kind, observed=status))
+            # Whoever writes it may write anything; the check compares it with True, False, Unknown.
+            status = node.conditions.get(kind.type, "")[:_LONGEST_STATUS]
+            return replace(check, kind=replace(kind, observed=status or None))
         case ServiceCheck():
             return replace(
                 check, kind=replace(kind, ready_endpoints=_ready(kind, node, snapshot, before))

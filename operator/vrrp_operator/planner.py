@@ -25,13 +25,14 @@ from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
 from vrrp_api.node_status import LEASES
 from vrrp_api.virtual_ip import CheckReference
 from vrrp_operator.allocator import allocate_vrids
-from vrrp_operator.membership.addresses import believe
+from vrrp_operator.fitting import find_unfit
+from vrrp_operator.membership.addresses import Believed, believe
 from vrrp_operator.membership.facts import facts_of, members
 from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.membership.steps import next_step
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.observe import observed
-from vrrp_operator.ranking import Ranking, rank_all, without_address
+from vrrp_operator.ranking import Ranked, Ranking, rank_carried, rank_each, without_address
 from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport, VirtualIPRecord
 from vrrp_operator.validation import Problem, find_problems
 
@@ -55,13 +56,19 @@ class Plan:
     waits: Mapping[str, tuple[Wait, ...]] = field(default_factory=dict)
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
+    unplanned: tuple[str, ...] = ()
+    """Nodes that have no entry in ``configs`` although they are there: theirs stay as they are."""
+    caught: tuple[tuple[str, Exception], ...] = ()
+    """What nobody expected, with what was done."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Why a node's configuration was not written the last time."""
 
 
 def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
     """Return the plan for a snapshot.
 
-    A VirtualIP that is not accepted keeps what the current NodeConfigs run for it: bad input costs
-    nothing that works.
+    A VirtualIP that is not accepted keeps what the current NodeConfigs run for it, so that bad
+    input costs nothing that works; its members follow the cluster.
 
     Args:
         snapshot: the cluster.
@@ -72,37 +79,83 @@ def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
     problems = find_problems(snapshot)
     vrids, vrid_problems = allocate_vrids(snapshot, problems.keys())
     problems = {**vrid_problems, **problems}
+    planned = _planned(snapshot, believed, problems, vrids, default_key_ref)
+    unfit = find_unfit(planned.configs, snapshot)
+    if unfit:
+        problems = {**unfit, **planned.problems}
+        planned = _planned(snapshot, believed, problems, vrids, default_key_ref)
+    return planned
+
+
+def _planned(
+    snapshot: ClusterSnapshot,
+    believed: Believed,
+    problems: Mapping[str, Problem],
+    vrids: Mapping[str, int],
+    default_key_ref: str | None,
+) -> Plan:
+    """Return the plan without those that have a problem; another one's fault costs nobody else."""
     board = _Board(snapshot, believed.moving)
-    candidates: dict[str, tuple[str, ...]] = {}
-    priorities: dict[str, tuple[int, ...]] = {}
-    addressless: dict[str, tuple[str, ...]] = {}
+    found, caught = dict(problems), []
     accepted = [r for r in snapshot.virtual_ips if r.name not in problems and r.spec is not None]
-    for ranked in rank_all(accepted, snapshot):
-        record = ranked.record
-        assert record.spec is not None
-        taking_part = [(n.name, p) for n, p in ranked.ranking if n.name not in ranked.absent]
-        candidates[record.name] = tuple(name for name, _ in taking_part)
-        priorities[record.name] = tuple(priority for _, priority in taking_part)
-        missing = without_address(record, snapshot)
-        if missing:
-            addressless[record.name] = missing
-        election = resolve_authentication(record.spec.election, default_key_ref)
-        wanted = _routers(record, vrids[record.name], election, ranked.ranking, snapshot)
-        own_key = default_key_ref is not None and may_have_own_key(record.spec.election)
-        board.step(record.name, record.spec.family, wanted, own_key=own_key)
-    for name in problems:
-        board.carry_over(name)
+    choices = _Choices()
+    for ranked, error in rank_each(accepted, snapshot):
+        name = ranked.record.name
+        try:
+            if error is not None:
+                raise error
+            choices.take_in(ranked, snapshot)
+            board.elect(ranked, vrids[name], default_key_ref)
+        except Exception as failure:
+            choices.forget(name)
+            found[name] = Problem.internal(failure)
+            caught.append(("plan", failure))
+    records = {record.name: record for record in snapshot.virtual_ips}
+    for name in found:
+        try:
+            board.carry_over(records[name])
+        except Exception as failure:
+            board.keep(name)
+            caught.append(("plan", failure))
+    configs, unplanned = board.configs()
     return Plan(
-        configs=board.configs(),
+        configs=configs,
         vrids=vrids,
-        problems=problems,
-        candidates=candidates,
-        without_address=addressless,
-        priorities=priorities,
+        problems=found,
+        candidates=choices.candidates,
+        without_address=choices.addressless,
+        priorities=choices.priorities,
         waits=board.waits,
         members=board.members,
         nodes=snapshot.nodes,
+        unplanned=tuple(unplanned),
+        caught=(*caught, *(("plan", error) for error in unplanned.values())),
+        refused=snapshot.refused,
     )
+
+
+class _Choices:
+    """Who takes part in what, as ranked."""
+
+    def __init__(self) -> None:
+        self.candidates: dict[str, tuple[str, ...]] = {}
+        self.priorities: dict[str, tuple[int, ...]] = {}
+        self.addressless: dict[str, tuple[str, ...]] = {}
+
+    def take_in(self, ranked: Ranked, snapshot: ClusterSnapshot) -> None:
+        """Take in one VirtualIP."""
+        name = ranked.record.name
+        taking_part = [(n.name, p) for n, p in ranked.ranking if n.name not in ranked.absent]
+        self.candidates[name] = tuple(node for node, _ in taking_part)
+        self.priorities[name] = tuple(priority for _, priority in taking_part)
+        missing = without_address(ranked.record, snapshot)
+        if missing:
+            self.addressless[name] = missing
+
+    def forget(self, name: str) -> None:
+        """Forget one that is not accepted after all."""
+        for found in (self.candidates, self.priorities, self.addressless):
+            found.pop(name, None)
 
 
 class _Board:
@@ -114,6 +167,15 @@ class _Board:
         self._routers: dict[str, list[VirtualRouterConfig]] = {}
         self.waits: dict[str, tuple[Wait, ...]] = {}
         self.members: dict[str, tuple[str, ...]] = {}
+
+    def elect(self, ranked: Ranked, vrid: int, default_key_ref: str | None) -> None:
+        """Take in the next step of an accepted VirtualIP's election."""
+        spec = ranked.record.spec
+        assert spec is not None
+        election = resolve_authentication(spec.election, default_key_ref)
+        wanted = _routers(ranked.record, vrid, election, ranked.ranking, self._snapshot)
+        own_key = default_key_ref is not None and may_have_own_key(spec.election)
+        self.step(ranked.record.name, spec.family, wanted, own_key=own_key)
 
     def step(
         self,
@@ -142,32 +204,66 @@ class _Board:
         if step.waits:
             self.waits[name] = step.waits
 
-    def carry_over(self, name: str) -> None:
-        """Keep what runs for a VirtualIP that is not accepted, minus nodes that left."""
-        existing = {node.name for node in self._snapshot.nodes}
-        found: dict[str, VirtualRouterConfig] = {}
-        for node, report in self._snapshot.reports.items():
-            for router in report.config.virtual_routers if report.config is not None else ():
-                if router.name == name and node in existing:
-                    used = _weighed(router.health_checks, name, node, self._snapshot)
-                    found[node] = replace(router, health_checks=used)
-        by_priority = sorted(found.items(), key=lambda item: (-item[1].base_priority, item[0]))
-        if by_priority:
-            self.step(name, by_priority[0][1].family, dict(by_priority))
-        else:
-            self.members[name] = ()
+    def carry_over(self, record: VirtualIPRecord) -> None:
+        """Let what runs for a VirtualIP that is not accepted go on with its parameters.
 
-    def configs(self) -> dict[str, NodeConfig]:
-        """Return the configuration of every node, and of those that left and report yet."""
+        Who takes part, and from where, follows the cluster.
+        """
+        name, found = record.name, self._running(record.name)
+        if not found:
+            self.members[name] = ()
+            return
+        best = max(found.values(), key=lambda router: router.base_priority)
+        asked = {node: router.base_priority for node, router in found.items()}
+        existing = {node.name for node in self._snapshot.nodes}
+        takes_part = [(node, priority) for node, priority in asked.items() if node in existing]
+        if record.spec is not None:
+            carried = replace(record, spec=replace(record.spec, addresses=best.addresses))
+            stay = record.generation != best.virtual_ip_generation
+            ranking = rank_carried(carried, asked, self._snapshot, stay=stay)
+            takes_part = [(node.name, priority) for node, priority in ranking]
+        takes_part.sort(key=lambda item: (-item[1], item[0]))
+        wanted = {}
+        for node, priority in takes_part:
+            router = found.get(node, replace(best, take_over=None))
+            used = _weighed(router.health_checks, name, node, self._snapshot)
+            wanted[node] = replace(router, base_priority=priority, peers=(), health_checks=used)
+        self.step(name, best.family, wanted)
+
+    def keep(self, name: str) -> None:
+        """Leave an election just as it is."""
+        found = self._running(name)
+        self.members[name] = tuple(found)
+        for node, router in found.items():
+            self._routers.setdefault(node, []).append(router)
+
+    def _running(self, name: str) -> dict[str, VirtualRouterConfig]:
+        """Return what nodes are asked to run of an election now."""
+        return {
+            node: router
+            for node, report in sorted(self._snapshot.reports.items())
+            for router in (report.config.virtual_routers if report.config is not None else ())
+            if router.name == name
+        }
+
+    def configs(self) -> tuple[dict[str, NodeConfig], dict[str, Exception]]:
+        """Return the configuration of every node, and of those that left and report yet.
+
+        Beside it, why a node has none: its present one stays.
+        """
         nodes = {node.name: node for node in self._snapshot.nodes}
         for name, report in self._snapshot.reports.items():
             left = name not in nodes and report.fresh and report.status is not None
             if left and report.config is not None and _runs_something(report):
                 nodes[name] = Node(name, {}, report.config.addresses)
-        return {
-            name: _config(node, self._routers.get(name, []), self._snapshot)
-            for name, node in nodes.items()
-        }
+        found: dict[str, NodeConfig] = {}
+        failed: dict[str, Exception] = {}
+        for name, node in nodes.items():
+            try:
+                found[name] = _config(node, self._routers.get(name, []), self._snapshot)
+            except Exception as error:
+                failed[name] = error
+        return found, failed
 
 
 def _runs_something(report: NodeReport) -> bool:

@@ -35,12 +35,26 @@ def programmed(
         return Reason.NO_CANDIDATES, no_candidates(record, plan)
     return (
         _fault(candidates, reported)
+        or _refused(record, plan)
         or _missing(record, plan)
         or _waiting(plan.waits.get(record.name, ()))
         or _pending(record, plan, reported)
         or _doubted(record, plan)
         or (Reason.PROGRAMMED, f"applied by {', '.join(candidates)}")
     )
+
+
+def _refused(record: VirtualIPRecord, plan: Plan) -> tuple[Reason, str] | None:
+    """Return which nodes are not told because their configuration could not be written."""
+    nodes = [
+        node
+        for node, config in plan.configs.items()
+        if node in plan.refused and any(r.name == record.name for r in config.virtual_routers)
+    ]
+    if not nodes:
+        return None
+    text = f"{_some(nodes)}: the NodeConfig was not written: {plan.refused[nodes[0]]}"
+    return Reason.NODE_CONFIG_REFUSED, text
 
 
 def no_candidates(record: VirtualIPRecord, plan: Plan) -> str:

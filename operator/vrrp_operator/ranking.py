@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vrrp_api.virtual_ip import VirtualIP
 from vrrp_operator.membership.hearing import heard_silent
@@ -70,6 +70,52 @@ def rank_all(accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot) -> list
     return [_rank(record, eligible[record.name], first) for record in accepted]
 
 
+def rank_each(
+    accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot
+) -> list[tuple[Ranked, Exception | None]]:
+    """Return each VirtualIP ranked, or why it cannot be; those who can are ranked without it."""
+    try:
+        return [(ranked, None) for ranked in rank_all(accepted, snapshot)]
+    except Exception:
+        broken: dict[str, Exception] = {}
+        for record in accepted:
+            try:
+                rank_all([record], snapshot)
+            except Exception as error:
+                broken[record.name] = error
+        if not broken:
+            raise
+    others = [record for record in accepted if record.name not in broken]
+    return [
+        *((Ranked(r, []), broken[r.name]) for r in accepted if r.name in broken),
+        *((ranked, None) for ranked in rank_all(others, snapshot)),
+    ]
+
+
+def rank_carried(
+    record: VirtualIPRecord, asked: Mapping[str, int], snapshot: ClusterSnapshot, *, stay: bool
+) -> Ranking:
+    """Return who takes part in an election that goes on although its VirtualIP is not accepted.
+
+    Who takes part keeps its priority; newcomers, for members that are gone, come below all.
+
+    Args:
+        record: the VirtualIP, with the addresses that the election runs for.
+        asked: the priorities of the nodes that are asked to run it now.
+        snapshot: the cluster.
+        stay: members stay whatever the selector says, for it is not the one they were chosen by.
+    """
+    assert record.spec is not None
+    most = max(record.spec.candidates, len(asked)) if stay else record.spec.candidates
+    carried = replace(record, spec=replace(record.spec, node_priorities={}, candidates=most))
+    eligible = _eligible(carried, snapshot, frozenset(asked) if stay else frozenset())
+    first = _first_places([carried], {record.name: eligible}, snapshot)
+    chosen = [node for node, _ in _rank(carried, eligible, first).ranking]
+    known = [(node, asked[node.name]) for node in chosen if node.name in asked]
+    lowest = min((priority for _, priority in known), default=FIRST_PRIORITY + 1)
+    return known + _below(lowest, [node for node in chosen if node.name not in asked])
+
+
 def priority_for_rank(rank: int, candidates: int) -> int:
     """Return the priority of a place, 0 being the best, among so many candidates.
 
@@ -114,17 +160,25 @@ def without_address(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> tuple
 # Who ------------------------------------------------------------------------------------
 
 
-def _selected(spec: VirtualIP, snapshot: ClusterSnapshot) -> list[Node]:
+def _selected(
+    spec: VirtualIP, snapshot: ClusterSnapshot, also: frozenset[str] = frozenset()
+) -> list[Node]:
     return [
         node
         for node in snapshot.nodes
         if node.has_speaker
-        and (spec.node_selector is None or spec.node_selector.matches(node.labels))
+        and (
+            spec.node_selector is None
+            or node.name in also
+            or spec.node_selector.matches(node.labels)
+        )
     ]
 
 
-def _eligible(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> _Eligible:
-    """Return the nodes that may take part.
+def _eligible(
+    record: VirtualIPRecord, snapshot: ClusterSnapshot, also: frozenset[str] = frozenset()
+) -> _Eligible:
+    """Return the nodes that may take part; ``also`` may whatever the selector says.
 
     Those that are out of service do only when no other node is there, those that are gone only when
     all are. A node whose new addresses cannot be believed takes part where it does already.
@@ -133,7 +187,8 @@ def _eligible(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> _Eligible:
     assert spec is not None
     members = _members(record, snapshot)
     heard = heard_silent(record.name, snapshot)
-    nodes = [node for node in _selected(spec, snapshot) if _has_address(node, spec.family, members)]
+    selected = _selected(spec, snapshot, also)
+    nodes = [node for node in selected if _has_address(node, spec.family, members)]
     present = [node for node in nodes if not node.gone or node.name in heard]
     in_service = [node for node in present if not node.out_of_service]
     chosen = in_service or present or nodes

@@ -5,56 +5,40 @@ Level-triggered: it reads what is there now and writes what is missing. Cycles n
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
-from vrrp_operator.apply import ApiUnavailableError, ObjectChangedError, Writer
+from vrrp_api.conditions import Reason
+from vrrp_operator.apply import ApiUnavailableError, ObjectGoneError, Writer
 from vrrp_operator.cache import KINDS, ObjectCache
+from vrrp_operator.caught import Caught, Report
 from vrrp_operator.chronicle import Chronicle
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.events import Occurrence, newest_first
+from vrrp_operator.fitting import without_news
+from vrrp_operator.health import Health
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.observe import services_of
 from vrrp_operator.panic import PanicJudge
 from vrrp_operator.planner import Plan, plan
 from vrrp_operator.requirements import missing_requirement
-from vrrp_operator.snapshot import ClusterSnapshot
+from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, VirtualIPRecord
 from vrrp_operator.status import (
     condition_counts,
     condition_truths,
     health_check_status,
     speakers_reporting,
+    status_with,
     virtual_ip_status,
 )
+from vrrp_operator.writes import FENCED, IN_SHORT, Writes
 
-_log = logging.getLogger(__name__)
-STALE_S = 180.0
-
-
-class _Refusals:
-    """Lets no object that the API server refuses keep the others waiting."""
-
-    def __init__(self) -> None:
-        self._first: ApiUnavailableError | None = None
-
-    @contextmanager
-    def past(self) -> Iterator[None]:
-        """Go on after a refusal; without any answer the others would fare no better."""
-        try:
-            yield
-        except ApiUnavailableError as error:
-            if not error.status:
-                raise
-            self._first = self._first or error
-
-    def tell(self) -> None:
-        """Raise the first refusal, if there was one."""
-        if self._first is not None:
-            raise self._first
+Record = VirtualIPRecord | HealthCheckRecord
 
 
 class Reconciler:
@@ -70,6 +54,7 @@ class Reconciler:
         *,
         post: Callable[[Iterable[Occurrence]], None] = lambda _: None,
         leases_in: Callable[[], str | None] = lambda: None,
+        caught: Report | None = None,
     ) -> None:
         self._cache = cache
         self._writer = writer
@@ -80,15 +65,13 @@ class Reconciler:
         self._post = post
         self._leases_in = leases_in
         self._happened = Chronicle()
-        self._listed = self._lacked = False
+        self.caught = caught or Caught(lambda task: metrics.exceptions.labels(task).inc())
+        self._writes = Writes(metrics, self.caught)
+        self._listed = self._lacks = self._lacked = False
         self.came_later = False
         """Whether something was missing at first, so that no watch of it was begun."""
-        self._problem = ""
-        """Why the last cycle failed; empty when it did not."""
-        self.succeeded_s = 0.0
-        """When the last cycle ended well, monotonic; 0 while none did."""
-        self._unanswered_s = 0.0
-        """When a cycle last failed for want of an answer, monotonic."""
+        self._health = Health()
+        self.healthy, self.ready = self._health.healthy, self._health.ready
 
     def relist(self) -> None:
         """Read every kind completely; a kind that cannot be read keeps what is known of it.
@@ -109,86 +92,97 @@ class Reconciler:
         self._listed = True
 
     def run_cycle(self) -> bool:
-        """Run one cycle; return whether it ended well. Failures are logged and counted."""
-        begun_s = time.monotonic()
+        """Run one cycle; return whether it ended well. Failures are logged and counted.
+
+        An object that cannot be written, or changed while it was looked at, has this return False
+        the first time; then it waits by itself, and cycles end well without it.
+        """
+        begun_s = self._health.begins()
         try:
             if not self._listed:
                 self._require()
                 self.relist()
-            self._cycle(begun_s)
-        except ObjectChangedError as error:
-            _log.info("decided again", extra={"because": str(error)})
-            return False
+            all_done = self._cycle(begun_s)
         except ApiUnavailableError as error:
             # A watch that breaks off never tells what was deleted meanwhile: look for oneself.
             self._listed = False
             if error.status == 0:
-                self._unanswered_s = time.monotonic()
-                self._cache.lost_sight(self._unanswered_s)
+                self._cache.lost_sight(time.monotonic())
             self._metrics.reconcile_errors.inc()
-            self._note_problem(str(error))
+            self._health.failed(str(error), excused=error.is_passing or self._lacks)
             return False
-        self._problem = ""
-        self.succeeded_s = time.monotonic()
-        self._metrics.reconcile_seconds.observe(self.succeeded_s - begun_s)
+        except Exception as error:  # whatever it is, the next cycle may fare better
+            self._metrics.reconcile_errors.inc()
+            self.caught("reconcile", error)
+            self._health.failed(f"{type(error).__name__}: {error}", excused=False)
+            return False
+        forbidden = self._forbidden()
+        if forbidden:
+            self._metrics.reconcile_errors.inc()
+            self._health.failed(forbidden, excused=False)
+            return False
+        self._health.went_well()
+        if not all_done:
+            self._metrics.reconcile_errors.inc()
+            return False
+        self._metrics.reconcile_seconds.observe(time.monotonic() - begun_s)
         self._metrics.last_reconcile.set_to_current_time()
         return True
 
     def _require(self) -> None:
         """Raise when the API server lacks what is needed; that mends by itself when it is there."""
         missing = missing_requirement(self._writer.find)
+        self._lacks = bool(missing)
         if missing:
             self._lacked = True
             raise ApiUnavailableError(missing, status=404)
         if self._lacked:
             self.came_later = True
 
-    def _note_problem(self, problem: str) -> None:
-        """Log why cycles fail, once for each reason; they are tried again every few seconds."""
-        if problem != self._problem:
-            _log.warning("reconcile failed, trying again", extra={"error": problem})
-        self._problem = problem
-
-    def healthy(self) -> tuple[bool, str]:
-        """Return whether cycles end well often enough; an API server that is away excuses them.
-
-        Restarting would not help against that; against a stuck loop it would.
-        """
-        age_s = time.monotonic() - max(self.succeeded_s, self._unanswered_s)
-        if self.succeeded_s and age_s > STALE_S:
-            return False, f"no reconcile for {age_s:.0f} s"
-        return True, "ok"
-
-    def ready(self) -> tuple[bool, str]:
-        """Return whether a first cycle ended well."""
-        if self.succeeded_s:
-            return True, "ok"
-        return False, f"no reconcile yet: {self._problem}" if self._problem else "no reconcile yet"
-
     @property
     def due_in_s(self) -> float | None:
         """How long after a cycle the next one has something to decide although nothing changes."""
-        return self._panic.due_in_s
+        due_s = [s for s in (self._panic.due_in_s, self._writes.due_in_s) if s is not None]
+        return min(due_s, default=None)
 
-    def _cycle(self, now_s: float) -> None:
+    def _forbidden(self) -> str:
+        """Return which right is missing where no object of a kind may be written."""
+        # Whose names: a NodeConfig that may not be made is not there.
+        kinds = {"virtualips": "virtualips", "healthchecks": "healthchecks", "nodeconfigs": "nodes"}
+        found = (self._writes.forbidden(k, self._cache.names(names)) for k, names in kinds.items())
+        return next(filter(None, found), "")
+
+    def _cycle(self, now_s: float) -> bool:
+        """Look, plan and write; return whether every object is as it should be, or waits."""
+        self._writes.begin()
         wall = datetime.now(UTC)
-        refusals = _Refusals()
         for name in self._writer.unfenced():
-            with refusals.past():
-                self._writer.fence(name)
+            self._writes.write("nodeconfigs", name, None, partial(self._fence, name), part=FENCED)
         snapshot = self._look(now_s)
         planned = plan(snapshot, self._default_key_ref)
+        for task, error in planned.caught:
+            self.caught(task, error)
         # VRIDs first: a number is on record before a node uses it.
-        statuses = self._write_statuses(snapshot, planned, wall)
+        statuses, unrecorded = self._write_statuses(snapshot, planned, wall)
         self._metrics.vrids_allocated.set(len(planned.vrids))
         for condition, count in condition_counts(statuses.values()).items():
             self._metrics.virtual_ips.labels(condition).set(count)
         self._metrics.cluster.found(condition_truths(statuses), speakers_reporting(snapshot))
-        self._write_node_configs(snapshot, planned, refusals)
+        self._write_node_configs(snapshot, planned, unrecorded)
+        if self._writes.lost:
+            self._listed = False  # somebody deleted it, and no watch told: look for oneself
+        return not self._writes.undone
+
+    def _fence(self, name: str) -> bool:
+        with suppress(ObjectGoneError):
+            self._writer.fence(name)
+        return False
 
     def _look(self, now_s: float) -> ClusterSnapshot:
         """Return the cluster with what the cache does not hold: endpoints, and what panics."""
         snapshot = self._cache.snapshot(now_s)
+        for error in snapshot.unreadable:
+            self.caught("read", error)
         self._endpoints.follow(services_of(snapshot))
         panics = self._panic.judge(snapshot, now_s)
         return replace(
@@ -196,46 +190,83 @@ class Reconciler:
             services=self._endpoints.known(),
             panics=panics,
             lease_namespace=self._leases_in(),
+            refused=self._writes.why("nodeconfigs"),
         )
 
     def _write_statuses(
         self, snapshot: ClusterSnapshot, planned: Plan, wall: datetime
-    ) -> dict[str, dict[str, object]]:
+    ) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
+        """Return the statuses of VirtualIPs, and those whose VRID is not on record."""
         now = wall.strftime("%Y-%m-%dT%H:%M:%SZ")
-        statuses = {}
+        statuses, unrecorded = {}, set()
         occurrences: list[Occurrence] = []
         try:
             for record in snapshot.virtual_ips:
-                status = virtual_ip_status(record, snapshot, planned, now)
-                statuses[record.name] = status
-                self._apply_status("virtualips", record.name, status)
-                occurrences += self._happened.of_virtual_ip(record, snapshot, planned, status, wall)
-            for check in snapshot.health_checks:
-                self._apply_status(
-                    "healthchecks", check.name, health_check_status(check, snapshot, now)
+                status = self._fold(
+                    record, partial(virtual_ip_status, record, snapshot, planned, now), now
                 )
-                occurrences += self._happened.of_health_check(check, snapshot, wall)
+                statuses[record.name] = status
+                told = partial(
+                    self._happened.of_virtual_ip, record, snapshot, planned, status, wall
+                )
+                if self._write_status("virtualips", record, status, now):
+                    occurrences += self._told(told)
+                elif planned.vrids.get(record.name) != record.virtual_router_id:
+                    unrecorded.add(record.name)
+            for check in snapshot.health_checks:
+                status = self._fold(check, partial(health_check_status, check, snapshot, now), now)
+                if self._write_status("healthchecks", check, status, now):
+                    occurrences += self._told(
+                        partial(self._happened.of_health_check, check, snapshot, wall)
+                    )
         finally:
             self._post(newest_first(occurrences))
         self._happened.forget_others(snapshot)
-        return statuses
+        self._writes.forget_others("virtualips", {r.name for r in snapshot.virtual_ips})
+        self._writes.forget_others("healthchecks", {c.name for c in snapshot.health_checks})
+        return statuses, frozenset(unrecorded)
+
+    def _fold(self, record: Record, fold: Callable[[], dict[str, Any]], now: str) -> dict[str, Any]:
+        """Return what an object's status is to be; where that cannot be told, it says so."""
+        try:
+            return fold()
+        except Exception as error:
+            self.caught("fold", error)
+            return status_with(record, Reason.INTERNAL_ERROR, repr(error), now)
+
+    def _told(self, happened: Callable[[], list[Occurrence]]) -> list[Occurrence]:
+        try:
+            return happened()
+        except Exception as error:
+            self.caught("events", error)
+            return []
+
+    def _write_status(self, kind: str, record: Record, status: Mapping[str, Any], now: str) -> bool:
+        """Write a status; one that is refused is written once more with nothing but why."""
+        write = partial(self._writer.apply_status, kind, record.name, uid=record.uid)
+        if self._writes.write(kind, record.name, status, partial(write, status)):
+            return True
+        why = self._writes.why(kind).get(record.name, "")
+        if not self._writes.is_at_fault(kind, record.name):
+            return False
+        bare = status_with(record, Reason.STATUS_REFUSED, why, now, instead_of=status)
+        return self._writes.write(kind, record.name, bare, partial(write, bare), part=IN_SHORT)
 
     def _write_node_configs(
-        self, snapshot: ClusterSnapshot, planned: Plan, refusals: _Refusals
+        self, snapshot: ClusterSnapshot, planned: Plan, unrecorded: frozenset[str]
     ) -> None:
-        for config in planned.configs.values():
-            with refusals.past():
-                wrote = self._writer.apply_node_config(config.to_object())
-                self._count(wrote, "nodeconfigs")
+        for node, config in planned.configs.items():
+            report = snapshot.reports.get(node)
+            before = report.config if report is not None else None
+            obj = without_news(config, unrecorded, before).to_object()
+            write = partial(self._writer.apply_node_config, obj)
+            self._writes.write("nodeconfigs", node, obj["spec"], write)
         for name in self._cache.names("nodeconfigs"):
             # A list of nodes that came back empty is not a cluster without nodes.
-            if name not in planned.configs and snapshot.nodes:
-                self._writer.delete_node_config(name)
-        refusals.tell()
-
-    def _apply_status(self, kind: str, name: str, status: Mapping[str, object]) -> None:
-        self._count(self._writer.apply_status(kind, name, status), kind)
-
-    def _count(self, wrote: bool, resource: str) -> None:
-        if wrote:
-            self._metrics.writes.labels(resource).inc()
+            if name not in planned.configs and name not in planned.unplanned and snapshot.nodes:
+                self._writes.write(
+                    "nodeconfigs", name, None, partial(self._writer.delete_node_config, name)
+                )
+        self._writes.forget_others(
+            "nodeconfigs", {*self._cache.names("nodeconfigs"), *planned.configs}
+        )

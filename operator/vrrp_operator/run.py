@@ -20,6 +20,7 @@ from vrrp_http import MetricsAddressError, serve
 from vrrp_operator import __version__, address_trial
 from vrrp_operator.apply import ApiUnavailableError, Writer, load_client
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.caught import Caught
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.event_poster import EventPoster
 from vrrp_operator.handlers import configure, register_handlers
@@ -30,12 +31,14 @@ from vrrp_operator.options import add_default_key_ref
 from vrrp_operator.reconcile import Reconciler
 
 CANNOT_RUN = 4
+ENDED = 1
+"""The exit status where something ended that never should."""
 _PAUSE_S = 2.0
 _log = logging.getLogger(__name__)
 
 
 def run() -> int:
-    """Run the operator; return its exit status (0 stopped as asked, 4 cannot run)."""
+    """Run the operator; return its exit status (0 stopped, 1 a part ended, 4 cannot run)."""
     if sys.argv[1:2] == [address_trial.COMMAND]:
         return address_trial.main(sys.argv[2:])
     options = _parser().parse_args()
@@ -45,15 +48,17 @@ def run() -> int:
     try:
         client = load_client(options.kubeconfig)
         metrics, cache = Metrics(), ObjectCache()
+        caught = Caught(lambda task: metrics.exceptions.labels(task).inc())
         writer = Writer(client, cache)
-        endpoints = EndpointWatch(writer, ApiUnavailableError)
+        endpoints = EndpointWatch(writer, ApiUnavailableError, caught)
         poster = EventPoster(
             writer,
             socket.gethostname(),
             ApiUnavailableError,
             lambda outcome: metrics.events.labels(outcome).inc(),
+            caught,
         )
-        leases = LeaseWatch(writer, ApiUnavailableError, cache, namespace_of_pod())
+        leases = LeaseWatch(writer, ApiUnavailableError, cache, namespace_of_pod(), caught=caught)
         reconciler = Reconciler(
             cache,
             writer,
@@ -62,14 +67,18 @@ def run() -> int:
             options.default_key_ref,
             post=poster.post,
             leases_in=leases.asked_in,
+            caught=caught,
         )
         serve(options.metrics_bind_address, metrics.registry, reconciler.healthy, reconciler.ready)
     except (ConfigException, MetricsAddressError, OSError) as error:
         print(f"vrrp-operator: {error}", file=sys.stderr)
         return CANNOT_RUN
+    threading.excepthook = lambda ended: _end(f"a thread ended: {ended.exc_value!r}")
     poster.start()
     registry = kopf.OperatorRegistry()
-    register_handlers(registry, cache, reconciler, endpoints, leases=leases, begin_anew=_begin_anew)
+    register_handlers(
+        registry, cache, reconciler, endpoints, leases=leases, begin_anew=_begin_anew, end=_end
+    )
     told = threading.Event()
     try:
         asyncio.run(_operate(registry, told))
@@ -94,6 +103,12 @@ async def _operate(registry: kopf.OperatorRegistry, told: threading.Event) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: told.set())
     await kopf.run_tasks(tasks, ignored=others)
+
+
+def _end(because: str) -> NoReturn:
+    """End at once: what runs on would do half of the work, and nobody would see it."""
+    _log.error("ending", extra={"because": because})
+    os._exit(ENDED)
 
 
 def _begin_anew(because: str) -> NoReturn:

@@ -140,6 +140,10 @@ class ClusterSnapshot:
     lease_namespace: str | None = None
     """Where speakers may renew Leases: the operator reads them there. None: it does not. Empty:
     that is not known, and what was asked before stays."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Why a node's NodeConfig was not written the last time, by node."""
+    unreadable: tuple[Exception, ...] = ()
+    """What went wrong with objects that could not be read."""
 
     def checks(self) -> dict[str, HealthCheck]:
         """Return the valid HealthChecks by name."""
@@ -154,6 +158,8 @@ def virtual_ip_record(obj: Object) -> VirtualIPRecord:
         spec = parse_virtual_ip(obj)
     except FieldError as caught:
         error = caught
+    except Exception as caught:
+        error = _unreadable("VirtualIP", metadata, caught)
     return VirtualIPRecord(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
@@ -166,6 +172,11 @@ def virtual_ip_record(obj: Object) -> VirtualIPRecord:
         conditions=parse_conditions(status.get("conditions") or ()),
         handover_to=handover_to(obj),
     )
+
+
+def _unreadable(kind: str, metadata: Object, error: Exception) -> FieldError:
+    """Return the error of an object for which the parser has no word."""
+    return FieldError(f"{kind} {metadata['name']}", "spec", None, f"cannot be read: {error!r}")
 
 
 def handover_to(obj: Object) -> str | None:
@@ -193,6 +204,8 @@ def health_check_record(obj: Object) -> HealthCheckRecord:
         spec = parse_health_check(obj)
     except FieldError as caught:
         error = caught
+    except Exception as caught:
+        error = _unreadable("HealthCheck", metadata, caught)
     return HealthCheckRecord(
         name=metadata["name"],
         generation=metadata.get("generation", 0),
@@ -238,7 +251,15 @@ def _internal_addresses(status: Object) -> tuple[tuple[str, ...], tuple[str, ...
             found[str(address)] = None
         else:
             refused[f"{address} is no unicast address of a host"] = None
-    return tuple(found)[:_MOST_ADDRESSES], tuple(refused)[:_MOST_ADDRESSES]
+    return most_addresses(found), tuple(refused)[:_MOST_ADDRESSES]
+
+
+def most_addresses(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Return as many addresses as a NodeConfig takes, in their order: the first of each family."""
+    every = list(addresses)
+    firsts = [next((a for a in every if (":" in a) == six), None) for six in (False, True)]
+    kept = set([a for a in dict.fromkeys((*firsts, *every)) if a is not None][:_MOST_ADDRESSES])
+    return tuple(address for address in every if address in kept)
 
 
 def _is_of_a_host(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

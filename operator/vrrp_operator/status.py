@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from vrrp_api.bounds import HEALTH_CHECK_STATUS, VIRTUAL_IP_STATUS, bounded
 from vrrp_api.check_kinds import kind_name
-from vrrp_api.conditions import ConditionType, merge_conditions
+from vrrp_api.conditions import (
+    CheckConditionType,
+    Condition,
+    ConditionType,
+    Reason,
+    merge_conditions,
+    parse_conditions,
+)
 from vrrp_api.node_status import RouterStatus
 from vrrp_operator.check_conditions import check_conditions
 from vrrp_operator.conditions import UNKNOWN, NodeRouter, active_routers, virtual_ip_conditions
@@ -16,6 +24,9 @@ from vrrp_operator.planner import Plan
 from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, NodeReport, VirtualIPRecord
 
 MAX_HISTORY = 5
+_ACCEPTED = ConditionType.ACCEPTED
+_TOLD = 256
+"""Characters of what one of many nodes says of a check."""
 
 
 def virtual_ip_status(
@@ -58,7 +69,7 @@ def virtual_ip_status(
         status["effectivePriority"] = router.effective_priority
         if router.interface:
             status["interface"] = router.interface
-    return status
+    return _bounded(VIRTUAL_IP_STATUS, status)
 
 
 def health_check_status(
@@ -66,7 +77,12 @@ def health_check_status(
 ) -> dict[str, Any]:
     """Return the whole status of a HealthCheck: its result on every node that runs it."""
     results = [
-        {"node": node, "passing": check.passing, "since": check.since, "message": check.message}
+        {
+            "node": node,
+            "passing": check.passing,
+            "since": check.since,
+            "message": check.message[:_TOLD],
+        }
         for node, report in sorted(snapshot.reports.items())
         if report.status is not None
         for check in report.status.checks
@@ -76,7 +92,7 @@ def health_check_status(
     if record.spec is not None:
         kind = {"type": kind_name(record.spec.kind), "target": record.spec.kind.target}
     conditions = check_conditions(record, snapshot, results)
-    return {
+    status = {
         "observedGeneration": record.generation,
         **kind,
         "passing": sum(1 for result in results if result["passing"]),
@@ -84,6 +100,47 @@ def health_check_status(
         "nodes": results,
         "conditions": [c.to_object() for c in merge_conditions(record.conditions, conditions, now)],
     }
+    return _bounded(HEALTH_CHECK_STATUS, status)
+
+
+def status_with(
+    record: VirtualIPRecord | HealthCheckRecord,
+    reason: Reason,
+    why: str,
+    now: str,
+    *,
+    instead_of: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the status of an object that nothing can be said of but why.
+
+    What it said before stays; of a status that was refused as a whole, ``instead_of``, very little.
+    """
+    of_virtual_ip = isinstance(record, VirtualIPRecord)
+    kind = ConditionType.READY if of_virtual_ip else CheckConditionType.PASSING
+    said = Condition(kind, "Unknown", reason, why[:1024], record.generation)
+    if instead_of is None:
+        known, others = record.status, [c for c in record.conditions if c.type != kind]
+    else:
+        # What was accepted stays so when a later version has a rule against it.
+        known, others = (
+            {},
+            [c for c in parse_conditions(instead_of["conditions"]) if c.type == _ACCEPTED],
+        )
+    status = {
+        **known,
+        "observedGeneration": record.generation,
+        "conditions": [
+            c.to_object() for c in merge_conditions(record.conditions, [*others, said], now)
+        ],
+    }
+    if instead_of is not None and "virtualRouterID" in instead_of:
+        status["virtualRouterID"] = instead_of["virtualRouterID"]
+    return _bounded(VIRTUAL_IP_STATUS if of_virtual_ip else HEALTH_CHECK_STATUS, status)
+
+
+def _bounded(part: str, status: Mapping[str, Any]) -> dict[str, Any]:
+    fitting: dict[str, Any] = bounded(part, status)
+    return fitting
 
 
 def _reported(record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan) -> list[NodeRouter]:
@@ -148,7 +205,7 @@ def condition_counts(statuses: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     counts = {str(kind): 0 for kind in ConditionType}
     for status in statuses:
         for item in status["conditions"]:
-            if item["status"] == "True":
+            if item["status"] == "True" and item["type"] in counts:
                 counts[item["type"]] += 1
     return counts
 

@@ -17,6 +17,12 @@ class Problem:
     reason: Reason
     message: str
 
+    @staticmethod
+    def internal(error: Exception) -> Problem:
+        """Return that the operator failed; what runs goes on."""
+        text = f"the operator cannot plan it: {error!r}; its log has more, please report it"
+        return Problem(Reason.INTERNAL_ERROR, text)
+
 
 def find_problems(snapshot: ClusterSnapshot) -> dict[str, Problem]:
     """Return the first problem of each VirtualIP that has one, by name.
@@ -27,7 +33,10 @@ def find_problems(snapshot: ClusterSnapshot) -> dict[str, Problem]:
     owners: dict[str, str] = {}
     node_addresses = {address: node.name for node in snapshot.nodes for address in node.addresses}
     for record in sorted(snapshot.virtual_ips, key=_seniority):
-        problem = _problem(record, snapshot, owners, node_addresses)
+        try:
+            problem = _problem(record, snapshot, owners, node_addresses)
+        except Exception as error:
+            problem = Problem.internal(error)
         if problem is not None:
             problems[record.name] = problem
     return problems

@@ -59,8 +59,7 @@ CHANGES = (
         12,
         "a VRID stays for life",
         ALLOCATOR,
-        "            taken[record.virtual_router_id] = record.name\n"
-        "            vrids[record.name] = record.virtual_router_id\n",
+        "            taken[known] = record.name\n            vrids[record.name] = known\n",
         "            pass\n",
         unit("operator/allocator", "what_the_status_remembers_stays"),
     ),
@@ -68,8 +67,9 @@ CHANGES = (
         12,
         "what a VirtualIP ran goes on while its new spec is not accepted",
         PLANNER,
-        "                    found[node] = replace(router, health_checks=used)\n",
-        "                    pass\n",
+        "            wanted[node] = replace(router, base_priority=priority,"
+        " peers=(), health_checks=used)\n",
+        "            pass\n",
         unit("operator/planner", "what_ran_goes_on_when_its_new_spec_is_not_accepted"),
     ),
 )
@@ -236,8 +236,8 @@ DISAPPEARANCE = (
         18,
         "an empty list of nodes deletes nothing",
         RECONCILE,
-        "            if name not in planned.configs and snapshot.nodes:\n",
-        "            if name not in planned.configs:\n",
+        "name not in planned.unplanned and snapshot.nodes:\n",
+        "name not in planned.unplanned:\n",
         unit("operator/reconcile", "an_empty_list_of_nodes_deletes_no_node_config"),
     ),
     Fault(

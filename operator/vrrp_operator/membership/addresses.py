@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from vrrp_api.conditions import ConditionType
 from vrrp_operator.membership.facts import facts_of, members
-from vrrp_operator.snapshot import ClusterSnapshot, Node
+from vrrp_operator.snapshot import ClusterSnapshot, Node, most_addresses
 
 FAMILIES = (4, 6)
 
@@ -114,7 +114,8 @@ def _addresses_of(
     ordered = dict.fromkeys((*first, *usable, *kept))
     if own and ordered.keys() == set(own):
         ordered = dict.fromkeys(own)
-    return replace(node, addresses=tuple(ordered), kept=tuple(kept), refused=refused), moving
+    seen = most_addresses(ordered)
+    return replace(node, addresses=seen, kept=tuple(kept), refused=refused), moving
 
 
 def _of(addresses: Iterable[str], family: int) -> list[str]:

@@ -122,11 +122,12 @@ def check_name(number: int) -> str:
 
 
 def largest_check(number: int) -> dict[str, Any]:
-    header = {"name": "H" * 256, "value": "v" * 512}
+    headers = [{"name": f"{n:02}" + "H" * 254, "value": "v" * 512} for n in range(16)]
+    late = {"timeout": "59m59.999999999s"}
     kinds: list[dict[str, Any]] = [
-        {"http": {"url": "http://h/" + "u" * 2039, "headers": [header] * 16}},
+        {"http": {"url": "http://h/" + "u" * 2039, "headers": headers}, **late},
         {"process": {"name": "p" * 4096, "minimum": 0, "maximum": 65535}},
-        {"exec": {"script": "s" * 128, "args": ["a" * 1024] * 16}},
+        {"exec": {"script": "s" * 128, "args": ["a" * 1024] * 16}, **late},
         {"nodeCondition": {"type": "t" * 316, "status": "Unknown"}},
         {"service": {"namespace": "n" * 63, "name": "s" * 63}},
     ]
@@ -136,7 +137,6 @@ def largest_check(number: int) -> dict[str, Any]:
         "metadata": {"name": check_name(number), "uid": str(number), "generation": 1},
         "spec": {
             "interval": "59m59.999999999s",
-            "timeout": "59m59.999999999s",
             **kinds[number % 5],
         },
     }

@@ -55,3 +55,16 @@ def test_refused_virtual_ip_keeps_its_number_and_gets_no_new_one() -> None:
 def test_a_freed_number_is_given_again() -> None:
     cluster = snapshot([virtual_ip("b", vrid=2), virtual_ip("c")])
     assert allocate_vrids(cluster, ())[0]["c"] == 1
+
+
+def test_spec_wins_over_a_status_of_another_object_of_the_name() -> None:
+    """Deleted and made anew, while the old one's status was under way."""
+    vrids, problems = allocate_vrids(snapshot([virtual_ip("a", vrid=7, virtualRouterID=9)]), ())
+    assert (vrids, problems) == ({"a": 9}, {})
+
+
+def test_spec_that_the_status_contradicts_is_refused_where_its_number_is_taken() -> None:
+    anew = virtual_ip("a", vrid=7, virtualRouterID=9)
+    vrids, problems = allocate_vrids(snapshot([anew, virtual_ip("b", vrid=9)]), ())
+    assert vrids == {"b": 9}
+    assert problems["a"].reason is Reason.VIRTUAL_ROUTER_ID_CONFLICT

@@ -14,8 +14,10 @@ from vrrp_operator.cache import ObjectCache
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.events import Occurrence
 from vrrp_operator.fences import Fences
+from vrrp_operator.health import STALE_S
 from vrrp_operator.metrics import Metrics
-from vrrp_operator.reconcile import STALE_S, Reconciler
+from vrrp_operator.reconcile import Reconciler
+from vrrp_operator.refusals import FIRST_S
 
 DISCOVERY = {
     "/version": {"major": "1", "minor": "34"},
@@ -44,6 +46,8 @@ class FakeServer(Writer):
         self.fenced: list[str] = []
         self.lost: set[str] = set()
         """The NodeConfigs of which a write is done, or not, and never answered."""
+        self.answers: dict[str, Exception] = {}
+        """What a write to a path with this end comes to."""
 
     def add(self, **objects: list[dict[str, Any]]) -> None:
         """Have these objects, whole kinds at a time."""
@@ -66,6 +70,13 @@ class FakeServer(Writer):
         items = [o for o in found if o["metadata"]["name"] not in self.deleted]
         return {"items": items, "metadata": {"resourceVersion": "1000"}}
 
+    def _refuse(self, method: str, path: str) -> None:
+        for end, answer in self.answers.items():
+            if method != "GET" and path.endswith(end):
+                raise answer
+        if self.refused and path.endswith(self.refused):
+            raise ApiUnavailableError(f"{method} {path}: 500", status=500)
+
     def _call(
         self,
         method: str,
@@ -77,8 +88,7 @@ class FakeServer(Writer):
     ) -> Any:
         if not self.available:
             raise ApiUnavailableError(f"{method} {path}: refused")
-        if self.refused and path.endswith(self.refused):
-            raise ApiUnavailableError(f"{method} {path}: 500", status=500)
+        self._refuse(method, path)
         if path.endswith("endpointslices"):
             return {"items": self._objects.get("slices", []), "metadata": {"resourceVersion": "1"}}
         kind, _, name = path.removeprefix("/apis/kube-vrrp.io/v1alpha1/").partition("/")
@@ -296,13 +306,18 @@ def test_a_write_that_was_not_answered_is_fenced_before_anything_is_decided() ->
     assert server.fenced == ["node-1", "node-1"]
 
 
-def test_a_fence_that_is_refused_keeps_no_other_waiting_and_is_tried_again() -> None:
+def test_a_fence_that_is_refused_keeps_no_other_waiting_and_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
     server, _, reconciler = cluster()
     server.refused = "nodeconfigs/left"
     assert not reconciler.run_cycle()
     assert server.fenced == ["node-1", "node-2"]
     assert "PATCH nodeconfigs/node-2" in server.requests
     server.refused = ""
+    now_s[0] += FIRST_S
     assert reconciler.run_cycle()
     assert server.fenced == ["node-1", "node-2", "left"]
 

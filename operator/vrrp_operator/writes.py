@@ -1,0 +1,125 @@
+"""Writes objects one by one: one that is refused keeps no other waiting, and waits by itself."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+
+from vrrp_operator.apply import ApiUnavailableError, ObjectChangedError, ObjectGoneError
+from vrrp_operator.caught import Report
+from vrrp_operator.metrics import Metrics
+from vrrp_operator.refusals import Refusals
+
+_log = logging.getLogger(__name__)
+_FORBIDDEN = (401, 403)
+IN_SHORT, FENCED = "in short", "fenced"
+"""Parts of objects: what is written where the whole is refused, and a fence before it."""
+_ITS_OWN = (400, 413, 422, 500)
+"""Answers to what an object says: etcd's to one that is too large is a 500."""
+
+
+class Writes:
+    """Makes the writes of cycles; remembers what was refused."""
+
+    def __init__(self, metrics: Metrics, report: Report) -> None:
+        self._metrics = metrics
+        self._report = report
+        self._refusals = Refusals()
+        self._forbidden: dict[tuple[str, str], str] = {}
+        """What was refused for want of a right."""
+        self._at_fault: set[tuple[str, str]] = set()
+        self.undone = self.lost = False
+        """Whether, since ``begin``, an object was not written, or was gone behind our back."""
+
+    def begin(self) -> None:
+        """Begin a cycle."""
+        self.undone = self.lost = False
+
+    def write(
+        self, kind: str, name: str, wanted: object, write: Callable[[], bool], *, part: str = ""
+    ) -> bool:
+        """Write one object unless it has to wait; return whether it is as wanted now.
+
+        ``part`` tells several writes of one object apart.
+
+        Raises:
+            ApiUnavailableError: nobody answers, so the others would fare no better.
+        """
+        key = f"{kind} {part}" if part else kind
+        if self._refusals.must_wait(key, name, wanted, time.monotonic()):
+            return False
+        try:
+            wrote = write()
+        except ObjectChangedError as error:
+            _log.info("decided again", extra={"because": str(error)})
+            self.undone = True
+            return False
+        except ObjectGoneError:
+            self.undone = self.lost = True
+            return False
+        except Exception as error:  # of one object; the next one may fare better
+            self._metrics.refusals.labels(kind).inc()
+            self._refused(key, name, wanted, error)
+            return False
+        if wrote:
+            self._metrics.writes.labels(kind).inc()
+        self._refusals.written(key, name)
+        self._at_fault.discard((key, name))
+        self._forbidden.pop((key, name), None)
+        return True
+
+    def _refused(self, kind: str, name: str, wanted: object, error: Exception) -> None:
+        self.undone = True
+        why, status = f"{type(error).__name__}: {error}", _ITS_OWN[0]
+        passing = False
+        if isinstance(error, ApiUnavailableError):
+            why, status, passing = str(error), error.status, error.is_passing
+        else:
+            self._report("write", error)
+        if why != self.why(kind).get(name):
+            _log.warning("not written", extra={"kind": kind, "object": name, "error": why})
+        self._refusals.refused(
+            kind,
+            name,
+            wanted,
+            why,
+            time.monotonic(),
+            passing=passing and status != 0,
+            unanswered=status == 0,
+        )
+        if status in _ITS_OWN:
+            self._at_fault.add((kind, name))
+        if status in _FORBIDDEN:
+            self._forbidden[kind, name] = why
+        if not status:
+            raise error
+
+    def why(self, kind: str) -> Mapping[str, str]:
+        """Return why objects of a kind are not written, by name."""
+        return self._refusals.of(kind)
+
+    def is_at_fault(self, kind: str, name: str) -> bool:
+        """Return whether an object was refused for what it says."""
+        return (kind, name) in self._at_fault
+
+    def forget_others(self, kind: str, names: Collection[str]) -> None:
+        """Forget objects of a kind that are gone."""
+        self._refusals.forget_others(kind, names)
+        for part in (IN_SHORT, FENCED):
+            self._refusals.forget_others(f"{kind} {part}", names)
+        self._at_fault = {key for key in self._at_fault if key[0] != kind or key[1] in names}
+        self._forbidden = {
+            k: w for k, w in self._forbidden.items() if k[0] != kind or k[1] in names
+        }
+
+    def forbidden(self, kind: str, names: Collection[str]) -> str:
+        """Return why none of these may be written, for want of a right; empty where some may."""
+        if names and all((kind, name) in self._forbidden for name in names):
+            return next(self._forbidden[kind, name] for name in names)
+        return ""
+
+    @property
+    def due_in_s(self) -> float | None:
+        """In how many seconds something that was refused is to be tried again."""
+        return self._refusals.due_in_s(time.monotonic())

@@ -1,0 +1,350 @@
+"""What one object can contain costs that object: the others are planned, written and told."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from tests.unit.operator.cluster import virtual_ip
+from tests.unit.operator.test_reconcile import FakeServer, cluster, node, speaking
+
+from vrrp_operator import planner, ranking, reconcile
+from vrrp_operator.apply import ApiUnavailableError
+from vrrp_operator.cache import ObjectCache
+from vrrp_operator.handlers import end_with
+from vrrp_operator.health import STALE_S
+from vrrp_operator.list_watch import ListWatch
+from vrrp_operator.reconcile import Reconciler
+from vrrp_operator.status import virtual_ip_status
+
+OTHER = "192.0.2.51"
+
+
+def two(*others: dict[str, Any]) -> tuple[FakeServer, ObjectCache, Reconciler]:
+    """Return a cluster of two nodes with VirtualIPs a and b, and these."""
+    server, cache, reconciler = cluster()
+    found = [virtual_ip("a"), virtual_ip("b", OTHER), *others]
+    server.add(virtualips=found, nodeconfigs=[speaking("node-1"), speaking("node-2")])
+    return server, cache, reconciler
+
+
+def routers(cache: ObjectCache, name: str) -> list[str]:
+    config = cache.get("nodeconfigs", name)
+    return [router["name"] for router in config["spec"]["virtualRouters"]] if config else []
+
+
+def condition(cache: ObjectCache, name: str, kind: str) -> tuple[str, str, str]:
+    obj = cache.get("virtualips", name)
+    assert obj is not None
+    found = next(c for c in obj["status"]["conditions"] if c["type"] == kind)
+    return found["status"], found["reason"], found["message"]
+
+
+def caught(reconciler: Reconciler, task: str) -> float:
+    value: float = reconciler._metrics.exceptions.labels(task)._value.get()
+    return value
+
+
+def raising(name: str, real: Any) -> Any:
+    """Return a function that does what another one does, but for one object."""
+
+    def call(record: Any, *rest: Any, **options: Any) -> Any:
+        named = getattr(record, "record", record)
+        if named.name == name:
+            raise KeyError("odd")
+        return real(record, *rest, **options)
+
+    return call
+
+
+# Writes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 422, 500, 503])
+def test_status_that_is_refused_keeps_no_other_waiting(status: int) -> None:
+    server, cache, reconciler = two()
+    server.answers["virtualips/a/status"] = ApiUnavailableError("no", status=status)
+    assert not reconciler.run_cycle()
+    assert condition(cache, "b", "Accepted")[0] == "True"
+    assert routers(cache, "node-1") == ["b"]  # the VRID of the other is not on record
+    assert reconciler.run_cycle()  # it waits by itself
+    assert reconciler.due_in_s is not None
+
+
+def test_status_that_is_refused_for_what_it_says_tells_just_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, cache, reconciler = two()
+    real, refuse = server._call, True
+
+    def call(method: str, path: str, **options: Any) -> Any:
+        long = len((options.get("body") or {}).get("status", {})) > 3
+        if refuse and path.endswith("virtualips/a/status") and long:
+            raise ApiUnavailableError("PATCH: 422 too long", status=422)
+        return real(method, path, **options)
+
+    monkeypatch.setattr(server, "_call", call)
+    assert not reconciler.run_cycle()
+    assert condition(cache, "a", "Ready") == ("Unknown", "StatusRefused", "PATCH: 422 too long")
+    assert condition(cache, "a", "Accepted")[0] == "True"
+    assert routers(cache, "node-1") == ["a", "b"]  # its VRID is on record
+
+
+def test_an_object_that_is_never_answered_for_stops_the_others_once() -> None:
+    server, cache, reconciler = two()
+    server.answers["virtualips/a/status"] = ApiUnavailableError("timed out")
+    assert not reconciler.run_cycle()
+    assert not reconciler.run_cycle()
+    assert reconciler.run_cycle()
+    assert routers(cache, "node-1") == ["b"]
+
+
+def test_refused_node_config_is_told_by_those_whom_it_concerns() -> None:
+    server, cache, reconciler = two()
+    server.answers["nodeconfigs/node-1"] = ApiUnavailableError("PATCH: 422 no", status=422)
+    assert not reconciler.run_cycle()
+    assert routers(cache, "node-2") == ["a", "b"]
+    reconciler.run_cycle()
+    status, reason, message = condition(cache, "a", "Programmed")
+    assert (status, reason) == ("False", "NodeConfigRefused")
+    assert message.startswith("node-1: ")
+    assert "PATCH: 422 no" in message
+    server.answers.clear()
+
+
+def test_operator_that_may_write_nothing_is_not_well() -> None:
+    server, _, reconciler = two()
+    for end in ("virtualips/a/status", "virtualips/b/status"):
+        server.answers[end] = ApiUnavailableError("PATCH: 403 cannot patch", status=403)
+    assert not reconciler.run_cycle()
+    assert not reconciler.run_cycle()
+    assert reconciler.ready() == (False, "no reconcile yet: PATCH: 403 cannot patch")
+
+
+# Preconditions ----------------------------------------------------------------------------
+
+
+def test_status_is_not_written_over_a_new_object_of_the_name() -> None:
+    server, cache, _ = two()
+    old = virtual_ip("a")
+    cache.put(
+        "virtualips", {**old, "metadata": {**old["metadata"], "uid": "new"}}, deleted=False, now_s=0
+    )
+    with pytest.raises(ApiUnavailableError, match="made anew"):
+        server.apply_status("virtualips", "a", {"virtualRouterID": 7}, uid="a")
+    assert server.requests == []
+
+
+def test_status_is_written_over_the_version_that_was_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, cache, _ = two()
+    known = virtual_ip("a")
+    known["metadata"]["resourceVersion"] = "5"
+    newer = {**known, "metadata": {**known["metadata"], "resourceVersion": "7", "uid": "new"}}
+    cache.put("virtualips", known, deleted=False, now_s=0)
+    bodies = []
+
+    def call(method: str, path: str, **options: Any) -> Any:
+        if method == "GET":
+            return newer
+        bodies.append(options["body"])
+        raise ApiUnavailableError("409", status=409)
+
+    monkeypatch.setattr(server, "_call", call)
+    with pytest.raises(ApiUnavailableError):
+        server.apply_status("virtualips", "a", {"virtualRouterID": 7}, uid="a")
+    assert bodies[0]["metadata"] == {"name": "a", "resourceVersion": "5"}
+    assert cache.get("virtualips", "a") == newer
+
+
+def test_node_config_is_deleted_as_it_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, cache, _ = two()
+    known = speaking("gone")
+    known["metadata"] |= {"uid": "u", "resourceVersion": "5"}
+    cache.put("nodeconfigs", known, deleted=False, now_s=0)
+    bodies = []
+
+    def call(*_: Any, **options: Any) -> None:
+        bodies.append(options["body"])
+
+    monkeypatch.setattr(server, "_call", call)
+    assert server.delete_node_config("gone")
+    assert bodies[0]["preconditions"] == {"uid": "u", "resourceVersion": "5"}
+
+
+# What nobody expected ---------------------------------------------------------------------
+
+
+def test_what_cannot_be_planned_costs_itself_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, cache, reconciler = two()
+    assert reconciler.run_cycle()
+    before = routers(cache, "node-1")
+    monkeypatch.setattr(planner, "_routers", raising("a", planner._routers))
+    edited = virtual_ip("b", OTHER, downAdvertisements=7)
+    edited["status"] = (cache.get("virtualips", "b") or {})["status"]
+    edited["metadata"]["generation"] = 2
+    cache.put("virtualips", edited, deleted=False, now_s=0)
+    assert reconciler.run_cycle()
+    assert routers(cache, "node-1") == before == ["a", "b"]
+    config = cache.get("nodeconfigs", "node-1")
+    assert config is not None
+    assert config["spec"]["virtualRouters"][1]["downAdvertisements"] == 7
+    assert condition(cache, "a", "Accepted")[:2] == ("False", "InternalError")
+    assert caught(reconciler, "plan") >= 1
+
+
+def test_what_cannot_be_ranked_costs_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, cache, reconciler = two()
+    monkeypatch.setattr(ranking, "_eligible", raising("a", ranking._eligible))
+    assert reconciler.run_cycle()
+    assert routers(cache, "node-1") == ["b"]
+    assert condition(cache, "a", "Accepted")[:2] == ("False", "InternalError")
+
+
+def test_what_cannot_be_told_costs_itself_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, cache, reconciler = two()
+    monkeypatch.setattr(reconcile, "virtual_ip_status", raising("a", virtual_ip_status))
+    assert reconciler.run_cycle()
+    assert condition(cache, "b", "Accepted")[0] == "True"
+    assert condition(cache, "a", "Ready")[:2] == ("Unknown", "InternalError")
+    assert caught(reconciler, "fold") == 1
+
+
+def test_node_that_cannot_be_planned_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, cache, reconciler = two()
+    assert reconciler.run_cycle()
+    monkeypatch.setattr(planner, "_config", raising("node-1", planner._config))
+    server.requests.clear()
+    reconciler.run_cycle()
+    assert routers(cache, "node-1") == ["a", "b"]
+    assert "DELETE nodeconfigs/node-1" not in server.requests
+
+
+def test_odd_status_of_a_node_is_read_as_far_as_it_goes() -> None:
+    """Of before there was a schema for it; what others are given is made from it."""
+    server, cache, reconciler = two()
+    odd = speaking("node-1")
+    odd["status"]["virtualRouters"] = [
+        {"name": "a", "effectivePriority": 10**12, "history": [{}], "conflict": {}, "foreign": {}},
+        {"state": "Active"},
+    ]
+    server.add(nodeconfigs=[odd, speaking("node-2")])
+    assert reconciler.run_cycle()
+    config = cache.get("nodeconfigs", "node-2")
+    assert config is not None
+    told = [p["priority"] for r in config["spec"]["virtualRouters"] for p in r["peers"]]
+    assert all(1 <= priority <= 254 for priority in told)
+
+
+def test_odd_node_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, cache, reconciler = two()
+    odd = node("odd", "192.0.2.99")
+    odd["status"]["addresses"] = 7
+    server.add(nodes=[node("node-1", "192.0.2.11"), node("node-2", "192.0.2.12"), odd])
+    assert reconciler.run_cycle()
+    assert routers(cache, "node-1") == ["a", "b"]
+    assert caught(reconciler, "read") == 1
+
+
+def test_a_cycle_survives_whatever_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, reconciler = two()
+    now_s = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("nobody expected that")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(reconcile, "plan", fail)
+        assert not reconciler.run_cycle()
+        assert reconciler.healthy()[0]
+        now_s[0] += STALE_S + 1
+        assert not reconciler.run_cycle()
+        # Although none ever ended well, and the API server answers.
+        assert not reconciler.healthy()[0]
+        assert "nobody expected that" in reconciler.healthy()[1]
+    assert caught(reconciler, "reconcile") == 2
+    assert reconciler.run_cycle()
+    assert reconciler.healthy() == (True, "ok")
+
+
+def test_an_api_server_that_never_answered_is_no_reason_to_be_restarted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, _, reconciler = two()
+    now_s = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
+    server.available = False
+    assert not reconciler.run_cycle()
+    now_s[0] += 2 * STALE_S
+    assert not reconciler.run_cycle()
+    assert reconciler.healthy()[0]
+
+
+# Loops ------------------------------------------------------------------------------------
+
+
+def test_a_task_that_ends_ends_the_process() -> None:
+    told: list[str] = []
+
+    async def fails() -> None:
+        raise RuntimeError("nobody expected that")
+
+    async def main() -> None:
+        task = asyncio.create_task(fails(), name="reconcile")
+        task.add_done_callback(lambda done: end_with(done, end=told.append))
+        stopped = asyncio.create_task(asyncio.sleep(60))
+        stopped.add_done_callback(lambda done: end_with(done, end=told.append))
+        await asyncio.sleep(0)
+        stopped.cancel()
+        await asyncio.gather(task, stopped, return_exceptions=True)
+
+    asyncio.run(main())
+    assert told == ["the task reconcile ended: RuntimeError('nobody expected that')"]
+
+
+class Watched:
+    """Lists twice: at first something that nobody can take."""
+
+    def __init__(self) -> None:
+        self.lists = 0
+        self.taken = threading.Event()
+
+    def list_selected(self, path: str, label_selector: str) -> Any:
+        self.lists += 1
+        return [{"odd": self.lists == 1}], "1"
+
+    def watch_selected(self, path: str, label_selector: str, version: str) -> Any:
+        return iter([("ADDED", {"metadata": {"resourceVersion": "2"}, "odd": False})])
+
+    def replace(self, objects: Any) -> None:
+        if objects[0]["odd"]:
+            raise KeyError("odd")
+
+    def put(self, obj: Any, *, deleted: bool) -> None:
+        self.taken.set()
+        raise KeyError("odd")
+
+    def broke(self, *, refused: bool) -> None:
+        raise AssertionError("nothing broke")
+
+
+def test_a_watch_goes_on_after_what_nobody_can_take() -> None:
+    watched = Watched()
+    told: list[tuple[str, Exception]] = []
+    watch = ListWatch(
+        watched,
+        ApiUnavailableError,
+        "/odd",
+        "",
+        watched,
+        caught=lambda task, error: told.append((task, error)),
+    )
+    watch.start()
+    assert watched.taken.wait(20)
+    watch.stop()
+    assert watched.lists >= 2
+    assert told[0][0] == "watch"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 
 from vrrp_api.check_kinds import (
     CheckKind,
+    GrpcCheck,
     HttpCheck,
     InterfaceCheck,
     NodeConditionCheck,
+    PingCheck,
     ProcessCheck,
     ServiceCheck,
+    TcpCheck,
     kind_name,
 )
 from vrrp_api.errors import FieldError
@@ -18,6 +22,10 @@ from vrrp_api.fields import Fields
 
 _KNOWN = (ProcessCheck, InterfaceCheck, NodeConditionCheck, ServiceCheck)
 """Kinds that ask nobody: nothing of them can be late."""
+
+
+_LINK_LOCAL = re.compile(r"\[?(169\.254\.|fe[89ab][0-9a-f]:)", re.IGNORECASE)
+_NEVER_ASKED = "is link-local, which nodes never ask (accepted: 127.0.0.1, a routable address)"
 
 
 def refuse_unused(spec: Fields, kind: CheckKind) -> None:
@@ -31,6 +39,8 @@ def refuse_unused(spec: Fields, kind: CheckKind) -> None:
     if isinstance(kind, _KNOWN) and spec.has("timeout"):
         message = f"must be absent with {kind_name(kind)}: nothing is asked that could be late"
         raise spec.error("timeout", message)
+    if isinstance(kind, TcpCheck | GrpcCheck | PingCheck) and _LINK_LOCAL.match(kind.address):
+        raise spec.required_child(kind_name(kind)).error("address", _NEVER_ASKED)
     if isinstance(kind, HttpCheck):
         _refuse_unused_of_http(spec.required_child("http"), kind)
 
@@ -59,5 +69,7 @@ def _refuse_parts_of_url(http: Fields, url: str) -> None:
         at = http.error("url", "")
         message = "must be without user and password, which are not sent (accepted: headers)"
         raise FieldError(at.subject, at.path, shown, message)
+    if _LINK_LOCAL.match(parts.netloc):
+        raise http.error("url", _NEVER_ASKED)
     if "#" in url:
         raise http.error("url", "must be without a fragment (#…), which is not sent")

@@ -11,7 +11,8 @@ import random
 from collections.abc import Callable
 
 from tests.simulation.lan import SimulatedLan
-from tests.simulation.node import EPOCH_NS, SimulatedNode
+from tests.simulation.node import SimulatedNode
+from tests.simulation.node_clocks import EPOCH_NS
 from tests.simulation.settings import IFINDEX, KEYS, OTHER_VRID, SECOND, VRID
 
 from vrrp.authentication import TRAILER_LENGTH, HmacKeys, Mode, SimplePassword, sign

@@ -7,9 +7,9 @@ addresses for 150 ms after it is heard, and nobody for more than an interval and
 from __future__ import annotations
 
 from tests.simulation.faults import named
+from tests.simulation.rightful import GRACE_NS
 from tests.simulation.settings import MS, SECOND
 from tests.simulation.story import Story, expect
-from tests.simulation.watch import GRACE_NS
 
 from vrrp.constants import State
 from vrrp.events import AdvertisementReceived

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.simulation.holding import Addresses
+from tests.simulation.node_clocks import NodeClocks
 from tests.simulation.settings import SECOND, NodeConfig
 from tests.simulation.timeline import OracleViolation
 from tests.simulation.watch import Watch
@@ -48,15 +48,16 @@ from vrrp.virtual_router import Actions, VirtualRouter
 if TYPE_CHECKING:
     from tests.simulation.lan import SimulatedLan
 
-EPOCH_NS = 1_780_000_000 * SECOND
 SOCKET_BUFFER = 200
 """Datagrams that wait for a frozen loop; the kernel drops what comes after."""
 
 
-class SimulatedNode:
+class SimulatedNode(NodeClocks):
     """A node, alive or not; every method takes the LAN's virtual time."""
 
     def __init__(self, lan: SimulatedLan, index: int, config: NodeConfig) -> None:
+        self._rng = random.Random(f"{lan.settings.seed} node {index}")
+        super().__init__(SETTLING_NS + self._rng.randrange(10**6 * SECOND))
         self.lan = lan
         self.index = index
         self.address = lan.cluster.addresses[index]
@@ -66,9 +67,6 @@ class SimulatedNode:
         self.elections = Elections()
         self.marks = ReplayMarks()
         self.learned = LearnedMembers()
-        self.clock = SignatureClock()
-        self.wall_offset_ns = 0
-        """How far the node's wall clock is from the true time."""
         self.leaving = False
         """Shut down, and turning still because it holds addresses that nobody took over yet."""
         self.faulty = False
@@ -83,8 +81,6 @@ class SimulatedNode:
         self.injected: set[int] = set()
         """Identities of datagrams an attacker made; each has to be rejected."""
         self.on_accept: Callable[[SimulatedNode, Datagram], None] | None = None
-        self._rng = random.Random(f"{lan.settings.seed} node {index}")
-        self._monotonic_offset_ns = SETTLING_NS + self._rng.randrange(10**6 * SECOND)
         self._inbox: list[Callable[[int], None]] = []
         self._encoder = Encoder(lan.cluster, config, self.address, self.learned)
         self._queued_ns: int | None = None
@@ -99,9 +95,7 @@ class SimulatedNode:
     @property
     def priority(self) -> int:
         """The effective priority; of a node that is down, its base."""
-        if self.router is None:
-            return self.config.priority
-        return self.router.parameters.priority
+        return self.config.priority if self.router is None else self.router.parameters.priority
 
     @property
     def may_be_active(self) -> bool:
@@ -114,27 +108,11 @@ class SimulatedNode:
         """Whether addresses that stay until a successor has them are of use to anybody."""
         return bool(self.config.peers or self.learned.known_ns) and not self.link_down
 
-    def settling(self, now_ns: int) -> bool:
-        """Return whether the node booted so recently that a step puts its clock right."""
-        return now_ns + self._monotonic_offset_ns < SETTLING_NS
-
-    def clock_ns(self, now_ns: int) -> int:
-        """Return the time that it holds sequences against."""
-        return copy(self.clock).read(*self._clocks(now_ns))
-
-    def _clocks(self, now_ns: int) -> tuple[int, int]:
-        """Return its monotonic and its wall clock."""
-        return now_ns + self._monotonic_offset_ns, EPOCH_NS + now_ns + self.wall_offset_ns
-
     @property
     def signs(self) -> bool:
         """Whether its advertisements carry a sequence."""
         keys = self.config.authentication
         return isinstance(keys, HmacKeys) and keys.mode is not Mode.RECEIVE_ONLY
-
-    def next_sequence(self, now_ns: int) -> int:
-        """Return the sequence it would sign with now."""
-        return copy(self.clock).next(*self._clocks(now_ns))
 
     # Life and death --------------------------------------------------------------------
 

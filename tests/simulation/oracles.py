@@ -11,9 +11,9 @@ from math import ceil
 
 from tests.simulation.lan import SimulatedLan
 from tests.simulation.node import SimulatedNode
+from tests.simulation.rightful import GRACE_NS
 from tests.simulation.settings import MS, SECOND
 from tests.simulation.timeline import OracleViolation
-from tests.simulation.watch import GRACE_NS
 
 from vrrp.actions import StateChanged
 from vrrp.authentication import WINDOW_S

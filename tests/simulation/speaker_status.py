@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.simulation.node import EPOCH_NS, SimulatedNode
+from tests.simulation.node import SimulatedNode
+from tests.simulation.node_clocks import EPOCH_NS
 from tests.simulation.settings import SECOND
 
 from vrrp.actions import StateChanged

@@ -33,6 +33,8 @@ class MessagesOracles:
         self._healthy_ns: dict[int, int] = {}
         self._served_ns: dict[int, int] = {}
         self._outstaying_ns: dict[str, int] = {}
+        self._gave_way: set[int] = set()
+        self._mistaken_ns: dict[int, int] = {}
         self.takeovers: list[tuple[int, int]] = []
         self.wanted: Callable[[], frozenset[str]] = frozenset
         """Who is to take part in the end, as an operator has it."""
@@ -42,6 +44,8 @@ class MessagesOracles:
     def _on_transition(self, now_ns: int, node: int, change: StateChanged) -> None:
         if change.after is State.ACTIVE:
             self.takeovers.append((now_ns, node))
+        if change.before is State.ACTIVE:
+            self._gave_way.add(node)
         for machine in self._machines:
             if any(slot.index == node for slot in machine.slots):
                 machine.changed(now_ns, change)
@@ -51,6 +55,7 @@ class MessagesOracles:
         self._note(now_ns)
         self.check_everybody_lists_everybody()
         self._check_leavers_yield(now_ns)
+        self._check_clients(now_ns)
         self._lan.after(LOOK_NS, self._look)
 
     # Who lists whom ---------------------------------------------------------------------
@@ -86,6 +91,30 @@ class MessagesOracles:
         for name, since_ns in self._outstaying_ns.items():
             if now_ns - since_ns > YIELD_NS:
                 raise OracleViolation(f"{name} is to leave, and is Active yet")
+
+    # What clients know ------------------------------------------------------------------
+
+    def _check_clients(self, now_ns: int) -> None:
+        """Clients beside a member that gave way are not long mistaken about who holds it now."""
+        nodes = self._lan.nodes
+        active = [node.index for node in nodes if _active(node)]
+        self._gave_way = {i for i in self._gave_way if _runs(nodes[i]) and i not in active}
+        mistaken = {
+            index
+            for index in self._gave_way
+            for holder in active
+            if len(active) == 1
+            and self._connected(holder, index)
+            and self._lan.told.get(index) != holder
+            and not (self._gone(holder) or self._gone(index))
+        }
+        self._mistaken_ns = {i: self._mistaken_ns.get(i, now_ns) for i in sorted(mistaken)}
+        for index, since_ns in self._mistaken_ns.items():
+            if now_ns - since_ns > self._settle_ns:
+                raise OracleViolation(
+                    f"node{active[0]} has the addresses, and the client beside node{index} heard"
+                    f" node{self._lan.told.get(index)} last"
+                )
 
     # Who is Active ----------------------------------------------------------------------
 

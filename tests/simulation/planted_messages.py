@@ -73,6 +73,13 @@ LEFT_OUT = (
         "another one is put above a holder that stays and cannot report",
     ),
     LeftOut(
+        "leaving",
+        "if s.off or _has_said(s) or _is_listed(s, wanted, running)}",
+        "}",
+        "who was asked, has said nothing, and is listed by nobody is forgotten",
+        "41",
+    ),
+    LeftOut(
         "changes",
         "    if late and not begun:\n"
         "        return Change(current, waits=(_wait(current, goal, late),))\n",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vrrp_api.node_config import VirtualRouterConfig
@@ -33,13 +33,15 @@ def departures(wanted: Mapping[str, VirtualRouterConfig], running: Mapping[str, 
     """Return what becomes of the members that are not wanted, including those told to go."""
     leavers = [seen for node, seen in running.items() if node not in wanted]
     asked = [seen for seen in leavers if seen.written is not None]
+    # One that nobody lists is a member only by what it is asked: it may take that in yet.
+    known = {s.node for s in asked if s.off or _has_said(s) or _is_listed(s, wanted, running)}
     if not leavers or not wanted:
-        return Departure(frozenset(seen.node for seen in asked))
+        return Departure(frozenset(known))
     unable = tuple(Wait.to_tell(seen) for seen in leavers if not seen.fresh and not seen.off)
     others = [running[node] for node in wanted if node in running]
     successor = _successor(others)
     if successor is None:
-        goes = {seen.node for seen in asked if seen.off or _is_idle(seen)}
+        goes = known & {seen.node for seen in asked if seen.off or _is_idle(seen)}
         staying = [seen.node for seen in asked if seen.node not in goes]
         waits = (Wait.for_successor(staying, others),) if staying else ()
         return Departure(frozenset(goes), waits=(*unable, *waits))
@@ -56,7 +58,17 @@ def departures(wanted: Mapping[str, VirtualRouterConfig], running: Mapping[str, 
     token = in_the_way.node if in_the_way is not None else None
     if successor.is_active and not _has_token(successor, token):
         token = None
+    goes &= known
     return Departure(frozenset(goes), successor.node, priority, highest, token, unable)
+
+
+def _has_said(seen: Seen) -> bool:
+    """Return whether a node said what it makes of what it was asked."""
+    return seen.settled or seen.told is not None
+
+
+def _is_listed(seen: Seen, staying: Iterable[str], running: Mapping[str, Seen]) -> bool:
+    return any(running[node].lists(seen) for node in staying if node in running)
 
 
 def _in_the_way(leavers: list[Seen], running: Mapping[str, Seen]) -> Seen | None:

@@ -261,3 +261,27 @@ def test_nobody_is_left_where_nobody_is_wanted() -> None:
     made.vip = virtual_ip("a", vrid=1, nodeSelector={"matchLabels": {"no": "node"}})
     made.settle()
     assert made.priorities() == {}
+
+
+def test_who_was_asked_and_has_said_nothing_is_not_forgotten() -> None:
+    """It may take the router in yet, and nobody else lists it."""
+    vip = virtual_ip("a", vrid=1, nodeSelector={"matchLabels": {"vrrp": "yes"}})
+    for between in (False, True):
+        made = Cluster(nodes(2), vip)
+        made.settle()
+        made.change("node-1", labels={"vrrp": "yes"})
+        made.cycle()
+        assert made.router("node-1") is not None
+        late = made.written["node-1"]
+        made.change("node-1", labels={})
+        if between:
+            made.cycle()
+        made.change("node-2", labels={"vrrp": "yes"})
+        for _ in range(3):
+            made.cycle()
+            made.apply("node-2")
+        made.applied["node-1"] = late
+        assert made.router("node-2") is None or made.peers("node-2") == {"node-1"}
+        made.settle()
+        assert made.taking_part() == ["node-2"]
+        assert made.peers("node-2") == set()

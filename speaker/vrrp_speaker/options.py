@@ -17,6 +17,8 @@ WITH_WARNINGS = 5
 DEFAULT_RUN_DIR = "/run/kube-vrrp"
 DEFAULT_KEYS_DIR = "/etc/kube-vrrp/keys"
 CONTROL_SOCKET = "agent.sock"
+DEFAULT_TARGETS = ("Node", "Subnets")
+ANYWHERE = ("0.0.0.0/0", "::/0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Options:
     scripts_dir: str
     script_user: str
     file_folders: tuple[str, ...]
-    check_targets: tuple[str, ...] | None
+    said_targets: tuple[str, ...] | None
     check_runs_per_second: int
     record: str | None
     metrics_bind_address: str
@@ -59,6 +61,13 @@ class Options:
     def control_path(self) -> str:
         """Where the agent answers ``vrrp-speaker dump``."""
         return os.path.join(self.run_dir, CONTROL_SOCKET)
+
+    @property
+    def check_targets(self) -> tuple[str, ...]:
+        """Whom checks may ask; whoever writes a standalone file is the node's administrator."""
+        if self.said_targets is not None:
+            return self.said_targets
+        return DEFAULT_TARGETS if self.config is None else ANYWHERE
 
     @property
     def dump_path(self) -> str:
@@ -116,6 +125,7 @@ def _add_check_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--check-targets",
+        dest="said_targets",
         type=_entries,
         default=_entries_or_none(os.environ.get("CHECK_TARGETS")),
         help="whom checks may ask, separated by commas: Node, Subnets, networks (absent: the"

@@ -209,21 +209,29 @@ def test_what_was_observed_last_holds_while_the_operator_is_away(cluster: Lab) -
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "words", "reason"),
     [
-        ({"exec": {"script": "absent.sh"}}, "No such file or directory"),
-        ({"file": {"path": "/etc/shadow"}}, "outside the speaker's --file-folders"),
+        ({"exec": {"script": "absent.sh"}}, "No such file or directory", "CheckFailed"),
+        (
+            {"file": {"path": "/etc/shadow"}},
+            "outside the speaker's --file-folders",
+            "CheckFailed",
+        ),
+        (
+            {"tcp": {"address": "203.0.113.9:80"}},
+            "203.0.113.9 is not among --check-targets (accepted: Node, Subnets)",
+            "TargetNotAllowed",
+        ),
     ],
-    ids=["unknown script", "path outside"],
+    ids=["unknown script", "path outside", "target behind a router"],
 )
 def test_what_a_node_refuses_is_visible_in_describe(
-    cluster: Lab, kind: dict[str, Any], words: str
+    cluster: Lab, kind: dict[str, Any], words: str, reason: str
 ) -> None:
     apply(cluster, health_check("bad", **kind), virtual_ip("bad"))
     # Nodes that still report of a check that had the name before are heard first.
     eventually(lambda: words in cluster.kubectl("describe", "vhc", "bad").stdout, within_s=60)
-    assert condition(cluster, "vhc", "bad", "Passing")[0] == "False"
-    assert "CheckFailed" in cluster.kubectl("describe", "vhc", "bad").stdout
+    assert condition(cluster, "vhc", "bad", "Passing")[:2] == ("False", reason)
 
 
 # Node condition -----------------------------------------------------------------------

@@ -72,6 +72,11 @@ def test_metrics_address_without_a_port(lan: Lan, tmp_path: Path) -> None:
     assert "'localhost' is not an address and a port (accepted: 192.0.2.1:9105," in refusal(ended)
 
 
+def test_targets_of_checks_that_are_none(lan: Lan, tmp_path: Path) -> None:
+    ended = run(lan.hosts[0], tmp_path, *config(tmp_path), "--check-targets", "Node,gateway")
+    assert "'gateway' is no network (accepted: Node, Subnets, 10.96.0.0/12," in refusal(ended)
+
+
 def test_second_speaker_in_one_run_directory(lan: Lan, tmp_path: Path) -> None:
     host = lan.hosts[0]
     start(host, tmp_path, *config(tmp_path))

@@ -19,9 +19,10 @@ from vrrp_api.check_kinds import InterfaceCheck, PingCheck
 from vrrp_lab.lan import Host, Lan
 from vrrp_speaker.agent.checks.interfaces import Links
 from vrrp_speaker.agent.checks.routes import Distance, distance
-from vrrp_speaker.agent.checks.targets import ANYWHERE, parse_targets
+from vrrp_speaker.agent.checks.targets import parse_targets
 from vrrp_speaker.agent.checks.verdict import Result
 from vrrp_speaker.agent.messages import CheckNews
+from vrrp_speaker.options import ANYWHERE
 
 pytestmark = pytest.mark.netns
 T = TypeVar("T")

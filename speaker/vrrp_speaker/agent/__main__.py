@@ -26,12 +26,7 @@ from vrrp_speaker.agent.cache import CacheError, ConfigCache
 from vrrp_speaker.agent.channel import EngineChannel
 from vrrp_speaker.agent.checks.assembly import check_runner
 from vrrp_speaker.agent.checks.probes import CheckSettings
-from vrrp_speaker.agent.checks.targets import (
-    ANYWHERE,
-    DEFAULT_TARGETS,
-    TargetsError,
-    parse_targets,
-)
+from vrrp_speaker.agent.checks.targets import TargetsError, parse_targets
 from vrrp_speaker.agent.compile import Compiler
 from vrrp_speaker.agent.config_file import ConfigFileError
 from vrrp_speaker.agent.control import LogLevel, Signals, serve_dump
@@ -134,8 +129,6 @@ def _client(options: Options) -> ApiClient | None:
 
 
 def _check_settings(options: Options) -> CheckSettings:
-    # Whoever writes a standalone file is the node's administrator.
-    default = DEFAULT_TARGETS if options.config is None else ANYWHERE
     return CheckSettings(
         node=options.node,
         ca_dir=options.ca_dir,
@@ -143,7 +136,7 @@ def _check_settings(options: Options) -> CheckSettings:
         script_user=options.script_user,
         file_folders=options.file_folders,
         runs_per_second=options.check_runs_per_second,
-        targets=parse_targets(default if options.check_targets is None else options.check_targets),
+        targets=parse_targets(options.check_targets),
     )
 
 

@@ -15,9 +15,10 @@ from vrrp_api.check_kinds import CheckKind
 from vrrp_api.health_check import HealthCheck
 from vrrp_speaker.agent.checks.probes import CheckSettings, Probes
 from vrrp_speaker.agent.checks.run import Run
-from vrrp_speaker.agent.checks.targets import DEFAULT_TARGETS, parse_targets
+from vrrp_speaker.agent.checks.targets import parse_targets
 from vrrp_speaker.agent.checks.verdict import Result
 from vrrp_speaker.agent.messages import CheckEnded, CheckNews, CheckTouched, Message
+from vrrp_speaker.options import DEFAULT_TARGETS
 
 _numbers = itertools.count(1)
 

@@ -14,13 +14,13 @@ from tests.unit.agent.checks import probe, settings
 from vrrp_api.check_kinds import CheckKind, GrpcCheck, HttpCheck, PingCheck, TcpCheck
 from vrrp_speaker.agent.checks.routes import Address, Distance
 from vrrp_speaker.agent.checks.targets import (
-    ANYWHERE,
     TargetNotAllowed,
     Targets,
     TargetsError,
     parse_targets,
 )
 from vrrp_speaker.agent.checks.verdict import Result
+from vrrp_speaker.options import ANYWHERE, DEFAULT_TARGETS, parse_options
 
 OWN, NEAR, FAR = "192.0.2.11", "192.0.2.1", "203.0.113.9"
 
@@ -110,6 +110,36 @@ def test_a_refusal_names_the_address_and_what_would_be_accepted() -> None:
 def test_a_wrong_list_is_refused_by_name(entries: tuple[str, ...]) -> None:
     with pytest.raises(TargetsError, match=r"--check-targets: .*accepted: Node, Subnets"):
         parse_targets(entries)
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "expected"),
+    [
+        (None, (), DEFAULT_TARGETS),
+        (None, ("--config", "node.yaml"), ANYWHERE),
+        ("Node, 10.0.0.0/8", (), ("Node", "10.0.0.0/8")),
+        ("Node", ("--check-targets", "Subnets"), ("Subnets",)),
+        ("Node", ("--config", "node.yaml"), ("Node",)),
+        ("", (), ()),
+    ],
+)
+def test_the_flag_goes_before_the_environment_and_that_before_the_default(
+    environment: str | None,
+    flags: tuple[str, ...],
+    expected: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CHECK_TARGETS", raising=False)
+    if environment is not None:
+        monkeypatch.setenv("CHECK_TARGETS", environment)
+    assert parse_options(["--node", "n", *flags]).check_targets == expected
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", ""])
+def test_runs_per_second_are_at_least_one(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_options(["--node", "n", f"--check-runs-per-second={text}"])
+    assert "must be an integer of at least 1" in capsys.readouterr().err
 
 
 # Where questions are sent --------------------------------------------------------------

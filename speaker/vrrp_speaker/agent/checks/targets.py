@@ -16,8 +16,6 @@ from vrrp_speaker.agent.checks.routes import Address, Distance, distance
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 NODE, SUBNETS = "Node", "Subnets"
-DEFAULT_TARGETS = (NODE, SUBNETS)
-ANYWHERE = ("0.0.0.0/0", "::/0")
 
 _NEVER = tuple(
     ipaddress.ip_network(network)
@@ -90,13 +88,15 @@ def parse_targets(entries: Iterable[str]) -> Targets:
     given = tuple(entries)
     networks: list[Network] = []
     for entry in given:
-        if entry in DEFAULT_TARGETS:
+        if entry in (NODE, SUBNETS):
             continue
         try:
             networks.append(ipaddress.ip_network(entry, strict=False))
         except ValueError as error:
-            message = f"--check-targets: {entry!r} (accepted: Node, Subnets, 10.96.0.0/12, ::/0)"
-            raise TargetsError(message) from error
+            raise TargetsError(
+                f"--check-targets: {entry!r} is no network"
+                " (accepted: Node, Subnets, 10.96.0.0/12, ::/0)"
+            ) from error
     if not given:
         raise TargetsError("--check-targets: is empty (accepted: Node, Subnets, 10.96.0.0/12)")
     return Targets(NODE in given, SUBNETS in given, tuple(networks))

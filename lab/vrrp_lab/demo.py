@@ -29,7 +29,7 @@ from vrrp_lab.web import WebServer
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "first-vip.yaml"
 VIP, ADDRESS = "ingress", "192.0.2.50"
-_PATIENCE_S = 60.0
+_PATIENCE_S = 240.0
 _SETTLED_S = 1.5
 _STRIP = 60
 """Quarter seconds of the client's past that the live picture shows."""

@@ -76,9 +76,9 @@ class Prometheus:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        self._poller.join(10)
+        self._poller.join(60)
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
 
     def firing(self) -> frozenset[Firing]:
         """Return what fires now."""

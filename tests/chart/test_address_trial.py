@@ -87,6 +87,6 @@ def test_a_trial_that_is_stopped_removes_its_address(
     process = lab.control_plane.host.namespace.start(waiting, log=tmp_path / "trial.log")
     eventually(lambda: NAME in left(lab), within_s=30)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 1
+    assert process.wait(60) == 1
     assert left(lab) == ""
     lab.operator.start()

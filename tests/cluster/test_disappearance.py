@@ -70,7 +70,7 @@ def test_kind_that_is_deleted(lab: Lab, holder: str) -> None:
     reason = f"{missing}the CRDs; what ran before runs on"
     eventually(lambda: all_say(lab, reason), within_s=30, every_s=0.2)
     assert nothing_moved(lab, holder, before)
-    assert all(reason in node.log.read_text() for node in lab.nodes)
+    eventually(lambda: all(reason in node.log.read_text() for node in lab.nodes), within_s=5)
     assert lab.operator.stop() == 0, lab.operator.log.read_text()[-6000:]
     said = lab.operator.log.read_text().count(missing)
     lab.operator.start()

@@ -81,7 +81,7 @@ def takeovers(lab: Lab) -> list[tuple[str, str]]:
 
 def move(lab: Lab) -> None:
     """Let the address move away from whoever has it, and that node come back."""
-    (before,) = eventually(lambda: lab.holders(ADDRESS), within_s=60)
+    before = settled(lab, VIP, ADDRESS, within_s=60)
     before.host.exec("ip", "link", "set", "eth0", "down")
     others = [node for node in lab.nodes if node is not before]
     eventually(lambda: "Active" in [state(node, VIP) for node in others], within_s=60)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.wait(5)
+        self._process.wait(30)
 
     def answers(self, since_ns: int) -> list[int]:
         """Return when the API was ready, as the client saw it."""
@@ -94,7 +95,7 @@ def test_bootstrap_then_loss_of_an_api_server_then_of_its_node(
         # The first node, alone: what kubeadm init needs is there before any API server.
         first.start_speaker()
         eventually(lambda: active(lab) == ["node-1"], within_s=60, every_s=0.25)
-        probe.wait_answered(5)
+        probe.wait_answered(30)
         assert not passing(first)
         for node in (second, third):
             node.start_speaker()
@@ -135,7 +136,12 @@ def test_bootstrap_then_loss_of_an_api_server_then_of_its_node(
         eventually(lambda: active(lab) == ["node-2"], within_s=60, every_s=0.25)
         client.wait_ready(time.monotonic_ns())
         _tell("node powered off", client, probe.report(begun_ns).longest_gap_ns, begun_ns)
-        assert not any(node.get("/readyz") != "ok\n" for node in (second, third))
+        for node in (second, third):
+            eventually(partial(_is_ready, node), within_s=30, every_s=0.25)
+
+
+def _is_ready(node: Node) -> bool:
+    return node.get("/readyz") == "ok\n"
 
 
 def _state(node: Node) -> str:
@@ -164,10 +170,15 @@ def _pod_is_accepted(control_plane: StackedControlPlane, lab: Lab, folder: Path)
         )
     )
     kubectl = (str(control_plane_programs().kubectl), f"--kubeconfig={config}")
-    # What a controller would have made.
-    lab.client.exec(*kubectl, "create", "serviceaccount", "default", "--namespace=kube-system")
-    ended = lab.client.exec(*kubectl, "create", "--dry-run=server", "-f", str(POD), "-o", "name")
-    assert (ended.stdout, ended.returncode) == ("pod/kube-vrrp\n", 0), ended.stderr
+
+    def accepted() -> bool:
+        # What a controller would have made. An etcd on a busy machine is without a leader at times.
+        lab.client.exec(*kubectl, "create", "serviceaccount", "default", "--namespace=kube-system")
+        said = lab.client.exec(*kubectl, "create", "--dry-run=server", "-f", str(POD), "-o", "name")
+        assert (said.stdout, said.returncode) == ("pod/kube-vrrp\n", 0), said.stderr
+        return True
+
+    eventually(accepted, within_s=30, every_s=1)
 
 
 # The files ----------------------------------------------------------------------------

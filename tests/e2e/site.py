@@ -54,7 +54,7 @@ class Site:
         """Take a node out of service as docs/drain.md says."""
         self.kubectl_vrrp("maintenance", node.name, "on", "--timeout", "60s")
         command = ("drain", node.name, "--ignore-daemonsets", "--delete-emptydir-data", "--force")
-        self.cluster.kubectl(*command, "--timeout=100s")
+        self.cluster.kubectl(*command, "--timeout=280s", within_s=300)
 
     def back_to_work(self, node: KubeletNode) -> None:
         """Take a drained node back into service."""

@@ -54,7 +54,7 @@ def test_speaker_whose_processes_are_all_killed_is_followed(installed: Site) -> 
         installed.wait_all_ready()
         installed.steady(BOTH)
         seen = reports(probes, since_ns)
-        probes[SERVICE4].wait_answered(10)
+        probes[SERVICE4].wait_answered(120)
     installed.say(f"every process of the speaker killed: {summary(seen)}")
 
 
@@ -85,9 +85,9 @@ def test_kubelet_that_restarts_takes_no_virtual_address_for_its_own(
     flags = [f"--node-ip={','.join(own)}"] if dual_stack else []
     node.stop(KUBELET)
     with installed.probed(SERVICE4, SERVICE6) as probes:
-        since, since_ns = clock(), time.monotonic_ns()
+        since_ns, last = time.monotonic_ns(), heartbeat(installed, node)
         node.start(KUBELET, *flags)
-        eventually(lambda: heartbeat(installed, node) > since, within_s=60)
+        eventually(lambda: heartbeat(installed, node) != last, within_s=60)
         eventually(lambda: internal_addresses(installed, node) == own, within_s=60)
         seen = reports(probes, since_ns)
         assert node.holds(SERVICE4)
@@ -133,7 +133,7 @@ def test_node_without_power_is_replaced_and_takes_part_again(installed: Site) ->
     with installed.probed(SERVICE4) as probes:
         since_ns = time.monotonic_ns()
         node.power_off()
-        probes[SERVICE4].wait_answered(30)
+        probes[SERVICE4].wait_answered(120)
         assert [n.name for n in installed.cluster.holders(SERVICE4)] != [node.name]
         off = reports(probes, since_ns)
         eventually(lambda: installed.get(SERVICE4, NODE_PORT), within_s=90)
@@ -153,7 +153,7 @@ def test_failover_needs_no_api_server(installed: Site) -> None:
         installed.cluster.control_plane.stop()
         since_ns = time.monotonic_ns()
         node.cut_link()
-        probes[SERVICE4].wait_answered(30)
+        probes[SERVICE4].wait_answered(120)
         cut = reports(probes, since_ns)
         node.restore_link()
         restored_ns = time.monotonic_ns()

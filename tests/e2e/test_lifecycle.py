@@ -89,10 +89,9 @@ def test_drain_of_each_node_loses_no_probe(busy: Site) -> None:
 def test_uninstall_with_virtual_ips_leaves_nothing_that_runs(busy: Site) -> None:
     before = {node.name: traces(node) for node in busy.cluster.nodes}
     assert any(before.values())
-    busy.helm.run("uninstall", "kube-vrrp", "--wait", "--timeout=120s")
+    busy.helm.run("uninstall", "kube-vrrp", "--wait", "--timeout=400s")
     eventually(lambda: not busy.pods("speaker") and not busy.pods("operator"), within_s=60)
-    left = {node.name: traces(node) for node in busy.cluster.nodes}
-    assert left == {node.name: [] for node in busy.cluster.nodes}
+    eventually(lambda: not any(map(traces, busy.cluster.nodes)), within_s=30)
     for node in busy.cluster.nodes:
         assert files(node) == DOCUMENTED
     assert len(busy.cluster.kubectl_json("get", "vip")["items"]) == len(ADDRESSES)
@@ -128,7 +127,7 @@ def test_new_installation_finds_the_virtual_ips_again(busy: Site) -> None:
         values = {"crds.takeOwnership": True}
         busy.helm.install(values, "--take-ownership", release="other-kube-vrrp")
         for probe in probes.values():
-            probe.wait_answered(60)
+            probe.wait_answered(120)
         answered_s = (time.monotonic_ns() - since_ns) / 1e9
     busy.wait_all_ready()
     busy.steady(ADDRESSES)

@@ -106,8 +106,13 @@ def test_a_script_runs_as_nobody(images: dict[str, Image], lan: Lan, folder: Pat
     with speaker(images["speaker"], lan, folder, checks=[check], capabilities=rights) as container:
         container.start()
         eventually(lambda: lan.hosts[1].holds(ADDRESS), within_s=60)
-        (found,) = dump(container)["checks"]
-        assert found["passing"] is True, found
+
+        def passes() -> bool:
+            (found,) = dump(container)["checks"]
+            assert found["passing"] is True, found
+            return True
+
+        eventually(passes, within_s=20)
         end(container, lan.hosts[1])
 
 

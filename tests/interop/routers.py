@@ -19,7 +19,7 @@ from vrrp_lab.processes import kill_session
 BEFORE_OTHERS = ("nice", "-n", "-10")
 """Prefix of a command: a router that this machine keeps waiting for three intervals is no router.
 Our own engine sees to that itself."""
-_END_S = 10.0
+_END_S = 60.0
 
 
 class Router(ABC):

@@ -69,7 +69,7 @@ class Speaker(Router):
         kill(self._process)
 
     def states(self) -> Mapping[int, str]:
-        said = self.host.exec("curl", "-s", "-m", "2", f"http://{_METRICS}/metrics").stdout
+        said = self.host.exec("curl", "-s", "-m", "10", f"http://{_METRICS}/metrics").stdout
         vrids = {config.name: config.vrid for config in self.configs}
         return {
             vrids[sample.labels["virtual_ip"]]: sample.labels["state"]

@@ -90,7 +90,7 @@ def test_keepalived_with_the_vrid_is_told_and_changes_nothing(
         for node in hearing:
             eventually(partial(told_of, node, virtual_ip, source, priority), within_s=30)
         assert metric(home, FOREIGN, virtual_ip=virtual_ip) > before
-        assert keepalived.states()[config.vrid] == "Active"
+        eventually(lambda: keepalived.states()[config.vrid] == "Active", within_s=10)
     finally:
         keepalived.stop()
         standalone.lan.heal()

@@ -79,6 +79,8 @@ class Wire:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
+            if not line.endswith(b"\n"):
+                return  # it was ended as it wrote
             port, moment, data = line.split()
             name = self._names[port.decode()]
             self._frames.append(Frame(name, int(moment), bytes.fromhex(data.decode())))

@@ -59,7 +59,7 @@ def kubelets() -> Iterator[KubeletCluster]:
     for cluster in kubelets_or_skip(ClusterOptions()):
         cluster.kubectl("apply", "-f", "-", stdin=WEB)
         all_ready = f"--for=jsonpath={{.status.numberReady}}={len(cluster.nodes)}"
-        cluster.kubectl("wait", all_ready, "--timeout=110s", "daemonset/web")
+        cluster.kubectl("wait", all_ready, "--timeout=380s", "daemonset/web", within_s=400)
         yield cluster
 
 
@@ -100,7 +100,7 @@ def test_kubelet_that_restarts_leaves_its_pods_alone(kubelets: KubeletCluster) -
     before = pod_of(kubelets, node)["containerID"]
     node.restart(KUBELET)
     kubelets.wait_ready(node)
-    assert asked(kubelets, node)
+    eventually(lambda: asked(kubelets, node), within_s=30)
     assert pod_of(kubelets, node)["containerID"] == before
 
 

@@ -47,6 +47,9 @@ class ObjectCache:
         self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
         self._deleted: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
         """Versions at which objects were deleted, for lists that were made before."""
+        self._lost: dict[str, Object] = {}
+        """NodeConfigs that somebody deleted, by node: their nodes go on with them until they have
+        reported of new ones."""
         self._heartbeats: dict[str, _Heartbeat] = {}
         self._told: dict[tuple[str, str], str] = {}
         """What each of a node's two heartbeats said last, by kind and node."""
@@ -91,6 +94,9 @@ class ObjectCache:
             listed = {obj["metadata"]["name"]: obj for obj in objects}
             deleted = {n: v for n, v in self._deleted[kind].items() if v > version}
             newer = {n: obj for n, obj in self._objects[kind].items() if _version(obj) > version}
+            if kind == "nodeconfigs":
+                before = self._objects[kind]
+                self._lose({n: o for n, o in before.items() if n not in listed and n not in newer})
             kept = {n: obj for n, obj in listed.items() if n not in deleted}
             self._objects[kind], self._deleted[kind] = {**kept, **newer}, deleted
             if kind == "nodeconfigs":
@@ -107,6 +113,7 @@ class ObjectCache:
                 self._deleted[kind][name] = _version(obj)
                 if kind == "nodeconfigs":
                     self._active_seen_s.pop(name, None)
+                    self._lose({name: before} if before is not None else {})
                 return before is not None
             if before is not None and _version(obj) < _version(before):
                 return False
@@ -116,6 +123,27 @@ class ObjectCache:
             if revived or self._is_contested(kind, name):
                 return True  # a heartbeat tells that both Active nodes are alive
         return before is None or _relevant(kind, before) != _relevant(kind, obj)
+
+    def _lose(self, deleted: Mapping[str, Object]) -> None:
+        """Remember NodeConfigs of which a node has reported; what was lost before is older."""
+        for name, obj in deleted.items():
+            if (obj.get("status") or {}).get("heartbeatTime"):
+                self._lost[name] = obj
+
+    def _found_again(self) -> dict[str, Object]:
+        """Return the NodeConfigs, with what nodes run of those that somebody deleted."""
+        found = dict(self._objects["nodeconfigs"])
+        self._lost = {
+            name: lost
+            for name, lost in self._lost.items()
+            if name in self._objects["nodes"]
+            and not (found.get(name, {}).get("status") or {}).get("heartbeatTime")
+        }
+        for name, lost in self._lost.items():
+            anew = found.get(name)
+            asks = anew is not None and (anew.get("spec") or {}).get("virtualRouters")
+            found[name] = {**anew, "status": lost["status"]} if anew is not None and asks else lost
+        return found
 
     def put_lease(self, lease: Object, now_s: float) -> bool:
         """Take in a Lease; return whether a decision or a status may change by it.
@@ -150,6 +178,7 @@ class ObjectCache:
         """Return everything as values; ``now_s`` is monotonic."""
         with self._lock:
             objects = {kind: dict(items) for kind, items in self._objects.items()}
+            objects["nodeconfigs"] = self._found_again()
             heartbeats = dict(self._heartbeats)
             blind_s = self._blind_total_s(now_s)
             active_seen_s = {

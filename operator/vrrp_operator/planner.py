@@ -32,7 +32,14 @@ from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.membership.steps import next_step
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.observe import observed
-from vrrp_operator.ranking import Ranked, Ranking, rank_carried, rank_each, without_address
+from vrrp_operator.ranking import (
+    Ranked,
+    Ranking,
+    rank_carried,
+    rank_each,
+    remembered,
+    without_address,
+)
 from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport, VirtualIPRecord
 from vrrp_operator.validation import Problem, find_problems
 
@@ -175,7 +182,9 @@ class _Board:
         election = resolve_authentication(spec.election, default_key_ref)
         wanted = _routers(ranked.record, vrid, election, ranked.ranking, self._snapshot)
         own_key = default_key_ref is not None and may_have_own_key(spec.election)
-        self.step(ranked.record.name, spec.family, wanted, own_key=own_key)
+        # Those that ran it, and have reported nothing since, knew what they ran.
+        knowing = frozenset(remembered(ranked.record, self._snapshot))
+        self.step(ranked.record.name, spec.family, wanted, own_key=own_key, knowing=knowing)
 
     def step(
         self,
@@ -184,16 +193,18 @@ class _Board:
         wanted: Mapping[str, VirtualRouterConfig],
         *,
         own_key: bool = False,
+        knowing: frozenset[str] = frozenset(),
     ) -> None:
         """Take in the next step of one election; ``own_key``: it is to sign with a key of its own.
 
-        It does once every speaker that takes part, or may, can.
+        It does once every speaker that takes part, or may, can; those in ``knowing`` can.
         """
         heard = heard_silent(name, self._snapshot)
         moving = frozenset(node for node, of_family in self._moving if of_family == family)
         facts = facts_of(name, family, self._snapshot, heard)
         self.members[name] = tuple(members(facts))
-        if own_key and all(facts[node].knows_keys for node in {*self.members[name], *wanted}):
+        taking_part = {*self.members[name], *wanted} - knowing
+        if own_key and all(facts[node].knows_keys for node in taking_part):
             wanted = {
                 n: replace(r, election=r.election.with_own_key("Require"))
                 for n, r in wanted.items()

@@ -152,7 +152,7 @@ def without_address(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> tuple
     members = _members(record, snapshot)
     return tuple(
         node.name
-        for node in _selected(record.spec, snapshot)
+        for node in _selected(record, snapshot)
         if not _has_address(node, record.spec.family, members)
     )
 
@@ -161,12 +161,15 @@ def without_address(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> tuple
 
 
 def _selected(
-    spec: VirtualIP, snapshot: ClusterSnapshot, also: frozenset[str] = frozenset()
+    record: VirtualIPRecord, snapshot: ClusterSnapshot, also: frozenset[str] = frozenset()
 ) -> list[Node]:
+    spec = record.spec
+    assert spec is not None
+    known = {*_asked(record.name, snapshot), *remembered(record, snapshot)}
     return [
         node
         for node in snapshot.nodes
-        if node.has_speaker
+        if (node.has_speaker or node.name in known)
         and (
             spec.node_selector is None
             or node.name in also
@@ -187,7 +190,7 @@ def _eligible(
     assert spec is not None
     members = _members(record, snapshot)
     heard = heard_silent(record.name, snapshot)
-    selected = _selected(spec, snapshot, also)
+    selected = _selected(record, snapshot, also)
     nodes = [node for node in selected if _has_address(node, spec.family, members)]
     present = [node for node in nodes if not node.gone or node.name in heard]
     in_service = [node for node in present if not node.out_of_service]
@@ -203,12 +206,9 @@ def _members(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> dict[str, in
     where it was added.
     """
     assert record.spec is not None
-    asked = {
-        node: router.base_priority
-        for node, report in snapshot.reports.items()
-        for router in (report.config.virtual_routers if report.config is not None else ())
-        if router.name == record.name
-    }
+    asked = _asked(record.name, snapshot)
+    if not asked:
+        return remembered(record, snapshot)
     added = len(asked) > record.spec.candidates
     places = [priority_for_rank(rank, len(asked)) for rank in range(len(asked))]
     free = [place for place in places if place not in asked.values()]
@@ -217,6 +217,33 @@ def _members(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> dict[str, in
         for node, priority in asked.items()
         if not (added and priority == HANDOVER_PRIORITY)
     }
+
+
+def _asked(name: str, snapshot: ClusterSnapshot) -> dict[str, int]:
+    """Return the base priorities of the nodes that are asked to run an election now."""
+    return {
+        node: router.base_priority
+        for node, report in snapshot.reports.items()
+        for router in (report.config.virtual_routers if report.config is not None else ())
+        if router.name == name
+    }
+
+
+def remembered(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> dict[str, int]:
+    """Return who ran an election, as its status says, and has reported nothing else since.
+
+    So it is where all NodeConfigs were gone while no operator ran: their nodes go on.
+    """
+    mute = {node.name for node in snapshot.nodes if not node.has_speaker}
+    found = {
+        str(entry["node"]): int(entry.get("effectivePriority") or 0)
+        for entry in record.status.get("nodes") or ()
+        if entry.get("node") in mute
+    }
+    active = record.status.get("activeNode")
+    if active in found:
+        found[active] = _MAXIMUM + 1
+    return found
 
 
 def _has_address(node: Node, family: int, members: Mapping[str, int]) -> bool:
@@ -312,7 +339,7 @@ def _first_places(
     room = share + share // _TOLERANCE
     load: Counter[str] = Counter()
     first: dict[str, str] = {}
-    holders = _current_first(snapshot)
+    holders = _remembered_first(free, snapshot) | _current_first(snapshot)
     by_age = sorted(free, key=lambda record: record.age_key)
     for record in by_age:
         holder = holders.get(record.name)
@@ -331,6 +358,11 @@ def _first_places(
         first[record.name] = best
         load[best] += 1
     return first
+
+
+def _remembered_first(records: list[VirtualIPRecord], snapshot: ClusterSnapshot) -> dict[str, str]:
+    found = {record.name: remembered(record, snapshot) for record in records}
+    return {name: max(who, key=lambda n: (who[n], n)) for name, who in found.items() if who}
 
 
 def _current_first(snapshot: ClusterSnapshot) -> dict[str, str]:

@@ -50,7 +50,8 @@ def virtual_ip_status(
             _node_entry(node, router, known)
             for node, router, known in reported
             if known or node in (*plan.candidates.get(record.name, (node,)), *members)
-        ],
+        ]
+        or _not_yet(record, plan),
         "history": held[-MAX_HISTORY:],
         "conditions": [c.to_object() for c in merge_conditions(record.conditions, conditions, now)],
     }
@@ -187,6 +188,13 @@ def _superseded(name: str, snapshot: ClusterSnapshot) -> set[str]:
 def _since(name: str, report: NodeReport) -> str:
     routers = report.status.virtual_routers if report.status is not None else ()
     return next((router.since for router in routers if router.name == name), "")
+
+
+def _not_yet(record: VirtualIPRecord, plan: Plan) -> list[dict[str, Any]]:
+    """Return who takes part of those that took part before, while none of them has reported."""
+    candidates = plan.candidates.get(record.name, ())
+    before = [e for e in record.status.get("nodes") or () if e.get("node") in candidates]
+    return [{**entry, "state": UNKNOWN} for entry in before]
 
 
 def _node_entry(node: str, router: RouterStatus, known: bool) -> dict[str, Any]:

@@ -247,6 +247,46 @@ def test_allocated_virtual_router_id_may_be_pinned_and_no_other(api: Lab) -> Non
     api.kubectl("delete", "vip", "late")
 
 
+def test_status_of_an_object_that_was_made_anew_is_refused(api: Lab) -> None:
+    """The API server looks at no uid in an apply of a status: the version has to tell."""
+    assert apply(api, virtual_ip("anew", virtualRouterID=9)).returncode == 0
+    old = api.kubectl_json("get", "vip", "anew")["metadata"]
+    api.kubectl("delete", "vip", "anew")
+    assert apply(api, virtual_ip("anew", virtualRouterID=9)).returncode == 0
+    late = {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "VirtualIP",
+        "metadata": {"name": "anew", "resourceVersion": old["resourceVersion"]},
+        "status": {"virtualRouterID": 7},
+    }
+    ended = apply(api, late, "--subresource=status", "--field-manager=kube-vrrp-operator")
+    assert ended.returncode != 0
+    assert "the object has been modified" in ended.stderr
+    found = api.kubectl_json("get", "vip", "anew")
+    assert "virtualRouterID" not in found.get("status", {})
+    api.kubectl("delete", "vip", "anew")
+
+
+def test_longest_name_of_a_virtual_ip_fits_a_node_config_and_its_status(api: Lab) -> None:
+    name = "v" * 253
+    router = {
+        "name": name,
+        "virtualIPGeneration": 1,
+        "virtualRouterID": 1,
+        "addresses": [{"address": "192.0.2.10/24"}],
+        "basePriority": 200,
+    }
+    obj = {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "NodeConfig",
+        "metadata": {"name": "long"},
+        "spec": {"node": "long", "virtualRouters": [router]},
+    }
+    ended = apply(api, obj, "--dry-run=server", f"--as={OPERATOR}")
+    assert ended.returncode == 0, ended.stderr
+    assert apply(api, virtual_ip(name), "--dry-run=server").returncode == 0
+
+
 def test_two_appliers_share_the_address_list(api: Lab) -> None:
     first = virtual_ip("shared")
     second = {**first, "spec": {"addresses": [{"address": "192.0.2.11/24"}]}}

@@ -135,10 +135,11 @@ def _seen(
     told_addresses = config.addresses if config is not None else ()
     before = _first(told_addresses, family)
     address = _first(known.addresses if known is not None else told_addresses, family)
+    written = next((router for router in routers if router.name == name), None)
     return Seen(
         node=node,
         address=address,
-        written=next((router for router in routers if router.name == name), None),
+        written=written,
         settled=config is not None
         and status is not None
         and status.observed_generation == config.generation,
@@ -148,8 +149,17 @@ def _seen(
         off=declared_off and not fresh,
         heard=heard and not fresh,
         moved=address != before,
-        knows_keys=status is not None and ELECTION_KEYS in status.features,
+        knows_keys=ELECTION_KEYS in status.features if status is not None else _has_key(written),
     )
+
+
+def _has_key(written: VirtualRouterConfig | None) -> bool:
+    """Return whether a node that has not reported yet was asked for a key of the election's own.
+
+    It was made anew, or restored without its status, as what its speaker knew before.
+    """
+    authentication = written.election.authentication if written is not None else None
+    return authentication is not None and authentication.election_key is not None
 
 
 def _first(addresses: Iterable[str], family: int) -> str | None:

@@ -81,8 +81,8 @@ FAULTS = (
         19,
         "nobody leaves while no other node can hold the addresses",
         membership("leaving"),
-        "goes = {seen.node for seen in asked if seen.off or _is_idle(seen)}",
-        "goes = {seen.node for seen in asked}",
+        "goes = known & {seen.node for seen in asked if seen.off or _is_idle(seen)}",
+        "goes = known & {seen.node for seen in asked}",
         _shown("nobody_leaves_before_another_one_can_hold_the_addresses"),
     ),
     Fault(

@@ -120,9 +120,11 @@ def test_the_service_is_field_1_of_the_request(server: Server, ask: Ask) -> None
         (answer(b""), "UNKNOWN"),
         (([*OK, ("grpc-status", "5")], b"", []), "the server knows no service 'web'"),
         (([*OK, ("grpc-status", "12")], b"", []), "the server has no grpc.health.v1.Health"),
-        (answer(b"", "14", "going%20away"), "gRPC status 14 going away"),
-        ((OK, SERVING, []), "gRPC status missing"),
+        (answer(b"", "14", "going%20away"), "gRPC status 14 UNAVAILABLE"),
+        (answer(b"", "99", "secret"), "gRPC status missing or unknown"),
+        ((OK, SERVING, []), "gRPC status missing or unknown"),
         (([(":status", "404")], b"", []), "HTTP status 404"),
+        (([(":status", "secret")], b"", []), "HTTP status missing or unknown"),
         (answer(b"." * 5000), "the answer is too long"),
     ],
 )

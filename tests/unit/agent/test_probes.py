@@ -158,6 +158,26 @@ def test_what_is_no_http_is_a_failure(said: bytes, run: Once) -> None:
     assert result.message
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"SSH-2.0-secret\r\n",
+        b"-ERR unknown command secret\r\n",
+        b"HTTP/1.1 secret\r\n\r\n",
+        b"HTTP/secret 200 OK\r\n\r\n",
+        b"HTTP/1.1 404 secret\r\nX-Token: secret\r\n\r\nsecret",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: secret\r\n\r\nsecret",
+    ],
+)
+def test_nothing_that_a_server_says_is_shown(said: bytes, run: Once) -> None:
+    with _Speaking(said) as port:
+        result = run(http(f"http://127.0.0.1:{port}/", body="green"))
+    assert not result.passed
+    assert result.message
+    assert "secret" not in result.message
+
+
 def test_a_server_that_drips_is_given_up_with_its_run(tmp_path: Path) -> None:
     """One byte now and then resets any timeout of a single read; the run still ends."""
     heard = Heard()

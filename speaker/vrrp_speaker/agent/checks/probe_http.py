@@ -64,7 +64,15 @@ def probe_http(run: Run, kind: HttpCheck, authorities: Authorities, targets: Tar
     except ssl.SSLCertVerificationError as error:
         return Result(False, f"certificate: {error.verify_message}")
     except (http.client.HTTPException, OSError, ValueError) as error:
-        return Result(False, reason(error))
+        return Result(False, _reason(error))
+
+
+def _reason(error: Exception) -> str:
+    """Return an error in few words, and none of whoever answered: no author may read them."""
+    no_http = isinstance(error, http.client.BadStatusLine | http.client.UnknownProtocol)
+    if no_http and not isinstance(error, http.client.RemoteDisconnected):
+        return "no HTTP/1: the answer does not begin with a status line"
+    return reason(error)
 
 
 def _open(

@@ -52,7 +52,8 @@ sequences: bootstrap ## 200 random changes of membership on a real API server, n
 cut-offs: bootstrap ## Holder, Backup and rack lose the API server for ten minutes, then are to leave (ARGS="--minutes 1")
 	@$(PYTHON) -m tests.sequences.cut_offs $(ARGS)
 
-fuzz: bootstrap ## Fuzz decoder and validation (SECONDS=300)
+fuzz: bootstrap ## Fuzz the way of VirtualIPs from schema to engine (SPECS=5000), then decoder and validation (SECONDS=300)
+	@SPECS=$(or $(SPECS),5000) $(PYTHON) -m pytest -q -s tests/fuzz/test_specs.py
 	@$(VENV)/pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),300)
 

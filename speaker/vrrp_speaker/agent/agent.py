@@ -267,6 +267,7 @@ class Agent:
                 "routers": {
                     name: {
                         "effectivePriority": inputs.effective_priority,
+                        "basePriority": inputs.base_priority,
                         "faults": list(inputs.faults),
                         "keeps": inputs.keeps,
                     }

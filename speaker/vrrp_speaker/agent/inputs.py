@@ -36,6 +36,7 @@ class RouterInputs:
     """
 
     effective_priority: int
+    base_priority: int
     faults: tuple[str, ...] = ()
     keeps: bool = False
 
@@ -92,7 +93,8 @@ def router_inputs(
             faults.append(f"CheckFailed: {reference.name}")
             keeps &= check.panic_threshold is not None
     priority = effective_priority(router.base_priority, points)
-    return RouterInputs(priority, tuple(faults), keeps=bool(faults) and keeps)
+    keeps = bool(faults) and keeps
+    return RouterInputs(priority, router.base_priority, tuple(faults), keeps)
 
 
 def _verdict(verdicts: Mapping[str, Verdict], reference: RouterCheck) -> Verdict:

@@ -19,7 +19,7 @@ from typing import Any
 
 from vrrp.actions import StateChanged
 from vrrp.authentication import SignatureClock
-from vrrp.constants import State
+from vrrp.constants import PRIORITY_MAXIMUM, State
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.announcer import Announcer
 from vrrp_speaker.engine.conflicts import Conflicts
@@ -40,7 +40,7 @@ from vrrp_speaker.engine.netlink import (
 from vrrp_speaker.engine.node_network import NodeNetwork
 from vrrp_speaker.engine.presence import Presence
 from vrrp_speaker.engine.program import EngineProgram
-from vrrp_speaker.engine.program_fields import ProgramError
+from vrrp_speaker.engine.program_fields import Fields, ProgramError
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.resolution import Resolution
 from vrrp_speaker.engine.router_table import RouterTable
@@ -235,15 +235,11 @@ class Engine:
             return
         inputs: dict[str, Inputs] = {}
         for name, values in routers.items():
-            priority = values.get("effectivePriority") if isinstance(values, Mapping) else None
-            if not isinstance(priority, int) or not 1 <= priority <= 254:
-                error = (
-                    f"inputs.routers.{name}.effectivePriority: {priority!r} (accepted: 1 to 254)"
-                )
-                self._agent.send({"type": "refused", "error": error})
+            try:
+                inputs[str(name)] = _inputs(f"inputs.routers.{name}", values)
+            except ProgramError as error:
+                self._agent.send({"type": "refused", "error": str(error)})
                 return
-            faulty, keeps = bool(values.get("faults")), bool(values.get("keeps"))
-            inputs[str(name)] = Inputs(priority, faulty, keeps)
         self._table.apply_inputs(inputs, now_ns)
 
     def _report(self, name: str, change: StateChanged, sequence: int, now_ns: int) -> None:
@@ -261,6 +257,19 @@ class Engine:
                 "monotonicNs": now_ns,
             }
         )
+
+
+def _inputs(path: str, values: object) -> Inputs:
+    """Return what the agent says of one router.
+
+    Raises:
+        ProgramError: the first wrong field.
+    """
+    fields = Fields(values, path, {})
+    priority = fields.integer("effectivePriority", 1, PRIORITY_MAXIMUM)
+    base = fields.integer("basePriority", 1, PRIORITY_MAXIMUM)
+    faulty, keeps = bool(fields.raw.get("faults")), bool(fields.raw.get("keeps"))
+    return Inputs(priority, base, faulty, keeps)
 
 
 def run_engine(files: EngineFiles, known: KnownProgram | None = None) -> None:

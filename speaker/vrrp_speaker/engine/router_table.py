@@ -134,16 +134,15 @@ class RouterTable:
         shared, offset = self._shared, shm.slot_offset(program.slot)
         known = shared.get(offset + shm.S_NAME_HASH) == shm.name_hash(program.name)
         resume = known and self.left_active(program, now_ns)
-        priority = program.base_priority
         backup = known and self._left_backup(program, now_ns)
-        if resume or backup:
-            priority = shared.get(offset + shm.S_EFFECTIVE_PRIORITY) or priority
+        points = self._left_points(offset) if resume or backup else 0
+        priority = effective_priority(program.base_priority, [points])
         if not known:
             shared.clear_slot(program.slot)
         # Until the agent has told the checks' results, a router that has checks holds nothing.
         input_faults = program.has_checks and not resume and not backup
         router = new_router(program, input_faults=input_faults, priority=priority)
-        router.health_points = priority - program.base_priority
+        router.health_points = points
         router.was_backup = backup
         self.routers[program.name] = router
         self._recall_marks(router)
@@ -159,6 +158,12 @@ class RouterTable:
         router.engine_faults = self._engine_faults(router, now_ns)
         self._perform(router, FaultChanged(router.faulty), now_ns)
         self._perform(router, Resume() if resume else Startup(), now_ns)
+
+    def _left_points(self, offset: int) -> int:
+        """Return what health checks gave or took, as a predecessor was told last."""
+        effective = self._shared.get(offset + shm.S_EFFECTIVE_PRIORITY)
+        base = self._shared.get(offset + shm.S_BASE_PRIORITY)
+        return effective - base if effective and base else 0
 
     def left_active(self, program: RouterProgram, now_ns: int) -> bool:
         """Return whether an engine before us was Active so lately that nobody took over.
@@ -287,13 +292,15 @@ class RouterTable:
             router = self.routers.get(name)
             if router is None:
                 continue
-            points = told.priority - router.program.base_priority
+            # The agent may know another configuration already than the one that is loaded.
+            points = told.priority - told.base
+            priority = effective_priority(router.program.base_priority, [points])
             unhealthy = points < router.health_points and router.has_others
             router.health_points = points
-            if told.priority != router.machine.parameters.priority:
-                self._perform(router, PriorityChanged(told.priority, unhealthy), now_ns)
+            if priority != router.machine.parameters.priority:
+                self._perform(router, PriorityChanged(priority, unhealthy), now_ns)
                 router.prepare()
-                self._shared.set(router.offset + shm.S_EFFECTIVE_PRIORITY, told.priority)
+                self._shared.set(router.offset + shm.S_EFFECTIVE_PRIORITY, priority)
             router.input_faults, router.input_keeps = told.faulty, told.keeps
             self.refresh_faults(router, now_ns)
 

@@ -30,10 +30,12 @@ _MOST_DOUBLINGS = 4
 class Inputs:
     """What the agent says of one router: effective priority 1 to 254, and what the checks forbid.
 
-    ``keeps``: the checks that forbid it may be failing on every node.
+    ``base``: the base priority that the checks' points were added to; ``keeps``: the checks that
+    forbid it may be failing on every node.
     """
 
     priority: int
+    base: int
     faulty: bool
     keeps: bool = False
 

@@ -164,7 +164,7 @@ def test_heir_of_a_backup_that_heard_its_active_router_lately_changes_nothing(
     rig: Rig, checked: bool, silent_ns: int, changes: int
 ) -> None:
     router = rig.load(ONE, has_checks=checked)
-    rig.table.apply_inputs({"a": Inputs(123, faulty=False)}, NOW)
+    rig.table.apply_inputs({"a": Inputs(123, 200, faulty=False)}, NOW)
     assert router.machine.state is State.BACKUP
     rig.shared.set(shm.peer_offset(router.program.slot, 0) + shm.PEER_LAST, NOW)
     counted = rig.shared.get(router.offset + shm.S_TRANSITIONS)
@@ -226,7 +226,7 @@ def test_address_goes_at_once_with_its_link(rig: Rig) -> None:
 def test_failing_check_keeps_the_address_for_a_successor(rig: Rig) -> None:
     router = rig.load(ONE)
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(200, faulty=True)}, now_ns + 1)
+    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=True)}, now_ns + 1)
     assert router.machine.state is State.FAULT
     assert rig.transport.sent[-1] == 0
     assert f"delete {ONE}".encode() not in rig.requests.made
@@ -248,7 +248,7 @@ def test_start_with_an_old_name_takes_nothing_over(rig: Rig) -> None:
 def test_check_that_may_fail_everywhere_leaves_the_address_with_the_last_holder(rig: Rig) -> None:
     router = rig.load(ONE)
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(200, faulty=True, keeps=True)}, now_ns + 1)
+    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=True, keeps=True)}, now_ns + 1)
     for turn in range(1, 20):
         rig.executor.handle(router, DeadlineReached(), now_ns + 1 + turn * SECOND // 5)
     assert router.machine.state is State.ACTIVE
@@ -259,7 +259,7 @@ def test_check_that_may_fail_everywhere_leaves_the_address_with_the_last_holder(
 def test_link_that_goes_ends_the_keeping(rig: Rig) -> None:
     router = rig.load(ONE)
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(200, faulty=True, keeps=True)}, now_ns + 1)
+    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=True, keeps=True)}, now_ns + 1)
     rig.network.learn([LinkNews(2, "eth0", False, True)], Digest())
     rig.table.refresh_all_faults(now_ns + 2)
     assert router.machine.state is State.FAULT
@@ -269,9 +269,9 @@ def test_link_that_goes_ends_the_keeping(rig: Rig) -> None:
 def test_unhealthy_active_router_yields_where_nobody_may_preempt(rig: Rig) -> None:
     router = rig.load(ONE, preempt=False)
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(230, faulty=False)}, now_ns + 1)
+    rig.table.apply_inputs({"a": Inputs(230, 200, faulty=False)}, now_ns + 1)
     assert rig.transport.sent == [200]  # healthier than the base: nothing to yield for
-    rig.table.apply_inputs({"a": Inputs(210, faulty=False)}, now_ns + 2)
+    rig.table.apply_inputs({"a": Inputs(210, 200, faulty=False)}, now_ns + 2)
     assert router.machine.state is State.BACKUP
     assert rig.transport.sent[-1] == 0
     assert f"delete {ONE}".encode() not in rig.requests.made
@@ -281,7 +281,7 @@ def test_priority_that_the_operator_lowers_is_no_ill_health(rig: Rig) -> None:
     router = rig.load(ONE, preempt=False, base_priority=200)
     now_ns = rig.become_active(router)
     rig.load(ONE, at_ns=now_ns + 1, preempt=False, base_priority=100)
-    rig.table.apply_inputs({"a": Inputs(100, faulty=False)}, now_ns + 2)
+    rig.table.apply_inputs({"a": Inputs(100, 100, faulty=False)}, now_ns + 2)
     assert router.machine.state is State.ACTIVE
 
 
@@ -290,7 +290,7 @@ def test_alone_there_is_nobody_to_yield_to(rig: Rig) -> None:
     rig.table.load(EngineProgram("n", 1, (program,)), NOW)
     router = rig.table.routers["a"]
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(1, faulty=False)}, now_ns + 1)
+    rig.table.apply_inputs({"a": Inputs(1, 200, faulty=False)}, now_ns + 1)
     assert router.machine.state is State.ACTIVE
 
 
@@ -362,7 +362,7 @@ def test_becoming_active_when_nobody_was_is_no_takeover(rig: Rig) -> None:
 def test_handover_is_counted_until_the_addresses_went(rig: Rig) -> None:
     router = rig.load(ONE)
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(200, faulty=True)}, now_ns + 1)
+    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=True)}, now_ns + 1)
     rig.hear(router, now_ns + 51)
     gone_ns = router.machine.next_deadline_ns()
     assert gone_ns is not None
@@ -375,7 +375,7 @@ def test_giving_up_without_a_successor_is_no_handover(rig: Rig) -> None:
     alone = router_program(addresses=(address(ONE),))
     rig.table.load(EngineProgram("n", 1, (alone,)), NOW)
     now_ns = rig.become_active(rig.table.routers["a"])
-    rig.table.apply_inputs({"a": Inputs(200, faulty=True)}, now_ns + 1)
+    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=True)}, now_ns + 1)
     assert rig.durations_ns() == ([0, 0], [0, 0])
 
 
@@ -476,13 +476,42 @@ def test_other_addresses_are_tried_at_once_after_some_were_refused(rig: Rig) -> 
     assert (router.machine.state, router.install_failures) == (State.BACKUP, 0)
 
 
+def test_what_was_judged_for_another_base_priority_is_no_change_of_health(rig: Rig) -> None:
+    """The agent has the next configuration before it is compiled, and tells the checks meanwhile.
+
+    A named successor took over, was told less than that, and yielded: preemption Never, for good.
+    """
+    router = rig.load(ONE, preempt=False)
+    rig.table.apply_inputs({"a": Inputs(221, 221, faulty=False)}, NOW)
+    assert router.machine.parameters.priority == 200
+    rig.load(ONE, at_ns=NOW + 1, preempt=False, base_priority=221, take_over="node-2")
+    assert (router.machine.state, router.machine.parameters.priority) == (State.ACTIVE, 221)
+    rig.table.apply_inputs({"a": Inputs(221, 221, faulty=False)}, NOW + 2)
+    assert router.machine.state is State.ACTIVE
+    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=False)}, NOW + 3)
+    assert (router.machine.state, router.machine.parameters.priority) == (State.ACTIVE, 221)
+
+
+def test_heir_with_another_base_priority_takes_over_what_the_checks_took(rig: Rig) -> None:
+    router = rig.load(ONE)
+    rig.table.apply_inputs({"a": Inputs(150, 200, faulty=False)}, NOW)
+    now_ns = rig.become_active(router)
+    heir = rig.heir()
+    program = router_program(PEER, base_priority=180, addresses=(address(ONE),))
+    heir.load(EngineProgram("n", 2, (program,)), now_ns + 1)
+    resumed = heir.routers["a"]
+    assert (resumed.machine.state, resumed.machine.parameters.priority) == (State.ACTIVE, 130)
+    heir.apply_inputs({"a": Inputs(130, 180, faulty=False)}, now_ns + 2)
+    assert (resumed.machine.state, resumed.health_points) == (State.ACTIVE, -50)
+
+
 @pytest.mark.parametrize(("base", "points", "expected"), [(210, -50, 160), (30, -50, 1)])
 def test_base_priority_that_changes_forgets_no_failing_check(
     rig: Rig, base: int, points: int, expected: int
 ) -> None:
     """The agent tells again what the checks make of it, but may be stalled."""
     router = rig.load(ONE)
-    rig.table.apply_inputs({"a": Inputs(200 + points, faulty=False)}, NOW)
+    rig.table.apply_inputs({"a": Inputs(200 + points, 200, faulty=False)}, NOW)
     rig.load(ONE, base_priority=base)
     assert router.machine.parameters.priority == expected
     assert snapshot(rig.shared).routers[0].effective_priority == expected

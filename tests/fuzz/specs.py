@@ -242,7 +242,11 @@ class Run:
         if chance < 0.1:
             priority = rng.choice((1, 100, 254))
             rig.table.apply_inputs(
-                {router.program.name: Inputs(priority, rng.choice((1, 100, 254)), rng.random() < 0.3, rng.random() < 0.3)},
+                {
+                    router.program.name: Inputs(
+                        priority, rng.choice((1, 100, 254)), rng.random() < 0.3, rng.random() < 0.3
+                    )
+                },
                 self._now_ns,
             )
         elif chance < 0.2 and router.program.peers:

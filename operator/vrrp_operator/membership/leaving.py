@@ -59,6 +59,7 @@ def departures(wanted: Mapping[str, VirtualRouterConfig], running: Mapping[str, 
     if successor.is_active and not _has_token(successor, token):
         token = None
     goes &= known
+    unable += _under_way(in_the_way, successor)
     return Departure(frozenset(goes), successor.node, priority, highest, token, unable)
 
 
@@ -69,6 +70,13 @@ def _has_said(seen: Seen) -> bool:
 
 def _is_listed(seen: Seen, staying: Iterable[str], running: Mapping[str, Seen]) -> bool:
     return any(running[node].lists(seen) for node in staying if node in running)
+
+
+def _under_way(leaver: Seen | None, successor: Seen) -> tuple[Wait, ...]:
+    """Return the wait for a successor that is to have the addresses of one who can say so."""
+    if leaver is None or not leaver.is_active or successor.is_active:
+        return ()
+    return (Wait.to_yield(leaver, successor),)
 
 
 def _in_the_way(leavers: list[Seen], running: Mapping[str, Seen]) -> Seen | None:

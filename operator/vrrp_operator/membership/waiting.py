@@ -42,6 +42,12 @@ class Wait:
         )
 
     @staticmethod
+    def to_yield(leaver: Seen, successor: Seen) -> Wait:
+        """Return that one who is to leave has the addresses still."""
+        text = f"{leaver.node} is to leave once {successor.node} has the addresses"
+        return Wait(Reason.WAITING_FOR_SUCCESSOR, text)
+
+    @staticmethod
     def for_successor(leavers: Iterable[str], others: Iterable[Seen]) -> Wait:
         """Return that nobody can have the addresses in place of those who leave."""
         told = [f"{o.node} {o.state or 'without a report'}" for o in others]

@@ -167,8 +167,11 @@ def test_who_is_active_leaves_once_its_successor_is() -> None:
     made = cluster(3)
     first, second, _ = made.taking_part()
     made.change(first, out_of_service=True)
-    made.cycle()
+    found = made.cycle()
     assert made.router(first) is not None
+    assert [w.message for w in found.waits["a"]] == [
+        f"{first} is to leave once {second} has the addresses"
+    ]
     successor = made.router(second)
     assert successor is not None
     assert successor.base_priority > made.priorities()[first] == 200
@@ -180,7 +183,7 @@ def test_who_is_active_leaves_once_its_successor_is() -> None:
     made.cycle()
     assert made.router(first) is None
     assert made.peers(second) >= {first}
-    made.settle()
+    assert "a" not in made.settle().waits
     assert first not in made.peers(second)
     assert made.priorities()[second] == 200
 

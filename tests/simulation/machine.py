@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 
@@ -10,14 +11,15 @@ from tests.simulation.api import Object, SimulatedApi
 from tests.simulation.node import SimulatedNode
 from tests.simulation.reporter import Reporter
 from tests.simulation.settings import KEYS, SECOND, NodeConfig
+from tests.simulation.sim_operator import KEY_REF
 from tests.simulation.speaker_status import SpeakerStatus
 
 from vrrp.actions import StateChanged
-from vrrp.authentication import Authentication, HmacKeys, Mode
+from vrrp.authentication import Authentication, HmacKeys, Mode, Stage
 from vrrp.constants import State
 from vrrp.validation import Datagram
 from vrrp_api.node_config import VirtualRouterConfig, parse_node_config
-from vrrp_api.node_status import NodeConfigStatus
+from vrrp_api.node_status import LEASES, NodeConfigStatus
 from vrrp_operator.cache import GONE_S
 
 ELECTION = "web"
@@ -27,7 +29,9 @@ GONE_NS = int(GONE_S) * SECOND
 TOLD_NS = 60 * SECOND
 """Within this whoever is back is told what it missed."""
 _ABSENCE_NS = 10 * SECOND
-_KEYS = {"own": {1: KEYS[1]}, "other": {1: KEYS[2]}}
+_KEYS = {"own": {1: KEYS[1]}, "other": {1: KEYS[2]}, KEY_REF: {1: KEYS[3]}}
+_OWN_KEY = {1: bytes(range(64, 128))}
+"""What nodes derive from the cluster's key for the election."""
 
 
 class Machine:
@@ -49,6 +53,8 @@ class Machine:
         self.slots = slots
         self._rng = rng
         self._longest_ms = longest_ms
+        self.knows_keys = True
+        """Whether its speaker can sign with a key of the election's own."""
         self.cut_off_ns: int | None = None
         self._silent_ns: int | None = None
         self._behind: int | None = None
@@ -185,6 +191,8 @@ class Machine:
             same = mine is not None and mine["metadata"]["uid"] == read["metadata"]["uid"]
             if mine is not None and same and _generation(mine) >= _generation(read):
                 return
+            if not self.knows_keys and _has_own_key(read):
+                return  # refused by a speaker that does not know the field
             self.applied = read
             self._api.lan.timeline.note(
                 at_ns, -1, f"{self.name} runs generation", _generation(read)
@@ -258,7 +266,14 @@ class Machine:
 
     def _look(self, now_ns: int) -> NodeConfigStatus:
         generation = _generation(self.applied) if self.applied and self._runs else 0
-        return self._status.build(now_ns, generation, self.router, self.slot)
+        status = self._status.build(now_ns, generation, self.router, self.slot)
+        return status if self.knows_keys else replace(status, features=(LEASES,))
+
+    def upgrade(self, now_ns: int) -> None:
+        """Have a speaker that knows elections' own keys from now on."""
+        self.knows_keys = True
+        self._list(now_ns)
+        self.reporter.changed(now_ns)
 
     def _leases_in(self) -> str | None:
         spec = self.applied["spec"] if self.applied is not None else {}
@@ -270,9 +285,18 @@ def _generation(obj: Object) -> int:
     return int(obj["metadata"]["generation"])
 
 
+def _has_own_key(obj: Object) -> bool:
+    routers = parse_node_config(obj).virtual_routers
+    said = [router.election.authentication for router in routers]
+    return any(a is not None and a.election_key is not None for a in said)
+
+
 def _authentication(router: VirtualRouterConfig) -> Authentication:
     said = router.election.authentication
     if said is None or said.type == "None":
         return None
     assert said.key_ref is not None
-    return HmacKeys(_KEYS[said.key_ref], 1, Mode(said.mode))
+    keys, mode = _KEYS[said.key_ref], Mode(said.mode)
+    if said.election_key is None:
+        return HmacKeys(keys, 1, mode)
+    return HmacKeys(keys, 1, mode, stage=Stage(said.election_key), election_keys=_OWN_KEY)

@@ -27,7 +27,7 @@ from tests.simulation.settings import (
     NodeConfig,
     Settings,
 )
-from tests.simulation.sim_operator import SimulatedOperator
+from tests.simulation.sim_operator import KEY_REF, SimulatedOperator
 from tests.simulation.simulation import Failure
 from tests.simulation.timeline import OracleViolation
 
@@ -46,6 +46,7 @@ class Draw:
 
     ``calm``: only what may move nothing happens: Backups join, leave and move, and anybody may lose
     the API server. ``leases``: nodes are asked for Leases, as the operator can read them.
+    ``own_keys``: elections may be signed with the cluster's key too, and come to their own.
     """
 
     machines: int
@@ -56,6 +57,7 @@ class Draw:
     preempt: bool
     signed: bool
     leases: bool
+    own_keys: bool = False
 
 
 def draw(seed: int) -> Draw:
@@ -71,13 +73,17 @@ def draw(seed: int) -> Draw:
         preempt=rng.random() < 0.7,
         signed=rng.random() < 0.5,
         leases=rng.random() < 0.8,
+        own_keys=seed % 5 > 2,
     )
 
 
 class Messages:
     """One cluster of a seed."""
 
-    def __init__(self, seed: int, drawn: Draw | None = None) -> None:
+    def __init__(
+        self, seed: int, drawn: Draw | None = None, ignorant: tuple[str, ...] | None = None
+    ) -> None:
+        """Begin; ``ignorant`` nodes do not know elections' own keys. None: as the seed draws."""
         self.drawn = drawn or draw(seed)
         self.rng = random.Random(f"{seed} deeds")
         self.lan = _lan(seed, self.drawn.machines)
@@ -105,6 +111,10 @@ class Messages:
             "preemption": {"mode": "Always" if self.drawn.preempt else "Never"},
             "nodeSelector": {"matchLabels": {"vrrp": "yes"}},
         }
+        if self.drawn.own_keys and ignorant is None:
+            ignorant = tuple(m.name for m in self.machines if self.rng.random() < 0.3)
+        for machine in self.machines:
+            machine.knows_keys = machine.name not in (ignorant or ())
         self._begin()
         self.oracles.wanted = self._wanted
 
@@ -118,7 +128,8 @@ class Messages:
         for machine in self.machines:
             self.write_node(machine)
             machine.start(0)
-        self.write_authentication("own" if self.drawn.signed else None)
+        signed_with = KEY_REF if self.drawn.own_keys else "own"
+        self.write_authentication(signed_with if self.drawn.signed else None)
         self.operators = [self._operator()]
         if self.drawn.operators > 1:
             self.lan.after(CALM_S * SECOND // 2, lambda _: self.operators.append(self._operator()))
@@ -134,6 +145,10 @@ class Messages:
 
     def write_authentication(self, key: str | None) -> None:
         """Have the election signed with a key, or with none."""
+        if key == KEY_REF:
+            self._spec.pop("authentication", None)
+            self.write_spec()
+            return
         said = {"type": "HMAC", "keyRef": key} if key is not None else {"type": "None"}
         self.write_spec(authentication=said)
 
@@ -161,6 +176,8 @@ class Messages:
             deeds += [self.crash, self.split, self.sign, self.hand_over]
         if not self.drawn.calm or not machine.active:
             deeds += [self.set_apart, self.unselect, self.readdress, self.limit]
+        if self.drawn.own_keys:
+            deeds += [self.upgrade, self.set_interval]
         deed = self.rng.choice(deeds)
         self.lan.timeline.did(now_ns, -1, deed.__name__, machine.name)
         deed(machine)
@@ -186,8 +203,19 @@ class Messages:
         self.write_spec(candidates=self.rng.choice((2, 3, 5)))
 
     def sign(self, _: Machine) -> None:
-        """Turn signatures on or off."""
+        """Turn signatures on or off, or sign with another key."""
+        if self.drawn.own_keys:
+            self.write_authentication(self.rng.choice((None, "own", KEY_REF, KEY_REF)))
+            return
         self.write_authentication("own" if self.rng.random() < 0.5 else None)
+
+    def upgrade(self, machine: Machine) -> None:
+        """Give a node a speaker of this version."""
+        machine.upgrade(self.lan.now_ns)
+
+    def set_interval(self, _: Machine) -> None:
+        """Advertise more often, or less."""
+        self.write_spec(advertisementInterval=self.rng.choice(("500ms", "1s")))
 
     def hand_over(self, machine: Machine) -> None:
         """Ask for a hand-over, or end it."""

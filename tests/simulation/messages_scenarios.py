@@ -9,6 +9,7 @@ from dataclasses import replace
 from tests.simulation.machine import Machine
 from tests.simulation.messages import Draw, Messages
 from tests.simulation.settings import SECOND
+from tests.simulation.sim_operator import KEY_REF
 from tests.simulation.simulation import Failure
 from tests.simulation.story import expect
 from tests.simulation.timeline import OracleViolation
@@ -116,12 +117,26 @@ def nobody_is_let_in_again_that_left_for_another_key() -> None:
     _expect_signed(story, "other")
 
 
-def _expect_signed(story: Messages, key: str) -> None:
+def the_key_of_its_own_waits_for_every_speaker() -> None:
+    """An election comes to it once all know such keys, with everybody hearing everybody."""
+    story = Messages(0, replace(_CALM, signed=True, own_keys=True), ignorant=("node-2",))
+    LAST.append(story)
+    story.lan.run_until(_BEGUN_S * SECOND)
+    story.oracles.takeovers.clear()
+    _expect_signed(story, KEY_REF)
+    story.machines[1].upgrade(story.lan.now_ns)
+    story.lan.run_for(120 * SECOND)
+    expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
+    _expect_signed(story, KEY_REF, "Require")
+
+
+def _expect_signed(story: Messages, key: str, own: str | None = None) -> None:
     for machine in story.machines:
         said = machine.router.election.authentication if machine.router is not None else None
         expect(said is not None, f"{machine.name} does not run the election")
         assert said is not None
-        expect((said.key_ref, said.mode) == (key, "Enforce"), f"{machine.name} has {said}")
+        right = (said.key_ref, said.mode, said.election_key) == (key, "Enforce", own)
+        expect(right, f"{machine.name} has {said}")
 
 
 MESSAGES_SCENARIOS: dict[str, Callable[[], None]] = {
@@ -132,6 +147,7 @@ MESSAGES_SCENARIOS: dict[str, Callable[[], None]] = {
         a_backup_leaves_beside_a_holder_that_cannot_report,
         signatures_wait_for_a_backup_that_cannot_be_told,
         nobody_is_let_in_again_that_left_for_another_key,
+        the_key_of_its_own_waits_for_every_speaker,
     )
 }
 LAST: list[Messages] = []

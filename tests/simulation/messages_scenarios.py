@@ -84,6 +84,25 @@ def a_backup_leaves_beside_a_holder_that_cannot_report() -> None:
     expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
 
 
+def who_was_told_to_leave_in_vain_is_known_by_its_old_address() -> None:
+    """It runs yet, from there; who begins when it counts as gone lists it so."""
+    story, holder, others = _begun()
+    for machine in others:
+        story.unselect(machine)
+    story.lan.run_for(60 * SECOND)
+    _cut_off(story, holder)
+    story.unselect(holder)
+    story.lan.run_for(20 * SECOND)
+    story.readdress(holder)
+    story.lan.run_for(330 * SECOND)
+    story.unselect(others[0])
+    story.lan.run_for(60 * SECOND)
+    expect(others[0].slot is not None, "nobody begins in its place")
+    _heal(story, holder)
+    expect(holder.slot is None, "it runs the election yet")
+    expect(others[0].active, "nobody has the addresses")
+
+
 def signatures_wait_for_a_backup_that_cannot_be_told() -> None:
     """Whoever does not know them yet goes on hearing the others, and is heard."""
     story, _, others = _begun()
@@ -145,6 +164,7 @@ MESSAGES_SCENARIOS: dict[str, Callable[[], None]] = {
         whoever_is_cut_off_for_ten_minutes_moves_nothing,
         a_cut_off_holder_that_is_to_leave_yields,
         a_backup_leaves_beside_a_holder_that_cannot_report,
+        who_was_told_to_leave_in_vain_is_known_by_its_old_address,
         signatures_wait_for_a_backup_that_cannot_be_told,
         nobody_is_let_in_again_that_left_for_another_key,
         the_key_of_its_own_waits_for_every_speaker,

@@ -109,7 +109,6 @@ LEFT_OUT = (
         "(len(running) > 1 or running[node].written is None)",
         "len(running) > 1",
         "another address is taken before the old one is given up",
-        "422",
     ),
     LeftOut(
         "status_pace",

@@ -25,6 +25,7 @@ from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, NodeRepor
 
 MAX_HISTORY = 5
 _ACCEPTED = ConditionType.ACCEPTED
+_LONGEST_FAULT = 512
 _TOLD = 256
 """Characters of what one of many nodes says of a check."""
 
@@ -203,7 +204,7 @@ def _node_entry(node: str, router: RouterStatus, known: bool) -> dict[str, Any]:
         "node": node,
         "state": router.state if known else UNKNOWN,
         "effectivePriority": router.effective_priority,
-        "faults": list(router.faults),
+        "faults": [fault[:_LONGEST_FAULT] for fault in router.faults],
         "failingChecks": failing,
     }
 

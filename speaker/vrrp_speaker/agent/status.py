@@ -40,6 +40,8 @@ _COALESCE_S = 0.03
 _NO_LEASE = (403, 404)
 """Answers that another try would not change: no right, or no namespace."""
 _FEATURES = (ELECTION_KEYS, LEASES)
+_TOLD = 1024
+"""Characters of a message; the schema has room for what earlier versions wrote."""
 _TENURES, _OTHERS = 10, 4
 """Five takeovers are told by as many transitions into Active and as many out of it."""
 _TENURES_OF_NODE, _FEWEST_TENURES = 640, 4
@@ -154,7 +156,9 @@ class StatusBuilder:
             features=_FEATURES,
             virtual_routers=tuple(routers),
             checks=tuple(
-                CheckStatus(check.name, check.passing, rfc3339(check.since_s), check.message)
+                CheckStatus(
+                    check.name, check.passing, rfc3339(check.since_s), check.message[:_TOLD]
+                )
                 for check in view.checks
                 if check.decided
             ),

@@ -214,8 +214,8 @@ BOUNDS = (
         17,
         "an engine refuses other ones from an agent",
         MAIN,
-        "            if not isinstance(priority, int) or not 1 <= priority <= 254:\n",
-        "            if not isinstance(priority, int):\n",
+        'fields.integer("effectivePriority", 1, PRIORITY_MAXIMUM)',
+        'fields.integer("effectivePriority", 0, 255)',
         f"{_OWNER}[0]",
     ),
     Fault(

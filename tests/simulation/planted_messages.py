@@ -128,7 +128,7 @@ LEFT_OUT = (
     ),
     LeftOut(
         "planner",
-        "if own_key and all(facts[node].knows_keys for node in {*self.members[name], *wanted}):",
+        "if own_key and all(facts[node].knows_keys for node in taking_part):",
         "if own_key:",
         "an election comes to its own key before every speaker knows such keys",
         folder="operator/vrrp_operator",

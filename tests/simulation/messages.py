@@ -200,7 +200,11 @@ class Messages:
 
     def limit(self, _: Machine) -> None:
         """Change how many candidates there are."""
-        self.write_spec(candidates=self.rng.choice((2, 3, 5)))
+        self.limit_to(self.rng.choice((2, 3, 5)))
+
+    def limit_to(self, candidates: int) -> None:
+        """Have so many candidates."""
+        self.write_spec(candidates=candidates)
 
     def sign(self, _: Machine) -> None:
         """Turn signatures on or off, or sign with another key."""
@@ -253,9 +257,10 @@ class Messages:
         """End an operator, whatever it is about to do, and start another one."""
         place = self.rng.randrange(len(self.operators))
         self.operators[place].end()
-        self.lan.after(int(self.rng.random() * 20 * SECOND), partial(self._start, place))
+        self.lan.after(int(self.rng.random() * 20 * SECOND), partial(self.begin_operator, place))
 
-    def _start(self, place: int, _: int) -> None:
+    def begin_operator(self, place: int, _: int = 0) -> None:
+        """Start an operator in the place of one that ended."""
         if not self.operators[place].alive:
             self.operators[place] = self._operator()
 

@@ -19,13 +19,15 @@ from vrrp.constants import State
 
 _CALM = Draw(4, 5, 1_000, 1, calm=True, preempt=True, signed=False, leases=True)
 _TEN_MINUTES_S = 600
+_LATE_TO_LOAD = 4
+"""A seed with which a node loads what it kept after others were told, and before it is told."""
 _BEGUN_S = 120
 """Also where writes are lost, and waited for."""
 
 
-def _begun(drawn: Draw = _CALM) -> tuple[Messages, Machine, list[Machine]]:
+def _begun(drawn: Draw = _CALM, seed: int = 0) -> tuple[Messages, Machine, list[Machine]]:
     """Return a settled cluster, who is Active, and the others."""
-    story = Messages(0, drawn)
+    story = Messages(seed, drawn)
     LAST.append(story)
     story.lan.run_until(_BEGUN_S * SECOND)
     (holder,) = [machine for machine in story.machines if machine.active]
@@ -103,6 +105,51 @@ def who_was_told_to_leave_in_vain_is_known_by_its_old_address() -> None:
     expect(others[0].active, "nobody has the addresses")
 
 
+def an_older_status_that_came_late_is_written_over() -> None:
+    """Its node says again what it runs, or others would wait for it for ever."""
+    story, _, others = _begun()
+    machine = others[0]
+    old = story.api.objects["nodeconfigs"][machine.name]["status"]
+    story.limit_to(2)
+    story.lan.run_for(60 * SECOND)
+    newest = story.api.objects["nodeconfigs"][machine.name]["status"]
+    expect(old["observedGeneration"] < newest["observedGeneration"], "nothing was told")
+    story.api.put("nodeconfigs", machine.name, status=old)
+    story.lan.run_for(60 * SECOND)
+    newest = story.api.objects["nodeconfigs"][machine.name]
+    generations = newest["status"]["observedGeneration"], newest["metadata"]["generation"]
+    expect(generations[0] == generations[1], f"told and asked: {generations}")
+
+
+def a_write_of_an_operator_that_ended_comes_too_late() -> None:
+    """What it decided from may be another thing by now, though nobody wrote there since."""
+    story, holder, _ = _begun()
+    found = story.api.objects["nodeconfigs"][holder.name]
+    story.operators[0].end()
+    story.lan.run_for(20 * SECOND)
+    story.begin_operator(0)
+    story.lan.run_for(20 * SECOND)
+    version = found["metadata"]["resourceVersion"]
+    wrote = story.api.apply("nodeconfigs", holder.name, found["spec"], version)
+    expect(not wrote, "it was done")
+
+
+def who_was_alone_and_comes_back_is_not_forgotten() -> None:
+    """Its speaker reports before it has loaded what it ran, and what it is asked has changed."""
+    story, holder, others = _begun(replace(_CALM, longest_ms=30_000), _LATE_TO_LOAD)
+    for machine in others:
+        story.unselect(machine)
+    story.lan.run_for(60 * SECOND)
+    holder.crash(story.lan.now_ns)
+    story.unselect(holder)
+    story.unselect(others[0])
+    story.lan.run_for(10 * SECOND)
+    holder.start(story.lan.now_ns)
+    story.lan.run_for(120 * SECOND)
+    expect(holder.slot is None, "it runs the election yet")
+    expect(others[0].active, "nobody has the addresses")
+
+
 def signatures_wait_for_a_backup_that_cannot_be_told() -> None:
     """Whoever does not know them yet goes on hearing the others, and is heard."""
     story, _, others = _begun()
@@ -165,6 +212,9 @@ MESSAGES_SCENARIOS: dict[str, Callable[[], None]] = {
         a_cut_off_holder_that_is_to_leave_yields,
         a_backup_leaves_beside_a_holder_that_cannot_report,
         who_was_told_to_leave_in_vain_is_known_by_its_old_address,
+        an_older_status_that_came_late_is_written_over,
+        a_write_of_an_operator_that_ended_comes_too_late,
+        who_was_alone_and_comes_back_is_not_forgotten,
         signatures_wait_for_a_backup_that_cannot_be_told,
         nobody_is_let_in_again_that_left_for_another_key,
         the_key_of_its_own_waits_for_every_speaker,

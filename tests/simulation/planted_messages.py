@@ -77,7 +77,6 @@ LEFT_OUT = (
         "if s.off or _has_said(s) or _is_listed(s, wanted, running)}",
         "}",
         "who was asked, has said nothing, and is listed by nobody is forgotten",
-        "41",
     ),
     LeftOut(
         "changes",
@@ -115,16 +114,14 @@ LEFT_OUT = (
         "return self._there_time == self._written_time",
         "return True",
         "an older status that came late stays",
-        "5",
-        "speaker/vrrp_speaker/agent",
+        folder="speaker/vrrp_speaker/agent",
     ),
     LeftOut(
         "fences",
         "return [name for name in names if name not in self._fenced]",
         "return []",
         "a write that was given up arrives, and is done",
-        "87",
-        "operator/vrrp_operator",
+        folder="operator/vrrp_operator",
     ),
     LeftOut(
         "planner",

@@ -18,11 +18,11 @@ from vrrp.constants import (
 from vrrp.events import AdvertisementReceived
 from vrrp.timers import active_down_interval_ns, skew_time_ns
 
-HANDOVER_GRACE_NS = 150_000_000
+HANDOVER_GRACE_NS = 140_000_000
 """How long addresses stay after a successor was heard: it binds and announces in a few of these
 milliseconds, but its kernel may put an IPv6 address into use 50 ms later. Nobody minds two holders
-for that long. It ends before the announcements 200 ms after the takeover: they reach whoever asked
-for the address meanwhile and was answered by the old holder."""
+for that long: with the removal, less than 150 ms. It ends before the announcements 200 ms after the
+takeover: they reach whoever asked for the address meanwhile and was answered by the old holder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tests.chaos.plan import Fault
 
 DOWN_ADVERTISEMENTS = 3
-HANDOVER_GRACE_NS = 150_000_000
+HANDOVER_GRACE_NS = 140_000_000
 """How long addresses stay after a successor was heard (architecture §4.7)."""
 NOT_RUNNING = ""
 """The state of a node whose speaker was killed or has not told anything yet."""

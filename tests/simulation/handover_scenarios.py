@@ -1,7 +1,7 @@
 """Make before break: addresses that stay until a successor has them, and those that may not.
 
 Hand-worked like all scenarios: the successor waits (256 − 150) / 256 of a second, everybody has the
-addresses for 150 ms after it is heard, and nobody for more than an interval and the longest skew.
+addresses for 140 ms after it is heard, and nobody for more than an interval and the longest skew.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def clients_know_the_winner_whoever_hears_whom_first_after_a_cut() -> None:
             story.lan.blocked = set()
             story.run(1.01)  # an interval, and the way
             expect(story.lan.told == {0: 0, 1: 0}, f"clients think: {story.lan.told}")
-            story.run(0.15)
+            story.run(0.14)
             expect_holders(story, 0)
 
 
@@ -164,7 +164,7 @@ def release_of_another_is_no_successor() -> None:
 
 
 def grace_counts_from_the_first_advertisement() -> None:
-    """A successor that advertises twice is given 150 ms all the same."""
+    """A successor that advertises twice is given 140 ms all the same."""
     story = Story(200, 150)
     story.settle()
     story.nodes[0].shut_down(story.lan.now_ns)

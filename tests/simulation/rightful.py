@@ -11,7 +11,7 @@ from vrrp.constants import State
 from vrrp.events import AdvertisementReceived, ConfigurationChanged, PriorityChanged
 from vrrp.states import NAMES, Active, Backup, RouterState
 
-GRACE_NS = 150_000_000
+GRACE_NS = 140_000_000
 """How long addresses stay after a successor was heard (architecture §4.7)."""
 RELEASE = "0C"
 """Priority 0; the addresses stay until a successor has them."""

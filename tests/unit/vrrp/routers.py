@@ -45,7 +45,7 @@ V3 = Timing(3, 200 * MS, 20, 43_750_000, 643_750_000, 399_218_750, 781_250)
 """Skew_Time is (256 − 200) · 200 ms / 256 (RFC 9568 §6.1)."""
 V2 = Timing(2, SECOND, 100, 218_750_000, 3_218_750_000, 1_996_093_750, 3_906_250)
 """Skew_Time is (256 − 200) / 256 s (RFC 3768 §6.1)."""
-GRACE = 150 * MS
+GRACE = 140 * MS
 """How long addresses stay after somebody else is known to have them (architecture §4.7)."""
 BOTH = pytest.mark.parametrize("timing", [V3, V2], ids=["v3", "v2"])
 

@@ -192,7 +192,7 @@ class Model:
         if self.version == 2:
             interval = self.interval
         if self.held is not NEVER and priority != 0:
-            self.held = min(self.held, now + 150 * MS)
+            self.held = min(self.held, now + 140 * MS)
         if self.state == "Backup":
             self.hear_as_backup(priority, interval, now)
         if self.state == "Active":
@@ -230,7 +230,7 @@ class Model:
         elif priority == self.priority and list(address) > list(self.address):
             reason = "EqualPriorityGreaterAddress"
         if reason:
-            self.held = now + 150 * MS
+            self.held = now + 140 * MS
             said = ("advertise", self.priority)
             return [said, *self.to_backup(reason, interval, now + self.down(interval))]
         if self.loser_answer is not NEVER and now - self.loser_answer < self.interval:
@@ -245,7 +245,7 @@ class Model:
             return self.repaired(now)
         if priority == 0 and not self.offered_before(address, now):
             return []
-        self.timer, self.held = NEVER, now + 150 * MS
+        self.timer, self.held = NEVER, now + 140 * MS
         return [("advertise", 0), *self.to("Fault", "Fault")]
 
     def repaired(self, now: int) -> Names:
@@ -305,11 +305,11 @@ ADDRESSES = st.sampled_from(
 PRIORITIES = st.sampled_from([1, 99, 100, 101, 254])
 HEARD = st.sampled_from([0, 0, 1, 99, 100, 101, 254, 255])
 INTERVALS = st.sampled_from([10 * MS, 200 * MS, SECOND, 40_950 * MS])
-PASSED = st.sampled_from([0, 1, 39_062, 781_249, 781_250, 2 * MS, 10 * MS, 150 * MS, SECOND])
+PASSED = st.sampled_from([0, 1, 39_062, 781_249, 781_250, 2 * MS, 10 * MS, 140 * MS, SECOND])
 LATE = st.sampled_from([0, 0, 0, 1, MS, 100 * MS, 200 * MS, 200 * MS + 1, SECOND, 100 * SECOND])
 MISSED = st.sampled_from([1, 2, 3, 10])
 HAND_OVER = st.sampled_from([True, True, False])
-DELAYS = st.sampled_from([0, 0, 150 * MS, 3 * SECOND])
+DELAYS = st.sampled_from([0, 0, 140 * MS, 3 * SECOND])
 
 
 class Machine(RuleBasedStateMachine):

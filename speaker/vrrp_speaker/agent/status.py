@@ -220,7 +220,7 @@ class StatusWriter:
             stopping = self._stopping
             status = self._current()
             wait_s = self._pace.wait_s(status, time.monotonic())
-            if stopping or not wait_s:
+            if (stopping and self._pace.is_known(status)) or not wait_s:
                 self._write(status)
                 wait_s = self._pace.wait_s(status, time.monotonic())
             if stopping:

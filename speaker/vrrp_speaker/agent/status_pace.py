@@ -22,6 +22,9 @@ BURST, REFILL_S = 10, 1.0
 _MIN_BACKOFF_S, _MAX_BACKOFF_S = 0.1, 5.0
 _CHANGED_BACKOFF_S = 0.5
 """After a failure, something new is worth another try; but not more often than this."""
+UNKNOWN_S = 20.0
+"""So long after a boot nothing is said while no configuration is loaded: it is on the disk, or
+comes. Whoever says that it runs no election is dropped by the others, and may run one yet."""
 
 
 class WritePace:
@@ -36,6 +39,7 @@ class WritePace:
         self._heartbeat_due_s = 0.0
         self._tokens, self._tokens_at_s = float(BURST), 0.0
         self._backoff_s = _MIN_BACKOFF_S
+        self._begun_s: float | None = None
         self._failed: tuple[NodeConfigStatus, float, float] | None = None
         """What could not be written, when, and until when to wait."""
         self._written_time = self._there_time = ""
@@ -50,8 +54,16 @@ class WritePace:
         """Whether the API server has the status that was written last, as far as is known."""
         return self._there_time == self._written_time
 
+    def is_known(self, status: NodeConfigStatus) -> bool:
+        """Return whether a status says what the node runs: a configuration is, or was, loaded."""
+        return self._written is not None or status.observed_generation > 0
+
     def wait_s(self, status: NodeConfigStatus, now_s: float) -> float:
         """Return in how long to write if nothing else changes; 0 for now."""
+        if self._begun_s is None:
+            self._begun_s = now_s
+        if not self.is_known(status) and now_s < self._begun_s + UNKNOWN_S:
+            return self._begun_s + UNKNOWN_S - now_s
         content = _content(status)
         if self._failed is not None:
             failed, at_s, until_s = self._failed

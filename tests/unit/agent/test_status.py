@@ -233,6 +233,15 @@ def writer(client: FakeClient) -> tuple[StatusWriter, Source]:
     return StatusWriter(client, "node-1", source, lambda: None), source
 
 
+def test_stop_before_anything_is_loaded_tells_nothing() -> None:
+    client = FakeClient()
+    made, source = writer(client)
+    source.generation = 0
+    made.start()
+    made.stop(5)
+    assert client.written == []
+
+
 def test_change_is_written_soon_and_outages_are_outlasted() -> None:
     client = FakeClient()
     client.refusals = 3

@@ -14,6 +14,7 @@ from vrrp_speaker.agent.status_pace import (
     IDLE_HEARTBEAT_S,
     MESSAGES_S,
     REFILL_S,
+    UNKNOWN_S,
     WritePace,
 )
 
@@ -50,13 +51,25 @@ def test_operator_notices_a_heartbeat_that_is_as_late_as_can_be() -> None:
 
 def test_changes_are_written_at_once_until_there_are_too_many() -> None:
     made = pace()
-    for generation in range(BURST):
+    for generation in range(1, BURST + 1):
         assert made.wait_s(number(generation), 100) == 0
         made.wrote(number(generation), 100)
-    assert made.wait_s(number(BURST), 100) == pytest.approx(REFILL_S)
-    assert made.wait_s(number(BURST), 100 + REFILL_S) == 0
-    made.wrote(number(BURST), 100 + REFILL_S)
-    assert made.wait_s(number(BURST + 1), 100 + REFILL_S) == pytest.approx(REFILL_S)
+    assert made.wait_s(number(BURST + 1), 100) == pytest.approx(REFILL_S)
+    assert made.wait_s(number(BURST + 1), 100 + REFILL_S) == 0
+    made.wrote(number(BURST + 1), 100 + REFILL_S)
+    assert made.wait_s(number(BURST + 2), 100 + REFILL_S) == pytest.approx(REFILL_S)
+
+
+def test_nothing_is_told_before_it_is_known_what_the_node_runs() -> None:
+    """Seed 810 of the simulator: told that it ran nothing, the others took its new address."""
+    made, unknown = pace(), replace(IDLE, observed_generation=0)
+    assert made.wait_s(unknown, 100) == UNKNOWN_S
+    assert made.wait_s(unknown, 101) == UNKNOWN_S - 1
+    assert not made.is_known(unknown)
+    assert made.wait_s(RUNNING, 101) == 0
+    assert made.wait_s(unknown, 100 + UNKNOWN_S) == 0  # nothing came: then that is what it is
+    made.wrote(unknown, 100 + UNKNOWN_S)
+    assert made.is_known(unknown)
 
 
 def test_heartbeats_use_up_nothing_that_changes_need() -> None:

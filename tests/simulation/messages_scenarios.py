@@ -19,8 +19,10 @@ from vrrp.constants import State
 
 _CALM = Draw(4, 5, 1_000, 1, calm=True, preempt=True, signed=False, leases=True)
 _TEN_MINUTES_S = 600
-_LATE_TO_LOAD = 4
+_LATE_TO_LOAD = 24
 """A seed with which a node loads what it kept after others were told, and before it is told."""
+_LATE_TO_LEAVE = 6
+"""A seed with which one of two that leave says so before the other one has heard of it."""
 _BEGUN_S = 120
 """Also where writes are lost, and waited for."""
 
@@ -135,12 +137,13 @@ def a_write_of_an_operator_that_ended_comes_too_late() -> None:
 
 
 def who_was_alone_and_comes_back_is_not_forgotten() -> None:
-    """Its speaker reports before it has loaded what it ran, and what it is asked has changed."""
+    """Its speaker, an older one, reports before it has loaded what it ran; that has changed."""
     story, holder, others = _begun(replace(_CALM, longest_ms=30_000), _LATE_TO_LOAD)
     for machine in others:
         story.unselect(machine)
     story.lan.run_for(60 * SECOND)
     holder.crash(story.lan.now_ns)
+    holder.reporter.is_older = True
     story.unselect(holder)
     story.unselect(others[0])
     story.lan.run_for(10 * SECOND)
@@ -164,7 +167,7 @@ def signatures_wait_for_a_backup_that_cannot_be_told() -> None:
 
 def nobody_is_let_in_again_that_left_for_another_key() -> None:
     """Nobody hears both keys: all but the holder leave, it changes, and they join again, once."""
-    story, _, others = _begun(replace(_CALM, signed=True))
+    story, _, others = _begun(replace(_CALM, signed=True), _LATE_TO_LEAVE)
     begun = {machine.name: 0 for machine in others}
 
     def count(_now_ns: int, index: int, change: StateChanged) -> None:

@@ -28,6 +28,14 @@ _RESENT = 0.3
 _LATEST_MS = 20_000
 
 
+class _PaceOfBefore(WritePace):
+    """Tells at once, also that a node runs nothing yet."""
+
+    def is_known(self, _: NodeConfigStatus) -> bool:
+        """Return True."""
+        return True
+
+
 class Reporter:
     """The writer of one speaker; ``look`` returns what there is to tell."""
 
@@ -50,12 +58,15 @@ class Reporter:
         self._due_ns = 0
         self._unsent: list[Callable[[], object]] = []
         self.cut_off = False
+        self.is_older = False
+        """Whether, from ``begin`` on, it is of a version that told of elections too early."""
 
     def begin(self, now_ns: int) -> None:
         """Begin to tell, as a program that has told nothing yet."""
         self._life += 1
         self._running, self._busy = True, False
-        self._pace = WritePace(self._rng.random)
+        kind = _PaceOfBefore if self.is_older else WritePace
+        self._pace = kind(self._rng.random)
         self.changed(now_ns)
 
     def end(self) -> None:

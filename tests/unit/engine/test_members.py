@@ -101,8 +101,8 @@ def test_without_a_list_a_member_is_somebody_to_hand_over_to(rig: Rig) -> None:
     rig.executor.handle(router, Shutdown(hand_over=router.can_hand_over), now_ns)
     assert (rig.transport.sent, rig.requests.made) == ([0], [])
     assert arrive(rig, STRANGER, now_ns + MS) is None
-    assert router.machine.next_deadline_ns() == now_ns + 151 * MS
-    rig.executor.handle(router, DeadlineReached(), now_ns + 151 * MS)
+    assert router.machine.next_deadline_ns() == now_ns + 141 * MS
+    rig.executor.handle(router, DeadlineReached(), now_ns + 141 * MS)
     assert rig.requests.made == [b"delete 192.0.2.50"]
 
 

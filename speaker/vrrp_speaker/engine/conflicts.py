@@ -232,8 +232,13 @@ class Conflicts:
         assert watch.waiting is not None
         settling = settling_ns(watch.router.machine.parameters)
         until_ns = watch.waiting.answered_ns + settling
-        if self._kin.has(watch.router, answer.mac):  # as if it advertised, while it answers
-            until_ns, watch.waiting = now_ns + settling, Round(now_ns, settling // (PROBES + 1))
+        if self._kin.has(watch.router, answer.mac):
+            # As if it had advertised then. The kernel of one that died answers until a lease ends.
+            until_ns = max(now_ns, watch.waiting.last_ns + settling)
+            watch.waiting = Round(now_ns, (until_ns - now_ns) // (PROBES + 1))
+            if now_ns == until_ns:
+                watch.waiting = None
+                return True
         if now_ns < until_ns:
             self._executor.handle(watch.router, Doubt(until_ns), now_ns)
         return now_ns < until_ns

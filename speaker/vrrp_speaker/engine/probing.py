@@ -63,6 +63,8 @@ class Round:
     answer: Sighting | None = None
     answered_ns: int = 0
     """When the first answer came."""
+    last_ns: int = 0
+    """When the last one came."""
 
     def due_ns(self) -> int | None:
         """Return when the next probe is due; None once all were sent."""
@@ -72,7 +74,7 @@ class Round:
         """Take in an answer."""
         if self.answer is None:
             self.answered_ns = now_ns
-        self.answer = sighting
+        self.answer, self.last_ns = sighting, now_ns
 
     def take_due(self, now_ns: int) -> bool:
         """Return whether to send a probe now; one that is late does not make the next early."""

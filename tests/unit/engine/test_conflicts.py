@@ -105,15 +105,28 @@ def test_answer_of_a_member_is_the_elections_for_as_long_as_it_answers(rig: Rig)
     rig.see(NOW + MS, mac=MEMBER, address=PEER.address)
     due = NOW + DOWN
     for _ in range(5):
+        answered = due - DOWN // 4
+        rig.run_until(answered)
+        rig.see(answered, mac=MEMBER)
         rig.run_until(due)
         rig.handle(DeadlineReached(), due)
         assert (rig.router.machine.state, rig.held_back, rig.counted) == (State.BACKUP, False, 0)
-        rig.see(due + MS, mac=MEMBER)
-        due += DOWN
+        due = answered + DOWN
+        assert rig.router.machine.next_deadline_ns() == due
     rig.run_until(due)
     rig.handle(DeadlineReached(), due)
-    rig.run_until(due + DOWN)
-    rig.handle(DeadlineReached(), due + DOWN)
+    assert (rig.router.machine.state, rig.counted) == (State.ACTIVE, 0)
+
+
+def test_member_that_answered_and_fell_silent_is_waited_for_no_longer_than_one_that_advertised(
+    rig: Rig,
+) -> None:
+    """Its lease ended. An engine that began just then waited for nearly two down intervals."""
+    rig.run_until(NOW)
+    rig.see(NOW, mac=MEMBER)
+    rig.see(NOW + MS, mac=MEMBER, address=PEER.address)
+    rig.run_until(NOW + DOWN)
+    rig.handle(DeadlineReached(), NOW + DOWN)
     assert (rig.router.machine.state, rig.counted) == (State.ACTIVE, 0)
 
 

@@ -57,8 +57,12 @@ def main() -> int:
     try:
         run(options, signals, level, stream)
     except (
-        KubeconfigError, MetricsAddressError, ConfigFileError, RecordingError, TargetsError
-    ) as error:  # fmt: skip
+        KubeconfigError,
+        MetricsAddressError,
+        ConfigFileError,
+        RecordingError,
+        TargetsError,
+    ) as error:
         print(f"vrrp-speaker: {error}", file=sys.stderr, flush=True)
         return CANNOT_RUN
     return 0

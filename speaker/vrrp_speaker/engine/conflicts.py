@@ -234,11 +234,11 @@ class Conflicts:
         until_ns = watch.waiting.answered_ns + settling
         if self._kin.has(watch.router, answer.mac):
             # As if it had advertised then. The kernel of one that died answers until a lease ends.
-            until_ns = max(now_ns, watch.waiting.last_ns + settling)
-            watch.waiting = Round(now_ns, (until_ns - now_ns) // (PROBES + 1))
-            if now_ns == until_ns:
+            until_ns = watch.waiting.last_ns + settling
+            if now_ns >= until_ns:
                 watch.waiting = None
                 return True
+            watch.waiting = Round(now_ns, (until_ns - now_ns) // (PROBES + 1))
         if now_ns < until_ns:
             self._executor.handle(watch.router, Doubt(until_ns), now_ns)
         return now_ns < until_ns

@@ -167,9 +167,8 @@ def parse_program(values: Iterator[object], aside: SetAside = NOTHING_ASIDE) -> 
     head.integer("format", FORMAT, FORMAT)
     node, generation = head.text("node"), head.integer("generation", 0, 2**63)
     routers = tuple(
-        _left_aside(router) if aside.concerns(value) else router
+        _taken(Fields(value, f"program.routers[{i}]", shared), aside)
         for i, value in enumerate(values)
-        for router in (_router(Fields(value, f"program.routers[{i}]", shared)),)
     )
     _refuse_doubles(routers)
     return EngineProgram(node, generation, routers)
@@ -221,8 +220,11 @@ def _router(fields: Fields) -> RouterProgram:
     )
 
 
-def _left_aside(router: RouterProgram) -> RouterProgram:
-    """Return what is left of a router that engines ended over: its place, in Fault."""
+def _taken(fields: Fields, aside: SetAside) -> RouterProgram:
+    """Return a router; of one that engines ended over only its place, in Fault."""
+    router = _router(fields)
+    if not aside.concerns(router.name, fields.raw):
+        return router
     return replace(
         router,
         ifindex=0,

@@ -12,11 +12,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from vrrp_speaker import __version__
 from vrrp_speaker.program_file import file_checksum, fingerprint, read_values
@@ -67,11 +65,9 @@ class SetAside:
         """Return it as fields of a log line."""
         return {"virtualRouters": sorted(self.routers), "programs": len(self.programs)}
 
-    def concerns(self, router: Any) -> bool:
+    def concerns(self, name: str, router: Mapping[str, object]) -> bool:
         """Return whether a router's document is one that is not run."""
-        if not self.routers or not isinstance(router, dict):
-            return False  # as nearly always: then nothing is computed
-        known = self.routers.get(router.get("name", ""))
+        known = self.routers.get(name)  # as nearly always none: then nothing is computed
         return known is not None and known == fingerprint(router)
 
 
@@ -106,7 +102,7 @@ def note_end(program_path: str, error: BaseException, now_ns: int, *, proved: bo
         notes = _read(path_of(program_path))
         recent = [end for end in notes.ends if 0 <= now_ns - end[2] <= WITHIN_NS]
         notes.ends = [*recent, (name, mark, now_ns)][-_MOST_ENDS:]
-        often = Counter((n, m) for n, m, _ in notes.ends)[name, mark] >= ENDS
+        often = sum(end[:2] == (name, mark) for end in notes.ends) >= ENDS
         if often and name:
             notes.routers[name] = mark
         elif often and proved:

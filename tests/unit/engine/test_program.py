@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from vrrp.authentication import HmacKeys, Mode, Stage
+from vrrp_api import election
 from vrrp_speaker.engine.program import (
     MIN_REFRESH_NS,
     EngineProgram,
@@ -117,6 +118,7 @@ def test_refresh_that_nobody_can_keep_up_with_counts_as_the_fastest(
     plan = {"burst": 5, "repeatAfterNs": 0, "refreshNs": told_ns}
     program = parsed(document(lambda p: p["routers"][0].update(announcementPlan=plan)))
     assert program.routers[0].announcement_plan.refresh_ns == taken_ns
+    assert election.MIN_REFRESH_NS == MIN_REFRESH_NS  # what users are told is what engines take
 
 
 @pytest.mark.parametrize(

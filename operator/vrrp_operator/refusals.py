@@ -17,6 +17,7 @@ class _Refused:
 
     wanted: object
     why: str
+    status: int
     failures: int
     tried_s: float
     pause_s: float
@@ -44,8 +45,8 @@ class Refusals:
         why: str,
         now_s: float,
         *,
-        passing: bool = False,
-        unanswered: bool = False,
+        status: int,
+        passing: bool,
     ) -> None:
         """Note that an object was not written.
 
@@ -55,17 +56,17 @@ class Refusals:
             wanted: what was not written.
             why: for people.
             now_s: when.
+            status: the answer's HTTP status, 0 where nobody said anything. Once that is an API
+                server that is away; again and again, while it answers others, it is this object.
             passing: for no fault of its own, it seems.
-            unanswered: nobody said anything. Once is an API server that is away; again and again,
-                while it answers others, is this object.
         """
         before = self._refused.get((kind, name))
         failures = before.failures + 1 if before is not None else 1
-        most_s = MOST_PASSING_S if passing else MOST_S
+        most_s = MOST_PASSING_S if passing and status else MOST_S
         pause_s = min(most_s, FIRST_S * 2.0 ** min(failures - 1, 16))
-        if unanswered and failures == 1:
+        if not status and failures == 1:
             pause_s = 0.0
-        self._refused[kind, name] = _Refused(wanted, why, failures, now_s, pause_s)
+        self._refused[kind, name] = _Refused(wanted, why, status, failures, now_s, pause_s)
 
     def written(self, kind: str, name: str) -> None:
         """Note that an object is as it is wanted."""
@@ -82,6 +83,11 @@ class Refusals:
     def of(self, kind: str) -> Mapping[str, str]:
         """Return why objects of a kind are not written, by name."""
         return {name: refused.why for (of, name), refused in self._refused.items() if of == kind}
+
+    def status_of(self, kind: str, name: str) -> int | None:
+        """Return with which status an object was refused last; None: it was not."""
+        refused = self._refused.get((kind, name))
+        return None if refused is None else refused.status
 
     def due_in_s(self, now_s: float) -> float | None:
         """Return in how many seconds the next one is to be tried; None: there is none."""

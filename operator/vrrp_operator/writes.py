@@ -26,9 +26,6 @@ class Writes:
         self._metrics = metrics
         self._report = report
         self._refusals = Refusals()
-        self._forbidden: dict[tuple[str, str], str] = {}
-        """What was refused for want of a right."""
-        self._at_fault: set[tuple[str, str]] = set()
         self.undone = self.lost = False
         """Whether, since ``begin``, an object was not written, or was gone behind our back."""
 
@@ -65,8 +62,6 @@ class Writes:
         if wrote:
             self._metrics.writes.labels(kind).inc()
         self._refusals.written(key, name)
-        self._at_fault.discard((key, name))
-        self._forbidden.pop((key, name), None)
         return True
 
     def _refused(self, kind: str, name: str, wanted: object, error: Exception) -> None:
@@ -85,13 +80,9 @@ class Writes:
             wanted,
             why,
             time.monotonic(),
-            passing=passing and status != 0,
-            unanswered=status == 0,
+            status=status,
+            passing=passing,
         )
-        if status in _ITS_OWN:
-            self._at_fault.add((kind, name))
-        if status in _FORBIDDEN:
-            self._forbidden[kind, name] = why
         if not status:
             raise error
 
@@ -101,22 +92,18 @@ class Writes:
 
     def is_at_fault(self, kind: str, name: str) -> bool:
         """Return whether an object was refused for what it says."""
-        return (kind, name) in self._at_fault
+        return self._refusals.status_of(kind, name) in _ITS_OWN
 
     def forget_others(self, kind: str, names: Collection[str]) -> None:
         """Forget objects of a kind that are gone."""
         self._refusals.forget_others(kind, names)
         for part in (IN_SHORT, FENCED):
             self._refusals.forget_others(f"{kind} {part}", names)
-        self._at_fault = {key for key in self._at_fault if key[0] != kind or key[1] in names}
-        self._forbidden = {
-            k: w for k, w in self._forbidden.items() if k[0] != kind or k[1] in names
-        }
 
     def forbidden(self, kind: str, names: Collection[str]) -> str:
         """Return why none of these may be written, for want of a right; empty where some may."""
-        if names and all((kind, name) in self._forbidden for name in names):
-            return next(self._forbidden[kind, name] for name in names)
+        if names and all(self._refusals.status_of(kind, n) in _FORBIDDEN for n in names):
+            return self.why(kind)[next(iter(names))]
         return ""
 
     @property

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     NODE_ADDRESS_KEPT = "NodeAddressKept"
     NODE_ADDRESS_REFUSED = "NodeAddressRefused"
     NODE_CONFIG_REFUSED = "NodeConfigRefused"
+    NOT_UNDERSTOOD = "NotUnderstood"
     NODE_UNREACHABLE = "NodeUnreachable"
     WAITING_FOR_SUCCESSOR = "WaitingForSuccessor"
     ELECTION_RESTARTS = "ElectionRestarts"

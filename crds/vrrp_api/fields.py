@@ -1,30 +1,36 @@
-"""Strict reading of one JSON object: every value checked, every unknown field refused."""
+"""Reading of one JSON object: every value checked, every unknown field refused, or noted."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from vrrp_api.duration import parse_duration
 from vrrp_api.errors import FieldError
 
 _MAX_INTERFACE_NAME = 15
 """The kernel's IFNAMSIZ without the closing zero."""
+_Read = TypeVar("_Read")
 
 
 class Fields:
     """Typed access to the fields of one object; failures name subject, path and value.
 
-    ``done()`` refuses what nobody asked for, so a misspelt field is never ignored.
+    ``done()`` refuses what nobody asked for, so a misspelt field is never ignored. What another
+    version of ourselves wrote is read with ``ignored``, a list that takes the paths of such fields
+    instead, those of nested objects too.
     """
 
-    def __init__(self, raw: object, subject: str, path: str) -> None:
+    def __init__(
+        self, raw: object, subject: str, path: str, ignored: list[str] | None = None
+    ) -> None:
         if not isinstance(raw, Mapping):
             raise FieldError(subject, path, raw, "is not an object")
         self._raw: Mapping[str, Any] = raw
         self._subject = subject
         self._path = path
+        self._ignored = ignored
         self._read: set[str] = set()
 
     def error(self, key: str, message: str) -> FieldError:
@@ -36,13 +42,17 @@ class Fields:
         return self._raw.get(key) is not None
 
     def done(self) -> None:
-        """Refuse fields that were not read.
+        """Refuse fields that were not read, or note them.
 
         Raises:
             FieldError: the first unknown field.
         """
         for key in self._raw:
-            if key not in self._read:
+            if key in self._read:
+                continue
+            if self._ignored is not None:
+                self._ignored.append(self._at(key))
+            else:
                 known = ", ".join(sorted(self._read))
                 raise self.error(key, f"is not a field here (accepted: {known})")
 
@@ -129,17 +139,27 @@ class Fields:
         self._read.add(key)
         if not self.has(key):
             return None
-        return Fields(self._raw[key], self._subject, self._at(key))
+        return self._nested(self._raw[key], self._at(key))
 
     def required_child(self, key: str) -> Fields:
         """Return a nested object that must be there."""
         self._read.add(key)
-        return Fields(self._raw.get(key), self._subject, self._at(key))
+        return self._nested(self._raw.get(key), self._at(key))
 
     def children(self, key: str, low: int, high: int) -> Iterator[Fields]:
         """Yield the objects of a list with ``low`` to ``high`` entries."""
         for index, item in enumerate(self._list(key, low, high)):
-            yield Fields(item, self._subject, f"{self._at(key)}[{index}]")
+            yield self._nested(item, f"{self._at(key)}[{index}]")
+
+    def each(
+        self, key: str, low: int, high: int, read: Callable[[Fields], _Read]
+    ) -> Iterator[tuple[Any, _Read | FieldError]]:
+        """Yield each entry of a list with what ``read`` makes of it, or why it cannot."""
+        for index, item in enumerate(self._list(key, low, high)):
+            try:
+                yield item, read(self._nested(item, f"{self._at(key)}[{index}]"))
+            except FieldError as error:
+                yield item, error
 
     def texts(self, key: str, low: int, high: int) -> tuple[str, ...]:
         """Return a list of non-empty strings with ``low`` to ``high`` entries."""
@@ -173,12 +193,19 @@ class Fields:
             raise self.error(key, f"must have {low} to {high} entries")
         return value
 
+    def _nested(self, raw: object, path: str) -> Fields:
+        return Fields(raw, self._subject, path, self._ignored)
+
     def _at(self, key: str) -> str:
         return f"{self._path}.{key}" if self._path else key
 
 
-def object_fields(obj: object, kind: str) -> tuple[Fields, Mapping[str, Any]]:
+def object_fields(
+    obj: object, kind: str, ignored: list[str] | None = None
+) -> tuple[Fields, Mapping[str, Any]]:
     """Return (spec fields, metadata) of an API object after checking its kind.
+
+    ``ignored`` as in ``Fields``, for the spec.
 
     Raises:
         FieldError: not an object of this kind and version, or without a name or spec.
@@ -191,4 +218,4 @@ def object_fields(obj: object, kind: str) -> tuple[Fields, Mapping[str, Any]]:
     name = metadata.get("name")
     if not isinstance(name, str) or not name:
         raise FieldError(kind, "metadata.name", name, "must be a non-empty string")
-    return Fields(obj.get("spec"), f"{kind} {name}", "spec"), metadata
+    return Fields(obj.get("spec"), f"{kind} {name}", "spec", ignored), metadata

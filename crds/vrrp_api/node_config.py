@@ -20,6 +20,7 @@ from vrrp_api.fields import Fields, object_fields
 from vrrp_api.health_check import HealthCheck, check_spec, parse_resolved_check
 from vrrp_api.virtual_ip import VipAddress
 
+MOST_ROUTERS = 255
 MOST_CHECKS = 255 * 16
 """What as many elections as there are VRIDs can name."""
 
@@ -105,20 +106,34 @@ class NodeConfig:
 
 
 def parse_node_config(obj: Mapping[str, Any]) -> NodeConfig:
-    """Parse an API object, a cached copy of one, or a standalone file.
+    """Parse a standalone file, or what was written by this version: unknown fields are refused.
 
     Raises:
         FieldError: the first wrong field.
     """
     spec, metadata = object_fields(obj, "NodeConfig")
     checks = [parse_resolved_check(item) for item in spec.children("healthChecks", 0, MOST_CHECKS)]
-    routers = tuple(_router(item) for item in spec.children("virtualRouters", 0, 255))
+    routers = tuple(parse_router(item) for item in spec.children("virtualRouters", 0, MOST_ROUTERS))
+    return assemble(spec, metadata, routers, tuple(checks))
+
+
+def assemble(
+    spec: Fields,
+    metadata: Mapping[str, Any],
+    routers: tuple[VirtualRouterConfig, ...],
+    checks: tuple[HealthCheck, ...],
+) -> NodeConfig:
+    """Return the NodeConfig of these parts and the rest of its spec.
+
+    Raises:
+        FieldError: the rest is wrong, or the parts do not go together.
+    """
     config = NodeConfig(
         node=spec.text("node"),
         generation=metadata.get("generation", 0),
         addresses=spec.texts("addresses", 0, 16),
         virtual_routers=routers,
-        health_checks=tuple(checks),
+        health_checks=checks,
         lease_namespace=spec.optional_text("leaseNamespace"),
     )
     _check_references(spec, config)
@@ -126,7 +141,12 @@ def parse_node_config(obj: Mapping[str, Any]) -> NodeConfig:
     return config
 
 
-def _router(fields: Fields) -> VirtualRouterConfig:
+def parse_router(fields: Fields) -> VirtualRouterConfig:
+    """Parse an entry of ``virtualRouters``.
+
+    Raises:
+        FieldError: the first wrong field.
+    """
     addresses = []
     for item in fields.children("addresses", 1, 64):
         address, prefix_length = item.ip_interface("address")

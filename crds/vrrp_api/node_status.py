@@ -104,13 +104,6 @@ class CheckStatus:
     message: str
 
 
-ELECTION_KEYS = "ElectionKeys"
-"""A feature: the speaker knows elections that have a key of their own."""
-
-LEASES = "Leases"
-"""A feature: the speaker renews a Lease where it is asked to."""
-
-
 @dataclass(frozen=True, slots=True)
 class NodeConfigStatus:
     """What a speaker reports; ``config_source`` is API, Cache or File."""

@@ -22,7 +22,6 @@ from vrrp_api.election import (
 )
 from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
-from vrrp_api.node_status import LEASES
 from vrrp_api.virtual_ip import CheckReference
 from vrrp_operator.allocator import allocate_vrids
 from vrrp_operator.fitting import find_unfit
@@ -32,6 +31,7 @@ from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.membership.steps import next_step
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.observe import observed
+from vrrp_operator.other_versions import lease_namespace, not_understood
 from vrrp_operator.ranking import (
     Ranked,
     Ranking,
@@ -69,6 +69,8 @@ class Plan:
     """What nobody expected, with what was done."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why a node's configuration was not written the last time."""
+    untouched: frozenset[str] = frozenset()
+    """Elections that stay just as they are written."""
 
 
 def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
@@ -138,6 +140,7 @@ def _planned(
         unplanned=tuple(unplanned),
         caught=(*caught, *(("plan", error) for error in unplanned.values())),
         refused=snapshot.refused,
+        untouched=frozenset(board.not_understood),
     )
 
 
@@ -171,6 +174,7 @@ class _Board:
     def __init__(self, snapshot: ClusterSnapshot, moving: frozenset[tuple[str, int]]) -> None:
         self._snapshot = snapshot
         self._moving = moving
+        self.not_understood = not_understood(snapshot)
         self._routers: dict[str, list[VirtualRouterConfig]] = {}
         self.waits: dict[str, tuple[Wait, ...]] = {}
         self.members: dict[str, tuple[str, ...]] = {}
@@ -199,6 +203,9 @@ class _Board:
 
         It does once every speaker that takes part, or may, can; those in ``knowing`` can.
         """
+        if name in self.not_understood:
+            self.keep(name)
+            return
         heard = heard_silent(name, self._snapshot)
         moving = frozenset(node for node, of_family in self._moving if of_family == family)
         facts = facts_of(name, family, self._snapshot, heard)
@@ -245,6 +252,7 @@ class _Board:
         """Leave an election just as it is."""
         found = self._running(name)
         self.members[name] = tuple(found)
+        self.waits.update((n, (w,)) for n, w in self.not_understood.items() if n == name)
         for node, router in found.items():
             self._routers.setdefault(node, []).append(router)
 
@@ -384,14 +392,5 @@ def _config(
         addresses=node.addresses,
         virtual_routers=tuple(sorted(routers, key=lambda router: router.name)),
         health_checks=tuple(checks),
-        lease_namespace=_lease_namespace(report, snapshot),
+        lease_namespace=lease_namespace(report, snapshot),
     )
-
-
-def _lease_namespace(report: NodeReport | None, snapshot: ClusterSnapshot) -> str | None:
-    """Return where a node's speaker is to renew a Lease, if it said that it can."""
-    if report is None or report.status is None or LEASES not in report.status.features:
-        return None
-    if snapshot.lease_namespace == "":
-        return report.config.lease_namespace if report.config is not None else None
-    return snapshot.lease_namespace

@@ -10,7 +10,12 @@ from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.planner import Plan
 from vrrp_operator.snapshot import VirtualIPRecord
 
-_WAITS = (Reason.ELECTION_RESTARTS, Reason.NODE_UNREACHABLE, Reason.WAITING_FOR_SUCCESSOR)
+_WAITS = (
+    Reason.NOT_UNDERSTOOD,
+    Reason.ELECTION_RESTARTS,
+    Reason.NODE_UNREACHABLE,
+    Reason.WAITING_FOR_SUCCESSOR,
+)
 """What steps wait for that may not come by itself; said before what is under way."""
 _MOST_NODES = 5
 """How many nodes a message names that have the same fault."""
@@ -80,8 +85,10 @@ def _placement_fault(router: RouterStatus | None) -> tuple[Reason, str] | None:
     """Return the first fault that configuration could mend; failing checks are not among them."""
     for fault in router.faults if router is not None else ():
         name = fault.partition(":")[0]
-        if name in _FAULT_REASONS and not name.startswith("Check"):
-            return Reason(name), fault
+        if name.startswith("Check"):
+            continue
+        # A speaker of a newer version may have reasons that are not known here.
+        return Reason(name) if name in _FAULT_REASONS else Reason.PENDING, fault
     return None
 
 

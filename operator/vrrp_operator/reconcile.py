@@ -24,6 +24,7 @@ from vrrp_operator.fitting import without_news
 from vrrp_operator.health import Health
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.observe import services_of
+from vrrp_operator.other_versions import as_written
 from vrrp_operator.panic import PanicJudge
 from vrrp_operator.planner import Plan, plan
 from vrrp_operator.requirements import missing_requirement
@@ -258,7 +259,8 @@ class Reconciler:
         for node, config in planned.configs.items():
             report = snapshot.reports.get(node)
             before = report.config if report is not None else None
-            obj = without_news(config, unrecorded, before).to_object()
+            known = without_news(config, unrecorded, before).to_object()
+            obj = as_written(known, report, planned.untouched)
             write = partial(self._writer.apply_node_config, obj)
             self._writes.write("nodeconfigs", node, obj["spec"], write)
         for name in self._cache.names("nodeconfigs"):

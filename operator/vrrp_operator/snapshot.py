@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,8 @@ from vrrp_api.annotations import HANDOVER_TO, MAINTENANCE, OUT_OF_SERVICE_TAINTS
 from vrrp_api.conditions import Condition, parse_conditions
 from vrrp_api.errors import FieldError
 from vrrp_api.health_check import HealthCheck, parse_health_check
-from vrrp_api.node_config import NodeConfig, parse_node_config
+from vrrp_api.node_config import NodeConfig
+from vrrp_api.node_config_reading import entries_of, read_node_config, unknown_by_router
 from vrrp_api.node_status import NodeConfigStatus, parse_node_config_status
 from vrrp_api.virtual_ip import VirtualIP, parse_virtual_ip
 
@@ -85,6 +86,10 @@ class HealthCheckRecord:
     uid: str = ""
 
 
+AsWritten = tuple[Sequence[Object], Sequence[Object]]
+"""Entries of ``virtualRouters`` and of ``healthChecks``."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeReport:
     """What a node's NodeConfig asks now, and what its speaker reported.
@@ -93,7 +98,8 @@ class NodeReport:
     matter. ``fresh``: the heartbeat moved within the last 30 s. ``heard_s``: when it last moved.
     ``active_seen_s``: when each router that is Active was first seen so. ``alive``: the heartbeat
     moved at least once while this operator looked. ``beat``: the node's own time at the last
-    heartbeat, RFC 3339.
+    heartbeat, RFC 3339. ``unknown``: elections of which it asks what this version does not know, by
+    name, and the first of that; ``as_written``: these and their checks as they stand there.
     """
 
     config: NodeConfig | None
@@ -103,6 +109,8 @@ class NodeReport:
     active_seen_s: Mapping[str, float] = field(default_factory=dict)
     alive: bool = True
     beat: str = ""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    as_written: AsWritten = ((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,13 +295,29 @@ def node_report(
     alive: bool = True,
     beat: str = "",
 ) -> NodeReport:
-    """Read a NodeConfig object; one that another version wrote counts as not there."""
+    """Read a NodeConfig object, which another version may have written.
+
+    One of which nothing can be read counts as not there.
+    """
+    config: NodeConfig | None = None
+    unknown: Mapping[str, str] = {}
     try:
-        config = parse_node_config(obj)
+        reading = read_node_config(obj)
     except FieldError:
-        config = None
-    status = parse_node_config_status(obj)
-    return NodeReport(config, status, fresh, heard_s, active_seen_s or {}, alive, beat)
+        pass
+    else:
+        config, unknown = reading.config, unknown_by_router(obj, reading)
+    return NodeReport(
+        config=config,
+        status=parse_node_config_status(obj),
+        fresh=fresh,
+        heard_s=heard_s,
+        active_seen_s=active_seen_s or {},
+        alive=alive,
+        beat=beat,
+        unknown=unknown,
+        as_written=entries_of(obj, unknown) if unknown else ((), ()),
+    )
 
 
 def take_snapshot(

@@ -18,8 +18,9 @@ from vrrp.actions import StateChanged
 from vrrp.authentication import Authentication, HmacKeys, Mode, Stage
 from vrrp.constants import State
 from vrrp.validation import Datagram
+from vrrp_api.features import LEASES
 from vrrp_api.node_config import VirtualRouterConfig, parse_node_config
-from vrrp_api.node_status import LEASES, NodeConfigStatus
+from vrrp_api.node_status import NodeConfigStatus
 from vrrp_operator.cache import GONE_S
 
 ELECTION = "web"

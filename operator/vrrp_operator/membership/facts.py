@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from vrrp_api.conditions import Reason
+from vrrp_api.features import ELECTION_KEYS
 from vrrp_api.node_config import VirtualRouterConfig
-from vrrp_api.node_status import ELECTION_KEYS, RouterStatus
+from vrrp_api.node_status import RouterStatus
 from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport
 
 ACTIVE, BACKUP = "Active", "Backup"
@@ -129,7 +131,8 @@ def _seen(
     config = report.config if report is not None else None
     status = report.status if report is not None else None
     routers = config.virtual_routers if config is not None else ()
-    told = status.virtual_routers if status is not None else ()
+    reported = status.virtual_routers if status is not None else ()
+    told = next((router for router in reported if router.name == name), None)
     declared_off = known is not None and known.off
     silent = known is not None and known.gone and not heard
     told_addresses = config.addresses if config is not None else ()
@@ -142,8 +145,9 @@ def _seen(
         written=written,
         settled=config is not None
         and status is not None
-        and status.observed_generation == config.generation,
-        told=next((router for router in told if router.name == name), None),
+        and status.observed_generation == config.generation
+        and not _is_not_understood(told),
+        told=told,
         fresh=fresh,
         present=fresh or not (declared_off or silent),
         off=declared_off and not fresh,
@@ -151,6 +155,12 @@ def _seen(
         moved=address != before,
         knows_keys=ELECTION_KEYS in status.features if status is not None else _has_key(written),
     )
+
+
+def _is_not_understood(told: RouterStatus | None) -> bool:
+    """Return whether a node's speaker cannot read what it is asked, and goes on as it was."""
+    faults = told.faults if told is not None else ()
+    return any(fault.partition(":")[0] == Reason.NOT_UNDERSTOOD for fault in faults)
 
 
 def _has_key(written: VirtualRouterConfig | None) -> bool:

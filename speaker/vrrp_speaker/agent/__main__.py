@@ -168,12 +168,12 @@ def _answer_questions(options: Options, state: StateSource, signals: Signals) ->
 
 def _use_cache(cache: ConfigCache, inbox: Inbox) -> None:
     try:
-        config = cache.load()
+        reading = cache.load()
     except CacheError as error:
         _log.warning("cache not used", extra={"error": str(error)})
         return
-    if config is not None:
-        inbox.put(ConfigArrived(config, ConfigSource.CACHE))
+    if reading is not None:
+        inbox.put(ConfigArrived.of(reading, ConfigSource.CACHE))
 
 
 def _follow_supervisor(inbox: Inbox) -> None:

@@ -32,6 +32,7 @@ from vrrp_speaker.agent.messages import (
     Message,
     Stop,
 )
+from vrrp_speaker.agent.not_understood import Known
 from vrrp_speaker.agent.recording import RecordingFile
 from vrrp_speaker.agent.retry import Retry
 from vrrp_speaker.agent.view import CheckView, NodeView
@@ -78,6 +79,7 @@ class Agent:
         self._reader: SharedStateReader | None = None
         self._config: NodeConfig | None = None
         self._source: ConfigSource | None = None
+        self._known = Known()
         self._program: Mapping[str, Any] | None = compiler.stored()
         self._judge = InputsJudge()
         self._compile_again, self._cache_again = Retry(), Retry()
@@ -117,9 +119,10 @@ class Agent:
 
     def _handle(self, message: Message) -> None:
         match message:
-            case ConfigArrived(config=config, source=source):
+            case ConfigArrived(source=source):
                 self._refused = ""
-                self._configure(config, source)
+                now_ns = time.monotonic_ns()
+                self._configure(self._known.part_of(message, self._config, now_ns), source)
             case ConfigRefused(error=error):
                 self._refused = error
                 _log.error("configuration refused", extra={"error": error})
@@ -342,7 +345,9 @@ class Agent:
             desired_generation=self._config.generation if self._config else 0,
             config_source=str(self._source or ""),
             now_ns=time.monotonic_ns(),
-            config_refused=bool(self._refused or self.problem),
+            config_refused=bool(self._refused or self.problem or self._known.not_understood),
+            not_understood=self._known.not_understood,
+            ignored_fields=self._known.ignored,
             keys_refused=bool(self._keys.problem),
         )
 

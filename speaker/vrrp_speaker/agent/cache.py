@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vrrp_api.errors import FieldError
-from vrrp_api.node_config import NodeConfig, parse_node_config
+from vrrp_api.node_config import NodeConfig
+from vrrp_api.node_config_reading import Reading, read_node_config
 
 _VERSION = 1
 
@@ -51,8 +52,10 @@ class ConfigCache:
             raise
         _sync(self._path.parent)
 
-    def load(self) -> NodeConfig | None:
+    def load(self) -> Reading | None:
         """Return the cached NodeConfig, or None when there is none yet.
+
+        The speaker of another version may have written it.
 
         Raises:
             CacheError: the file is damaged, of another version or of another node.
@@ -63,10 +66,11 @@ class ConfigCache:
                 raise CacheError(f"{self._path}: version {content['version']!r}, not {_VERSION}")
             if content["checksum"] != _checksum(content["nodeConfig"]):
                 raise CacheError(f"{self._path}: the checksum does not match the content")
-            config = parse_node_config(content["nodeConfig"])
-            if config.node != self._node:
-                raise CacheError(f"{self._path}: of node {config.node!r}, not {self._node!r}")
-            return config
+            reading = read_node_config(content["nodeConfig"])
+            node = reading.config.node
+            if node != self._node:
+                raise CacheError(f"{self._path}: of node {node!r}, not {self._node!r}")
+            return reading
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, FieldError) as error:

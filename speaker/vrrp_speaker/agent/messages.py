@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from queue import SimpleQueue
 from typing import Any
 
 from vrrp_api.check_kinds import CheckKind
 from vrrp_api.node_config import NodeConfig
+from vrrp_api.node_config_reading import Reading
 from vrrp_speaker.agent.checks.verdict import Result
 
 
@@ -23,10 +24,17 @@ class ConfigSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConfigArrived:
-    """A valid NodeConfig, and the object it was parsed from."""
+    """A NodeConfig, and what of it another version knows and this one does not (``Reading``)."""
 
     config: NodeConfig
     source: ConfigSource
+    ignored: tuple[str, ...] = ()
+    not_understood: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(reading: Reading, source: ConfigSource) -> ConfigArrived:
+        """Return what was read as a message."""
+        return ConfigArrived(reading.config, source, reading.ignored, reading.not_understood)
 
 
 @dataclass(frozen=True, slots=True)

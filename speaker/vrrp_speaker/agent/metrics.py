@@ -89,12 +89,24 @@ def _configuration(view: NodeView) -> Iterator[Metric]:
         source.add_metric((view.node, name), float(view.config_source.lower() == name))
     yield source
     for name, text, refused in (
-        ("config_refused", "1 while the newest configuration cannot be used.", view.config_refused),
+        (
+            "config_refused",
+            "1 while the newest one, or a part of it, is not used.",
+            view.config_refused,
+        ),
         ("keys_refused", "1 while the newest key files cannot be used.", view.keys_refused),
     ):
         family = GaugeMetricFamily(_PREFIX + name, text, labels=("node",))
         family.add_metric((view.node,), float(refused))
         yield family
+    ignored = GaugeMetricFamily(
+        _PREFIX + "config_ignored_fields",
+        "How often the newest configuration has a field that this version does not know.",
+        labels=("node", "field"),
+    )
+    for path, count in view.ignored_fields.items():
+        ignored.add_metric((view.node, path), count)
+    yield ignored
 
 
 def _routers(rows: Rows) -> Iterator[Metric]:

@@ -15,7 +15,8 @@ from typing import Any
 
 from vrrp_api import API_VERSION
 from vrrp_api.errors import FieldError
-from vrrp_api.node_config import NodeConfig, parse_node_config
+from vrrp_api.node_config import NodeConfig
+from vrrp_api.node_config_reading import read_node_config
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.messages import ConfigArrived, ConfigRefused, ConfigSource, Inbox
 
@@ -134,10 +135,10 @@ class ApiConfigSource:
         self._kept = False
         self._reported((obj.get("status") or {}).get("heartbeatTime", ""))
         try:
-            config = parse_node_config(
+            reading = read_node_config(
                 {**obj, "apiVersion": "kube-vrrp.io/v1alpha1", "kind": "NodeConfig"}
             )
         except FieldError as error:
             self._inbox.put(ConfigRefused(str(error)))
             return
-        self._inbox.put(ConfigArrived(config, ConfigSource.API))
+        self._inbox.put(ConfigArrived.of(reading, ConfigSource.API))

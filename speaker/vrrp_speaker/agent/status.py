@@ -17,10 +17,9 @@ from typing import Any
 
 from vrrp.constants import State
 from vrrp_api.bounds import NODE_CONFIG_STATUS, bounded
+from vrrp_api.features import FEATURES
 from vrrp_api.lease import lease_name
 from vrrp_api.node_status import (
-    ELECTION_KEYS,
-    LEASES,
     CheckStatus,
     Conflict,
     ForeignRouter,
@@ -31,6 +30,7 @@ from vrrp_api.node_status import (
 )
 from vrrp_speaker import __version__, shared_state
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
+from vrrp_speaker.agent.not_understood import NotUnderstood
 from vrrp_speaker.agent.status_pace import WritePace
 from vrrp_speaker.agent.view import HeardRouter, NodeView, address_text, routers_heard
 from vrrp_speaker.shared_state.values import PastTransition, RouterState
@@ -39,7 +39,6 @@ _log = logging.getLogger(__name__)
 _COALESCE_S = 0.03
 _NO_LEASE = (403, 404)
 """Answers that another try would not change: no right, or no namespace."""
-_FEATURES = (ELECTION_KEYS, LEASES)
 _TOLD = 1024
 """Characters of a message; the schema has room for what earlier versions wrote."""
 _TENURES, _OTHERS = 10, 4
@@ -102,7 +101,7 @@ def _router(
         since=moment(state.since_ns),
         effective_priority=state.effective_priority,
         interface=router["interface"] or None,
-        faults=view.faults(router, state),
+        faults=(*_not_understood(view, router["name"]), *view.faults(router, state)),
         transitions=state.transitions,
         last_transition=history[-1] if history else None,
         conflict=_conflict(state.last_conflict, moment),
@@ -110,6 +109,26 @@ def _router(
         history=_bounded(history, len(view.program["routers"]) if view.program else 1),
         peers_heard=heard,
         holders=(*own, *(peer.node or peer.address for peer in heard if peer.heard)),
+    )
+
+
+def _not_understood(view: NodeView, name: str) -> tuple[str, ...]:
+    found = view.not_understood.get(name)
+    return (found.fault,) if found is not None else ()
+
+
+def _not_running(name: str, found: NotUnderstood, since: str) -> RouterStatus:
+    """Return what is told of a router that cannot be read and did not run before."""
+    return RouterStatus(
+        name=name,
+        virtual_ip_generation=0,
+        state=State.FAULT,
+        since=since,
+        effective_priority=0,
+        interface=None,
+        faults=(found.fault,),
+        transitions=0,
+        last_transition=None,
     )
 
 
@@ -145,6 +164,12 @@ class StatusBuilder:
             self._heard.update(heard)
             routers.append(_router(view, router, state, moment, tuple(heard.values())))
         current = {(r["name"], at) for r, s in reported for at in _moments(s)}
+        running = {router["name"] for router, _ in reported}
+        for name, found in view.not_understood.items():
+            if name not in running:
+                since = self._text(name, found.since_ns, now_s=now_s, now_ns=now_ns)
+                routers.append(_not_running(name, found, since))
+                current.add((name, found.since_ns))
         self._texts = {key: text for key, text in self._texts.items() if key in current}
         engine = view.engine
         return NodeConfigStatus(
@@ -153,7 +178,7 @@ class StatusBuilder:
             version=__version__,
             engine_restarts=max(0, engine.engine_starts - 1) if engine is not None else 0,
             config_source=view.config_source,
-            features=_FEATURES,
+            features=FEATURES,
             virtual_routers=tuple(routers),
             checks=tuple(
                 CheckStatus(

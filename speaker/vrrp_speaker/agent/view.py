@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vrrp.constants import State
+from vrrp_speaker.agent.not_understood import NotUnderstood
 from vrrp_speaker.shared_state import Conflict, EngineFault
 from vrrp_speaker.shared_state.values import EngineState, PeerState, RouterState
 
@@ -43,7 +44,11 @@ class NodeView:
     now_ns: int
     """CLOCK_MONOTONIC when this was looked at."""
     config_refused: bool = False
-    """Whether a newer configuration than the one in force cannot be used."""
+    """Whether a newer configuration than the one in force cannot be used, or a part of it."""
+    not_understood: Mapping[str, NotUnderstood] = field(default_factory=dict)
+    """Virtual routers that cannot be read, by name; those of the program run on as they were."""
+    ignored_fields: Mapping[str, int] = field(default_factory=dict)
+    """How often each field that is not known is in the newest configuration."""
     keys_refused: bool = False
     """Whether newer key files than those in use cannot be used."""
 

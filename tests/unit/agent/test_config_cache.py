@@ -10,6 +10,7 @@ import pytest
 
 from vrrp_api.election import ElectionSpec
 from vrrp_api.node_config import NodeConfig, Peer, VirtualRouterConfig
+from vrrp_api.node_config_reading import Reading
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.agent.cache import CacheError, ConfigCache
 
@@ -34,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_was_stored_is_loaded(path: Path) -> None:
     ConfigCache(path, "node-1").store(CONFIG)
-    assert ConfigCache(path, "node-1").load() == CONFIG
+    assert ConfigCache(path, "node-1").load() == Reading(CONFIG)
 
 
 def test_no_file_is_no_configuration(path: Path) -> None:
@@ -73,7 +74,7 @@ def test_no_flipped_bit_is_taken_for_the_truth(path: Path) -> None:
         flipped[place] ^= 1 << place % 8
         path.write_bytes(flipped)
         with contextlib.suppress(CacheError):
-            assert ConfigCache(path, "node-1").load() == CONFIG
+            assert ConfigCache(path, "node-1").load() == Reading(CONFIG)
 
 
 def test_no_truncated_file_is_taken(path: Path) -> None:
@@ -101,7 +102,7 @@ def test_full_disk_keeps_the_old_content_and_leaves_nothing(path: Path) -> None:
     path.with_suffix(".tmp").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left on device"):
         ConfigCache(path, "node-1").store(NodeConfig("node-1", 8, (), (), ()))
-    assert ConfigCache(path, "node-1").load() == CONFIG
+    assert ConfigCache(path, "node-1").load() == Reading(CONFIG)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
@@ -117,4 +118,4 @@ def test_failed_store_keeps_the_old_content(path: Path) -> None:
     path.with_suffix(".tmp").mkdir()
     with pytest.raises(OSError):  # noqa: PT011 - which one depends on who runs the test
         ConfigCache(path, "node-1").store(NodeConfig("node-1", 8, (), (), ()))
-    assert ConfigCache(path, "node-1").load() == CONFIG
+    assert ConfigCache(path, "node-1").load() == Reading(CONFIG)

@@ -1,0 +1,61 @@
+"""What nodes, schemas and NodeConfigs of another version mean for what is asked of nodes (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from vrrp_api.conditions import Reason
+from vrrp_api.features import LEASES
+from vrrp_operator.membership.waiting import Wait
+from vrrp_operator.snapshot import ClusterSnapshot, NodeReport
+
+
+def not_understood(snapshot: ClusterSnapshot) -> dict[str, Wait]:
+    """Return the elections of which nodes are asked what this version does not know, by name.
+
+    An operator of a newer version wrote that. What it means for the others of the election nobody
+    here can tell, so such an election is left just as it is until its VirtualIP goes.
+    """
+    found: dict[str, Wait] = {}
+    names = {record.name for record in snapshot.virtual_ips}
+    for node, report in sorted(snapshot.reports.items()):
+        for name, what in report.unknown.items():
+            text = (
+                f"NodeConfig {node}: {what}; the election is left as an operator of another version"
+                " made it: run that version, or delete the VirtualIP and create it again"
+            )
+            if name in names:
+                found.setdefault(name, Wait(Reason.NOT_UNDERSTOOD, text, (node,)))
+    return found
+
+
+def as_written(
+    obj: Mapping[str, Any], report: NodeReport | None, names: Collection[str]
+) -> Mapping[str, Any]:
+    """Return a NodeConfig with elections, and their checks, as they stand in the present one."""
+    if report is None or not names:
+        return obj
+    spec = obj["spec"]
+    routers = {r["name"]: r for r in spec["virtualRouters"]}
+    routers |= {r["name"]: r for r in report.as_written[0] if r["name"] in names}
+    used = {c["name"] for r in routers.values() for c in r.get("healthChecks") or ()}
+    checks = {c["name"]: c for c in spec["healthChecks"]}
+    checks |= {c["name"]: c for c in report.as_written[1] if c["name"] in used}
+    return {
+        **obj,
+        "spec": {
+            **spec,
+            "virtualRouters": [routers[name] for name in sorted(routers)],
+            "healthChecks": [checks[name] for name in sorted(checks)],
+        },
+    }
+
+
+def lease_namespace(report: NodeReport | None, snapshot: ClusterSnapshot) -> str | None:
+    """Return where a node's speaker is to renew a Lease, if it said that it can."""
+    if report is None or report.status is None or LEASES not in report.status.features:
+        return None
+    if snapshot.lease_namespace == "":
+        return report.config.lease_namespace if report.config is not None else None
+    return snapshot.lease_namespace

@@ -42,6 +42,9 @@ _UNKNOWN = 500
 _NEVER = (400, 404, 422)
 """Answers that another try would not change."""
 _TIMEOUT_S = (3.0, 15.0)
+_KEPT_OPEN = 32
+"""Connections: statuses side by side, Events, Leases and watches. What the client keeps otherwise
+depends on how many processors it finds, and one more is made and closed for each request."""
 _NOT_FOUND = 404
 
 
@@ -83,6 +86,7 @@ def load_client(kubeconfig: str | None) -> ApiClient:
         config.load_kube_config(kubeconfig, client_configuration=configuration)
     else:
         config.load_incluster_config(client_configuration=configuration)
+    configuration.connection_pool_maxsize = _KEPT_OPEN
     return ApiClient(configuration)
 
 

@@ -1,4 +1,4 @@
-"""One cycle: fence → snapshot → validate → allocate → plan → apply → fold status.
+"""One cycle: fence → snapshot → validate → allocate → plan → fold status → apply → write status.
 
 Level-triggered: it reads what is there now and writes what is missing. Cycles never overlap.
 """
@@ -6,20 +6,17 @@ Level-triggered: it reads what is there now and writes what is missing. Cycles n
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
-from vrrp_api.conditions import Reason
 from vrrp_operator.apply import ApiUnavailableError, ObjectGoneError, Writer
 from vrrp_operator.cache import KINDS, ObjectCache
 from vrrp_operator.caught import Caught, Report
-from vrrp_operator.chronicle import Chronicle
 from vrrp_operator.endpoints import EndpointWatch
-from vrrp_operator.events import Occurrence, newest_first
+from vrrp_operator.events import Occurrence
 from vrrp_operator.fitting import without_news
 from vrrp_operator.health import Health
 from vrrp_operator.metrics import Metrics
@@ -28,18 +25,10 @@ from vrrp_operator.other_versions import as_written
 from vrrp_operator.panic import PanicJudge
 from vrrp_operator.planner import Plan, plan
 from vrrp_operator.requirements import missing_requirement
-from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, VirtualIPRecord
-from vrrp_operator.status import (
-    condition_counts,
-    condition_truths,
-    health_check_status,
-    speakers_reporting,
-    status_with,
-    virtual_ip_status,
-)
-from vrrp_operator.writes import FENCED, IN_SHORT, Writes
-
-Record = VirtualIPRecord | HealthCheckRecord
+from vrrp_operator.snapshot import ClusterSnapshot
+from vrrp_operator.status import condition_counts, condition_truths, speakers_reporting
+from vrrp_operator.statuses import VIRTUAL_IPS, Status, Statuses
+from vrrp_operator.writes import FENCED, Writes
 
 
 class Reconciler:
@@ -63,11 +52,10 @@ class Reconciler:
         self._endpoints = endpoints
         self._panic = PanicJudge()
         self._default_key_ref = default_key_ref
-        self._post = post
         self._leases_in = leases_in
-        self._happened = Chronicle()
         self.caught = caught or Caught(lambda task: metrics.exceptions.labels(task).inc())
         self._writes = Writes(metrics, self.caught)
+        self._statuses = Statuses(writer, self._writes, self.caught, post)
         self._listed = self._lacks = self._lacked = False
         self.came_later = False
         """Whether something was missing at first, so that no watch of it was begun."""
@@ -163,16 +151,27 @@ class Reconciler:
         planned = plan(snapshot, self._default_key_ref)
         for task, error in planned.caught:
             self.caught(task, error)
-        # VRIDs first: a number is on record before a node uses it.
-        statuses, unrecorded = self._write_statuses(snapshot, planned, wall)
-        self._metrics.vrids_allocated.set(len(planned.vrids))
-        for condition, count in condition_counts(statuses.values()).items():
-            self._metrics.virtual_ips.labels(condition).set(count)
-        self._metrics.cluster.found(condition_truths(statuses), speakers_reporting(snapshot))
+        folded = self._statuses.fold(snapshot, planned, wall)
+        self._show(snapshot, planned, folded)
+        # A number is on record before a node uses it. Whatever else is to be said can wait.
+        first: list[Status] = []
+        rest: list[Status] = []
+        for status in folded:
+            (first if status.has_news_of_vrid(planned) else rest).append(status)
+        unrecorded = self._statuses.write(first)
         self._write_node_configs(snapshot, planned, unrecorded)
+        self._statuses.write(rest)
         if self._writes.lost:
             self._listed = False  # somebody deleted it, and no watch told: look for oneself
         return not self._writes.undone
+
+    def _show(self, snapshot: ClusterSnapshot, planned: Plan, folded: Sequence[Status]) -> None:
+        """Have metrics show what was found."""
+        said = {status.record.name: status.said for status in folded if status.kind == VIRTUAL_IPS}
+        self._metrics.vrids_allocated.set(len(planned.vrids))
+        for condition, count in condition_counts(said.values()).items():
+            self._metrics.virtual_ips.labels(condition).set(count)
+        self._metrics.cluster.found(condition_truths(said), speakers_reporting(snapshot))
 
     def _fence(self, name: str) -> bool:
         with suppress(ObjectGoneError):
@@ -193,65 +192,6 @@ class Reconciler:
             lease_namespace=self._leases_in(),
             refused=self._writes.why("nodeconfigs"),
         )
-
-    def _write_statuses(
-        self, snapshot: ClusterSnapshot, planned: Plan, wall: datetime
-    ) -> tuple[dict[str, dict[str, Any]], frozenset[str]]:
-        """Return the statuses of VirtualIPs, and those whose VRID is not on record."""
-        now = wall.strftime("%Y-%m-%dT%H:%M:%SZ")
-        statuses, unrecorded = {}, set()
-        occurrences: list[Occurrence] = []
-        try:
-            for record in snapshot.virtual_ips:
-                status = self._fold(
-                    record, partial(virtual_ip_status, record, snapshot, planned, now), now
-                )
-                statuses[record.name] = status
-                told = partial(
-                    self._happened.of_virtual_ip, record, snapshot, planned, status, wall
-                )
-                if self._write_status("virtualips", record, status, now):
-                    occurrences += self._told(told)
-                elif planned.vrids.get(record.name) != record.virtual_router_id:
-                    unrecorded.add(record.name)
-            for check in snapshot.health_checks:
-                status = self._fold(check, partial(health_check_status, check, snapshot, now), now)
-                if self._write_status("healthchecks", check, status, now):
-                    occurrences += self._told(
-                        partial(self._happened.of_health_check, check, snapshot, wall)
-                    )
-        finally:
-            self._post(newest_first(occurrences))
-        self._happened.forget_others(snapshot)
-        self._writes.forget_others("virtualips", {r.name for r in snapshot.virtual_ips})
-        self._writes.forget_others("healthchecks", {c.name for c in snapshot.health_checks})
-        return statuses, frozenset(unrecorded)
-
-    def _fold(self, record: Record, fold: Callable[[], dict[str, Any]], now: str) -> dict[str, Any]:
-        """Return what an object's status is to be; where that cannot be told, it says so."""
-        try:
-            return fold()
-        except Exception as error:
-            self.caught("fold", error)
-            return status_with(record, Reason.INTERNAL_ERROR, repr(error), now)
-
-    def _told(self, happened: Callable[[], list[Occurrence]]) -> list[Occurrence]:
-        try:
-            return happened()
-        except Exception as error:
-            self.caught("events", error)
-            return []
-
-    def _write_status(self, kind: str, record: Record, status: Mapping[str, Any], now: str) -> bool:
-        """Write a status; one that is refused is written once more with nothing but why."""
-        write = partial(self._writer.apply_status, kind, record.name, uid=record.uid)
-        if self._writes.write(kind, record.name, status, partial(write, status)):
-            return True
-        why = self._writes.why(kind).get(record.name, "")
-        if not self._writes.is_at_fault(kind, record.name):
-            return False
-        bare = status_with(record, Reason.STATUS_REFUSED, why, now, instead_of=status)
-        return self._writes.write(kind, record.name, bare, partial(write, bare), part=IN_SHORT)
 
     def _write_node_configs(
         self, snapshot: ClusterSnapshot, planned: Plan, unrecorded: frozenset[str]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 from vrrp_operator.apply import ApiUnavailableError, ObjectChangedError, ObjectGoneError
 from vrrp_operator.caught import Report
@@ -17,6 +19,18 @@ IN_SHORT, FENCED = "in short", "fenced"
 """Parts of objects: what is written where the whole is refused, and a fence before it."""
 _ITS_OWN = (400, 413, 422, 500)
 """Answers to what an object says: etcd's to one that is too large is a 500."""
+SIDE_BY_SIDE = 8
+"""How many statuses are under way at a time. Each waits for the API server's disk, not for us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One object as it is to be; ``write`` makes it so and returns whether it had to."""
+
+    kind: str
+    name: str
+    wanted: object
+    write: Callable[[], bool]
 
 
 class Writes:
@@ -25,6 +39,7 @@ class Writes:
     def __init__(self, metrics: Metrics, report: Report) -> None:
         self._metrics = metrics
         self._report = report
+        self._pool = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="write")
         self._refusals = Refusals()
         self.undone = self.lost = False
         """Whether, since ``begin``, an object was not written, or was gone behind our back."""
@@ -46,8 +61,41 @@ class Writes:
         key = f"{kind} {part}" if part else kind
         if self._refusals.must_wait(key, name, wanted, time.monotonic()):
             return False
+        return self._came_to(Wish(kind, name, wanted, write), key, write)
+
+    def write_side_by_side(self, wishes: Iterable[Wish]) -> Iterator[bool]:
+        """Write objects of which none has to wait for another; yield which are as wanted now.
+
+        Raises:
+            ApiUnavailableError: nobody answered for one, after all were told of; no further one
+                was begun, and none is under way.
+        """
+        now_s = time.monotonic()
+        begun = [
+            (wish, None if self._waits(wish, now_s) else self._pool.submit(wish.write))
+            for wish in wishes
+        ]
+        unanswered: ApiUnavailableError | None = None
+        for wish, answer in begun:
+            if answer is None or (unanswered and _is_not_done(answer)):
+                yield False
+                continue
+            try:
+                done = self._came_to(wish, wish.kind, answer.result)
+            except ApiUnavailableError as error:
+                unanswered, done = error, False
+            yield done
+        if unanswered is not None:
+            raise unanswered
+
+    def _waits(self, wish: Wish, now_s: float) -> bool:
+        return self._refusals.must_wait(wish.kind, wish.name, wish.wanted, now_s)
+
+    def _came_to(self, wish: Wish, key: str, outcome: Callable[[], bool]) -> bool:
+        """Note what a write comes to; return whether the object is as wanted now."""
+        kind, name, wanted = wish.kind, wish.name, wish.wanted
         try:
-            wrote = write()
+            wrote = outcome()
         except ObjectChangedError as error:
             _log.info("decided again", extra={"because": str(error)})
             self.undone = True
@@ -110,3 +158,8 @@ class Writes:
     def due_in_s(self) -> float | None:
         """In how many seconds something that was refused is to be tried again."""
         return self._refusals.due_in_s(time.monotonic())
+
+
+def _is_not_done(answer: Future[bool]) -> bool:
+    """Return whether a write was not begun, and is not by now, or has failed."""
+    return answer.cancel() or answer.exception() is not None

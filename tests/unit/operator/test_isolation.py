@@ -10,7 +10,7 @@ import pytest
 from tests.unit.operator.cluster import virtual_ip
 from tests.unit.operator.test_reconcile import FakeServer, cluster, node, speaking
 
-from vrrp_operator import planner, ranking, reconcile
+from vrrp_operator import planner, ranking, reconcile, statuses
 from vrrp_operator.apply import ApiUnavailableError
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.handlers import end_with
@@ -206,7 +206,7 @@ def test_what_cannot_be_ranked_costs_itself(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_cannot_be_told_costs_itself_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     _, cache, reconciler = two()
-    monkeypatch.setattr(reconcile, "virtual_ip_status", raising("a", virtual_ip_status))
+    monkeypatch.setattr(statuses, "virtual_ip_status", raising("a", virtual_ip_status))
     assert reconciler.run_cycle()
     assert condition(cache, "b", "Accepted")[0] == "True"
     assert condition(cache, "a", "Ready")[:2] == ("Unknown", "InternalError")

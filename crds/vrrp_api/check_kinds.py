@@ -7,6 +7,19 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class HttpHeader:
+    """A header with its value, or with the name of a value that the node has; never both."""
+
+    name: str
+    value: str | None = None
+    value_name: str | None = None
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the API form."""
+        return _present(name=self.name, value=self.value, valueName=self.value_name)
+
+
+@dataclass(frozen=True, slots=True)
 class HttpCheck:
     """An HTTP or HTTPS request; ``expected_statuses`` are inclusive ranges.
 
@@ -15,7 +28,7 @@ class HttpCheck:
 
     url: str
     method: str
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[HttpHeader, ...]
     expected_statuses: tuple[tuple[int, int], ...]
     body_contains: str | None
     insecure_skip_verify: bool
@@ -34,7 +47,7 @@ class HttpCheck:
         return _present(
             url=self.url,
             method=self.method,
-            headers=[{"name": name, "value": value} for name, value in self.headers],
+            headers=[header.to_object() for header in self.headers],
             expectedStatuses=ranges,
             bodyContains=self.body_contains,
             tls=_present(insecureSkipVerify=self.insecure_skip_verify, caRef=self.ca_ref),

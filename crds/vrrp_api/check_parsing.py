@@ -14,6 +14,7 @@ from vrrp_api.check_kinds import (
     FileCheck,
     GrpcCheck,
     HttpCheck,
+    HttpHeader,
     InterfaceCheck,
     NodeConditionCheck,
     PingCheck,
@@ -26,6 +27,7 @@ from vrrp_api.fields import Fields
 _STATUS_RANGE = re.compile(r"([1-5]\d\d)(?:-([1-5]\d\d))?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_VALUE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _GRPC_SERVICE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "OPTIONS")
@@ -88,17 +90,24 @@ def _http(fields: Fields) -> HttpCheck:
     )
 
 
-def _headers(fields: Fields) -> tuple[tuple[str, str], ...]:
-    headers = []
-    for item in fields.children("headers", 0, 16):
-        name, value = item.text("name"), item.text("value")
-        if not _HEADER_NAME.fullmatch(name):
-            raise item.error("name", "must be a header name (accepted: Host, X-Probe)")
-        if "\r" in value or "\n" in value:
-            raise item.error("value", "must be one line")
-        headers.append((name, value))
-        item.done()
-    return tuple(headers)
+def _headers(fields: Fields) -> tuple[HttpHeader, ...]:
+    return tuple(_header(item) for item in fields.children("headers", 0, 16))
+
+
+def _header(item: Fields) -> HttpHeader:
+    name = item.text("name")
+    if not _HEADER_NAME.fullmatch(name):
+        raise item.error("name", "must be a header name (accepted: Host, X-Probe)")
+    value, value_name = item.optional_text("value"), item.optional_text("valueName")
+    if (value is None) == (value_name is None):
+        raise item.error("value", "exactly one of value and valueName must be given")
+    if value is not None and ("\r" in value or "\n" in value):
+        raise item.error("value", "must be one line")
+    if value_name is not None and not _VALUE_NAME.fullmatch(value_name):
+        message = "must be the name of a value that the node has (accepted: probe-token)"
+        raise item.error("valueName", message)
+    item.done()
+    return HttpHeader(name, value, value_name)
 
 
 def _tls(tls: Fields | None) -> tuple[bool, str | None]:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from vrrp_api.check_kinds import ServiceCheck
 from vrrp_api.conditions import CheckConditionType, Condition, ConditionType, Reason
-from vrrp_operator.planner import Plan, resolved
+from vrrp_operator.other_versions import features_unknown
+from vrrp_operator.planner import Plan
+from vrrp_operator.router_checks import resolved
 from vrrp_operator.snapshot import ClusterSnapshot, HealthCheckRecord, Panic, VirtualIPRecord
 from vrrp_operator.weights import ineffective_weights
 
@@ -93,6 +95,7 @@ def _passing(
                 " (accepted: namespace and name of a Service)"
             )
             return passing("False", Reason.SERVICE_NOT_FOUND, message)
+    without = _without(record, snapshot, users)
     failing = [r for r in results if not r["passing"]]
     if failing:
         told = [f"{r['node']}: {r['message']}" for r in failing[:_TOLD]]
@@ -100,6 +103,8 @@ def _passing(
         refused = any(str(r["message"]).startswith(_REFUSED) for r in failing)
         reason = Reason.TARGET_NOT_ALLOWED if refused else Reason.CHECK_FAILED
         return passing("False", reason, "; ".join(told) + more)
+    if without:
+        return passing("True" if results else "Unknown", Reason.NOT_UNDERSTOOD, without)
     if results:
         message = f"passes on {len(results)} nodes"
         slow = [r for r in results if str(r["message"]).startswith(_SLOWED)]
@@ -110,6 +115,20 @@ def _passing(
     if not users:
         return passing("Unknown", Reason.NOT_USED, "no VirtualIP names it, so no node runs it")
     return passing("Unknown", Reason.CHECK_PENDING, "no node has a result yet")
+
+
+def _without(record: HealthCheckRecord, snapshot: ClusterSnapshot, users: Sequence[str]) -> str:
+    """Return which nodes go without a check because their speakers do not know what it says."""
+    if record.spec is None:
+        return ""
+    found = [
+        f"{node} goes without: its speaker does not know {', '.join(sorted(unknown))}; upgrade it"
+        for node, report in sorted(snapshot.reports.items())
+        if report.status is not None
+        and any(router.name in users for router in report.status.virtual_routers)
+        and (unknown := features_unknown(record.spec, report))
+    ]
+    return "; ".join(found[:_TOLD]) + (f" and {len(found) - _TOLD} more" if found[_TOLD:] else "")
 
 
 def _panic(record: HealthCheckRecord, snapshot: ClusterSnapshot) -> Condition:

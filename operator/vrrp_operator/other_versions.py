@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from vrrp_api.check_kinds import kind_object
 from vrrp_api.conditions import Reason
-from vrrp_api.features import LEASES
+from vrrp_api.features import LEASES, needed
+from vrrp_api.health_check import HealthCheck
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.snapshot import ClusterSnapshot, NodeReport
 
@@ -59,3 +61,13 @@ def lease_namespace(report: NodeReport | None, snapshot: ClusterSnapshot) -> str
     if snapshot.lease_namespace == "":
         return report.config.lease_namespace if report.config is not None else None
     return snapshot.lease_namespace
+
+
+def features_unknown(check: HealthCheck, report: NodeReport | None) -> frozenset[str]:
+    """Return what a check needs and a node's speaker does not know; it runs without the check.
+
+    A speaker that has said nothing yet is taken for one of this version.
+    """
+    if report is None or report.status is None:
+        return frozenset()
+    return needed(kind_object(check.kind), "spec.healthChecks") - set(report.status.features)

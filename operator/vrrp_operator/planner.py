@@ -10,7 +10,7 @@ an address of that family. How it is authenticated is decided here too, and writ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from vrrp_api.election import (
@@ -20,9 +20,7 @@ from vrrp_api.election import (
     Preemption,
     may_have_own_key,
 )
-from vrrp_api.health_check import HealthCheck
-from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
-from vrrp_api.virtual_ip import CheckReference
+from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_operator.allocator import allocate_vrids
 from vrrp_operator.fitting import find_unfit
 from vrrp_operator.membership.addresses import Believed, believe
@@ -40,6 +38,7 @@ from vrrp_operator.ranking import (
     remembered,
     without_address,
 )
+from vrrp_operator.router_checks import resolved, weighed
 from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport, VirtualIPRecord
 from vrrp_operator.validation import Problem, find_problems
 
@@ -244,7 +243,7 @@ class _Board:
         wanted = {}
         for node, priority in takes_part:
             router = found.get(node, replace(best, take_over=None))
-            used = _weighed(router.health_checks, name, node, self._snapshot)
+            used = weighed(router.health_checks, name, node, self._snapshot)
             wanted[node] = replace(router, base_priority=priority, peers=(), health_checks=used)
         self.step(name, best.family, wanted)
 
@@ -327,7 +326,7 @@ def _routers(
             base_priority=priority,
             election=election,
             peers=(),
-            health_checks=_weighed(references, record.name, node.name, snapshot),
+            health_checks=weighed(references, record.name, node.name, snapshot),
             announcements=spec.announcements,
             require_majority=spec.require_majority,
             detect_conflicts=spec.detect_conflicts,
@@ -347,28 +346,6 @@ def _take_over(record: VirtualIPRecord, node: str, snapshot: ClusterSnapshot) ->
         return None
     runs = any(router.name == record.name for router in report.status.virtual_routers)
     return record.handover_to if runs else None
-
-
-def _weighed(
-    references: Iterable[RouterCheck], virtual_ip: str, node: str, snapshot: ClusterSnapshot
-) -> tuple[RouterCheck, ...]:
-    """Return the checks of a router with whether each of them counts now on a node."""
-
-    def ignored(name: str) -> bool:
-        panic = snapshot.panics.get((virtual_ip, name))
-        return panic is not None and node in panic.nodes
-
-    return tuple(replace(reference, ignored=ignored(reference.name)) for reference in references)
-
-
-def resolved(reference: CheckReference, checks: Mapping[str, HealthCheck]) -> RouterCheck:
-    """Return what a VirtualIP says of a check, and where it is silent what the check says."""
-    check = checks[reference.name]
-    return RouterCheck(
-        reference.name,
-        check.weight if reference.weight is None else reference.weight,
-        check.reverse if reference.reverse is None else reference.reverse,
-    )
 
 
 def _config(

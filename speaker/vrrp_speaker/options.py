@@ -32,6 +32,7 @@ class Options:
     run_dir: str
     keys_dir: str
     ca_dir: str
+    header_values_dir: str
     scripts_dir: str
     script_user: str
     file_folders: tuple[str, ...]
@@ -112,6 +113,11 @@ def parse_options(arguments: Sequence[str]) -> Options:
 def _add_check_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ca-dir", default="/etc/kube-vrrp/ca", help="authorities that HTTPS checks may name"
+    )
+    parser.add_argument(
+        "--header-values-dir",
+        default="/etc/kube-vrrp/header-values",
+        help="values that headers of HTTP checks may name, from a mounted Secret",
     )
     parser.add_argument(
         "--scripts-dir", default="/etc/kube-vrrp/scripts", help="scripts that exec checks may name"

@@ -90,6 +90,11 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "kube-vrrp.fullname" .
 {{- end -}}
 {{- end -}}
 
+{{/* The Secret with values of headers; empty where there is none. Values of before there were any have no section. */}}
+{{- define "kube-vrrp.headerValuesSecret" -}}
+{{- with .Values.speaker.checks.headerValues }}{{ .existingSecret }}{{ end -}}
+{{- end -}}
+
 {{/* Not empty where the cluster can be seen: not in `helm template`, nor in a dry run of the client's. */}}
 {{- define "kube-vrrp.seesCluster" -}}
 {{- if lookup "v1" "Namespace" "" "kube-system" }}yes{{ end -}}

@@ -136,6 +136,7 @@ def _check_settings(options: Options) -> CheckSettings:
     return CheckSettings(
         node=options.node,
         ca_dir=options.ca_dir,
+        header_values_dir=options.header_values_dir,
         scripts_dir=options.scripts_dir,
         script_user=options.script_user,
         file_folders=options.file_folders,

@@ -28,6 +28,7 @@ def settings(folder: Path, **fields: Any) -> CheckSettings:
     values: dict[str, Any] = {
         "node": "node-1",
         "ca_dir": str(folder / "ca"),
+        "header_values_dir": str(folder / "header-values"),
         "scripts_dir": str(folder / "scripts"),
         "script_user": "nobody",
         "file_folders": (str(folder / "files"),),

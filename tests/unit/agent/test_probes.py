@@ -16,8 +16,9 @@ from typing import ClassVar
 import pytest
 from tests.unit.agent.checks import Heard, a_check, a_run, probe, settings
 
-from vrrp_api.check_kinds import CheckKind, HttpCheck, TcpCheck
+from vrrp_api.check_kinds import CheckKind, HttpCheck, HttpHeader, TcpCheck
 from vrrp_speaker.agent.checks.probes import Probes
+from vrrp_speaker.agent.checks.targets import parse_targets
 from vrrp_speaker.agent.checks.verdict import Result
 
 PASSED = Result(True)
@@ -68,7 +69,7 @@ def http(
     url: str,
     statuses: tuple[tuple[int, int], ...] = ((200, 399),),
     body: str | None = None,
-    headers: tuple[tuple[str, str], ...] = (),
+    headers: tuple[HttpHeader, ...] = (),
     method: str = "GET",
     insecure: bool = False,
     ca_ref: str | None = None,
@@ -104,7 +105,7 @@ def test_body_must_hold_the_text(server: str, run: Once) -> None:
 
 
 def test_headers_method_and_query_are_sent(server: str, run: Once) -> None:
-    host = (("X-Probe", "vrrp"), ("Host", "example.org"))
+    host = (HttpHeader("X-Probe", "vrrp"), HttpHeader("Host", "example.org"))
     assert run(http(f"{server}/200?deep=1#part", headers=host)) == PASSED
     seen = _Handler.seen
     assert (seen["path"], seen["X-Probe"], seen["Host"]) == ("/200?deep=1", "vrrp", "example.org")
@@ -119,7 +120,7 @@ def test_a_header_of_the_check_takes_the_place_of_ours_in_whatever_case(
 ) -> None:
     assert run(http(f"{server}/200")) == PASSED
     assert _Handler.seen["User-Agent"] == "kube-vrrp"
-    assert run(http(f"{server}/200", headers=(("user-agent", "probe"),))) == PASSED
+    assert run(http(f"{server}/200", headers=(HttpHeader("user-agent", "probe"),))) == PASSED
     said = {name: value for name, value in _Handler.seen.items() if name.lower() == "user-agent"}
     assert said == {"user-agent": "probe"}
 
@@ -305,3 +306,93 @@ def _drip(listener: socket.socket) -> None:
                 time.sleep(0.02)
         except OSError:
             return
+
+
+# Header values that the node has -----------------------------------------------------------
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> Path:
+    folder = tmp_path / "header-values"
+    folder.mkdir()
+    return folder
+
+
+def asking_with(name: str, url: str) -> HttpCheck:
+    return http(url, headers=(HttpHeader("Authorization", value_name=name),))
+
+
+def test_a_value_is_sent_to_the_node_itself_and_read_at_every_run(
+    server: str, values: Path, run: Once
+) -> None:
+    for text in ("Bearer one\n", "Bearer two"):
+        (values / "token").write_text(text)
+        assert run(asking_with("token", f"{server}/200")) == PASSED
+        assert _Handler.seen["Authorization"] == text.strip()
+
+
+@pytest.mark.parametrize("listed", [None, "Node", "192.0.2.0/24\n"])
+def test_a_value_goes_to_nobody_that_it_is_not_for(
+    listed: str | None, values: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (values / "token").write_text("secret")
+    if listed is not None:
+        (values / "token.targets").write_text(listed)
+    opened: list[int] = []
+    real = socket.socket
+
+    def socket_of(family: int, *rest: int) -> socket.socket:
+        if family != socket.AF_NETLINK:  # the kernel is asked where the address is
+            opened.append(family)
+        return real(family, *rest)
+
+    monkeypatch.setattr(socket, "socket", socket_of)
+    anybody = settings(tmp_path, targets=parse_targets(["0.0.0.0/0"]))
+    accepted = (listed or "Node").strip()
+    refused = probe(anybody, asking_with("token", "http://203.0.113.9/"))
+    assert refused.message == (
+        "TargetNotAllowed: 203.0.113.9 is not among header value token.targets of"
+        f" --header-values-dir (accepted: {accepted})"
+    )
+    assert opened == []
+
+
+def test_a_value_that_may_go_elsewhere_does_so_where_checks_may(
+    server: str, values: Path, tmp_path: Path
+) -> None:
+    (values / "token").write_text("secret")
+    (values / "token.targets").write_text("10.0.0.0/8, 127.0.0.0/8")
+    allowed = settings(tmp_path, targets=parse_targets(["127.0.0.1/32"]))
+    assert probe(allowed, asking_with("token", f"{server}/200")) == PASSED
+    not_here = settings(tmp_path, targets=parse_targets(["192.0.2.0/24"]))
+    assert "is not among --check-targets" in probe(not_here, asking_with("token", server)).message
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "header value token of --header-values-dir: No such file or directory"),
+        ("", "must be one line of printable ASCII"),
+        ("sec\nret", "must be one line of printable ASCII"),
+        ("sécret", "must be one line of printable ASCII"),
+        ("s" * 4097, "must have at most 4096 bytes"),
+    ],
+)
+def test_a_value_that_cannot_be_sent_fails_and_is_not_shown(
+    content: str | None, said: str, server: str, values: Path, run: Once
+) -> None:
+    if content is not None:
+        (values / "token").write_text(content)
+    result = run(asking_with("token", f"{server}/200"))
+    assert not result.passed
+    assert result.message.endswith(said)
+    assert not content or content[:3] not in result.message
+
+
+def test_a_wrong_list_of_targets_sends_nothing(server: str, values: Path, run: Once) -> None:
+    (values / "token").write_text("secret")
+    (values / "token.targets").write_text("everybody")
+    assert run(asking_with("token", f"{server}/200")).message == (
+        "header value token.targets of --header-values-dir: 'everybody' is no network"
+        " (accepted: Node, Subnets, 10.96.0.0/12, ::/0)"
+    )

@@ -15,6 +15,7 @@ from tests.unit.agent.node import engine, view
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
+from vrrp_api.features import FEATURES
 from vrrp_api.node_status import NodeConfigStatus, Transition, parse_node_config_status
 from vrrp_speaker.agent import status_pace
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
@@ -120,7 +121,7 @@ def test_routers_that_were_heard_are_told_with_when_they_began_or_ceased(tmp_pat
         seen = view(shared, ("a",), now_ns=now_ns)
         status = builder.build(seen, 1000.0 + at_s, now_ns)
         assert parse_node_config_status({"status": status.to_object()}) == status
-        assert status.features == ("ElectionKeys", "Leases")
+        assert status.features == FEATURES
         (router,) = status.virtual_routers
         heard = [(p.node or p.address, p.heard, p.since[14:19]) for p in router.peers_heard]
         return [router.holders, *heard]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.unit.operator.cluster import nodes, snapshot, tcp_check, virtual_ip
+from tests.unit.operator.cluster import nodes, router_status, snapshot, tcp_check, virtual_ip
 
 from vrrp_api.node_status import CheckStatus, NodeConfigStatus
 from vrrp_operator.planner import plan
@@ -128,3 +128,33 @@ def test_a_panic_that_is_about_to_end_says_so() -> None:
     cluster = snapshot(used("a"), nodes(2), [tcp_check("web")])
     cluster = replace(cluster, panics={("a", "web"): Panic(("node-1",), 2, 100, frozenset())})
     assert "ignored a moment longer, although only 1 of 2" in conditions(cluster)["Panic"][2]
+
+
+def asking_with_a_value() -> dict[str, Any]:
+    header = {"name": "Authorization", "valueName": "token"}
+    return {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "HealthCheck",
+        "metadata": {"name": "web", "generation": 1},
+        "spec": {"http": {"url": "http://127.0.0.1/", "headers": [header]}},
+    }
+
+
+def test_a_node_whose_speaker_does_not_know_a_check_goes_without_and_is_named() -> None:
+    asked = plan(snapshot(used("a"), nodes(2), [asking_with_a_value()])).configs
+    status = NodeConfigStatus(1, NOW, "0", 0, "API", (router_status("a", "Backup"),), ())
+    newer = replace(status, features=("HeaderValues",))
+    found = {
+        "node-1": NodeReport(asked["node-1"], status, fresh=True),
+        "node-2": NodeReport(asked["node-2"], newer, fresh=True),
+    }
+    cluster = snapshot(used("a"), nodes(2), [asking_with_a_value()], found)
+    assert conditions(cluster)["Passing"] == (
+        "Unknown",
+        "NotUnderstood",
+        "node-1 goes without: its speaker does not know HeaderValues; upgrade it",
+    )
+    configs = plan(cluster).configs
+    assert [check.name for check in configs["node-2"].health_checks] == ["web"]
+    assert configs["node-1"].health_checks == ()
+    assert [router.health_checks for router in configs["node-1"].virtual_routers] == [()]

@@ -11,10 +11,10 @@ from vrrp_speaker.agent.checks.targets import TargetNotAllowed, Targets
 _MOST_TEXT = 200
 
 
-def connect(run: Run, host: str, port: int, targets: Targets) -> socket.socket:
+def connect(run: Run, host: str, port: int, *targets: Targets) -> socket.socket:
     """Return a connection whose every wait ends at the run's deadline at the latest.
 
-    Of a name's addresses those are tried, in their order, that may be asked.
+    Of a name's addresses those are tried, in their order, that all ``targets`` allow.
 
     Raises:
         OSError: it cannot be had in time; TimeoutError is one.
@@ -25,7 +25,8 @@ def connect(run: Run, host: str, port: int, targets: Targets) -> socket.socket:
         host, port, type=socket.SOCK_STREAM
     ):
         try:
-            targets.require(str(address[0]))
+            for allowed in targets:
+                allowed.require(str(address[0]))
             return _connected(run, socket.socket(family, kind, protocol), address)
         except TargetNotAllowed as refused:
             failed = failed or refused

@@ -7,9 +7,12 @@ import os
 import ssl
 import threading
 import urllib.parse
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from vrrp_api.check_kinds import HttpCheck
 from vrrp_speaker.agent.checks.connection import connect, reason
+from vrrp_speaker.agent.checks.header_values import HeaderValue, HeaderValues
 from vrrp_speaker.agent.checks.run import Run
 from vrrp_speaker.agent.checks.targets import Targets
 from vrrp_speaker.agent.checks.verdict import Result
@@ -57,10 +60,26 @@ def _context(insecure: bool, path: str | None) -> ssl.SSLContext:
     return context
 
 
-def probe_http(run: Run, kind: HttpCheck, authorities: Authorities, targets: Targets) -> Result:
+@dataclass(frozen=True, slots=True)
+class HttpMeans:
+    """What the node has for HTTP checks, and whom they may ask."""
+
+    authorities: Authorities
+    header_values: HeaderValues
+    targets: Targets
+
+
+def probe_http(run: Run, kind: HttpCheck, means: HttpMeans) -> Result:
     """Ask once, on a connection of its own: a kept one would hide that nobody accepts any more."""
     try:
-        return _judge(run, kind, _open(run, kind, authorities, targets))
+        values = {
+            header.name: means.header_values.read(header.value_name)
+            for header in kind.headers
+            if header.value_name is not None
+        }
+        targets = (means.targets, *(value.targets for value in values.values()))
+        client = _open(run, kind, means.authorities, targets)
+        return _judge(run, kind, client, _headers(kind, values))
     except ssl.SSLCertVerificationError as error:
         return Result(False, f"certificate: {error.verify_message}")
     except (http.client.HTTPException, OSError, ValueError) as error:
@@ -76,7 +95,7 @@ def _reason(error: Exception) -> str:
 
 
 def _open(
-    run: Run, kind: HttpCheck, authorities: Authorities, targets: Targets
+    run: Run, kind: HttpCheck, authorities: Authorities, targets: Iterable[Targets]
 ) -> http.client.HTTPConnection:
     parts = urllib.parse.urlsplit(kind.url)
     assert parts.hostname is not None
@@ -85,7 +104,7 @@ def _open(
     context = _named_context(kind, authorities) if secure else None
     client = http.client.HTTPConnection(parts.hostname, port)
     client.default_port = 443 if secure else 80  # left out of the Host header
-    client.sock = connect(run, parts.hostname, port, targets)
+    client.sock = connect(run, parts.hostname, port, *targets)
     if context is not None:
         try:
             # Wrapping makes the handshake.
@@ -104,11 +123,13 @@ def _named_context(kind: HttpCheck, authorities: Authorities) -> ssl.SSLContext:
         raise OSError(f"authority {kind.ca_ref} of --ca-dir: {said}") from error
 
 
-def _judge(run: Run, kind: HttpCheck, client: http.client.HTTPConnection) -> Result:
+def _judge(
+    run: Run, kind: HttpCheck, client: http.client.HTTPConnection, headers: Mapping[str, str]
+) -> Result:
     try:
         parts = urllib.parse.urlsplit(kind.url)
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        client.request(kind.method, target, headers=_headers(kind))
+        client.request(kind.method, target, headers=headers)
         response = client.getresponse()
         if not any(low <= response.status <= high for low, high in kind.expected_statuses):
             return Result(False, f"status {response.status}")
@@ -119,11 +140,13 @@ def _judge(run: Run, kind: HttpCheck, client: http.client.HTTPConnection) -> Res
         client.close()
 
 
-def _headers(kind: HttpCheck) -> dict[str, str]:
+def _headers(kind: HttpCheck, values: Mapping[str, HeaderValue]) -> dict[str, str]:
     """Return what is sent: ours, unless the check says otherwise in whatever case."""
-    said = {name.lower() for name, _ in kind.headers}
+    theirs = {header.name: header.value or "" for header in kind.headers}
+    theirs |= {name: value.text for name, value in values.items()}
+    said = {name.lower() for name in theirs}
     ours = {"User-Agent": "kube-vrrp", "Connection": "close"}
-    return {name: ours[name] for name in ours if name.lower() not in said} | dict(kind.headers)
+    return {name: ours[name] for name in ours if name.lower() not in said} | theirs
 
 
 def _contains(run: Run, response: http.client.HTTPResponse, text: str) -> bool:

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 
 from vrrp_api.check_kinds import ExecCheck, FileCheck, GrpcCheck, HttpCheck, PingCheck, TcpCheck
+from vrrp_speaker.agent.checks.header_values import HeaderValues
 from vrrp_speaker.agent.checks.probe_file import probe_file
-from vrrp_speaker.agent.checks.probe_http import Authorities, probe_http
+from vrrp_speaker.agent.checks.probe_http import Authorities, HttpMeans, probe_http
 from vrrp_speaker.agent.checks.probe_ping import probe_ping
 from vrrp_speaker.agent.checks.probe_tcp import probe_tcp
 from vrrp_speaker.agent.checks.run import Run
@@ -26,6 +27,7 @@ class CheckSettings:
 
     node: str
     ca_dir: str
+    header_values_dir: str
     scripts_dir: str
     script_user: str
     file_folders: tuple[str, ...]
@@ -40,7 +42,11 @@ class Probes:
         self._inbox = inbox
         self._settings = settings
         self._workers = Workers("check")
-        self._authorities = Authorities(settings.ca_dir)
+        self._http = HttpMeans(
+            Authorities(settings.ca_dir),
+            HeaderValues(settings.header_values_dir),
+            settings.targets,
+        )
         self._scripts = Scripts(
             inbox, settings.node, settings.scripts_dir, settings.script_user, self._workers
         )
@@ -62,7 +68,7 @@ class Probes:
     def _probe(self, run: Run, targets: Targets) -> Result:
         match run.check.kind:
             case HttpCheck() as kind:
-                return probe_http(run, kind, self._authorities, targets)
+                return probe_http(run, kind, self._http)
             case TcpCheck() as kind:
                 return probe_tcp(run, kind, targets)
             case GrpcCheck() as kind:

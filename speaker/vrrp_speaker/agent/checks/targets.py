@@ -42,7 +42,7 @@ class TargetNotAllowed(Exception):
 
 
 class TargetsError(Exception):
-    """``--check-targets`` has an entry that is none."""
+    """A list of targets has an entry that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Targets:
     node: bool
     subnets: bool
     networks: tuple[Network, ...]
+    said_by: str = "--check-targets"
     distance: Callable[[Address], Distance] = distance
 
     def require(self, text: str) -> None:
@@ -72,15 +73,15 @@ class Targets:
         found = Distance.NODE if address.is_unspecified else self.distance(address)
         if (found is Distance.NODE and self.node) or (found is Distance.SUBNET and self.subnets):
             return
-        raise TargetNotAllowed(text, f"is not among --check-targets (accepted: {self})")
+        raise TargetNotAllowed(text, f"is not among {self.said_by} (accepted: {self})")
 
     def __str__(self) -> str:
         words = [name for name, given in ((NODE, self.node), (SUBNETS, self.subnets)) if given]
         return ", ".join([*words, *map(str, self.networks)])
 
 
-def parse_targets(entries: Iterable[str]) -> Targets:
-    """Return what a list of ``Node``, ``Subnets`` and networks allows.
+def parse_targets(entries: Iterable[str], said_by: str = "--check-targets") -> Targets:
+    """Return what a list of ``Node``, ``Subnets`` and networks allows; ``said_by`` names it.
 
     Raises:
         TargetsError: the first wrong entry, or that there is none.
@@ -94,12 +95,11 @@ def parse_targets(entries: Iterable[str]) -> Targets:
             networks.append(ipaddress.ip_network(entry, strict=False))
         except ValueError as error:
             raise TargetsError(
-                f"--check-targets: {entry!r} is no network"
-                " (accepted: Node, Subnets, 10.96.0.0/12, ::/0)"
+                f"{said_by}: {entry!r} is no network (accepted: Node, Subnets, 10.96.0.0/12, ::/0)"
             ) from error
     if not given:
-        raise TargetsError("--check-targets: is empty (accepted: Node, Subnets, 10.96.0.0/12)")
-    return Targets(NODE in given, SUBNETS in given, tuple(networks))
+        raise TargetsError(f"{said_by}: is empty (accepted: Node, Subnets, 10.96.0.0/12)")
+    return Targets(NODE in given, SUBNETS in given, tuple(networks), said_by)
 
 
 def _plain(address: Address) -> Address:

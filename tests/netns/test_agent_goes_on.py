@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -111,6 +113,38 @@ def test_program_that_could_not_be_written_is_written_once_it_can(
         place.rmdir()
     eventually(lambda: held(pair) == {ADDRESS, SECOND}, within_s=60)
     eventually(lambda: node.get("/readyz") == "ok\n", within_s=10)
+
+
+def test_program_that_found_the_disk_full_is_written_once_there_is_room(
+    pair: Lab, tmp_path: Path
+) -> None:
+    node = pair.nodes[0]
+    node.stop_speaker()
+    with small_disk(node.run_dir):
+        node.start_speaker()
+        eventually(lambda: held(pair) == {ADDRESS}, within_s=60)
+        filling = node.run_dir / "filling"
+        with contextlib.suppress(OSError), filling.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        change(pair, tmp_path, ADDRESS, SECOND)
+        eventually(lambda: "No space left on device" in node.get("/readyz"), within_s=30)
+        assert held(pair) == {ADDRESS}
+        filling.unlink()
+        eventually(lambda: held(pair) == {ADDRESS, SECOND}, within_s=60)
+        eventually(lambda: node.get("/readyz") == "ok\n", within_s=10)
+        node.stop_speaker()
+    node.start_speaker()
+
+
+@contextlib.contextmanager
+def small_disk(place: Path) -> Iterator[None]:
+    """Put an empty file system of 16 MiB at a folder."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 def test_log_that_nobody_reads_stops_nothing(pair: Lab, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ One file for each key: ``<ref>.<id>`` holds an HMAC key (``hex:`` and digits, or
 key is that of keepalived's ``auth_hmac``. With one key, ``.active`` may be absent.
 
 A key that was good and is damaged or gone goes on being used: a typing error in a Secret must not
-cost an address. It is reported until it is mended.
+cost an address. It is reported until it is mended. What changes is read once it has ceased to: half
+a key can be as long as a whole one, and a node that signs with it is heard by nobody.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from vrrp.authentication import KEY_LENGTHS, PASSWORD_LENGTH
 from vrrp_speaker.agent.messages import Inbox, KeysChanged
 
 _log = logging.getLogger(__name__)
-_POLL_S = 1.0
+_LOOK_S = 0.5
 _MAX_FILE = 256
+
+Stamp = tuple[tuple[str, int, int, int], ...]
 
 KeyMaterial = dict[str, Any]
 """What the compiler is given for one ref: ``keys`` (hexadecimal by id) and ``active``, and
@@ -42,7 +45,7 @@ class KeyFolder:
         self._material: dict[str, KeyMaterial] = dict(known)
         self.problem = ""
         """Why a ref's newest files are not in use; empty when all are."""
-        self._seen = self._stamp()
+        self._read_stamp = self._looked_stamp = self._stamp()
         self._read()
 
     def start(self) -> None:
@@ -55,24 +58,30 @@ class KeyFolder:
 
     def _run(self) -> None:
         while True:
-            time.sleep(_POLL_S)
-            stamp = self._stamp()
-            if stamp == self._seen and not self.problem:
-                continue  # what could not be read may be readable without a sign
-            self._seen = stamp
-            before = self.material()
-            self._read()
-            if self.material() != before:
-                self._inbox.put(KeysChanged())
+            time.sleep(_LOOK_S)
+            self.look()
 
-    def _stamp(self) -> tuple[tuple[str, int, int], ...]:
+    def look(self) -> None:
+        """Read what differs from what was read and is as it was at the last look."""
+        before, self._looked_stamp = self._looked_stamp, self._stamp()
+        if self._looked_stamp != before:
+            return  # somebody is writing
+        if self._looked_stamp == self._read_stamp and not self.problem:
+            return  # what could not be read may be readable without a sign
+        self._read_stamp = self._looked_stamp
+        known = self.material()
+        self._read()
+        if self.material() != known:
+            self._inbox.put(KeysChanged())
+
+    def _stamp(self) -> Stamp:
         found = []
         for path in self._files():
             try:
                 status = path.stat()
             except OSError:
                 continue
-            found.append((path.name, status.st_mtime_ns, status.st_ino))
+            found.append((path.name, status.st_mtime_ns, status.st_size, status.st_ino))
         return tuple(found)
 
     def _files(self) -> list[Path]:

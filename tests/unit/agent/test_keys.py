@@ -108,6 +108,24 @@ def test_change_is_told_once_it_means_something(tmp_path: Path) -> None:
     assert followed.material()["cluster"]["keys"] == {"1": "cd" * 32}
 
 
+def test_key_that_is_being_written_is_not_read(tmp_path: Path) -> None:
+    """Half of 64 bytes are a key, too: whoever signs with it is heard by nobody."""
+    key, inbox = tmp_path / "cluster.1", SimpleQueue[object]()
+    key.write_text(f"hex:{HEX}")
+    followed = KeyFolder(tmp_path, _inbox(inbox), {})
+    key.write_text("hex:")
+    for _ in range(8):
+        followed.look()
+        with key.open("a") as file:
+            file.write("cd" * 8)
+    followed.look()
+    assert followed.material()["cluster"]["keys"] == {"1": HEX}
+    assert (inbox.empty(), followed.problem) == (True, "")
+    followed.look()
+    assert followed.material()["cluster"]["keys"] == {"1": "cd" * 64}
+    assert isinstance(inbox.get_nowait(), KeysChanged)
+
+
 def _inbox(queue: SimpleQueue[object]) -> Inbox:
     return queue  # type: ignore[return-value]  # a wider queue, so that the test sees everything
 

@@ -26,6 +26,11 @@ class Change:
         """Return a router as it is to speak now."""
         return router if self.manner is None else self.manner.applied_to(router)
 
+    def followed(self, router: VirtualRouterConfig) -> VirtualRouterConfig:
+        """Return what a leaver goes on with: as it was, but heard by who is to come after it."""
+        alike = self.manner is None or same(manner_of(router), self.manner)
+        return router if alike else self.spoken(router)
+
 
 def change(wanted: Mapping[str, VirtualRouterConfig], running: Mapping[str, Seen]) -> Change:
     """Return how to come from what members speak to what is wanted of them.

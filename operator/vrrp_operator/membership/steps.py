@@ -165,7 +165,7 @@ class _Stage:
             return seen.written
         router = self._wanted.get(node)
         if router is None:
-            return None if node in self._leave.goes else seen.written
+            return None if node in self._leave.goes else self._change.followed(seen.written)
         priority = self._priority(node, router.base_priority)
         token = router.take_over if priority >= router.base_priority else None
         if node == self._leave.successor and priority > self._leave.highest:

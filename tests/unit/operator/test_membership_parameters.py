@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -180,6 +181,19 @@ def test_before_a_node_joins_that_does_not_know_it_the_key_goes_in_steps() -> No
         made.apply()
     assert seen == [{"Sign"}, {"Accept"}, {None}]
     assert made.router("node-3") is not None
+
+
+def test_a_leaver_gives_the_key_up_in_steps_for_a_successor_that_does_not_know_it() -> None:
+    made = signed(1)
+    made.nodes = [replace(made.nodes[0], out_of_service=True), nodes(2)[1]]
+    made.ignorant = {"node-2"}
+    seen = []
+    for _ in range(20):
+        made.cycle()
+        seen += [s for s in [stages(made)] if s not in seen]
+        made.apply()
+    assert seen == [{"Sign"}, {"Accept"}, {None}]
+    assert made.taking_part() == ["node-2"]
 
 
 def test_a_member_that_does_not_know_it_any_more_leaves_and_joins_without() -> None:

@@ -56,7 +56,7 @@ def departures(wanted: Mapping[str, VirtualRouterConfig], running: Mapping[str, 
         s.node for s in asked if _may_go(s, successor) or (s.holds and s.fresh and not outranked)
     }
     token = in_the_way.node if in_the_way is not None else None
-    if successor.is_active and not _has_token(successor, token):
+    if _has_spent(successor, token) or (successor.is_active and not _has_token(successor, token)):
         token = None
     goes &= known
     unable += _under_way(in_the_way, successor)
@@ -111,6 +111,18 @@ def _handicap(seen: Seen) -> int:
 
 def _has_token(successor: Seen, token: str | None) -> bool:
     return successor.written is not None and successor.written.take_over == token
+
+
+def _has_spent(successor: Seen, token: str | None) -> bool:
+    """Return whether a successor has what it is to be asked with, and did not take over.
+
+    It booted with that, or had a fault: nothing changed for it afterwards. Without it for a moment,
+    it can be asked anew. One that took over and yielded to a better one is not asked again.
+    """
+    last = successor.told.last_transition if successor.told is not None else None
+    yielded = last is not None and last.before == ACTIVE
+    waits = successor.settled and successor.state == BACKUP and not yielded
+    return waits and _has_token(successor, token)
 
 
 def _is_idle(seen: Seen) -> bool:

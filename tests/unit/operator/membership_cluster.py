@@ -9,7 +9,7 @@ from tests.unit.operator.cluster import nodes, snapshot, virtual_ip
 
 from vrrp_api.conditions import Reason
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
-from vrrp_api.node_status import NodeConfigStatus, RouterStatus
+from vrrp_api.node_status import NodeConfigStatus, RouterStatus, Transition
 from vrrp_operator.planner import Plan, plan
 from vrrp_operator.snapshot import Node, NodeReport
 
@@ -22,7 +22,8 @@ class Cluster:
 
     ``states`` overrides what a node reports of its router; by default the one of highest priority
     is Active. ``mute`` nodes neither read nor report; ``ignorant`` ones have speakers of an
-    earlier version, which take in nothing that has a key of an election's own.
+    earlier version, which take in nothing that has a key of an election's own; ``yielded`` ones say
+    that they were Active before.
     """
 
     nodes: list[Node]
@@ -33,6 +34,7 @@ class Cluster:
     states: dict[str, str] = field(default_factory=dict)
     mute: set[str] = field(default_factory=set)
     ignorant: set[str] = field(default_factory=set)
+    yielded: set[str] = field(default_factory=set)
     _told: dict[str, NodeConfigStatus] = field(default_factory=dict)
 
     def cycle(self) -> Plan:
@@ -97,7 +99,8 @@ class Cluster:
         best = max(running, key=lambda n: (running[n], n), default="")
         state = self.states.get(name) or (ACTIVE if name == best else BACKUP)
         since = "2026-01-01T00:00:00Z"
-        return RouterStatus(router.name, 1, state, since, router.base_priority, "eth0", (), 1, None)
+        last = Transition(since, ACTIVE, BACKUP, "") if name in self.yielded else None
+        return RouterStatus(router.name, 1, state, since, router.base_priority, "eth0", (), 1, last)
 
     def router(self, node: str) -> VirtualRouterConfig | None:
         """Return what a node is asked to run."""

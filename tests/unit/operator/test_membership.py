@@ -188,6 +188,40 @@ def test_who_is_active_leaves_once_its_successor_is() -> None:
     assert made.priorities()[second] == 200
 
 
+def test_a_successor_that_booted_with_what_it_was_asked_for_is_asked_anew() -> None:
+    """A speaker acts where it changes; with ``preemption: Never`` nothing else would move it."""
+    made = cluster(2, preemption={"mode": "Never"})
+    first, second = made.taking_part()
+    made.change(first, out_of_service=True)
+    made.states = {first: ACTIVE, second: BACKUP}
+    asked = []
+    for _ in range(3):
+        made.cycle()
+        made.apply()
+        router = made.router(second)
+        assert router is not None
+        asked.append(router.take_over)
+    assert asked == [first, None, first]
+    assert made.router(first) is not None
+    made.states = {first: BACKUP, second: ACTIVE}
+    assert "a" not in made.settle().waits
+    assert made.taking_part() == [second]
+
+
+def test_a_successor_that_yielded_to_a_better_one_is_not_asked_anew() -> None:
+    made = cluster(2)
+    first, second = made.taking_part()
+    made.change(first, out_of_service=True)
+    made.states = {first: ACTIVE, second: BACKUP}
+    made.yielded = {second}
+    for _ in range(3):
+        made.cycle()
+        made.apply()
+        router = made.router(second)
+        assert router is not None
+        assert router.take_over == first
+
+
 def test_who_cannot_be_told_to_leave_yields_by_priority_and_stays_listed() -> None:
     made = cluster(3)
     first, second, third = made.taking_part()

@@ -125,14 +125,25 @@ def _of(addresses: Iterable[str], family: int) -> list[str]:
 def _is_known(node: str, family: int, snapshot: ClusterSnapshot) -> bool:
     """Return whether others know the node by its address in an election of a family.
 
-    So may those that come to one which it has been told to leave, and has not left yet.
+    So may those that come to one which it has been told to leave, and has not left yet. It may also
+    begin yet with what it was asked for before: it is known wherever it is listed.
     """
     report = snapshot.reports[node]
     status = report.status.virtual_routers if report.status is not None else ()
     asked = report.config.virtual_routers if report.config is not None else ()
     names = {r.name for r in asked if r.family == family} | {r.name for r in status}
+    names |= {
+        router.name
+        for other in snapshot.reports.values()
+        for router in (other.config.virtual_routers if other.config is not None else ())
+        if router.family == family and any(peer.node == node for peer in router.peers)
+    }
     for name in names - {r.name for r in asked if r.family != family}:
         running = members(facts_of(name, family, snapshot, frozenset()))
-        if node in running and (len(running) > 1 or running[node].written is None):
+        if node not in running:
+            continue
+        alone = len(running) == 1 and running[node].written is not None
+        # One that is alone and does not report may be silent for long: who joins then has to know.
+        if not alone or not running[node].fresh:
             return True
     return False

@@ -31,6 +31,25 @@ def test_another_address_is_taken_outside_of_the_election() -> None:
     assert made.router(second) is not None
 
 
+def test_a_node_that_may_begin_yet_keeps_the_address_by_which_it_is_listed() -> None:
+    """It was asked to come, then to leave, and has said nothing to either."""
+    made = cluster(2, spare=1)
+    made.change("node-3", has_speaker=True)
+    made.cycle()
+    made.apply()
+    made.cycle()
+    assert made.router("node-3") is not None
+    made.change("node-3", addresses=("192.0.2.99",))
+    for _ in range(3):
+        made.cycle()
+        made.apply("node-1", "node-2")
+        assert made.router("node-3") is None
+        assert made.written["node-3"].addresses[0] == "192.0.2.13"
+    made.settle()
+    assert made.written["node-3"].addresses == ("192.0.2.99",)
+    assert made.router("node-3") is not None
+
+
 def test_addresses_that_all_change_are_taken_one_after_the_other() -> None:
     made = cluster(2)
     first, second = made.taking_part()
@@ -80,6 +99,19 @@ def test_a_node_alone_takes_its_new_address_at_once() -> None:
     made.cycle()
     assert made.written["node-1"].addresses == ("192.0.2.99",)
     assert made.router("node-1") is not None
+
+
+def test_a_node_alone_that_does_not_report_keeps_its_address() -> None:
+    """Who joins when it is gone lists it, and it has not heard of another address."""
+    made = cluster(1)
+    made.mute = {"node-1"}
+    made.change("node-1", addresses=("192.0.2.99",))
+    made.cycle()
+    assert made.written["node-1"].addresses[0] == "192.0.2.11"
+    assert made.router("node-1") is not None
+    made.mute = set()
+    made.settle()
+    assert made.written["node-1"].addresses == ("192.0.2.99",)
 
 
 def test_addresses_that_vanish_are_kept() -> None:

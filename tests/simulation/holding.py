@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tests.simulation.settings import SECOND, NodeConfig
+from tests.simulation.settings import SECOND, Cluster, NodeConfig, version_of
 
 from vrrp.timers import lease_seconds
 
@@ -29,11 +29,11 @@ class Addresses:
         """Return whether the kernel still has them."""
         return now_ns < self.lease_end_ns
 
-    def bind(self, now_ns: int, version: int, mine: NodeConfig) -> int:
+    def bind(self, now_ns: int, cluster: Cluster, mine: NodeConfig) -> int:
         """Put them on, or renew their lease; return how long that is."""
         self._holding.note(now_ns)
         lease_ns = SECOND * lease_seconds(
-            version, mine.priority, mine.interval_ns, mine.down_advertisements
+            version_of(cluster, mine), mine.priority, mine.interval_ns, mine.down_advertisements
         )
         self.lease_end_ns = now_ns + lease_ns
         self.leftover = False

@@ -1,15 +1,15 @@
-"""A LAN of simulated nodes in virtual time: one queue of events, one clock, one seed."""
+"""A LAN of simulated nodes in virtual time, and what its wire does, from one seed."""
 
 from __future__ import annotations
 
-import heapq
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from tests.simulation.holding import Holding
 from tests.simulation.settings import Cluster, FaultRates, Settings
-from tests.simulation.timeline import OracleViolation, Timeline
+from tests.simulation.timeline import Timeline
+from tests.simulation.virtual_time import Deed, VirtualTime
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State
@@ -17,12 +17,6 @@ from vrrp.validation import Datagram
 
 if TYPE_CHECKING:
     from tests.simulation.node import SimulatedNode
-
-STEPS_PER_SECOND = 4_000
-"""Events one virtual second may take; a storm ends the run instead of hanging it."""
-STEPS_TO_BEGIN = 10_000
-
-Deed = Callable[[int], None]
 
 
 class Wiretap(Protocol):
@@ -37,17 +31,16 @@ class Wiretap(Protocol):
 class SimulatedLan:
     """Virtual time, the nodes, and the wire between them.
 
-    Two queues' worth of order matter: events of one nanosecond happen in the order in which they
-    were queued, so a run is the same whenever its seed is.
+    ``beside``: another LAN, of another election of the same machines, whose time it has.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, beside: SimulatedLan | None = None) -> None:
         self.settings = settings
         self.cluster: Cluster = settings.cluster
+        self.time = VirtualTime() if beside is None else beside.time
         self.timeline = Timeline()
         self.nodes: list[SimulatedNode] = []
         self.holding = Holding(self.nodes)
-        self.now_ns = 0
         self.rates: FaultRates | None = None
         """How bad the wire is; None while it is healthy."""
         self.blocked: set[tuple[int, int]] = set()
@@ -59,35 +52,29 @@ class SimulatedLan:
         """Told of every transition: virtual time, node, change."""
         self.told: dict[int, int] = {}
         """Beside each node there is a client: whose announcement it heard last."""
+        self.clients_blocked: set[tuple[int, int]] | None = None
+        """Pairs (from, to) between which no announcement passes; None: the same ones."""
+        self.missed_ns: dict[tuple[int, int], int] = {}
+        """When the last announcement of a node did not reach the client beside another one."""
         self._arrivals: dict[tuple[int, int], int] = {}
         """When the last copy of each pair arrives; a healthy wire does not reorder."""
         self._rng = random.Random(f"{settings.seed} wire")
-        self._queue: list[tuple[int, int, Deed]] = []
-        self._queued = 0
-        self._steps = 0
+        self.at = self.time.at
 
     # Time ------------------------------------------------------------------------------
 
-    def at(self, due_ns: int, deed: Deed) -> None:
-        """Do something at a moment of virtual time."""
-        self._queued += 1
-        heapq.heappush(self._queue, (due_ns, self._queued, deed))
+    @property
+    def now_ns(self) -> int:
+        """What virtual time it is."""
+        return self.time.now_ns
 
     def after(self, delay_ns: int, deed: Deed) -> None:
         """Do something in a while."""
-        self.at(self.now_ns + delay_ns, deed)
+        self.time.at(self.now_ns + delay_ns, deed)
 
     def run_until(self, end_ns: int) -> None:
         """Let virtual time pass."""
-        queue = self._queue
-        allowed = STEPS_TO_BEGIN + STEPS_PER_SECOND * (1 + end_ns // 1_000_000_000)
-        while queue and queue[0][0] <= end_ns:
-            self.now_ns, _, deed = heapq.heappop(queue)
-            self._steps += 1
-            if self._steps > allowed:
-                raise OracleViolation(f"storm: more than {allowed} events")
-            deed(self.now_ns)
-        self.now_ns = end_ns
+        self.time.run_until(end_ns)
 
     def run_for(self, duration_ns: int) -> None:
         """Let a stretch of virtual time pass."""
@@ -123,9 +110,13 @@ class SimulatedLan:
 
     def announced(self, sender: int) -> None:
         """Tell every client that the sender reaches where the addresses are."""
+        blocked = self.blocked if self.clients_blocked is None else self.clients_blocked
         for node in self.nodes:
-            if (sender, node.index) not in self.blocked:
+            if (sender, node.index) in blocked:
+                self.missed_ns[sender, node.index] = self.now_ns
+            else:
                 self.told[node.index] = sender
+                self.missed_ns.pop((sender, node.index), None)
 
     def _deliver(self, arrival_ns: int, receiver: SimulatedNode, datagram: Datagram) -> None:
         if self.wiretap is not None:

@@ -4,39 +4,29 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from functools import partial
-from ipaddress import ip_address
 
 from tests.simulation.api import Object, SimulatedApi
 from tests.simulation.node import SimulatedNode
 from tests.simulation.reporter import Reporter
-from tests.simulation.settings import KEYS, SECOND, NodeConfig
-from tests.simulation.sim_operator import KEY_REF
+from tests.simulation.seat import Seat
+from tests.simulation.settings import SECOND
 from tests.simulation.speaker_status import SpeakerStatus
 
-from vrrp.actions import StateChanged
-from vrrp.authentication import Authentication, HmacKeys, Mode, Stage
-from vrrp.constants import State
-from vrrp.validation import Datagram
 from vrrp_api.features import LEASES
 from vrrp_api.node_config import VirtualRouterConfig, parse_node_config
 from vrrp_api.node_status import NodeConfigStatus
 from vrrp_operator.cache import GONE_S
 
-ELECTION = "web"
 _SILENCE_LOOKED_FOR_NS = 5 * SECOND
 _LONGEST_START_MS = 2_000
 GONE_NS = int(GONE_S) * SECOND
 TOLD_NS = 60 * SECOND
 """Within this whoever is back is told what it missed."""
 _ABSENCE_NS = 10 * SECOND
-_KEYS = {"own": {1: KEYS[1]}, "other": {1: KEYS[2]}, KEY_REF: {1: KEYS[3]}}
-_OWN_KEY = {1: bytes(range(64, 128))}
-"""What nodes derive from the cluster's key for the election."""
 
 
 class Machine:
-    """One node: its routers on the LAN, one for each address it may have, and its speaker.
+    """One node: its place in each election, and its speaker.
 
     ``longest_ms``: how long it takes a change in at most.
     """
@@ -45,40 +35,42 @@ class Machine:
         self,
         api: SimulatedApi,
         name: str,
-        slots: tuple[SimulatedNode, ...],
+        seats: tuple[Seat, ...],
         rng: random.Random,
         longest_ms: int,
     ) -> None:
         self._api = api
         self.name = name
-        self.slots = slots
+        self.seats = seats
         self._rng = rng
         self._longest_ms = longest_ms
         self.knows_keys = True
         """Whether its speaker can sign with a key of the election's own."""
-        self.cut_off_ns: int | None = None
-        self._silent_ns: int | None = None
+        self.cut_off = False
+        """Whether it cannot reach the API server."""
+        self._arrived_ns = 0
+        """When something of it arrived last."""
         self._behind: int | None = None
+        """The generation that it knows better than, once it was told what it missed."""
         self._behind_until_ns = 0
         self.running = False
         self._life = 0
         self.applied: Object | None = None
-        self.router: VirtualRouterConfig | None = None
         self._runs = False
         """Whether its engine has loaded anything since it began."""
         self._told_ns = 0
         self._status = SpeakerStatus(name)
         self.reporter = Reporter(api, name, rng, self._look, self._leases_in)
-        for slot in slots:
-            slot.on_accept = self._heard
+        for seat in seats:
+            seat.news = self.reporter.changed
+        self.reporter.on_arrival = self._note_arrival
         api.watch(self._hear)
 
     # Life -------------------------------------------------------------------------------
 
     def start(self, now_ns: int) -> None:
         """Begin with the cached configuration; take in the newest soon."""
-        self._note_return(now_ns)
-        self._silent_ns = None
+        self._behind_until_ns = now_ns + TOLD_NS
         self.running = True
         self._life += 1
         life = self._life
@@ -96,25 +88,23 @@ class Machine:
         """End without a word, and with all addresses."""
         self.running = self._runs = False
         self.reporter.end()
-        self._silent_ns = self._silent_ns or now_ns
-        for slot in self.slots:
-            if slot.router is not None:
-                slot.crash(now_ns, power=True)
-                slot.forget(0)
-
-    def address_of(self, number: int) -> str:
-        """Return an address that it may have, as text."""
-        return str(ip_address(self.slots[number].address))
+        for seat in self.seats:
+            seat.crash(now_ns)
 
     @property
     def active(self) -> bool:
-        """Whether it is Active."""
-        return any(slot.state is State.ACTIVE for slot in self.slots)
+        """Whether it is Active in any election."""
+        return any(seat.active for seat in self.seats)
 
     @property
     def slot(self) -> SimulatedNode | None:
-        """What runs the election on it, if anything does."""
-        return next((s for s in self.slots if s.router is not None and not s.leaving), None)
+        """What runs the first election on it, if anything does."""
+        return self.seats[0].slot
+
+    @property
+    def router(self) -> VirtualRouterConfig | None:
+        """What it was asked for of the first election."""
+        return self.seats[0].router
 
     # News -------------------------------------------------------------------------------
 
@@ -131,10 +121,9 @@ class Machine:
     def _drop(self, now_ns: int) -> None:
         """Run nothing any more once the node's own object has been away for a while."""
         if self._api.get("nodeconfigs", self.name) is None and not self.cut_off and self.running:
-            self.applied = self.router = None
-            for slot in self.slots:
-                if slot.router is not None and not slot.leaving:
-                    slot.shut_down(now_ns)
+            self.applied = None
+            for seat in self.seats:
+                seat.run(None, (), now_ns)
 
     def _tell_status(self, now_ns: int, status: Object) -> None:
         """Let the speaker see in a while what the API server has of it; one watch keeps order."""
@@ -148,36 +137,30 @@ class Machine:
             self._tell_status(now_ns, obj.get("status") or {})
         self._ask(now_ns)
 
-    @property
-    def cut_off(self) -> bool:
-        """Whether it cannot reach the API server."""
-        return self.cut_off_ns is not None
-
-    def lose_api(self, now_ns: int) -> None:
+    def lose_api(self) -> None:
         """Reach the API server no more."""
-        self.cut_off_ns = now_ns
-        self.reporter.cut_off = True
+        self.cut_off = self.reporter.cut_off = True
 
     @property
     def was_gone(self) -> bool:
         """Whether it was away for so long that others may have joined without its knowing."""
         now_ns = self._api.lan.now_ns
-        silent_ns = now_ns - min(self.cut_off_ns or now_ns, self._silent_ns or now_ns)
-        behind = self._behind is not None and self._api.lan.now_ns < self._behind_until_ns
-        return behind or silent_ns >= GONE_NS
+        late = self.cut_off or now_ns < self._behind_until_ns
+        return now_ns - self._arrived_ns >= GONE_NS or (self._behind is not None and late)
 
     def reconnect(self, now_ns: int) -> None:
         """Reach the API server again."""
-        self._note_return(now_ns)
-        self.cut_off_ns = None
+        self._behind_until_ns = now_ns + TOLD_NS
+        self.cut_off = False
         self.reporter.back()
         self._list(now_ns)
 
-    def _note_return(self, now_ns: int) -> None:
-        if self.was_gone:
+    def _note_arrival(self, now_ns: int) -> None:
+        if now_ns - self._arrived_ns >= GONE_NS:
             read = self._api.get("nodeconfigs", self.name)
             self._behind = _generation(read) if read is not None else 0
             self._behind_until_ns = now_ns + TOLD_NS
+        self._arrived_ns = now_ns
 
     def _ask(self, now_ns: int) -> None:
         """Take the newest configuration in after a while, unless it cannot be read by then."""
@@ -210,52 +193,11 @@ class Machine:
         self._runs = True
         self.reporter.changed(now_ns)
         config = parse_node_config(self.applied)
-        routers = [r for r in config.virtual_routers if r.name == ELECTION]
-        self.router = routers[0] if routers else None
-        mine = {self.address_of(n): slot for n, slot in enumerate(self.slots)}
-        own = next((mine[a] for a in config.addresses if a in mine), None)
-        stays = own if self.router is not None else None
-        for slot in self.slots:
-            if slot is not stays and slot.router is not None and not slot.leaving:
-                slot.shut_down(now_ns)
-        if self.router is None or own is None:
-            return
-        own.wanted = self._simulated(self.router)
-        if own.router is None:
-            self._begin(own, now_ns)
-        elif own.leaving:
-            own.when_gone = partial(self._begin, own)
-        else:
-            own.apply_wanted(now_ns)
-
-    def _begin(self, slot: SimulatedNode, now_ns: int) -> None:
-        self._status.begin(now_ns)
-        slot.start(now_ns)
-
-    def _simulated(self, router: VirtualRouterConfig) -> NodeConfig:
-        election = router.election
-        indices = {str(ip_address(n.address)): n.index for n in self._api.lan.nodes}
-        return NodeConfig(
-            priority=router.base_priority,
-            interval_ns=election.advertisement_interval_ns,
-            down_advertisements=election.down_advertisements,
-            preempt=election.preemption.preempt,
-            preempt_delay_ns=election.preemption.delay_ns,
-            peers=frozenset(indices[peer.address] for peer in router.peers),
-            authentication=_authentication(router),
-            take_over=sum(router.take_over.encode()) if router.take_over else 0,
-        )
+        asked = {router.name: router for router in config.virtual_routers}
+        for seat in self.seats:
+            seat.run(asked.get(seat.election), config.addresses, now_ns)
 
     # Reports ----------------------------------------------------------------------------
-
-    def changed(self, now_ns: int, change: StateChanged) -> None:
-        """Report soon: a router changed its state."""
-        self._status.changed(now_ns, change)
-        self.reporter.changed(now_ns)
-
-    def _heard(self, slot: SimulatedNode, datagram: Datagram) -> None:
-        if slot is self.slot and self._status.hear(self._api.lan.now_ns, datagram):
-            self.reporter.changed(self._api.lan.now_ns)
 
     def _look_for_silence(self, life: int) -> None:
         def look(now_ns: int) -> None:
@@ -267,7 +209,8 @@ class Machine:
 
     def _look(self, now_ns: int) -> NodeConfigStatus:
         generation = _generation(self.applied) if self.applied and self._runs else 0
-        status = self._status.build(now_ns, generation, self.router, self.slot)
+        running = [found for seat in self.seats if (found := seat.running) is not None]
+        status = self._status.build(now_ns, generation, running)
         return status if self.knows_keys else replace(status, features=(LEASES,))
 
     def upgrade(self, now_ns: int) -> None:
@@ -290,14 +233,3 @@ def _has_own_key(obj: Object) -> bool:
     routers = parse_node_config(obj).virtual_routers
     said = [router.election.authentication for router in routers]
     return any(a is not None and a.election_key is not None for a in said)
-
-
-def _authentication(router: VirtualRouterConfig) -> Authentication:
-    said = router.election.authentication
-    if said is None or said.type == "None":
-        return None
-    assert said.key_ref is not None
-    keys, mode = _KEYS[said.key_ref], Mode(said.mode)
-    if said.election_key is None:
-        return HmacKeys(keys, 1, mode)
-    return HmacKeys(keys, 1, mode, stage=Stage(said.election_key), election_keys=_OWN_KEY)

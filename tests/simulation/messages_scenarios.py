@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tests.simulation.machine import Machine
-from tests.simulation.messages import Draw, Messages
+from tests.simulation.messages import Messages
+from tests.simulation.messages_draw import Draw
 from tests.simulation.settings import SECOND
 from tests.simulation.sim_operator import KEY_REF
 from tests.simulation.simulation import Failure
@@ -39,7 +40,7 @@ def _begun(drawn: Draw = _CALM, seed: int = 0) -> tuple[Messages, Machine, list[
 
 def _cut_off(story: Messages, *machines: Machine) -> None:
     for machine in machines:
-        machine.lose_api(story.lan.now_ns)
+        machine.lose_api()
 
 
 def _heal(story: Messages, *machines: Machine) -> None:
@@ -112,7 +113,7 @@ def an_older_status_that_came_late_is_written_over() -> None:
     story, _, others = _begun()
     machine = others[0]
     old = story.api.objects["nodeconfigs"][machine.name]["status"]
-    story.limit_to(2)
+    story.vip.write(candidates=2)
     story.lan.run_for(60 * SECOND)
     newest = story.api.objects["nodeconfigs"][machine.name]["status"]
     expect(old["observedGeneration"] < newest["observedGeneration"], "nothing was told")
@@ -157,7 +158,7 @@ def signatures_wait_for_a_backup_that_cannot_be_told() -> None:
     """Whoever does not know them yet goes on hearing the others, and is heard."""
     story, _, others = _begun()
     _cut_off(story, others[0])
-    story.write_authentication("own")
+    story.vip.sign("own")
     story.lan.run_for(120 * SECOND)
     _heal(story, others[0])
     story.lan.run_for(60 * SECOND)
@@ -172,12 +173,12 @@ def nobody_is_let_in_again_that_left_for_another_key() -> None:
 
     def count(_now_ns: int, index: int, change: StateChanged) -> None:
         for machine in others:
-            mine = any(slot.index == index for slot in machine.slots)
+            mine = any(slot.index == index for slot in machine.seats[0].slots)
             begun[machine.name] += mine and change.before is State.INITIALIZE
 
     story.lan.watchers.append(count)
     _cut_off(story, others[0])
-    story.write_authentication("other")
+    story.vip.sign("other")
     story.lan.run_for(60 * SECOND)
     _heal(story, others[0])
     story.lan.run_for(120 * SECOND)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.holding import Addresses
 from tests.simulation.node_clocks import NodeClocks
-from tests.simulation.settings import SECOND, NodeConfig
+from tests.simulation.settings import SECOND, NodeConfig, version_of
 from tests.simulation.timeline import OracleViolation
 from tests.simulation.watch import Watch
 from tests.simulation.wire import Encoder, elections, is_open
@@ -120,9 +120,10 @@ class SimulatedNode(NodeClocks):
         """Begin with the newest configuration; what is remembered was left in place."""
         assert self.router is None
         self._relist(self.config, self.wanted, now_ns)
-        mine = self.config = self.wanted
+        mine, cluster = self.wanted, self.lan.cluster
+        self.config, version = mine, version_of(cluster, mine)
         parameters = Parameters(
-            version=self.lan.cluster.version,
+            version=version,
             priority=mine.priority,
             adver_interval_ns=mine.interval_ns,
             down_advertisements=mine.down_advertisements,
@@ -131,8 +132,7 @@ class SimulatedNode(NodeClocks):
             source=self.address,
         )
         self.router = VirtualRouter(parameters, faulty=self.faulty)
-        cluster = self.lan.cluster
-        self.watch = Watch(cluster.version, cluster.lateness_ns, mine, self.address, self.faulty)
+        self.watch = Watch(version, cluster.lateness_ns, mine, self.address, self.faulty)
         self.addresses.leftover = self.addresses.held(now_ns)
         # What outlives an engine is its clock (and the marks).
         self.clock = SignatureClock(self.clock.offset_ns, self.clock.last)
@@ -374,7 +374,7 @@ class SimulatedNode(NodeClocks):
                         watcher(now_ns, self.index, action)
 
     def _bind(self, now_ns: int) -> None:
-        lease_ns = self.addresses.bind(now_ns, self.lan.cluster.version, self.config)
+        lease_ns = self.addresses.bind(now_ns, self.lan.cluster, self.config)
         self.lan.timeline.did(now_ns, self.index, "binds for", lease_ns)
 
     def _send(self, now_ns: int, priority: int) -> None:

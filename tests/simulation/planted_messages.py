@@ -105,8 +105,8 @@ LEFT_OUT = (
     ),
     LeftOut(
         "addresses",
-        "(len(running) > 1 or running[node].written is None)",
-        "len(running) > 1",
+        "len(running) == 1 and running[node].written is not None",
+        "len(running) == 1",
         "another address is taken before the old one is given up",
     ),
     LeftOut(

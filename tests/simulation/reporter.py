@@ -57,6 +57,8 @@ class Reporter:
         self._running = self._busy = False
         self._due_ns = 0
         self._unsent: list[Callable[[], object]] = []
+        self.on_arrival: Callable[[int], None] = lambda _: None
+        """Called with the virtual time before what it wrote is there."""
         self.cut_off = False
         self.is_older = False
         """Whether, from ``begin`` on, it is of a version that told of elections too early."""
@@ -156,6 +158,7 @@ class Reporter:
             return False
         said = status.observed_generation, *(r.state for r in status.virtual_routers)
         self._api.lan.timeline.note(self._api.lan.now_ns, -1, f"{self._node} reports", said)
+        self.on_arrival(self._api.lan.now_ns)
         self._api.put("nodeconfigs", self._node, status=status.to_object())
         return True
 
@@ -165,5 +168,6 @@ class Reporter:
         if self._api.get("nodeconfigs", self._node) is None:
             return False
         said = renewal(self._node, status.heartbeat_time)
+        self.on_arrival(self._api.lan.now_ns)
         self._api.put("leases", name, labels=said["metadata"]["labels"], spec=said["spec"])
         return True

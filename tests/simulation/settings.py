@@ -62,6 +62,8 @@ class NodeConfig:
     authentication: Authentication
     take_over: int = 0
     """A number it did not have before: it is named the successor."""
+    version: int | None = None
+    """Of the protocol; None: the cluster's."""
 
     @property
     def interval_cs(self) -> int:
@@ -179,7 +181,13 @@ def with_config(
         config.peers if peers is None else peers,
         authentication or config.authentication,
         take_over or config.take_over,
+        config.version,
     )
+
+
+def version_of(cluster: Cluster, config: NodeConfig) -> int:
+    """Return the version of the protocol that a node speaks."""
+    return config.version or cluster.version
 
 
 def draw_interval(rng: random.Random, version: int) -> int:

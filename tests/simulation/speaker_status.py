@@ -1,8 +1,9 @@
-"""What a simulated node's speaker has to tell: the speaker's own status, of a simulated router."""
+"""What a simulated node's speaker has to tell: the speaker's own status, of simulated routers."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from tests.simulation.node import SimulatedNode
 from tests.simulation.node_clocks import EPOCH_NS
@@ -29,15 +30,10 @@ _EMPTY: EngineState = decode(bytes(layout.SIZE))
 _NEVER = PeerState(0, 0)
 
 
-class SpeakerStatus:
-    """Remembers of one slot what an engine shares, and tells it as the speaker does.
+class RouterMemory:
+    """What an engine shares of one router."""
 
-    ``node`` is the name of the node whose router it is.
-    """
-
-    def __init__(self, node: str) -> None:
-        self._node = node
-        self._builder = StatusBuilder()
+    def __init__(self) -> None:
         self._heard: dict[bytes, PeerState] = {}
         self._active: bytes | None = None
         self.since_ns = 0
@@ -60,24 +56,8 @@ class SpeakerStatus:
         other, self._active = self._active != datagram.source, datagram.source
         return other
 
-    def build(
-        self,
-        now_ns: int,
-        generation: int,
-        router: VirtualRouterConfig | None,
-        slot: SimulatedNode | None,
-    ) -> NodeConfigStatus:
-        """Return the status; without a slot no router runs."""
-        program, routers = None, {}
-        if router is not None and slot is not None:
-            program = {"routers": [_programmed(router)]}
-            routers[0] = self._state(router, slot)
-        at_ns = now_ns + _BOOT_NS
-        engine = replace(_EMPTY, heartbeat_ns=at_ns, generation=generation, routers=routers)
-        view = NodeView(self._node, program, engine, {}, (), generation, "API", at_ns)
-        return self._builder.build(view, (EPOCH_NS + now_ns) / SECOND, at_ns)
-
-    def _state(self, router: VirtualRouterConfig, slot: SimulatedNode) -> RouterState:
+    def state(self, router: VirtualRouterConfig, slot: SimulatedNode) -> RouterState:
+        """Return what the engine shares of the router."""
         addresses = [slot.lan.cluster.addresses[peer] for peer in sorted(slot.config.peers)]
         texts = {address_text(address): address for address in addresses}
         peers = [self._heard.get(texts.get(p.address, b""), _NEVER) for p in router.peers]
@@ -110,11 +90,38 @@ class SpeakerStatus:
         )
 
 
-def _programmed(router: VirtualRouterConfig) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A router that runs: what was asked for, what runs it, what is known of it."""
+
+    router: VirtualRouterConfig
+    slot: SimulatedNode
+    memory: RouterMemory
+
+
+class SpeakerStatus:
+    """Tells what engines share as the speaker of a node does."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._builder = StatusBuilder()
+
+    def build(self, now_ns: int, generation: int, found: Iterable[Running]) -> NodeConfigStatus:
+        """Return the status."""
+        running = list(found)
+        program = {"routers": [_programmed(r.router, place) for place, r in enumerate(running)]}
+        routers = {place: r.memory.state(r.router, r.slot) for place, r in enumerate(running)}
+        at_ns = now_ns + _BOOT_NS
+        engine = replace(_EMPTY, heartbeat_ns=at_ns, generation=generation, routers=routers)
+        view = NodeView(self._node, program, engine, {}, (), generation, "API", at_ns)
+        return self._builder.build(view, (EPOCH_NS + now_ns) / SECOND, at_ns)
+
+
+def _programmed(router: VirtualRouterConfig, place: int) -> dict[str, object]:
     """Return what of a compiled router the status looks at."""
     return {
         "name": router.name,
-        "slot": 0,
+        "slot": place,
         "vrid": router.virtual_router_id,
         "virtualIPGeneration": router.virtual_ip_generation,
         "interface": "",

@@ -22,16 +22,22 @@ class Timeline:
 
     recent: deque[tuple[int, int, str, object]] = field(default_factory=lambda: deque(maxlen=_KEPT))
     doings: list[tuple[int, int, str, object]] = field(default_factory=list)
+    where: str = ""
+    """Said before each entry, where several LANs have one timeline."""
 
     def note(self, now_ns: int, node: int, what: str, detail: object = "") -> None:
         """Remember something for the reader of a failure."""
-        self.recent.append((now_ns, node, what, detail))
+        self.recent.append((now_ns, node, f"{self.where}{what}", detail))
 
     def did(self, now_ns: int, node: int, what: str, detail: object) -> None:
         """Remember something a node did to the world."""
-        entry = (now_ns, node, what, detail)
+        entry = (now_ns, node, f"{self.where}{what}", detail)
         self.recent.append(entry)
         self.doings.append(entry)
+
+    def beside(self, where: str) -> Timeline:
+        """Return one that goes into this, each entry with the name of where it was."""
+        return Timeline(self.recent, self.doings, where)
 
     def text(self, last: int = 60) -> str:
         """Return the last entries, a line each."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.simulation.settings import IFINDEX, OTHER_VRID, VRID, Cluster, NodeConfig
+from tests.simulation.settings import IFINDEX, OTHER_VRID, VRID, Cluster, NodeConfig, version_of
 
 from vrrp.authentication import HmacKeys, Mode, ReplayMarks, SignatureClock, SimplePassword, sign
 from vrrp.constants import AUTH_TYPE_NONE, AUTH_TYPE_SIMPLE, TTL
@@ -60,7 +60,7 @@ class Encoder:
             simple = isinstance(password, SimplePassword)
             message = self._messages[priority] = encode_message(
                 Advertisement(
-                    self._cluster.version,
+                    version_of(self._cluster, self._config),
                     VRID,
                     priority,
                     self._config.interval_cs,
@@ -90,7 +90,7 @@ def elections(
     Nothing of that other one's trust may rub off.
     """
     election = Election(
-        version=cluster.version,
+        version=version_of(cluster, config),
         family=cluster.family,
         vrid=VRID,
         source=source,

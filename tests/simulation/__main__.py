@@ -54,6 +54,9 @@ def _runs(options: argparse.Namespace) -> Iterator[Callable[[], Failure | None]]
                 print(*plan(seed, options.seconds), sep="\n")
             yield partial(run_chaos_seed, seed, options.seconds, options.virtual_ip)
         return
+    if options.story is not None:
+        yield partial(run_messages_scenario, options.story)
+        return
     if options.messages is not None:
         yield from (partial(run_messages_scenario, name) for name in MESSAGES_SCENARIOS)
         yield from (partial(run_messages_seed, seed) for seed in options.messages)
@@ -96,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="A..B",
         help="configuration as messages alone, with the operator's own steps",
     )
+    parser.add_argument("--story", choices=[*MESSAGES_SCENARIOS], help="one of its stories alone")
     parser.add_argument("--keep-going", action="store_true", help="do not end at a failure")
     return parser
 

@@ -26,7 +26,7 @@ from tests.chaos.plan import (
     plan,
     priorities,
 )
-from tests.simulation.lan import Deed, SimulatedLan
+from tests.simulation.lan import SimulatedLan
 from tests.simulation.liveness import Liveness
 from tests.simulation.node import SimulatedNode
 from tests.simulation.settings import (
@@ -41,6 +41,7 @@ from tests.simulation.settings import (
 )
 from tests.simulation.simulation import Failure
 from tests.simulation.timeline import OracleViolation
+from tests.simulation.virtual_time import Deed
 
 from vrrp.actions import StateChanged
 from vrrp.authentication import HmacKeys, Mode

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from tests.simulation.lan import Deed, SimulatedLan
+from tests.simulation.lan import SimulatedLan
 from tests.simulation.node import SimulatedNode
 from tests.simulation.settings import (
     KEYS,
@@ -17,6 +17,7 @@ from tests.simulation.settings import (
     draw_interval,
     with_config,
 )
+from tests.simulation.virtual_time import Deed
 
 from vrrp.authentication import WINDOW_S, HmacKeys, Mode
 from vrrp.constants import State

@@ -37,10 +37,10 @@ class SimulatedLan:
     def __init__(self, settings: Settings, beside: SimulatedLan | None = None) -> None:
         self.settings = settings
         self.cluster: Cluster = settings.cluster
-        self.time = VirtualTime() if beside is None else beside.time
+        self.time: VirtualTime = VirtualTime() if beside is None else beside.time
         self.timeline = Timeline()
         self.nodes: list[SimulatedNode] = []
-        self.holding = Holding(self.nodes)
+        self.holding: Holding = Holding(self.nodes)
         self.rates: FaultRates | None = None
         """How bad the wire is; None while it is healthy."""
         self.blocked: set[tuple[int, int]] = set()

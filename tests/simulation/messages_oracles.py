@@ -142,10 +142,10 @@ class MessagesOracles:
         """
         if not self._passes(other, one):
             return False
-        if self._gone(one.index) or self._gone(other.index):
-            # Elections of their own key know members by signature; others what they were told.
-            if not (_is_own(one) and _is_own(other)):
-                return False
+        # Elections of their own key know members by signature; others what they were told.
+        by_signature = _is_own(one) and _is_own(other)
+        if not by_signature and (self._gone(one.index) or self._gone(other.index)):
+            return False
         if self._passes(one, other):
             return one.index < other.index
         return (one.priority, one.address) < (other.priority, other.address)

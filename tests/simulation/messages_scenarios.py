@@ -6,9 +6,19 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.simulation.machine import Machine
 from tests.simulation.messages import Messages
-from tests.simulation.messages_draw import Draw
+from tests.simulation.messages_join_scenarios import JOIN_SCENARIOS
+from tests.simulation.messages_leave_scenarios import LEAVE_SCENARIOS
+from tests.simulation.messages_link_scenarios import LINK_SCENARIOS
+from tests.simulation.messages_story import (
+    CALM,
+    LAST,
+    begin,
+    cut_off,
+    expect_no_takeover,
+    heal,
+    listed_by,
+)
 from tests.simulation.settings import SECOND
 from tests.simulation.sim_operator import KEY_REF
 from tests.simulation.simulation import Failure
@@ -18,84 +28,59 @@ from tests.simulation.timeline import OracleViolation
 from vrrp.actions import StateChanged
 from vrrp.constants import State
 
-_CALM = Draw(4, 5, 1_000, 1, calm=True, preempt=True, signed=False, leases=True)
 _TEN_MINUTES_S = 600
 _LATE_TO_LOAD = 24
 """A seed with which a node loads what it kept after others were told, and before it is told."""
 _LATE_TO_LEAVE = 6
 """A seed with which one of two that leave says so before the other one has heard of it."""
-_BEGUN_S = 120
-"""Also where writes are lost, and waited for."""
-
-
-def _begun(drawn: Draw = _CALM, seed: int = 0) -> tuple[Messages, Machine, list[Machine]]:
-    """Return a settled cluster, who is Active, and the others."""
-    story = Messages(seed, drawn)
-    LAST.append(story)
-    story.lan.run_until(_BEGUN_S * SECOND)
-    (holder,) = [machine for machine in story.machines if machine.active]
-    story.oracles.takeovers.clear()
-    return story, holder, [m for m in story.machines if m is not holder]
-
-
-def _cut_off(story: Messages, *machines: Machine) -> None:
-    for machine in machines:
-        machine.lose_api()
-
-
-def _heal(story: Messages, *machines: Machine) -> None:
-    for machine in machines:
-        machine.reconnect(story.lan.now_ns)
-    story.lan.run_for(60 * SECOND)
 
 
 def whoever_is_cut_off_for_ten_minutes_moves_nothing() -> None:
     """The holder, a Backup, both: with the LAN whole nobody notices."""
     for places in ((0,), (1,), (0, 1, 2)):
-        story, holder, others = _begun()
+        story, holder, others = begin()
         away = [[holder, *others][place] for place in places]
-        _cut_off(story, *away)
+        cut_off(*away)
         story.lan.run_for(_TEN_MINUTES_S * SECOND)
-        _heal(story, *away)
-        expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
+        heal(story, *away)
+        expect_no_takeover(story)
 
 
 def a_cut_off_holder_that_is_to_leave_yields() -> None:
     """It cannot be told, moves by the protocol once, and is dropped when it can."""
     for preempt in (True, False):
-        story, holder, others = _begun(replace(_CALM, preempt=preempt))
-        _cut_off(story, holder)
+        story, holder, others = begin(replace(CALM, preempt=preempt))
+        cut_off(holder)
         story.lan.run_for(10 * SECOND)
         story.set_apart(holder)
         story.lan.run_for(_TEN_MINUTES_S * SECOND)
         expect(not holder.active, "it is Active yet")
         expect(len(story.oracles.takeovers) == 1, f"took over: {story.oracles.takeovers}")
-        _heal(story, holder)
+        heal(story, holder)
         expect(holder.slot is None, "it runs the election yet")
-        listed = {p.node for m in others if m.router is not None for p in m.router.peers}
-        expect(holder.name not in listed, "it is listed yet")
+        expect(holder.name not in listed_by(*others), "it is listed yet")
         expect(len(story.oracles.takeovers) == 1, f"took over: {story.oracles.takeovers}")
 
 
 def a_backup_leaves_beside_a_holder_that_cannot_report() -> None:
     """Nobody is put above a holder that stays."""
-    story, holder, others = _begun()
-    _cut_off(story, holder)
+    story, holder, others = begin()
+    cut_off(holder)
     story.lan.run_for(60 * SECOND)
     story.set_apart(others[0])
     story.lan.run_for(60 * SECOND)
-    _heal(story, holder)
+    heal(story, holder)
     expect(others[0].slot is None, "it runs the election yet")
-    expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
+    expect_no_takeover(story)
 
 
 def who_was_told_to_leave_in_vain_is_known_by_its_old_address() -> None:
     """It runs yet, from there; who begins when it counts as gone lists it so."""
-    story, holder, others = _begun()
+    story, holder, others = begin()
     for machine in others:
         story.unselect(machine)
     story.lan.run_for(60 * SECOND)
-    _cut_off(story, holder)
+    cut_off(holder)
     story.unselect(holder)
     story.lan.run_for(20 * SECOND)
     story.readdress(holder)
@@ -103,14 +88,14 @@ def who_was_told_to_leave_in_vain_is_known_by_its_old_address() -> None:
     story.unselect(others[0])
     story.lan.run_for(60 * SECOND)
     expect(others[0].slot is not None, "nobody begins in its place")
-    _heal(story, holder)
+    heal(story, holder)
     expect(holder.slot is None, "it runs the election yet")
     expect(others[0].active, "nobody has the addresses")
 
 
 def an_older_status_that_came_late_is_written_over() -> None:
     """Its node says again what it runs, or others would wait for it for ever."""
-    story, _, others = _begun()
+    story, _, others = begin()
     machine = others[0]
     old = story.api.objects["nodeconfigs"][machine.name]["status"]
     story.vip.write(candidates=2)
@@ -126,7 +111,7 @@ def an_older_status_that_came_late_is_written_over() -> None:
 
 def a_write_of_an_operator_that_ended_comes_too_late() -> None:
     """What it decided from may be another thing by now, though nobody wrote there since."""
-    story, holder, _ = _begun()
+    story, holder, _ = begin()
     found = story.api.objects["nodeconfigs"][holder.name]
     story.operators[0].end()
     story.lan.run_for(20 * SECOND)
@@ -139,7 +124,7 @@ def a_write_of_an_operator_that_ended_comes_too_late() -> None:
 
 def who_was_alone_and_comes_back_is_not_forgotten() -> None:
     """Its speaker, an older one, reports before it has loaded what it ran; that has changed."""
-    story, holder, others = _begun(replace(_CALM, longest_ms=30_000), _LATE_TO_LOAD)
+    story, holder, others = begin(replace(CALM, longest_ms=30_000), _LATE_TO_LOAD)
     for machine in others:
         story.unselect(machine)
     story.lan.run_for(60 * SECOND)
@@ -156,19 +141,19 @@ def who_was_alone_and_comes_back_is_not_forgotten() -> None:
 
 def signatures_wait_for_a_backup_that_cannot_be_told() -> None:
     """Whoever does not know them yet goes on hearing the others, and is heard."""
-    story, _, others = _begun()
-    _cut_off(story, others[0])
+    story, _, others = begin()
+    cut_off(others[0])
     story.vip.sign("own")
     story.lan.run_for(120 * SECOND)
-    _heal(story, others[0])
+    heal(story, others[0])
     story.lan.run_for(60 * SECOND)
-    expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
+    expect_no_takeover(story)
     _expect_signed(story, "own")
 
 
 def nobody_is_let_in_again_that_left_for_another_key() -> None:
     """Nobody hears both keys: all but the holder leave, it changes, and they join again, once."""
-    story, _, others = _begun(replace(_CALM, signed=True), _LATE_TO_LEAVE)
+    story, _, others = begin(replace(CALM, signed=True), _LATE_TO_LEAVE)
     begun = {machine.name: 0 for machine in others}
 
     def count(_now_ns: int, index: int, change: StateChanged) -> None:
@@ -177,26 +162,24 @@ def nobody_is_let_in_again_that_left_for_another_key() -> None:
             begun[machine.name] += mine and change.before is State.INITIALIZE
 
     story.lan.watchers.append(count)
-    _cut_off(story, others[0])
+    cut_off(others[0])
     story.vip.sign("other")
     story.lan.run_for(60 * SECOND)
-    _heal(story, others[0])
+    heal(story, others[0])
     story.lan.run_for(120 * SECOND)
-    expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
+    expect_no_takeover(story)
     expect(set(begun.values()) == {1}, f"began: {begun}")
     _expect_signed(story, "other")
 
 
 def the_key_of_its_own_waits_for_every_speaker() -> None:
     """An election comes to it once all know such keys, with everybody hearing everybody."""
-    story = Messages(0, replace(_CALM, signed=True, own_keys=True), ignorant=("node-2",))
-    LAST.append(story)
-    story.lan.run_until(_BEGUN_S * SECOND)
-    story.oracles.takeovers.clear()
+    drawn = replace(CALM, signed=True, own_keys=True)
+    story, _, _ = begin(drawn, ignorant=("node-2",))
     _expect_signed(story, KEY_REF)
     story.machines[1].upgrade(story.lan.now_ns)
     story.lan.run_for(120 * SECOND)
-    expect(not story.oracles.takeovers, f"took over: {story.oracles.takeovers}")
+    expect_no_takeover(story)
     _expect_signed(story, KEY_REF, "Require")
 
 
@@ -222,10 +205,11 @@ MESSAGES_SCENARIOS: dict[str, Callable[[], None]] = {
         signatures_wait_for_a_backup_that_cannot_be_told,
         nobody_is_let_in_again_that_left_for_another_key,
         the_key_of_its_own_waits_for_every_speaker,
+        *JOIN_SCENARIOS,
+        *LEAVE_SCENARIOS,
+        *LINK_SCENARIOS,
     )
 }
-LAST: list[Messages] = []
-"""The clusters of the running scenario, for the timeline of a failure."""
 
 
 def run_messages_scenario(name: str) -> Failure | None:
@@ -240,4 +224,4 @@ def run_messages_scenario(name: str) -> Failure | None:
     else:
         return None
     text = LAST[-1].lan.timeline.text(150) if LAST else ""
-    return Failure(name, rule, text, "--messages 0")
+    return Failure(name, rule, text, f"--story {name}")

@@ -1,6 +1,6 @@
 """Steps left out: edits to operator and speaker that the simulator of messages must notice.
 
-Each is played to the stories of ``messages_scenarios`` first, then to the seeds that it names.
+Each is played to the story that it names, or to all of ``messages_scenarios`` and some seeds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class LeftOut:
     old: str
     new: str
     why: str
-    seeds: str = "0..2"
+    story: str = ""
     folder: str = "operator/vrrp_operator/membership"
 
 
@@ -129,5 +129,97 @@ LEFT_OUT = (
         "if own_key:",
         "an election comes to its own key before every speaker knows such keys",
         folder="operator/vrrp_operator",
+    ),
+    LeftOut(
+        "ranking",
+        "if not node.gone or node.name in heard]",
+        "if not node.gone]",
+        "who is silent is replaced although members hear it",
+        story="a_holder_that_is_heard_is_not_replaced",
+        folder="operator/vrrp_operator",
+    ),
+    LeftOut(
+        "facts",
+        "    if known is None and not fresh:\n",
+        "    if (known is None or known.gone) and not fresh:\n",
+        "who is gone is dropped",
+        story="who_joins_beside_one_that_is_gone_is_not_put_above_it",
+    ),
+    LeftOut(
+        "steps",
+        "default=254) if deaf else 254",
+        "default=254) if False else 254",
+        "who joins is put above one that is gone and does not know it",
+        story="who_joins_beside_one_that_is_gone_is_not_put_above_it",
+    ),
+    LeftOut(
+        "steps",
+        "**staying} or dict(wanted)",
+        "**staying}",
+        "all leave for one that is on its way to another address",
+        story="nobody_leaves_for_one_that_is_on_its_way",
+    ),
+    LeftOut(
+        "steps",
+        "kept[:1]}",
+        "kept[:0]}",
+        "of nodes that all get other addresses nobody goes first",
+        story="nodes_that_all_get_other_addresses_take_them_in_turn",
+    ),
+    LeftOut(
+        "steps",
+        "        wanted = _without(leaving, wanted, running)\n",
+        "        wanted = {n: r for n, r in wanted.items() if n not in leaving}\n",
+        "nodes that all get other addresses leave at once",
+        story="nodes_that_all_get_other_addresses_take_them_in_turn",
+    ),
+    LeftOut(
+        "steps",
+        "self._change.followed(seen.written)",
+        "seen.written",
+        "a leaver goes on with a key that its successor does not know",
+        story="a_leaver_gives_its_key_up_for_a_successor_that_does_not_know_it",
+    ),
+    LeftOut(
+        "leaving",
+        "return successor.is_active and said > seen.priority",
+        "return True",
+        "who is Active gives up its router before another one has the addresses",
+        story="who_leaves_goes_when_another_one_has_the_addresses",
+    ),
+    LeftOut(
+        "leaving",
+        "if _has_spent(successor, token) or (",
+        "if False or (",
+        "a successor that booted with what it is asked is not asked anew",
+        story="a_successor_that_boots_into_what_it_is_asked_takes_over",
+    ),
+    LeftOut(
+        "addresses",
+        "        if router.family == family and any(peer.node == node for peer in router.peers)\n",
+        "        if False\n",
+        "another address is taken by a node that may join yet with the old one",
+        story="a_node_that_may_join_yet_is_known_by_its_old_address",
+    ),
+    LeftOut(
+        "addresses",
+        "if not alone or not running[node].fresh:",
+        "if not alone:",
+        "another address is taken for a node that cannot be told, and is alone yet",
+        story="who_was_alone_and_cannot_be_told_is_known_by_its_old_address",
+    ),
+    LeftOut(
+        "manner",
+        "        and mine.version == theirs.version\n",
+        "",
+        "another version comes as if everybody heard it",
+        story="the_version_changes_on_one_alone_and_waits_for_who_is_not_told",
+    ),
+    LeftOut(
+        "changes",
+        "    alone = len(running) == 1 and running.keys() <= wanted.keys()\n",
+        "    alone = True\n",
+        "another version comes everywhere at once",
+        story="the_version_changes_on_one_alone_and_waits_for_who_is_not_told",
     ),
 )

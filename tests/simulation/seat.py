@@ -86,8 +86,9 @@ class Seat:
         elif own.leaving:
             own.when_gone = begin
         elif version_of(self.lan.cluster, own.config) != own.wanted.version:
-            own.when_gone = begin  # another router, as for the engine
-            own.shut_down(now_ns)
+            # Another router, as for the engine; there the old one keeps the addresses meanwhile.
+            own.when_gone = begin
+            own.shut_down(now_ns, hand_over=False)
         else:
             own.apply_wanted(now_ns)
 

@@ -42,8 +42,9 @@ def complaint(folder: Path, fault: LeftOut) -> str:
         plant(copy.joinpath(*inner) / f"{fault.module}.py", fault.old, fault.new)
     except NotOnceError as error:
         return str(error)
+    played = ["--story", fault.story] if fault.story else ["--messages", "0..2"]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.simulation", "--messages", fault.seeds],
+        [sys.executable, "-m", "tests.simulation", *played],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

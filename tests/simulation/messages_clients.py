@@ -56,13 +56,13 @@ class Clients:
                 )
 
     def _is_mistaken(self, client: int, holder: int) -> bool:
-        """Return whether a client goes elsewhere, or one beside who yielded, and could know."""
+        """Return whether a client goes to one that yielded, and could know better."""
         lan = self._lan
-        told = lan.told.get(client)
-        if told == holder or self._gone(holder) or self._gone(client):
+        told = lan.told.get(client, holder)
+        yielded_ns = self._gave_way_ns.get(told)
+        if told == holder or yielded_ns is None or self._gone(holder) or self._gone(client):
             return False
-        yielded = self._gave_way_ns.get(client, self._gave_way_ns.get(-1 if told is None else told))
-        if yielded is None or lan.missed_ns.get((holder, client), -1) >= yielded:
+        if lan.missed_ns.get((holder, client), -1) >= yielded_ns:
             return False
         blocked = lan.blocked if lan.clients_blocked is None else lan.clients_blocked
         return (holder, client) not in blocked

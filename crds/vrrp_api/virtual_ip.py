@@ -73,18 +73,24 @@ class VirtualIP:
         return self.addresses[0].family
 
 
+_EVERYWHERE = (
+    "must not have prefix length 0: the node would look for everybody on its link"
+    " (accepted: the network's own, as 192.0.2.10/24, or none)"
+)
+
+
 def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
     """Parse an API object; the rules are those of the CRD's schema.
 
-    What was accepted before keeps a ``nodeSelector`` that selects every node, and is refreshed as
-    often as can be where it asks for more.
+    What was accepted before keeps a ``nodeSelector`` that selects every node and a prefix of length
+    0, and is refreshed as often as can be where it asks for more.
 
     Raises:
         FieldError: the first wrong field.
     """
     spec, metadata = object_fields(obj, "VirtualIP")
     before = accepted_before(obj)
-    addresses = tuple(_address(item) for item in spec.children("addresses", 1, 64))
+    addresses = tuple(_address(item, lenient=before) for item in spec.children("addresses", 1, 64))
     _check_addresses(spec, addresses)
     parsed = VirtualIP(
         name=metadata["name"],
@@ -107,12 +113,14 @@ def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
     return parsed
 
 
-def _address(fields: Fields) -> VipAddress:
+def _address(fields: Fields, *, lenient: bool) -> VipAddress:
     address, prefix_length = fields.ip_interface("address")
     parsed = ipaddress.ip_address(address)
     broadcast = address == "255.255.255.255"
     if parsed.is_multicast or parsed.is_unspecified or parsed.is_loopback or broadcast:
         raise fields.error("address", "must be a unicast address that is not loopback")
+    if prefix_length == 0 and not lenient:
+        raise fields.error("address", _EVERYWHERE)
     result = VipAddress(address, prefix_length, fields.interface())
     fields.done()
     return result

@@ -65,7 +65,9 @@ def virtual_ip_status(
         heard = heard_silent(record.name, snapshot)
         active = [item for item in reported if item[0] in heard and item[1].state == "Active"]
     if active:
-        node, router, _ = max(active, key=lambda item: item[1].effective_priority)
+        # A speaker may say anything: those that are no candidates are believed last.
+        wanted = plan.candidates.get(record.name, ())
+        node, router, _ = max(active, key=lambda i: (i[0] in wanted, i[1].effective_priority))
         status["activeNode"] = node
         status["since"] = router.since
         status["effectivePriority"] = router.effective_priority

@@ -228,6 +228,8 @@ def test_what_was_accepted_before_stays_accepted() -> None:
     assert selecting.matches({})
     restless = virtual_ip(announcements={"refresh": "1ns"})
     assert parse_virtual_ip(stored(restless, ACCEPTED)).announcements.refresh_ns == 10**9
+    everywhere = stored(virtual_ip(addresses=[{"address": "192.0.2.10/0"}]), ACCEPTED)
+    assert parse_virtual_ip(everywhere).addresses[0].prefix_length == 0
     assert parse_health_check(stored(health_check(**UNUSED), ACCEPTED)).name == "web"
 
 

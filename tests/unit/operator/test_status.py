@@ -91,6 +91,23 @@ def test_a_node_that_cannot_report_is_the_holder_while_others_stand_by_for_it() 
     assert message(status, "Ready") == "node-1 is Active, as others hear, and reports no more"
 
 
+def test_holder_that_takes_part_is_believed_before_one_that_nobody_asked() -> None:
+    """A speaker may say anything; one that left a moment ago says the truth and is named alone."""
+    obj, of_nodes = virtual_ip("a", vrid=1, candidates=1), nodes(2)
+    configs = plan(snapshot([obj], of_nodes)).configs
+    member = next(name for name, config in configs.items() if config.virtual_routers)
+    (stranger,) = configs.keys() - {member}
+    said = active(priority=254, since="2026-02-01T00:00:00Z")
+    reports = {
+        member: report(configs[member], active()),
+        stranger: report(configs[stranger], said),
+    }
+    both = status_of(snapshot([obj], of_nodes, reports=reports))
+    assert (both["activeNode"], condition(both, "SplitBrain")[0]) == (member, "True")
+    reports[member] = report(configs[member], router_status("a", "Backup"))
+    assert status_of(snapshot([obj], of_nodes, reports=reports))["activeNode"] == stranger
+
+
 def test_a_node_that_cannot_report_is_not_the_holder_where_nobody_hears_it() -> None:
     assert "activeNode" not in folded((active(), False), (router_status("a", "Fault"), True))
 

@@ -3,7 +3,7 @@ VENV := .venv/bin
 PYTHON := $(VENV)/python
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help bootstrap demo check test e2e sim sequences cut-offs fuzz faults interop conformance bench chart image release lock diagram clean
+.PHONY: help bootstrap demo check test e2e sim sequences cut-offs versions fuzz faults interop conformance bench chart image release lock diagram clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
@@ -51,6 +51,9 @@ sequences: bootstrap ## 200 random changes of membership on a real API server, n
 
 cut-offs: bootstrap ## Holder, Backup and rack lose the API server for ten minutes, then are to leave (ARGS="--minutes 1")
 	@$(PYTHON) -m tests.sequences.cut_offs $(ARGS)
+
+versions: bootstrap ## The version before and this one in one cluster: up, and down in every order, under probes; docs/upgrade.md
+	@WAYS=all $(PYTHON) -m pytest -q tests/cluster/test_versions.py
 
 fuzz: bootstrap ## Fuzz the way of VirtualIPs from schema to engine (SPECS=5000), then decoder and validation (SECONDS=300)
 	@SPECS=$(or $(SPECS),5000) $(PYTHON) -m pytest -q -s tests/fuzz/test_specs.py

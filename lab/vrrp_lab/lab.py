@@ -68,9 +68,10 @@ class Operator:
             raise LabError("the operator does not run")
         return self._process.pid
 
-    def start(self) -> None:
-        """Start the operator."""
+    def start(self, under: Sequence[str] = ()) -> None:
+        """Start the operator; ``under`` is a command that executes it."""
         command = [
+            *under,
             *(sys.executable, "-m", "vrrp_operator", "--kubeconfig", str(self._kubeconfig)),
             *("--metrics-bind-address", f"127.0.0.1:{OPERATOR_METRICS_PORT}"),
             *("--log-format", "text", *self._flags),

@@ -25,6 +25,7 @@ from vrrp_operator.cache import ObjectCache
 from vrrp_operator.event_budget import SeriesUpdate
 from vrrp_operator.events import NAMESPACE
 from vrrp_operator.fences import FENCE, Fences
+from vrrp_operator.older_kinds import undeclared_by_kind
 
 _log = logging.getLogger(__name__)
 FIELD_MANAGER = "kube-vrrp-operator"
@@ -46,6 +47,7 @@ _KEPT_OPEN = 32
 """Connections: statuses side by side, Events, Leases and watches. What the client keeps otherwise
 depends on how many processors it finds, and one more is made and closed for each request."""
 _NOT_FOUND = 404
+_ANSWER_READ = 1000
 
 
 class ApiUnavailableError(Exception):
@@ -97,6 +99,7 @@ class Writer:
         self._client = client
         self._cache = cache
         self._fences = Fences(uuid4().hex)
+        self._undeclared = undeclared_by_kind()
 
     def list(self, kind: str) -> tuple[list[Mapping[str, Any]], int]:
         """Return every object of a kind, and the version of the list.
@@ -177,6 +180,7 @@ class Writer:
         """
         name = obj["metadata"]["name"]
         current = self._cache.get("nodeconfigs", name)
+        obj = self._undeclared["nodeconfigs"].known_part(obj, time.monotonic())
         if current is not None and _same(current.get("spec"), obj["spec"]):
             return False
         path = f"{_PATHS['nodeconfigs']}/{name}"
@@ -185,7 +189,7 @@ class Writer:
             obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
         try:
             with self._over("nodeconfigs", name):
-                self._remember("nodeconfigs", self._apply(path, obj))
+                self._remember("nodeconfigs", self._apply("nodeconfigs", path, obj))
         except ApiUnavailableError as error:
             if not 0 < error.status < _UNKNOWN:
                 self._fences.unanswered(name)
@@ -193,6 +197,10 @@ class Writer:
         self._fences.answered(name)
         _log.info("NodeConfig written", extra={"node": name})
         return True
+
+    def undeclared(self) -> frozenset[str]:
+        """Return the fields that the API server's NodeConfigs lack, as far as is known."""
+        return self._undeclared["nodeconfigs"].paths(time.monotonic())
 
     def unfenced(self) -> Sequence[str]:
         """Return the NodeConfigs that a write may change yet which was given up, by name."""
@@ -255,7 +263,7 @@ class Writer:
             "status": status,
         }
         with self._over(kind, name):
-            self._remember(kind, self._apply(f"{_PATHS[kind]}/{name}/status", obj))
+            self._remember(kind, self._apply(kind, f"{_PATHS[kind]}/{name}/status", obj))
         return True
 
     @contextmanager
@@ -319,9 +327,14 @@ class Writer:
             if error.status not in _NEVER and not isinstance(error, ObjectGoneError):
                 raise
 
-    def _apply(self, path: str, obj: Mapping[str, Any]) -> Any:
+    def _apply(self, kind: str, path: str, obj: Mapping[str, Any]) -> Any:
+        """Apply an object as far as its kind knows it."""
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
-        return self._call("PATCH", path, query=query, body=obj)
+
+        def apply(known: Mapping[str, Any]) -> Any:
+            return self._call("PATCH", path, query=query, body=known)
+
+        return self._undeclared[kind].applied(obj, apply, time.monotonic)
 
     def _call(
         self,
@@ -353,7 +366,7 @@ class Writer:
         if response.status == _NOT_FOUND and method == "PATCH":
             raise ObjectGoneError(f"{method} {path}: not found", _NOT_FOUND)
         if response.status >= 400:
-            text = data[:500].decode(errors="replace")
+            text = data[:_ANSWER_READ].decode(errors="replace")
             message = f"{method} {path}: {response.status} {text}"
             raise ApiUnavailableError(message, response.status)
         try:

@@ -126,7 +126,7 @@ def _without(record: HealthCheckRecord, snapshot: ClusterSnapshot, users: Sequen
         for node, report in sorted(snapshot.reports.items())
         if report.status is not None
         and any(router.name in users for router in report.status.virtual_routers)
-        and (unknown := features_unknown(record.spec, report))
+        and (unknown := features_unknown(record.spec, node, snapshot))
     ]
     return "; ".join(found[:_TOLD]) + (f" and {len(found) - _TOLD} more" if found[_TOLD:] else "")
 

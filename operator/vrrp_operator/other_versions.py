@@ -7,7 +7,7 @@ from typing import Any
 
 from vrrp_api.check_kinds import kind_object
 from vrrp_api.conditions import Reason
-from vrrp_api.features import LEASES, needed
+from vrrp_api.features import FIELDS, LEASES, needed
 from vrrp_api.health_check import HealthCheck
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.snapshot import ClusterSnapshot, NodeReport
@@ -54,20 +54,28 @@ def as_written(
     }
 
 
+def kinds_know(feature: str, snapshot: ClusterSnapshot) -> bool:
+    """Return whether the API server's NodeConfigs have the fields of a feature."""
+    return not any(FIELDS.get(path) == feature for path in snapshot.undeclared)
+
+
 def lease_namespace(report: NodeReport | None, snapshot: ClusterSnapshot) -> str | None:
     """Return where a node's speaker is to renew a Lease, if it said that it can."""
     if report is None or report.status is None or LEASES not in report.status.features:
+        return None
+    if not kinds_know(LEASES, snapshot):
         return None
     if snapshot.lease_namespace == "":
         return report.config.lease_namespace if report.config is not None else None
     return snapshot.lease_namespace
 
 
-def features_unknown(check: HealthCheck, report: NodeReport | None) -> frozenset[str]:
-    """Return what a check needs and a node's speaker does not know; it runs without the check.
+def features_unknown(check: HealthCheck, node: str, snapshot: ClusterSnapshot) -> frozenset[str]:
+    """Return what a check needs and a node's speaker, or NodeConfig, lacks; it goes without it.
 
     A speaker that has said nothing yet is taken for one of this version.
     """
-    if report is None or report.status is None:
-        return frozenset()
-    return needed(kind_object(check.kind), "spec.healthChecks") - set(report.status.features)
+    report = snapshot.reports.get(node)
+    wanted = needed(kind_object(check.kind), "spec.healthChecks")
+    said = report.status.features if report is not None and report.status is not None else wanted
+    return frozenset(f for f in wanted if f not in said or not kinds_know(f, snapshot))

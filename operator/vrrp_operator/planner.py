@@ -20,6 +20,7 @@ from vrrp_api.election import (
     Preemption,
     may_have_own_key,
 )
+from vrrp_api.features import ELECTION_KEYS
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_operator.allocator import allocate_vrids
 from vrrp_operator.fitting import find_unfit
@@ -29,7 +30,7 @@ from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.membership.steps import next_step
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.observe import observed
-from vrrp_operator.other_versions import lease_namespace, not_understood
+from vrrp_operator.other_versions import kinds_know, lease_namespace, not_understood
 from vrrp_operator.ranking import (
     Ranked,
     Ranking,
@@ -185,6 +186,7 @@ class _Board:
         election = resolve_authentication(spec.election, default_key_ref)
         wanted = _routers(ranked.record, vrid, election, ranked.ranking, self._snapshot)
         own_key = default_key_ref is not None and may_have_own_key(spec.election)
+        own_key = own_key and kinds_know(ELECTION_KEYS, self._snapshot)
         # Those that ran it, and have reported nothing since, knew what they ran.
         knowing = frozenset(remembered(ranked.record, self._snapshot))
         self.step(ranked.record.name, spec.family, wanted, own_key=own_key, knowing=knowing)

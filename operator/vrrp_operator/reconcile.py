@@ -191,6 +191,7 @@ class Reconciler:
             panics=panics,
             lease_namespace=self._leases_in(),
             refused=self._writes.why("nodeconfigs"),
+            undeclared=self._writer.undeclared(),
         )
 
     def _write_node_configs(

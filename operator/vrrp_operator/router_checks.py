@@ -16,7 +16,7 @@ def weighed(
     references: Iterable[RouterCheck], virtual_ip: str, node: str, snapshot: ClusterSnapshot
 ) -> tuple[RouterCheck, ...]:
     """Return the checks that a node can run for a router, with whether each counts there now."""
-    checks, report = snapshot.checks(), snapshot.reports.get(node)
+    checks = snapshot.checks()
 
     def ignored(name: str) -> bool:
         panic = snapshot.panics.get((virtual_ip, name))
@@ -25,7 +25,8 @@ def weighed(
     return tuple(
         replace(reference, ignored=ignored(reference.name))
         for reference in references
-        if reference.name not in checks or not features_unknown(checks[reference.name], report)
+        if reference.name not in checks
+        or not features_unknown(checks[reference.name], node, snapshot)
     )
 
 

@@ -150,6 +150,8 @@ class ClusterSnapshot:
     that is not known, and what was asked before stays."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Why a node's NodeConfig was not written the last time, by node."""
+    undeclared: frozenset[str] = frozenset()
+    """Fields that the API server's NodeConfigs lack, by path without indices."""
     unreadable: tuple[Exception, ...] = ()
     """What went wrong with objects that could not be read."""
 

@@ -19,6 +19,10 @@ from typing import Any, BinaryIO
 FORMAT = 3
 """What a compiled program says it is; it changes with the file's form and with its fields."""
 
+OWN_KEYS_FORMAT = 4
+"""What one says with an election that signs with a key of its own: a speaker of an earlier version,
+which does not know these, would run it and not be heard, so it has to refuse it."""
+
 GOOD, PROVED = ".good", ".proved"
 """Added to a program's path: the copy of the one that was loaded last, and of the last one that
 engines ran for a while."""

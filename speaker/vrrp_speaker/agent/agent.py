@@ -16,6 +16,7 @@ from vrrp_speaker.agent.channel import EngineChannel
 from vrrp_speaker.agent.checks.runner import CheckRunner
 from vrrp_speaker.agent.compile import Compiler
 from vrrp_speaker.agent.inputs import InputsJudge, RouterInputs
+from vrrp_speaker.agent.key_withdrawal import KeyWithdrawal
 from vrrp_speaker.agent.keys import KeyFolder
 from vrrp_speaker.agent.messages import (
     CheckEnded,
@@ -81,6 +82,7 @@ class Agent:
         self._source: ConfigSource | None = None
         self._known = Known()
         self._program: Mapping[str, Any] | None = compiler.stored()
+        self._withdrawal = KeyWithdrawal()
         self._judge = InputsJudge()
         self._compile_again, self._cache_again = Retry(), Retry()
         self._proved_at_s: float | None = None
@@ -152,6 +154,7 @@ class Agent:
                 "configuration received",
                 extra={"generation": config.generation, "source": str(source)},
             )
+        self._withdrawal.note(self._config, config, time.monotonic())
         self._config, self._source = config, source
         if self._checks.configure(config.health_checks, time.monotonic()):
             self._verdict_changed()
@@ -175,7 +178,7 @@ class Agent:
 
     def _try_again(self, now_s: float) -> None:
         """Try what failed before: a killed compiler or a full disk must not lose a change."""
-        if self._compile_again.take(now_s):
+        if self._compile_again.take(now_s) or self._withdrawal.take(now_s):
             self._compile()
         if self._cache_again.take(now_s):
             self._store()
@@ -186,7 +189,8 @@ class Agent:
 
     def _compile(self) -> None:
         if self._config is not None:
-            self._compiler.request(self._config, self._keys.material())
+            config = self._withdrawal.softened(self._config, time.monotonic())
+            self._compiler.request(config, self._keys.material())
 
     def _compiled(self, document: Mapping[str, Any] | None, error: str) -> None:
         self._compiler.ended()

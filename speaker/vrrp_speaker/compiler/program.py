@@ -20,7 +20,7 @@ from vrrp_speaker.compiler.links import (
     router_link,
 )
 from vrrp_speaker.compiler.netlink import add_request, delete_request
-from vrrp_speaker.program_file import FORMAT
+from vrrp_speaker.program_file import FORMAT, OWN_KEYS_FORMAT
 from vrrp_speaker.shared_state.layout import SLOTS
 
 
@@ -42,14 +42,16 @@ def compile_program(
         keys: by ref, what the agent's key folder holds (``agent.keys``).
     """
     slots = assign_slots([router.name for router in config.virtual_routers], previous_slots)
+    routers = [
+        _router(router, slots[router.name], config, table, keys)
+        for router in config.virtual_routers
+    ]
+    stages = {router["authentication"].get("electionKey") for router in routers}
     return {
-        "format": FORMAT,
+        "format": OWN_KEYS_FORMAT if stages & {"Sign", "Require"} else FORMAT,
         "node": config.node,
         "generation": config.generation,
-        "routers": [
-            _router(router, slots[router.name], config, table, keys)
-            for router in config.virtual_routers
-        ],
+        "routers": routers,
     }
 
 

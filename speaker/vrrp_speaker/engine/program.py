@@ -31,7 +31,7 @@ from vrrp.constants import (
 )
 from vrrp_speaker.engine.program_fields import Fields, ProgramError, Shared
 from vrrp_speaker.engine.set_aside import NOTHING_ASIDE, SetAside
-from vrrp_speaker.program_file import FORMAT, checksum, read_values
+from vrrp_speaker.program_file import FORMAT, OWN_KEYS_FORMAT, checksum, read_values
 from vrrp_speaker.shared_state import AnnouncementKind, EngineFault
 from vrrp_speaker.shared_state.layout import IPV6_KINDS, KINDS, MAX_PEERS, SLOTS
 
@@ -164,7 +164,7 @@ def parse_program(values: Iterator[object], aside: SetAside = NOTHING_ASIDE) -> 
     """
     shared: Shared = {}
     head = Fields(next(values, None), "program", shared)
-    head.integer("format", FORMAT, FORMAT)
+    head.integer("format", FORMAT, OWN_KEYS_FORMAT)
     node, generation = head.text("node"), head.integer("generation", 0, 2**63)
     routers = tuple(
         _taken(Fields(value, f"program.routers[{i}]", shared), aside)

@@ -93,7 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(max(server.watch_status, server.status), b"refused")
         else:
             answer = server.answer
-            self._answer(server.status, answer if isinstance(answer, bytes) else answer(self.path))
+            text = answer if isinstance(answer, bytes) else answer(self.path)
+            self._answer(server.status, text)
 
     def _answer(self, status: int, answer: bytes) -> None:
         self.send_response(status)

@@ -50,6 +50,23 @@ def test_watch_puts_lines_together_that_chunks_tear_apart(server: ApiServer) -> 
     assert "resourceVersion=7&allowWatchBookmarks=true" in server.requests[0][1]
 
 
+def test_status_is_written_as_far_as_the_kind_knows_it(server: ApiServer) -> None:
+    """Kinds that were rolled back under a speaker must not silence it."""
+    client = ApiClient(Credentials(server.url))
+    refusal = ".status.speaker.features: field not declared in schema"
+
+    def answer(_path: str) -> bytes:
+        sent = json.loads(server.requests[-1][3])
+        server.status = 500 if "features" in sent["status"]["speaker"] else 200
+        return json.dumps({"message": refusal}).encode()
+
+    server.answer = answer
+    for _ in range(2):
+        client.apply_status("node-1", {"speaker": {"version": "1", "features": ["A"]}})
+    sent = [json.loads(body)["status"]["speaker"] for _, _, _, body in server.requests]
+    assert sent == [{"version": "1", "features": ["A"]}, {"version": "1"}, {"version": "1"}]
+
+
 @pytest.mark.parametrize("line", [b"not json\n", b"7\n", b"[[]]\n", b"\xff\n"])
 def test_watch_of_garbage_is_an_error(server: ApiServer, line: bytes) -> None:
     server.watch(line)

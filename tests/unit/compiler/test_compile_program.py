@@ -18,6 +18,7 @@ from vrrp_speaker.compiler.links import Link, LinkAddress, LinkTable
 from vrrp_speaker.compiler.netlink import add_request, delete_request
 from vrrp_speaker.compiler.program import assign_slots, compile_program
 from vrrp_speaker.engine.program import RouterProgram
+from vrrp_speaker.program_file import FORMAT, OWN_KEYS_FORMAT
 
 ETH0 = Link(2, "eth0", bytes.fromhex("02005e005311"), (LinkAddress("192.0.2.11", 24, 0),))
 TABLE = LinkTable((ETH0,))
@@ -174,6 +175,21 @@ def test_keys_of_an_election_are_derived_here(name: str) -> None:
     derived = {key_id: hmac_sha256(key, label) for key_id, key in secrets.items()}
     expected = HmacKeys(secrets, 2, Mode.ENFORCE, stage=Stage.SIGN, election_keys=derived)
     assert compiled_router.authentication == expected
+
+
+@pytest.mark.parametrize(
+    ("stage", "format_said"),
+    [(None, FORMAT), ("Accept", FORMAT), ("Sign", OWN_KEYS_FORMAT), ("Require", OWN_KEYS_FORMAT)],
+)
+def test_speaker_that_knows_no_own_keys_refuses_a_program_that_signs_with_one(
+    stage: str | None, format_said: int
+) -> None:
+    """The version before takes format 3 only, and would sign otherwise than all others."""
+    election = ElectionSpec(authentication=Authentication("HMAC", "cluster", "Enforce", stage))
+    config = node_config(replace(router("a", 1, "192.0.2.50"), election=election))
+    document = compile_program(config, {}, TABLE, KEYS)
+    assert document["format"] == format_said
+    assert parsed(document).generation == config.generation
 
 
 @pytest.mark.parametrize(

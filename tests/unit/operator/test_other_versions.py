@@ -7,8 +7,10 @@ from typing import Any
 
 from tests.unit.operator.cluster import virtual_ip
 from tests.unit.operator.test_made_anew import NODES, running, say, specs
+from tests.unit.operator.test_reconcile import FakeServer
 
 from vrrp_api.node_status import parse_node_config_status
+from vrrp_operator.apply import ApiUnavailableError
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.reconcile import Reconciler
 
@@ -139,3 +141,48 @@ def test_status_of_a_newer_speaker_is_read() -> None:
     cache.put("nodeconfigs", node, deleted=False, now_s=0.0)
     assert reconciler.run_cycle()
     assert specs(cache) == before
+
+
+def lack(server: FakeServer, *fields: str) -> None:
+    """Have the API server's kinds be of an earlier version, without these fields."""
+    known = server._call
+
+    def call(method: str, path: str, *, body: Any = None, **rest: Any) -> Any:
+        for field in fields:
+            if body is not None and f"'{field}'" in str(body.get("spec")):
+                text = f"{method} {path}: 500 .spec.{field}: field not declared in schema"
+                if field == "electionKey":
+                    text = text.replace(f".spec.{field}", ELECTION_KEY)
+                raise ApiUnavailableError(text, status=500)
+        return known(method, path, body=body, **rest)
+
+    server._call = call  # type: ignore[method-assign]  # the server that this one was before
+
+
+ELECTION_KEY = '.spec.virtualRouters[name=\\"b\\"].authentication.electionKey'
+
+
+def test_kinds_of_an_earlier_version_get_what_they_know() -> None:
+    server, cache, reconciler = running()
+    for name in NODES:  # such kinds hold no such fields
+        plain: Any = copy.deepcopy(cache.get("nodeconfigs", name))
+        del plain["spec"]["virtualRouters"][0]["authentication"]["electionKey"]
+        cache.put("nodeconfigs", plain, deleted=False, now_s=0.0)
+    say(cache)
+    lack(server, "electionKey", "leaseNamespace")
+    add(cache, virtual_ip("b", "192.0.2.51"))
+    reconciler.run_cycle()
+    say(cache)
+    cycles(cache, reconciler)
+    for spec in specs(cache).values():
+        assert [router["name"] for router in spec["virtualRouters"]] == ["a", "b"]
+        for router in spec["virtualRouters"]:
+            assert router["authentication"] == {
+                "type": "HMAC",
+                "keyRef": "cluster",
+                "mode": "Enforce",
+            }
+    before = list(server.requests)
+    assert reconciler.run_cycle()
+    assert [r for r in server.requests[len(before) :] if "nodeconfigs" in r] == []
+    assert programmed(cache, "b")[0] == "Programmed"

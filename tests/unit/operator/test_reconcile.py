@@ -16,6 +16,7 @@ from vrrp_operator.events import Occurrence
 from vrrp_operator.fences import Fences
 from vrrp_operator.health import STALE_S
 from vrrp_operator.metrics import Metrics
+from vrrp_operator.older_kinds import undeclared_by_kind
 from vrrp_operator.reconcile import Reconciler
 from vrrp_operator.refusals import FIRST_S
 
@@ -43,6 +44,7 @@ class FakeServer(Writer):
         self.refused = ""
         """The end of a path that is answered with 500."""
         self._fences = Fences("test")
+        self._undeclared = undeclared_by_kind()
         self.fenced: list[str] = []
         self.lost: set[str] = set()
         """The NodeConfigs of which a write is done, or not, and never answered."""

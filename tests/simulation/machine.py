@@ -109,7 +109,11 @@ class Machine:
     # News -------------------------------------------------------------------------------
 
     def _hear(self, kind: str, obj: Object, deleted: bool, now_ns: int) -> None:
-        if kind != "nodeconfigs" or obj["metadata"]["name"] != self.name:
+        if obj["metadata"]["name"] != self.name:
+            return
+        if kind == "nodes" and deleted:
+            self._behind = 0
+        if kind != "nodeconfigs":
             return
         if not self.cut_off:
             self._tell_status(now_ns, {} if deleted else obj.get("status") or {})
@@ -133,8 +137,10 @@ class Machine:
     def _list(self, now_ns: int) -> None:
         """Read what the API server has now."""
         if not self.cut_off:
-            obj = self._api.get("nodeconfigs", self.name) or {}
-            self._tell_status(now_ns, obj.get("status") or {})
+            obj = self._api.get("nodeconfigs", self.name)
+            self._tell_status(now_ns, obj.get("status") or {} if obj is not None else {})
+            if obj is None:
+                self._api.lan.at(now_ns + _ABSENCE_NS, self._drop)
         self._ask(now_ns)
 
     def lose_api(self) -> None:
@@ -146,7 +152,13 @@ class Machine:
         """Whether it was away for so long that others may have joined without its knowing."""
         now_ns = self._api.lan.now_ns
         late = self.cut_off or now_ns < self._behind_until_ns
-        return now_ns - self._arrived_ns >= GONE_NS or (self._behind is not None and late)
+        silent = now_ns - self._arrived_ns >= GONE_NS
+        return silent or self.is_deleted or (self._behind is not None and late)
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it is no node any more, as somebody said who deleted its Node."""
+        return self._api.get("nodes", self.name) is None
 
     def reconnect(self, now_ns: int) -> None:
         """Reach the API server again."""

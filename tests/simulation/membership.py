@@ -3,8 +3,9 @@
 What is told is arbitrary: any node may get any list at any moment, also while nodes begin, end,
 lose their memory, or are cut off from each other. One thing is kept up: of two nodes at least one
 has the other on its list, as the newcomer has whom it joins. The elections are signed with a key of
-their own. Then, whoever could hear one another for long enough: one of them is Active, and two are
-only for as long as two may be that hear each other (``Bounds.dual_ns``).
+their own. Then, once what passes between whom has been the same for long enough: each node that can
+be is Active or hears somebody that is, and of two Active ones that hear each other one yields, of
+two with one way between them the one that hears a better one (``Bounds.dual_ns``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import random
 import traceback
 from collections.abc import Callable
+from itertools import permutations
 
 from tests.simulation.lan import SimulatedLan
 from tests.simulation.node import SimulatedNode
@@ -61,8 +63,8 @@ class Membership:
         lan.nodes += [SimulatedNode(lan, i, config) for i, config in enumerate(configs)]
         self._bounds = Bounds(lan, interval_ns, 3)
         self._disturbed_ns = 0
-        self._two_since_ns: dict[int, int] = {}
-        self._none_since_ns: dict[int, int] = {}
+        self._two_since_ns: dict[tuple[int, int], int] = {}
+        self._none_since_ns: dict[tuple[int, int], int] = {}
         for node in lan.nodes:
             node.start(0)
 
@@ -118,15 +120,21 @@ class Membership:
         lan.after(int(self._rng.random() * 8 * SECOND), begin)
 
     def _split(self, _: SimulatedNode) -> None:
-        """Cut the LAN in two, or make it whole."""
+        """Cut the LAN in two, or in part and perhaps one way round, or make it whole."""
         lan = self.lan
         self._disturb()
         if lan.blocked:
             lan.blocked = set()
             return
         side = {node.index for node in lan.nodes if self._rng.random() < 0.5}
-        both = range(len(lan.nodes))
-        lan.blocked = {(a, b) for a in both for b in both if (a in side) is not (b in side)}
+        pairs = list(permutations(range(len(lan.nodes)), 2))
+        kind = self._rng.choice(("halves", "halves", "pairs", "ways"))
+        if kind == "halves":
+            lan.blocked = {(a, b) for a, b in pairs if (a in side) is not (b in side)}
+        else:
+            lan.blocked = {pair for pair in pairs if self._rng.random() < 0.4}
+        if kind == "pairs":
+            lan.blocked |= {(b, a) for a, b in lan.blocked}
 
     def _disturb(self) -> None:
         """Something happened after which an election needs its time."""
@@ -140,30 +148,48 @@ class Membership:
             self._two_since_ns.clear()
             self._none_since_ns.clear()
             return
-        for root, component in self._components().items():
-            active = [node.index for node in component if node.state is State.ACTIVE]
-            self._judge(self._two_since_ns, root, len(active) > 1, self._bounds.dual_ns, active)
-            able = any(node.may_be_active for node in component)
-            none = able and not active
-            self._judge(self._none_since_ns, root, none, self._bounds.down_ns, active)
+        active = [node for node in lan.nodes if node.state is State.ACTIVE]
+        for one, other in permutations(active, 2):
+            wrong = self._should_yield(one, other)
+            pair = one.index, other.index
+            self._judge(self._two_since_ns, pair, wrong, self._bounds.dual_ns, active)
+        for node in lan.nodes:
+            alone = not any(other is node or self._passes(other, node) for other in active)
+            none = alone and node.may_be_active
+            pair = node.index, node.index
+            self._judge(self._none_since_ns, pair, none, self._bounds.down_ns, active)
+
+    def _should_yield(self, one: SimulatedNode, other: SimulatedNode) -> bool:
+        """Return whether of two that are Active one has to hear that the other one is better."""
+        if not self._passes(other, one):
+            return False
+        if self._passes(one, other):
+            return one.index < other.index  # one of them, whichever
+        # Who cannot be heard is not learned: it is known by the other one's list, or from before.
+        known = one.index in other.config.peers or one.address in other.learned.known_ns
+        return known and (one.priority, one.address) < (other.priority, other.address)
 
     def _judge(
-        self, since_ns: dict[int, int], root: int, wrong: bool, least_ns: int, active: list[int]
+        self,
+        since_ns: dict[tuple[int, int], int],
+        pair: tuple[int, int],
+        wrong: bool,
+        least_ns: int,
+        active: list[SimulatedNode],
     ) -> None:
         now_ns = self.lan.now_ns
         if not wrong:
-            since_ns.pop(root, None)
-        elif now_ns - since_ns.setdefault(root, now_ns) > least_ns + _LOOK_NS:
+            since_ns.pop(pair, None)
+        elif now_ns - since_ns.setdefault(pair, now_ns) > least_ns + _LOOK_NS:
             lists = {node.index: sorted(node.config.peers) for node in self.lan.nodes}
-            raise OracleViolation(f"Active are {active} for too long; lists: {lists}")
+            names = [node.index for node in active]
+            raise OracleViolation(
+                f"{pair}: Active are {names} for too long; lists: {lists},"
+                f" blocked: {sorted(self.lan.blocked)}"
+            )
 
-    def _components(self) -> dict[int, list[SimulatedNode]]:
-        """Return who may hear one another, by the first of them."""
-        found: dict[int, list[SimulatedNode]] = {}
-        for node in self.lan.nodes:
-            root = next((r for r in found if (r, node.index) not in self.lan.blocked), node.index)
-            found.setdefault(root, []).append(node)
-        return found
+    def _passes(self, sender: SimulatedNode, receiver: SimulatedNode) -> bool:
+        return (sender.index, receiver.index) not in self.lan.blocked
 
 
 def run_membership_seed(seed: int, seconds: int = 60) -> Failure | None:

@@ -47,6 +47,21 @@ def who_joins_beside_one_that_is_gone_is_not_put_above_it() -> None:
     expect_no_takeover(story)
 
 
+def who_is_dropped_and_cannot_be_told_is_a_member_by_its_signature() -> None:
+    """Its Node is deleted while it has lost the API server alone: none is Active beside it."""
+    story, holder, others = begin(replace(CALM, signed=True, own_keys=True), ignorant=())
+    cut_off(holder)
+    story.lan.run_for(60 * SECOND)
+    story.api.delete("nodes", holder.name)
+    story.lan.run_for(600 * SECOND)
+    expect(holder.name not in listed_by(*others), "it is listed yet")
+    expect_no_takeover(story)
+    heal(story, holder)
+    expect(holder.slot is None, "it runs the election yet")
+    active = [machine.name for machine in others if machine.active]
+    expect(len(active) == 1, f"Active are {active}")
+
+
 def a_node_that_may_join_yet_is_known_by_its_old_address() -> None:
     """It was asked to join, then not to, and takes the first in when it has another address."""
     story, _, others = begin(replace(CALM, longest_ms=30_000), _LATE_TO_JOIN)
@@ -108,6 +123,7 @@ def nobody_leaves_for_one_that_is_on_its_way() -> None:
 JOIN_SCENARIOS = (
     a_holder_that_is_heard_is_not_replaced,
     who_joins_beside_one_that_is_gone_is_not_put_above_it,
+    who_is_dropped_and_cannot_be_told_is_a_member_by_its_signature,
     a_node_that_may_join_yet_is_known_by_its_old_address,
     who_was_alone_and_cannot_be_told_is_known_by_its_old_address,
     nobody_leaves_for_one_that_is_on_its_way,

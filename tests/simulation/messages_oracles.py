@@ -74,10 +74,13 @@ class MessagesOracles:
     # Who lists whom ---------------------------------------------------------------------
 
     def check_everybody_lists_everybody(self) -> None:
-        """Any two that run the election list each other, but for one that was gone."""
+        """Any two that run the election list each other, but for one that was gone.
+
+        Who is gone is listed until its Node is deleted.
+        """
         running = [node for node in self._lan.nodes if runs(node)]
         for one, other in permutations(running, 2):
-            if self._gone(one.index):
+            if self._gone(one.index) or self._machines[other.index].is_deleted:
                 continue
             if other.index not in one.config.peers:
                 raise OracleViolation(
@@ -107,6 +110,7 @@ class MessagesOracles:
             for machine, seat in self._places
             if seat.active
             and machine.name not in wanted
+            and not machine.is_deleted
             and seat.slot is not None
             and able
             # An operator does not know about cuts; it may count on any of them.

@@ -239,4 +239,12 @@ LEFT_OUT = (
         "another version comes everywhere at once",
         "the_version_changes_on_one_alone_and_waits_for_who_is_not_told",
     ),
+    LeftOut(
+        "validation",
+        "election = self._open.get((datagram.family, datagram.message[:2]))",
+        "election = None",
+        "a member that was dropped and cannot be told does not exist",
+        "who_is_dropped_and_cannot_be_told_is_a_member_by_its_signature",
+        folder="speaker/vrrp",
+    ),
 )

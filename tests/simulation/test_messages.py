@@ -52,7 +52,7 @@ def complaint(folder: Path, fault: LeftOut) -> str:
         check=False,
     )
     output = done.stdout + done.stderr
-    if f"{program} of {copy}" not in output:
+    if str(copy / "__init__.py") not in output:
         return f"the copy was not what ran: {output}"
     noticed = done.returncode == 1 and "1 failed, " in output and "Traceback" not in output
     return "" if noticed else f"{fault.module}: {fault.why}: {output[-600:]}"

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.cluster.versions import Moves, Previous, install_kinds, probing
 from tests.conftest import cannot_run, lab_or_skip
 from tests.eventually import eventually
-from tests.netns.observe import settled
+from tests.netns.observe import metric, settled
+from tests.previous import CRDS as FROZEN
 
-from vrrp_lab.lab import Lab, LabOptions
+from vrrp_lab.lab import CRDS, Lab, LabOptions
 from vrrp_lab.namespaces import LabError
 from vrrp_lab.node import Node
 
@@ -180,3 +182,112 @@ def test_up_and_down_loses_no_probe_and_moves_what_was_planned(
     )
     assert lost == dict.fromkeys(ADDRESSES, 0)
     assert not rolling.unplanned
+
+
+# What is newer than this version --------------------------------------------------------
+
+TOMORROW = {
+    "novel-field": "192.0.2.60",
+    "novel-value": "192.0.2.61",
+    "ordinary": "192.0.2.62",
+}
+OPERATOR = "system:serviceaccount:kube-vrrp:kube-vrrp-operator"
+
+
+def kinds_of_tomorrow() -> str:
+    """Return NodeConfig's kind with a field and a value that nobody knows yet."""
+    kind: dict[str, Any] = yaml.safe_load((CRDS / "nodeconfigs.yaml").read_text())
+    schema = kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    router = schema["properties"]["spec"]["properties"]["virtualRouters"]["items"]["properties"]
+    router["novel"] = {"type": "object", "properties": {"x": {"type": "integer"}}}
+    router["transport"]["properties"]["mode"]["enum"].append("Anycast")
+    return json.dumps(kind)
+
+
+def write_as_tomorrow(lab: Lab) -> bool:
+    """Write the NodeConfigs as a newer operator does: one election's field, another's value.
+
+    Return True; an API server that takes in new kinds just now is an error.
+    """
+    for config in lab.kubectl_json("get", "nodeconfigs")["items"]:
+        for router in config["spec"]["virtualRouters"]:
+            if router["name"] == "novel-field":
+                router["novel"] = {"x": 1}
+            elif router["name"] == "novel-value":
+                router["transport"]["mode"] = "Anycast"
+        anew = {key: config[key] for key in ("apiVersion", "kind", "spec")}
+        anew["metadata"] = {"name": config["metadata"]["name"]}
+        lab.kubectl(
+            *("apply", "--server-side", "--force-conflicts", f"--as={OPERATOR}"),
+            *("--field-manager=kube-vrrp-operator", "-f", "-"),
+            stdin=json.dumps(anew),
+        )
+    return True
+
+
+def told(lab: Lab, *novel: str) -> bool:
+    """Return whether every node says what it does not know."""
+    statuses = [c.get("status", {}) for c in lab.kubectl_json("get", "nodeconfigs")["items"]]
+    faults = [
+        router["name"]
+        for status in statuses
+        for router in status.get("virtualRouters", ())
+        if any(fault.startswith("NotUnderstood: ") for fault in router.get("faults", ()))
+    ]
+    field = "spec.virtualRouters.novel"
+    counted = [metric(n, "kube_vrrp_config_ignored_fields", field=field) for n in lab.nodes]
+    return faults == [*novel] * len(lab.nodes) and counted == [1.0] * len(lab.nodes)
+
+
+def programmed(lab: Lab) -> dict[str, str]:
+    """Return the reason of each VirtualIP's condition Programmed."""
+    return {
+        vip["metadata"]["name"]: condition["reason"]
+        for vip in lab.kubectl_json("get", "vip")["items"]
+        for condition in vip.get("status", {}).get("conditions", ())
+        if condition["type"] == "Programmed"
+    }
+
+
+def novelties(lab: Lab) -> list[tuple[Any, str]]:
+    """Return what the NodeConfigs have of both elections."""
+    found = []
+    for config in lab.kubectl_json("get", "nodeconfigs")["items"]:
+        routers = {router["name"]: router for router in config["spec"]["virtualRouters"]}
+        mode = routers["novel-value"]["transport"]["mode"]
+        found.append((routers["novel-field"].get("novel"), mode))
+    return found
+
+
+def test_what_a_newer_operator_wrote_changes_no_running_election(lab: Lab) -> None:
+    addresses = list(TOMORROW.values())
+    for name, address in TOMORROW.items():
+        spec = {"addresses": [{"address": address}]}
+        lab.kubectl("apply", "-f", "-", stdin=json.dumps(manifest("VirtualIP", name, spec)))
+    for name, address in TOMORROW.items():
+        settled(lab, name, address, within_s=60)
+    eventually(lambda: set(programmed(lab).values()) == {"Programmed"}, within_s=60)
+    with Moves(lab, addresses) as moves, probing(lab, addresses) as lost:
+        lab.operator.stop()
+        lab.kubectl("apply", "-f", "-", stdin=kinds_of_tomorrow())
+        eventually(lambda: write_as_tomorrow(lab), within_s=60)
+        eventually(lambda: told(lab, "novel-value"), within_s=60)
+        lab.operator.start()
+        later = manifest("VirtualIP", "later", {"addresses": [{"address": "192.0.2.63"}]})
+        lab.kubectl("apply", "-f", "-", stdin=json.dumps(later))
+        settled(lab, "later", "192.0.2.63", within_s=60)
+        waits = {"novel-field": "NotUnderstood", "novel-value": "NotUnderstood"}
+        others = {"ordinary": "Programmed", "later": "Programmed"}
+        eventually(lambda: programmed(lab) == {**waits, **others}, within_s=60)
+        assert novelties(lab) == [({"x": 1}, "Anycast")] * len(lab.nodes)
+    assert moves.events == []
+    assert lost == dict.fromkeys(addresses, 0)
+    # To go away is understood by everybody.
+    lab.kubectl("delete", "vip", "--all", "--wait=true")
+    eventually(lambda: not any(lab.holders(a) for a in addresses), within_s=60)
+    install_kinds(lab)
+
+
+def test_frozen_kinds_are_those_of_the_commit(previous: Previous) -> None:
+    for kind in CRDS.glob("*.yaml"):
+        assert (FROZEN / kind.name).read_text() == (previous.crds / kind.name).read_text()

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from tests import previous
+
 from vrrp_lab.lab import CRDS, Lab
 from vrrp_lab.namespaces import LabError
 from vrrp_lab.node import Node
 
 ROOT = Path(__file__).resolve().parents[2]
-PREVIOUS = "ab49d6f516cd360af33765b2db9505fa5a506489"
-"""The oldest commit that this version works with: the first one that can be installed."""
 _CODE = ("crds", "operator", "speaker")
 
 
@@ -31,12 +31,12 @@ class Previous:
         Raises:
             LabError: this is no git work tree, or one without its history.
         """
-        command = ["git", "archive", "--format=tar", PREVIOUS, *_CODE]
+        command = ["git", "archive", "--format=tar", previous.COMMIT, *_CODE]
         try:
             archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
         except (OSError, subprocess.CalledProcessError) as error:
             said = getattr(error, "stderr", b"").decode(errors="replace").strip()
-            text = f"needs a git work tree with commit {PREVIOUS[:7]}: {said or error}"
+            text = f"needs a git work tree with commit {previous.COMMIT[:7]}: {said or error}"
             raise LabError(text) from error
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(folder, filter="data")

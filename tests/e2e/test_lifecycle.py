@@ -6,6 +6,7 @@ import time
 from importlib import metadata
 
 import pytest
+from tests import previous
 from tests.e2e.site import Site, clock, lost, reports, summary
 from tests.e2e.workloads import many_virtual_ips
 from tests.eventually import eventually
@@ -15,8 +16,7 @@ from vrrp_lab.kubelets.node import KubeletNode
 pytestmark = pytest.mark.kubelets
 VERSION = metadata.version("kube-vrrp")
 PREVIOUS = "0.0.9"
-REVISIONS = {PREVIOUS: "ab49d6f516cd360af33765b2db9505fa5a506489"}
-"""The first commit that can be installed by the chart."""
+REVISIONS = {PREVIOUS: previous.COMMIT}
 MANY, ADDRESSES = many_virtual_ips(10, first=150)
 PREVIOUS_VALUES = {"operator.image.tag": PREVIOUS, "speaker.image.tag": PREVIOUS}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests import previous
 
 from vrrp_api.features import FEATURES, FIELDS
 
@@ -29,15 +30,13 @@ def fields(crd: Path) -> set[str]:
 
 def test_each_field_that_is_new_has_its_feature() -> None:
     """A field that the frozen schema lacks would be pruned there, and refused by its speaker."""
-    new = fields(ROOT / "crds/nodeconfigs.yaml") - fields(
-        ROOT / "tests/previous/crds/nodeconfigs.yaml"
-    )
+    new = fields(ROOT / "crds/nodeconfigs.yaml") - fields(previous.CRDS / "nodeconfigs.yaml")
     assert new == set(FIELDS)
 
 
 def test_none_is_gone() -> None:
     """The version before writes it, and its speaker reads it."""
-    before = fields(ROOT / "tests/previous/crds/nodeconfigs.yaml")
+    before = fields(previous.CRDS / "nodeconfigs.yaml")
     assert before <= fields(ROOT / "crds/nodeconfigs.yaml")
 
 

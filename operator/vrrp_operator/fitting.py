@@ -7,13 +7,13 @@ whose fault it is where something does not, so that the others are written.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from vrrp_api.bounds import NODE_CONFIG_SPEC, path_text, violations
 from vrrp_api.conditions import Reason
-from vrrp_api.node_config import NodeConfig
+from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_operator.snapshot import ClusterSnapshot
 from vrrp_operator.validation import Problem
 
@@ -36,6 +36,20 @@ def find_unfit(configs: Mapping[str, NodeConfig], snapshot: ClusterSnapshot) -> 
                 name, Problem(Reason.DOES_NOT_FIT, f"NodeConfig {node}: spec.{message}")
             )
     return found
+
+
+def without_doubles(
+    routers: Iterable[VirtualRouterConfig], vrids: Mapping[str, int]
+) -> list[VirtualRouterConfig]:
+    """Return routers of which no two have the same virtual router ID over the same family.
+
+    An election may go on as it was, or stay on a node that cannot be told, while its number is
+    another one's by now: it gives way to the one that has the number on record.
+    """
+    found: dict[tuple[int, int], VirtualRouterConfig] = {}
+    for router in sorted(routers, key=lambda r: vrids.get(r.name) != r.virtual_router_id):
+        found.setdefault((router.family, router.virtual_router_id), router)
+    return list(found.values())
 
 
 def without_news(

@@ -23,7 +23,7 @@ from vrrp_api.election import (
 from vrrp_api.features import ELECTION_KEYS
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_operator.allocator import allocate_vrids
-from vrrp_operator.fitting import find_unfit
+from vrrp_operator.fitting import find_unfit, without_doubles
 from vrrp_operator.membership.addresses import Believed, believe
 from vrrp_operator.membership.facts import facts_of, members
 from vrrp_operator.membership.hearing import heard_silent
@@ -104,7 +104,7 @@ def _planned(
     default_key_ref: str | None,
 ) -> Plan:
     """Return the plan without those that have a problem; another one's fault costs nobody else."""
-    board = _Board(snapshot, believed.moving)
+    board = _Board(snapshot, believed, vrids)
     found, caught = dict(problems), []
     accepted = [r for r in snapshot.virtual_ips if r.name not in problems and r.spec is not None]
     choices = _Choices()
@@ -171,9 +171,8 @@ class _Choices:
 class _Board:
     """What every node is to run, election by election."""
 
-    def __init__(self, snapshot: ClusterSnapshot, moving: frozenset[tuple[str, int]]) -> None:
-        self._snapshot = snapshot
-        self._moving = moving
+    def __init__(self, snapshot: ClusterSnapshot, seen: Believed, vrids: Mapping[str, int]) -> None:
+        self._snapshot, self._moving, self._vrids = snapshot, seen.moving, vrids
         self.not_understood = not_understood(snapshot)
         self._routers: dict[str, list[VirtualRouterConfig]] = {}
         self.waits: dict[str, tuple[Wait, ...]] = {}
@@ -244,7 +243,8 @@ class _Board:
         takes_part.sort(key=lambda item: (-item[1], item[0]))
         wanted = {}
         for node, priority in takes_part:
-            router = found.get(node, replace(best, take_over=None))
+            known = node in found and found[node].family == best.family
+            router = found[node] if known else replace(best, take_over=None)
             used = weighed(router.health_checks, name, node, self._snapshot)
             wanted[node] = replace(router, base_priority=priority, peers=(), health_checks=used)
         self.step(name, best.family, wanted)
@@ -280,7 +280,8 @@ class _Board:
         failed: dict[str, Exception] = {}
         for name, node in nodes.items():
             try:
-                found[name] = _config(node, self._routers.get(name, []), self._snapshot)
+                routers = without_doubles(self._routers.get(name, ()), self._vrids)
+                found[name] = _config(node, routers, self._snapshot)
             except Exception as error:
                 failed[name] = error
         return found, failed

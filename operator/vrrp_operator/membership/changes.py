@@ -22,6 +22,10 @@ class Change:
     keeper: str | None = None
     waits: tuple[Wait, ...] = ()
 
+    def may_speak(self, router: VirtualRouterConfig) -> bool:
+        """Return whether a router can speak so: its addresses decide over which family it does."""
+        return self.manner is None or self.manner.family == router.family
+
     def spoken(self, router: VirtualRouterConfig) -> VirtualRouterConfig:
         """Return a router as it is to speak now."""
         return router if self.manner is None else self.manner.applied_to(router)

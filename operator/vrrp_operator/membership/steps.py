@@ -101,6 +101,15 @@ def _peers(node: str, priorities: Mapping[str, int], facts: Mapping[str, Seen]) 
     )
 
 
+def _family(facts: Mapping[str, Seen]) -> int | None:
+    """Return the family that the election is to run over; None where no node has an address of it.
+
+    Who runs it over the other one yet, or is to, has no other addresses than it was told.
+    """
+    address = next((seen.address for seen in facts.values() if seen.address is not None), None)
+    return None if address is None else 6 if ":" in address else 4
+
+
 class _Stage:
     """One election while it is looked at; made anew each time."""
 
@@ -112,6 +121,7 @@ class _Stage:
     ) -> None:
         self._facts = facts
         self._running = running
+        self._family = _family(facts)
         self._waits: list[Wait] = []
         self._change = changes.change(wanted, running)
         self._waits += self._change.waits
@@ -136,13 +146,19 @@ class _Stage:
         priorities = {n: self._facts[n].priority for n in (*self._running, *self._wanted)}
         priorities |= {node: router.base_priority for node, router in routers.items()}
         listed = {n: p or self._wanted_priority(n) for n, p in priorities.items()}
-        told = {
-            node: router
-            if self._is_frozen(node)
-            else replace(router, peers=_peers(node, listed, self._facts))
-            for node, router in routers.items()
-        }
+        told = {node: self._listing(node, router, listed) for node, router in routers.items()}
         return Step(told, (*self._waits, *self._leave.waits))
+
+    def _listing(
+        self, node: str, router: VirtualRouterConfig, listed: Mapping[str, int]
+    ) -> VirtualRouterConfig:
+        """Return a router with whom it is to list; over another family it has whom it had."""
+        if self._is_frozen(node):
+            return router
+        if router.family == self._family:
+            return replace(router, peers=_peers(node, listed, self._facts))
+        written = self._facts[node].written
+        return router if written is None else written
 
     def _wanted_priority(self, node: str) -> int:
         router = self._wanted.get(node)
@@ -166,6 +182,8 @@ class _Stage:
         router = self._wanted.get(node)
         if router is None:
             return None if node in self._leave.goes else self._change.followed(seen.written)
+        if not self._change.may_speak(router):
+            return seen.written
         priority = self._priority(node, router.base_priority)
         token = router.take_over if priority >= router.base_priority else None
         if node == self._leave.successor and priority > self._leave.highest:

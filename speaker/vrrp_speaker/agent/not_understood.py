@@ -1,7 +1,8 @@
 """What of a NodeConfig the agent does not know: its operator may be of another version.
 
-A virtual router that cannot be read stays what it was if it ran, and else takes no part; all others
-are not concerned. Fields that are not known are ignored, counted, and told once.
+A virtual router that cannot be read stays what it was if it ran, and else takes no part; nor does
+one whose virtual router ID another one has. All others are not concerned. Fields that are not known
+are ignored, counted, and told once.
 """
 
 from __future__ import annotations
@@ -53,10 +54,11 @@ class Known:
         for path in self.ignored.keys() - self._told:
             _log.warning("field is not known and ignored", extra={"field": path})
         self._told |= self.ignored.keys()
-        self.not_understood = {
-            name: self._noted(name, why, now_ns) for name, why in arrived.not_understood.items()
-        }
-        return _with_kept(arrived.config, self.not_understood.keys(), running)
+        kept = _with_kept(arrived.config, arrived.not_understood.keys(), running)
+        config, doubles = _without_doubles(kept, running)
+        found = {**doubles, **arrived.not_understood}
+        self.not_understood = {name: self._noted(name, why, now_ns) for name, why in found.items()}
+        return config
 
     def _noted(self, name: str, why: str, now_ns: int) -> NotUnderstood:
         before = self.not_understood.get(name)
@@ -89,6 +91,25 @@ def _with_kept(config: NodeConfig, names: Collection[str], before: NodeConfig | 
             *(check for check in before.health_checks if check.name in lacking),
         ),
     )
+
+
+def _without_doubles(
+    config: NodeConfig, before: NodeConfig | None
+) -> tuple[NodeConfig, dict[str, str]]:
+    """Return a configuration in which no two virtual routers have one number, and who is out.
+
+    The engine would refuse the whole. Who ran already stays.
+    """
+    ran = {router.name for router in before.virtual_routers} if before is not None else set()
+    owners: dict[tuple[int, int], str] = {}
+    out: dict[str, str] = {}
+    for router in sorted(config.virtual_routers, key=lambda router: router.name not in ran):
+        number = router.virtual_router_id
+        owner = owners.setdefault((router.family, number), router.name)
+        if owner != router.name:
+            out[router.name] = f"virtualRouterID: {number} is {owner}'s on this node"
+    routers = tuple(router for router in config.virtual_routers if router.name not in out)
+    return (replace(config, virtual_routers=routers) if out else config), out
 
 
 def _counts(paths: Iterable[str]) -> dict[str, int]:

@@ -76,6 +76,19 @@ def test_id_that_another_one_has_by_now_is_not_used_twice() -> None:
     assert known_part(newer, {"a": WHY}) == newer
 
 
+@pytest.mark.parametrize(("running", "stays", "out"), [(BEFORE, "b", "a2"), (None, "a2", "b")])
+def test_of_two_with_one_id_who_ran_stays_and_the_other_says_so(
+    running: NodeConfig | None, stays: str, out: str
+) -> None:
+    """An operator should not ask for that; all others are not to pay for it."""
+    known = Known()
+    both = replace(BEFORE, virtual_routers=(router("a2", 2), router("b", 2), router("d", 4)))
+    found = known.part_of(ConfigArrived(both, ConfigSource.API), running, 5)
+    assert {r.name for r in found.virtual_routers} == {stays, "d"}
+    why = f"virtualRouterID: 2 is {stays}'s on this node"
+    assert known.not_understood == {out: NotUnderstood(why, 5)}
+
+
 def test_what_is_not_known_is_told_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     known = Known()
     novel = ("spec.virtualRouters[0].novel", "spec.virtualRouters[12].novel", "spec.other")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from tests.unit.operator.cluster import snapshot, virtual_ip
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.unit.operator.cluster import applied, nodes, snapshot, virtual_ip
 
 from vrrp_api.conditions import Reason
 from vrrp_operator.allocator import allocate_vrids
+from vrrp_operator.planner import Plan, plan
 
 
 def test_what_the_status_remembers_stays() -> None:
@@ -68,3 +73,54 @@ def test_spec_that_the_status_contradicts_is_refused_where_its_number_is_taken()
     vrids, problems = allocate_vrids(snapshot([anew, virtual_ip("b", vrid=9)]), ())
     assert vrids == {"b": 9}
     assert problems["a"].reason is Reason.VIRTUAL_ROUTER_ID_CONFLICT
+
+
+# What nodes run ---------------------------------------------------------------------------
+
+
+def after(before: Plan, *objects: dict[str, Any]) -> Plan:
+    return plan(snapshot(objects, nodes(2), reports=applied(before)))
+
+
+def numbers(planned: Plan) -> dict[str, int]:
+    return {r.name: r.virtual_router_id for r in planned.configs["node-1"].virtual_routers}
+
+
+def test_a_status_that_was_lost_costs_no_election_its_number() -> None:
+    before = plan(snapshot([virtual_ip("a", vrid=3), virtual_ip("b", "192.0.2.51")], nodes(2)))
+    lost = virtual_ip("a"), virtual_ip("b", "192.0.2.51", vrid=1)
+    assert numbers(after(before, *lost)) == {"a": 3, "b": 1}
+
+
+def test_a_number_that_nodes_run_yet_for_one_that_was_deleted_is_given_last() -> None:
+    before = plan(snapshot([virtual_ip("gone")], nodes(2)))
+    assert before.vrids == {"gone": 1}
+    assert numbers(after(before, virtual_ip("new", "192.0.2.51"))) == {"new": 2}
+    others = [virtual_ip(f"v{n}", f"10.0.{n}.1", vrid=n) for n in range(2, 256)]
+    assert after(before, *others, virtual_ip("new", "192.0.2.51")).vrids["new"] == 1
+
+
+@pytest.mark.parametrize("spec", [{}, {"virtualRouterID": 1}])
+def test_no_node_is_asked_to_run_two_elections_with_one_number(spec: dict[str, Any]) -> None:
+    """One was deleted, another got its number, and it was made anew while nodes ran it yet."""
+    before = plan(snapshot([virtual_ip("a", virtualRouterID=1)], nodes(2)))
+    owner = virtual_ip("b", "192.0.2.51", vrid=1, **spec)
+    anew = virtual_ip("a", virtualRouterID=1)
+    planned = after(before, owner, anew)
+    assert planned.problems["a"].reason is Reason.VIRTUAL_ROUTER_ID_CONFLICT
+    assert numbers(planned) == {"b": 1}
+
+
+def test_elections_of_both_families_may_have_one_number() -> None:
+    """Over IPv6 it is another election, and what runs for one that is not accepted goes on."""
+    before = plan(snapshot([virtual_ip("a", virtualRouterID=1)], [both(n) for n in (1, 2)]))
+    owner = virtual_ip("b", "2001:db8::51", vrid=1)
+    anew = virtual_ip("a", virtualRouterID=1)
+    nodes_of_both = [both(n) for n in (1, 2)]
+    planned = plan(snapshot([owner, anew], nodes_of_both, reports=applied(before)))
+    assert numbers(planned) == {"a": 1, "b": 1}
+
+
+def both(number: int) -> Any:
+    node = nodes(number)[-1]
+    return replace(node, addresses=(*node.addresses, f"2001:db8::{number}"))

@@ -17,10 +17,11 @@ def allocate_vrids(
     """Return (VRID by VirtualIP name, problems by VirtualIP name).
 
     What status says is kept, unless the spec asks for another number: such a status was written of
-    an object that was deleted and made anew, and the spec wins. Where a status was lost, what nodes
-    run is kept. Then come the numbers that specs ask for, oldest first; the rest gets the lowest
-    free number, and last those that nodes run yet for what was deleted. Remembered in status, so
-    a restart or another order changes nothing.
+    an object that was deleted and made anew, and the spec wins. Where two statuses have one number,
+    as after a restore or a write that came late, it is the one's whose nodes run it; where a status
+    was lost, what nodes run is kept. Then come the numbers that specs ask for, oldest first; the
+    rest gets the lowest free number, and last those that nodes run yet for what was deleted.
+    Remembered in status, so a restart or another order changes nothing.
 
     Args:
         snapshot: the cluster.
@@ -65,7 +66,10 @@ def allocate_vrids(
 def _kept(records: Iterable[VirtualIPRecord], running: Mapping[str, int]) -> dict[int, str]:
     """Return which numbers belong to whom already: by statuses, then by what nodes run."""
     taken: dict[int, str] = {}
-    by_status = [(record, record.virtual_router_id) for record in records]
+    by_status = sorted(
+        ((record, record.virtual_router_id) for record in records),
+        key=lambda said: running.get(said[0].name) != said[1],
+    )
     by_nodes = [(record, running.get(record.name)) for record in records]
     named: set[str] = set()
     for record, number in (*by_status, *by_nodes):

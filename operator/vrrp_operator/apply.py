@@ -1,27 +1,30 @@
-"""The only writer to the API server, and the reader of complete lists; the official client's home.
+"""The writer of what was decided, and the reader of complete lists.
 
 Everything is written by server-side apply with a field manager of our own. Nothing is written when
-the object already says what is wanted.
+the object already says what is wanted, nor while another operator leads.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from kubernetes import config
 from kubernetes.client.api_client import ApiClient
-from kubernetes.client.configuration import Configuration
-from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
 
 from vrrp_api import API_VERSION
+from vrrp_operator.api_server import (
+    APPLY,
+    ApiServer,
+    ApiUnavailableError,
+    ObjectChangedError,
+    ObjectGoneError,
+)
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.elector import Alone, Leader
 from vrrp_operator.event_budget import SeriesUpdate
 from vrrp_operator.events import NAMESPACE
 from vrrp_operator.fences import FENCE, Fences
@@ -32,72 +35,34 @@ FIELD_MANAGER = "kube-vrrp-operator"
 _OURS = f"/apis/{API_VERSION}"
 _PATHS = {kind: f"{_OURS}/{kind}" for kind in ("virtualips", "healthchecks", "nodeconfigs")}
 _PATHS["nodes"] = "/api/v1/nodes"
-_WATCH_S = 60
 _KINDS = {"virtualips": "VirtualIP", "healthchecks": "HealthCheck", "nodeconfigs": "NodeConfig"}
 _EVENTS = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
-_APPLY, _CREATE = "application/apply-patch+yaml", "application/json"
-_MERGE = "application/merge-patch+json"
-_CONFLICT = 409
+_CREATE, _MERGE = "application/json", "application/merge-patch+json"
+_CONFLICT, _INVALID = 409, 422
+_NEW = "0"
+"""The version of what is not there: whatever is there by then is not written over (it is a 422)."""
 _UNKNOWN = 500
 """From here on an answer does not say whether the write was done."""
 _NEVER = (400, 404, 422)
 """Answers that another try would not change."""
-_TIMEOUT_S = (3.0, 15.0)
-_KEPT_OPEN = 32
-"""Connections: statuses side by side, Events, Leases and watches. What the client keeps otherwise
-depends on how many processors it finds, and one more is made and closed for each request."""
 _NOT_FOUND = 404
-_ANSWER_READ = 1000
 
 
-class ApiUnavailableError(Exception):
-    """The API server cannot be reached or refuses; nothing was lost, the next cycle tries again.
+class NotLeadingError(Exception):
+    """Another operator may lead: nothing was written."""
 
-    ``status`` is HTTP's, 0 without an answer.
+
+class Writer(ApiServer):
+    """Lists objects, and applies what was decided in the term that it is in.
+
+    Whatever writes raises NotLeadingError otherwise; for Events its caller asks.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
-
-    @property
-    def is_passing(self) -> bool:
-        """Whether it is the API server's own trouble: it is away, overloaded, or ails."""
-        return self.status in (0, 408, 429) or self.status >= 500
-
-
-class ObjectChangedError(ApiUnavailableError):
-    """Somebody wrote the object meanwhile, and what was decided may be wrong by now.
-
-    The cache has the newer one: decide again.
-    """
-
-
-class ObjectGoneError(ApiUnavailableError):
-    """The object was deleted, and no watch told; it is out of the cache now."""
-
-
-def load_client(kubeconfig: str | None) -> ApiClient:
-    """Return a client for a kubeconfig, or for the pod's service account when there is none.
-
-    Raises:
-        kubernetes.config.ConfigException: neither can be used.
-    """
-    configuration = Configuration()
-    if kubeconfig is not None:
-        config.load_kube_config(kubeconfig, client_configuration=configuration)
-    else:
-        config.load_incluster_config(client_configuration=configuration)
-    configuration.connection_pool_maxsize = _KEPT_OPEN
-    return ApiClient(configuration)
-
-
-class Writer:
-    """Lists objects and applies what was decided."""
-
-    def __init__(self, client: ApiClient, cache: ObjectCache) -> None:
-        self._client = client
+    def __init__(self, client: ApiClient, cache: ObjectCache, leader: Leader | None = None) -> None:
+        super().__init__(client)
         self._cache = cache
+        self._leader = leader or Alone()
+        self._term = self._leader.term
         self._fences = Fences(uuid4().hex)
         self._undeclared = undeclared_by_kind()
 
@@ -110,69 +75,12 @@ class Writer:
         answer = self._call("GET", _PATHS[kind])
         return answer["items"], int(answer["metadata"]["resourceVersion"])
 
-    def find(self, path: str) -> Any:
-        """Return what the API server has at a path; None where it has nothing, or does not tell.
-
-        Raises:
-            ApiUnavailableError: not reached.
-        """
-        try:
-            return self._call("GET", path)
-        except ApiUnavailableError as error:
-            if not error.status:
-                raise
-            return None if error.status == _NOT_FOUND else {}
-
-    def list_selected(
-        self, path: str, label_selector: str
-    ) -> tuple[Sequence[Mapping[str, Any]], str]:
-        """Return the objects at a path that a selector picks, and the version of the list.
-
-        Raises:
-            ApiUnavailableError: not reached or refused.
-        """
-        answer = self._call("GET", path, query=[("labelSelector", label_selector)])
-        return answer["items"], answer["metadata"]["resourceVersion"]
-
-    def watch_selected(
-        self, path: str, label_selector: str, version: str
-    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yield what changes after a version, as (type, object), until the server ends the watch.
-
-        Raises:
-            ApiUnavailableError: not reached, refused, or broken off.
-        """
-        query = [
-            ("labelSelector", label_selector),
-            ("resourceVersion", version),
-            ("watch", "true"),
-            ("allowWatchBookmarks", "true"),
-            ("timeoutSeconds", str(_WATCH_S)),
-        ]
-        request = self._client.param_serialize(
-            "GET",
-            path,
-            query_params=query,
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
-        try:
-            response = self._client.call_api(*request, _request_timeout=(3.0, _WATCH_S + 15.0))
-            if response.status >= 400:
-                text = f"{response.status} {response.read()[:500].decode(errors='replace')}"
-                raise ApiUnavailableError(f"watch {path}: {text}", response.status)
-            with closing(response.response) as stream:
-                for line in _lines(stream.stream()):
-                    event = json.loads(line)
-                    yield event["type"], event["object"]
-        except (ApiException, HTTPError, OSError, ValueError) as error:
-            raise ApiUnavailableError(f"watch {path}: {error}") from error
-
     def apply_node_config(self, obj: Mapping[str, Any]) -> bool:
         """Make a NodeConfig's spec equal to the one given; return whether it was written.
 
         What a node is to run follows from what it ran and reported, so it is written over that
-        version of its object and no other: a write that comes late changes nothing.
+        version of its object and no other: a write that comes late changes nothing, nor does it
+        make what was deleted or made meanwhile.
 
         Raises:
             ObjectChangedError: it is another one by now; nothing was written.
@@ -184,9 +92,8 @@ class Writer:
         if current is not None and _same(current.get("spec"), obj["spec"]):
             return False
         path = f"{_PATHS['nodeconfigs']}/{name}"
-        version = current["metadata"].get("resourceVersion") if current is not None else None
-        if version:
-            obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": version}}
+        over = _identity(current) if current is not None else {"resourceVersion": _NEW}
+        obj = {**obj, "metadata": {**obj["metadata"], **over}}
         try:
             with self._over("nodeconfigs", name):
                 self._remember("nodeconfigs", self._apply("nodeconfigs", path, obj))
@@ -201,6 +108,11 @@ class Writer:
     def undeclared(self) -> frozenset[str]:
         """Return the fields that the API server's NodeConfigs lack, as far as is known."""
         return self._undeclared["nodeconfigs"].paths(time.monotonic())
+
+    def begin_term(self, term: int) -> None:
+        """Write in this term; nothing is fenced any more, as another operator may have written."""
+        self._term = term
+        self._fences = Fences(uuid4().hex)
 
     def unfenced(self) -> Sequence[str]:
         """Return the NodeConfigs that a write may change yet which was given up, by name."""
@@ -217,23 +129,27 @@ class Writer:
         query = [("fieldManager", FIELD_MANAGER)]
         path = f"{_PATHS['nodeconfigs']}/{name}"
         with self._over("nodeconfigs", name):
-            answer = self._call("PATCH", path, query=query, body=body, content_type=_MERGE)
+            answer = self._write("PATCH", path, query=query, body=body, content_type=_MERGE)
             self._remember("nodeconfigs", answer)
         self._fences.answered(name)
 
     def delete_node_config(self, name: str) -> bool:
-        """Delete the NodeConfig of a node that left the cluster, as it was looked at; return True.
+        """Delete the NodeConfig of a node that left the cluster, as it was looked at.
+
+        Return whether there was one.
 
         Raises:
             ObjectChangedError: it is another one by now; nothing was deleted.
             ApiUnavailableError: not reached or refused.
         """
-        metadata = (self._cache.get("nodeconfigs", name) or {}).get("metadata", {})
-        seen = {key: metadata[key] for key in ("uid", "resourceVersion") if key in metadata}
+        current = self._cache.get("nodeconfigs", name)
+        if current is None:
+            return False
+        seen = _identity(current)
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": seen}
         with self._over("nodeconfigs", name):
             path = f"{_PATHS['nodeconfigs']}/{name}"
-            self._call("DELETE", path, body=body, content_type=_CREATE)
+            self._write("DELETE", path, body=body, content_type=_CREATE)
         return True
 
     def apply_status(self, kind: str, name: str, status: Mapping[str, Any], *, uid: str) -> bool:
@@ -269,22 +185,32 @@ class Writer:
     @contextmanager
     def _over(self, kind: str, name: str) -> Iterator[None]:
         """Write over what is known; where that is gone or another object by now, know that."""
+        known = self._cache.get(kind, name)
         try:
             yield
         except ObjectGoneError:
             self._forget(kind, name)
             raise
         except ApiUnavailableError as error:
-            if error.status != _CONFLICT:
+            if error.status not in (_CONFLICT, _INVALID):
                 raise
-            try:
-                self._remember(kind, self._call("GET", f"{_PATHS[kind]}/{name}"))
-            except ApiUnavailableError as unread:
-                if unread.status == _NOT_FOUND:
-                    self._forget(kind, name)
-                    raise ObjectGoneError(str(unread), _NOT_FOUND) from error
-                raise
+            found = self._find_again(kind, name)
+            if error.status == _INVALID and _version(found) == _version(known):
+                raise  # for what it says
+            if found is None:
+                self._forget(kind, name)
+                raise ObjectGoneError(str(error), _NOT_FOUND) from error
+            self._remember(kind, found)
             raise ObjectChangedError(str(error), error.status) from error
+
+    def _find_again(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        try:
+            found: Mapping[str, Any] = self._call("GET", f"{_PATHS[kind]}/{name}")
+        except ApiUnavailableError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return found
 
     def _forget(self, kind: str, name: str) -> None:
         known = self._cache.get(kind, name)
@@ -332,56 +258,32 @@ class Writer:
         query = [("fieldManager", FIELD_MANAGER), ("force", "true")]
 
         def apply(known: Mapping[str, Any]) -> Any:
-            return self._call("PATCH", path, query=query, body=known)
+            return self._write("PATCH", path, query=query, body=known)
 
         return self._undeclared[kind].applied(obj, apply, time.monotonic)
 
-    def _call(
+    def _write(
         self,
         method: str,
         path: str,
         *,
         query: Any = (),
-        body: Mapping[str, Any] | None = None,
-        content_type: str = _APPLY,
+        body: Mapping[str, Any],
+        content_type: str = APPLY,
     ) -> Any:
-        request = self._client.param_serialize(
-            method,
-            path,
-            query_params=list(query),
-            header_params={
-                "Accept": "application/json",
-                "Content-Type": content_type,
-            },
-            body=body,
-            auth_settings=["BearerToken"],
-        )
-        try:
-            response = self._client.call_api(*request, _request_timeout=_TIMEOUT_S)
-            data = response.read()
-        except (ApiException, HTTPError, OSError) as error:
-            raise ApiUnavailableError(f"{method} {path}: {error}") from error
-        if response.status == _NOT_FOUND and method == "DELETE":
-            return None
-        if response.status == _NOT_FOUND and method == "PATCH":
-            raise ObjectGoneError(f"{method} {path}: not found", _NOT_FOUND)
-        if response.status >= 400:
-            text = data[:_ANSWER_READ].decode(errors="replace")
-            message = f"{method} {path}: {response.status} {text}"
-            raise ApiUnavailableError(message, response.status)
-        try:
-            return json.loads(data)
-        except ValueError as error:
-            # An answer that breaks off, or a proxy's page.
-            raise ApiUnavailableError(f"{method} {path}: no JSON: {error}") from error
+        if self._leader.term != self._term or not self._leader.leads():
+            raise NotLeadingError(f"{method} {path}")
+        return self._call(method, path, query=query, body=body, content_type=content_type)
 
 
-def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the complete lines of a stream."""
-    rest = b""
-    for chunk in chunks:
-        *complete, rest = (rest + chunk).split(b"\n")
-        yield from complete
+def _identity(obj: Mapping[str, Any]) -> dict[str, str]:
+    """Return by which a write names the object, and the version, that it replaces."""
+    metadata = obj["metadata"]
+    return {key: metadata[key] for key in ("uid", "resourceVersion") if key in metadata}
+
+
+def _version(obj: Mapping[str, Any] | None) -> str | None:
+    return obj["metadata"].get("resourceVersion") if obj is not None else None
 
 
 def _same(current: Any, wanted: Any) -> bool:

@@ -40,6 +40,8 @@ class EventPoster:
         unavailable: type[Exception],
         count: Callable[[str], None],
         caught: Report = log_only,
+        *,
+        may_post: Callable[[], bool] = lambda: True,
     ) -> None:
         """Post with ``client``.
 
@@ -49,7 +51,9 @@ class EventPoster:
             unavailable: what the client raises while the API server does not take them.
             count: told of each occurrence what became of it.
             caught: told what nobody expected.
+            may_post: False while another operator posts; what waits then is dropped.
         """
+        self._may_post = may_post
         self._caught = caught
         self._client = client
         self._instance = instance
@@ -84,13 +88,13 @@ class EventPoster:
         Raises:
             Exception: as ``unavailable``; what was not posted still waits.
         """
-        while self._waiting:
+        while self._waiting and self._may_post():
             occurrence = self._waiting[0]
             self._count(self._post(occurrence, now_s))
             with self._lock:
                 self._waiting.popleft()
         self._updates.extend(self._budget.due(now_s))
-        while self._updates:
+        while self._updates and self._may_post():
             self._client.count_event(self._updates[0])
             self._updates.popleft()
 
@@ -110,6 +114,8 @@ class EventPoster:
         while True:
             self._news.wait(_LOOK_S)
             self._news.clear()
+            if not self._may_post():
+                self._drop_all()
             try:
                 self.work(time.monotonic())
                 failures = 0
@@ -122,6 +128,14 @@ class EventPoster:
                 self._caught("events", error)
                 self._give_up()
                 self._news.set()
+
+    def _drop_all(self) -> None:
+        self._granted = None
+        with self._lock:
+            for _ in self._waiting:
+                self._count("dropped")
+            self._waiting.clear()
+            self._updates.clear()
 
     def _give_up(self) -> None:
         """Drop what work() stopped at, so that it does not stop at it again."""

@@ -17,9 +17,10 @@ from typing import Any
 import kopf
 
 from vrrp_api import GROUP, VERSION
-from vrrp_operator.apply import ApiUnavailableError
+from vrrp_operator.api_server import ApiUnavailableError
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.caught import Report, log_only
+from vrrp_operator.elector import Elector
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.heartbeats import LeaseWatch
 from vrrp_operator.reconcile import Reconciler
@@ -122,6 +123,7 @@ def register_handlers(
     endpoints: EndpointWatch,
     *,
     leases: LeaseWatch,
+    elector: Elector | None,
     begin_anew: Callable[[str], None],
     end: Callable[[str], None],
 ) -> None:
@@ -139,6 +141,8 @@ def register_handlers(
         loop = asyncio.get_running_loop()
         endpoints.on_change(lambda: loop.call_soon_threadsafe(trigger.set))
         leases.start(lambda: loop.call_soon_threadsafe(trigger.set))
+        if elector is not None:
+            elector.start(lambda: loop.call_soon_threadsafe(trigger.set))
         task = asyncio.create_task(trigger.run(), name="reconcile")
         task.add_done_callback(partial(end_with, end=end))
         tasks.append(task)
@@ -149,6 +153,8 @@ def register_handlers(
         leases.stop()
         for task in tasks:
             task.cancel()
+        if elector is not None:
+            await asyncio.to_thread(elector.stop)
 
     @kopf.on.login(registry=registry)
     def on_login(**arguments: Any) -> kopf.ConnectionInfo | None:

@@ -21,6 +21,7 @@ class Health:
         """When one last failed for a reason that is not the operator's, monotonic."""
         self._problem = ""
         """Why the last one failed; empty when it did not."""
+        self._how = "ok"
 
     def begins(self) -> float:
         """Note that a reconcile begins; return when, monotonic."""
@@ -28,9 +29,9 @@ class Health:
         self._begun_s = self._begun_s if self._begun_s is not None else now_s
         return now_s
 
-    def went_well(self) -> None:
-        """Note that a reconcile ended well."""
-        self._problem = ""
+    def went_well(self, how: str = "ok") -> None:
+        """Note that a reconcile ended well, and what to say of that."""
+        self._problem, self._how = "", how
         self.succeeded_s = time.monotonic()
 
     def failed(self, problem: str, *, excused: bool) -> None:
@@ -59,7 +60,7 @@ class Health:
     def ready(self) -> tuple[bool, str]:
         """Return whether a first reconcile ended well."""
         if self.succeeded_s:
-            return True, "ok"
+            return True, self._how
         return False, f"no reconcile yet{self._because()}"
 
     def _because(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -13,7 +13,7 @@ from vrrp_operator import __version__
 Truth = Mapping[str, bool]
 """Conditions of one VirtualIP whose status is known, by type."""
 
-TASKS = ("reconcile", "read", "plan", "fold", "write", "watch", "events")
+TASKS = ("reconcile", "read", "plan", "fold", "write", "watch", "events", "lease")
 """What exceptions are counted by."""
 
 
@@ -114,3 +114,18 @@ class Metrics:
         self.registry.register(self.cluster)
         build = Info("kube_vrrp_build", "Version.", registry=self.registry)
         build.info({"version": __version__})
+
+    def show_leader(self, leads: Callable[[], bool]) -> None:
+        """Show whether this operator leads, as it is asked."""
+        leader = Gauge(
+            "kube_vrrp_operator_leader",
+            "1 while this operator writes, 0 while it stands by.",
+            registry=self.registry,
+        )
+        leader.set_function(lambda: float(leads()))
+
+    def stands_by(self) -> None:
+        """Say nothing of the cluster any more: the operator that leads does."""
+        self.vrids_allocated.set(0)
+        self.virtual_ips.clear()
+        self.cluster.found({}, {})

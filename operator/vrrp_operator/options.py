@@ -1,8 +1,9 @@
-"""The flag that decides what is planned, shared by the operator and ``kubectl vrrp render``."""
+"""Flags of the operator; what decides what is planned is ``kubectl vrrp render``'s, too."""
 
 from __future__ import annotations
 
 import argparse
+import os
 
 from vrrp_api.election import is_key_ref
 
@@ -15,6 +16,24 @@ def add_default_key_ref(parser: argparse.ArgumentParser) -> None:
         type=_key_ref,
         help="sign elections that say nothing of authentication with this key; absent: plain",
     )
+
+
+def add_lease_namespace(parser: argparse.ArgumentParser) -> None:
+    """Add ``--lease-namespace`` to a parser."""
+    parser.add_argument(
+        "--lease-namespace",
+        metavar="NAMESPACE",
+        type=_namespace,
+        default=os.environ.get("LEASE_NAMESPACE"),
+        help="of several operators the one decides that holds the Lease in this namespace, and the"
+        " others stand by (environment: LEASE_NAMESPACE); absent: this one is the only one",
+    )
+
+
+def _namespace(text: str) -> str:
+    if text and not is_key_ref(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a DNS label (accepted: kube-vrrp)")
+    return text
 
 
 def _key_ref(text: str) -> str:

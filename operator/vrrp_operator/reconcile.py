@@ -1,6 +1,7 @@
 """One cycle: fence → snapshot → validate → allocate → plan → fold status → apply → write status.
 
-Level-triggered: it reads what is there now and writes what is missing. Cycles never overlap.
+Level-triggered: it reads what is there now and writes what is missing. Cycles never overlap. While
+another operator leads, a cycle only keeps in view what this one would decide from.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from vrrp_operator.apply import ApiUnavailableError, ObjectGoneError, Writer
+from vrrp_operator.api_server import ApiUnavailableError, ObjectGoneError
+from vrrp_operator.apply import NotLeadingError, Writer
 from vrrp_operator.cache import KINDS, ObjectCache
 from vrrp_operator.caught import Caught, Report
+from vrrp_operator.elector import Alone, Leader
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.events import Occurrence
 from vrrp_operator.fitting import without_news
@@ -45,7 +48,10 @@ class Reconciler:
         post: Callable[[Iterable[Occurrence]], None] = lambda _: None,
         leases_in: Callable[[], str | None] = lambda: None,
         caught: Report | None = None,
+        leader: Leader | None = None,
     ) -> None:
+        self._leader = leader or Alone()
+        self._term = 0
         self._cache = cache
         self._writer = writer
         self._metrics = metrics
@@ -88,10 +94,17 @@ class Reconciler:
         """
         begun_s = self._health.begins()
         try:
+            leads = self._leader.leads()
+            if leads:
+                self._begin_term()
             if not self._listed:
                 self._require()
                 self.relist()
+            if not leads:
+                return self._stand_by(begun_s)
             all_done = self._cycle(begun_s)
+        except NotLeadingError:
+            return self._stand_by(begun_s)
         except ApiUnavailableError as error:
             # A watch that breaks off never tells what was deleted meanwhile: look for oneself.
             self._listed = False
@@ -118,6 +131,28 @@ class Reconciler:
         self._metrics.last_reconcile.set_to_current_time()
         return True
 
+    def _begin_term(self) -> None:
+        """Forget what another operator may have made wrong since this one led."""
+        term = self._leader.term
+        if term == self._term:
+            return
+        self._term, self._listed = term, False
+        self._writer.begin_term(term)
+        self._writes.begin_term()
+        self._statuses.begin_term()
+        self._panic = PanicJudge()
+
+    def _stand_by(self, now_s: float) -> bool:
+        """Write nothing, and tell nothing that the operator which leads tells; return True."""
+        self._endpoints.follow(services_of(self._cache.snapshot(now_s)))
+        self._metrics.stands_by()
+        problem = self._leader.problem
+        if problem is not None:
+            self._health.failed(str(problem), excused=problem.is_passing)
+            return True
+        self._health.went_well("standing by")
+        return True
+
     def _require(self) -> None:
         """Raise when the API server lacks what is needed; that mends by itself when it is there."""
         missing = missing_requirement(self._writer.find)
@@ -131,6 +166,8 @@ class Reconciler:
     @property
     def due_in_s(self) -> float | None:
         """How long after a cycle the next one has something to decide although nothing changes."""
+        if not self._leader.leads():
+            return None
         due_s = [s for s in (self._panic.due_in_s, self._writes.due_in_s) if s is not None]
         return min(due_s, default=None)
 

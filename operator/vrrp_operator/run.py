@@ -11,23 +11,31 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
+from uuid import uuid4
 
 import kopf
+from kubernetes.client.api_client import ApiClient
 from kubernetes.config import ConfigException
 
 from vrrp_http import MetricsAddressError, serve
 from vrrp_operator import __version__, address_trial
-from vrrp_operator.apply import ApiUnavailableError, Writer, load_client
+from vrrp_operator.api_server import ApiUnavailableError, load_client
+from vrrp_operator.apply import Writer
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.caught import Caught
+from vrrp_operator.elector import Alone, Elector
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.event_poster import EventPoster
 from vrrp_operator.handlers import configure, register_handlers
 from vrrp_operator.heartbeats import LeaseWatch, namespace_of_pod
+from vrrp_operator.leadership import Leadership
+from vrrp_operator.lease_store import LeaseStore
 from vrrp_operator.log import configure_logging
 from vrrp_operator.metrics import Metrics
-from vrrp_operator.options import add_default_key_ref
+from vrrp_operator.options import add_default_key_ref, add_lease_namespace
 from vrrp_operator.reconcile import Reconciler
 
 CANNOT_RUN = 4
@@ -49,7 +57,10 @@ def run() -> int:
         client = load_client(options.kubeconfig)
         metrics, cache = Metrics(), ObjectCache()
         caught = Caught(lambda task: metrics.exceptions.labels(task).inc())
-        writer = Writer(client, cache)
+        elector = _elector(client, options.lease_namespace, caught)
+        leader = elector or Alone()
+        metrics.show_leader(leader.leads)
+        writer = Writer(client, cache, leader)
         endpoints = EndpointWatch(writer, ApiUnavailableError, caught)
         poster = EventPoster(
             writer,
@@ -57,6 +68,7 @@ def run() -> int:
             ApiUnavailableError,
             lambda outcome: metrics.events.labels(outcome).inc(),
             caught,
+            may_post=leader.leads,
         )
         leases = LeaseWatch(writer, ApiUnavailableError, cache, namespace_of_pod(), caught=caught)
         reconciler = Reconciler(
@@ -68,6 +80,7 @@ def run() -> int:
             post=poster.post,
             leases_in=leases.asked_in,
             caught=caught,
+            leader=leader,
         )
         serve(options.metrics_bind_address, metrics.registry, reconciler.healthy, reconciler.ready)
     except (ConfigException, MetricsAddressError, OSError) as error:
@@ -76,16 +89,42 @@ def run() -> int:
     threading.excepthook = lambda ended: _end(f"a thread ended: {ended.exc_value!r}")
     poster.start()
     registry = kopf.OperatorRegistry()
+    release = elector.stop if elector is not None else _nothing
     register_handlers(
-        registry, cache, reconciler, endpoints, leases=leases, begin_anew=_begin_anew, end=_end
+        registry,
+        cache,
+        reconciler,
+        endpoints,
+        leases=leases,
+        elector=elector,
+        begin_anew=partial(_begin_anew, release),
+        end=_end,
     )
+    _run(registry, release)
+    release()
+    return 0
+
+
+def _run(registry: kopf.OperatorRegistry, release: Callable[[], None]) -> None:
+    """Run until a signal ends it; begin anew where kopf gives up."""
     told = threading.Event()
     try:
         asyncio.run(_operate(registry, told))
     except Exception as error:
         if not told.is_set():
-            _begin_anew(repr(error))
-    return 0
+            _begin_anew(release, repr(error))
+
+
+def _nothing() -> None:
+    """Do nothing: there is no Lease."""
+
+
+def _elector(client: ApiClient, namespace: str | None, caught: Caught) -> Elector | None:
+    """Return this process's part in the election of a namespace; None: it is the only one."""
+    if not namespace:
+        return None
+    identity = f"{socket.gethostname()}_{uuid4().hex}"
+    return Elector(LeaseStore(client, namespace, identity), Leadership(identity), caught=caught)
 
 
 async def _operate(registry: kopf.OperatorRegistry, told: threading.Event) -> None:
@@ -111,7 +150,7 @@ def _end(because: str) -> NoReturn:
     os._exit(ENDED)
 
 
-def _begin_anew(because: str) -> NoReturn:
+def _begin_anew(release: Callable[[], None], because: str) -> NoReturn:
     """Begin from the first line after a pause: kopf gives up when a kind that it watches goes.
 
     So it does when it loses the right to watch it; and a kind that comes later it never watches. To
@@ -120,6 +159,7 @@ def _begin_anew(because: str) -> NoReturn:
     """
     _log.warning("beginning anew", extra={"because": because})
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    release()
     time.sleep(_PAUSE_S)
     os.execv(sys.executable, [sys.executable, "-m", "vrrp_operator", *sys.argv[1:]])
 
@@ -133,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--kubeconfig", help="absent: the pod's service account")
     add_default_key_ref(parser)
+    add_lease_namespace(parser)
     parser.add_argument("--metrics-bind-address", default="[::]:9106")
     parser.add_argument(
         "--log-level", default="info", choices=["debug", "info", "warning", "error"]

@@ -58,6 +58,10 @@ class Statuses:
         self._post = post
         self._chronicle = Chronicle()
 
+    def begin_term(self) -> None:
+        """Forget what was told: another operator may have told more since."""
+        self._chronicle = Chronicle()
+
     def fold(self, snapshot: ClusterSnapshot, planned: Plan, wall: datetime) -> list[Status]:
         """Return what every object is to say; forget objects that are gone."""
         now = wall.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from vrrp_operator.apply import ApiUnavailableError, ObjectChangedError, ObjectGoneError
+from vrrp_operator.api_server import ApiUnavailableError, ObjectChangedError, ObjectGoneError
+from vrrp_operator.apply import NotLeadingError
 from vrrp_operator.caught import Report
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.refusals import Refusals
@@ -44,6 +45,10 @@ class Writes:
         self.undone = self.lost = False
         """Whether, since ``begin``, an object was not written, or was gone behind our back."""
 
+    def begin_term(self) -> None:
+        """Forget what was refused: another operator may have mended it."""
+        self._refusals = Refusals()
+
     def begin(self) -> None:
         """Begin a cycle."""
         self.undone = self.lost = False
@@ -57,6 +62,7 @@ class Writes:
 
         Raises:
             ApiUnavailableError: nobody answers, so the others would fare no better.
+            NotLeadingError: nor would they while another operator leads.
         """
         key = f"{kind} {part}" if part else kind
         if self._refusals.must_wait(key, name, wanted, time.monotonic()):
@@ -69,20 +75,21 @@ class Writes:
         Raises:
             ApiUnavailableError: nobody answered for one, after all were told of; no further one
                 was begun, and none is under way.
+            NotLeadingError: likewise, where another operator may lead.
         """
         now_s = time.monotonic()
         begun = [
             (wish, None if self._waits(wish, now_s) else self._pool.submit(wish.write))
             for wish in wishes
         ]
-        unanswered: ApiUnavailableError | None = None
+        unanswered: ApiUnavailableError | NotLeadingError | None = None
         for wish, answer in begun:
             if answer is None or (unanswered and _is_not_done(answer)):
                 yield False
                 continue
             try:
                 done = self._came_to(wish, wish.kind, answer.result)
-            except ApiUnavailableError as error:
+            except (ApiUnavailableError, NotLeadingError) as error:
                 unanswered, done = error, False
             yield done
         if unanswered is not None:
@@ -96,6 +103,8 @@ class Writes:
         kind, name, wanted = wish.kind, wish.name, wish.wanted
         try:
             wrote = outcome()
+        except NotLeadingError:
+            raise
         except ObjectChangedError as error:
             _log.info("decided again", extra={"because": str(error)})
             self.undone = True

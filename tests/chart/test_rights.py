@@ -33,7 +33,7 @@ def documented(account: str) -> set[Right]:
 
 
 def granted(lab: Lab, user: str, namespace: str) -> set[tuple[str, str, str]]:
-    """Return what a user may do in a namespace: API group, resource, verb."""
+    """Return what a user may do in a namespace: API group, resource (and its name), verb."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectRulesReview",
@@ -52,12 +52,12 @@ def granted(lab: Lab, user: str, namespace: str) -> set[tuple[str, str, str]]:
         check=True,
     )
     rules: list[Any] = json.loads(ended.stdout)["status"]["resourceRules"]
-    assert not any(rule.get("resourceNames") for rule in rules)
     return {
-        (group, resource, verb)
+        (group, f"{resource} ({name})" if name else resource, verb)
         for rule in rules
         for group in rule["apiGroups"]
         for resource in rule["resources"]
+        for name in rule.get("resourceNames") or ("",)
         for verb in rule["verbs"]
     }
 
@@ -89,6 +89,8 @@ def test_an_account_has_what_the_page_says_and_nothing_else(api: Lab, account: s
         ("operator", "list", "pods"),
         ("operator", "patch", "nodes"),
         ("operator", "patch", "virtualips.kube-vrrp.io"),
+        ("operator", "patch", "leases/node.node-1"),
+        ("operator", "delete", "leases"),
         ("speaker", "get", "secrets"),
         ("speaker", "get", "nodes"),
         ("speaker", "get", "virtualips.kube-vrrp.io"),

@@ -24,10 +24,12 @@ HEIR, KNOWN_PROGRAM, ENGINE_MEMBERS, DEFENCE, KIN = (
 )
 COMPILER, REQUESTS = (f"speaker/vrrp_speaker/compiler/{name}.py" for name in ("program", "netlink"))
 NODE_CONFIG = "speaker/vrrp_speaker/agent/node_config.py"
-ALLOCATOR, APPLY, CONDITIONS, PLANNER, RANKING, RECONCILE = (
+ALLOCATOR, APPLY, CONDITIONS, LEADERSHIP, PLANNER, RANKING, RECONCILE = (
     f"operator/vrrp_operator/{name}.py"
-    for name in ("allocator", "apply", "conditions", "planner", "ranking", "reconcile")
-)
+    for name in (
+        "allocator", "apply", "conditions", "leadership", "planner", "ranking", "reconcile",
+    )
+)  # fmt: skip
 
 
 def netns(module: str, function: str) -> str:

@@ -59,7 +59,7 @@ CHANGES = (
         12,
         "a VRID stays for life",
         ALLOCATOR,
-        "            taken[known] = record.name\n            vrids[record.name] = known\n",
+        "            taken[number] = record.name\n            named.add(record.name)\n",
         "            pass\n",
         unit("operator/allocator", "what_the_status_remembers_stays"),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.fault import Fault
-from tests.faults.places import APPLY, membership, unit
+from tests.faults.places import APPLY, LEADERSHIP, membership, unit
 
 _PARAMETERS, _ADDRESSES = "membership_parameters", "membership_addresses"
 
@@ -140,11 +140,47 @@ FAULTS = (
         19,
         "what was decided from an older NodeConfig is not written over a newer one",
         APPLY,
-        "        if version:\n",
-        "        if False:\n",
+        '        obj = {**obj, "metadata": {**obj["metadata"], **over}}\n',
+        "",
         unit(
             "operator/reconcile",
             "a_node_config_that_changed_meanwhile_is_not_written_over_but_decided_on_again",
+        ),
+    ),
+    Fault(
+        19,
+        "a NodeConfig that is made goes over none that is there by then",
+        APPLY,
+        'else {"resourceVersion": _NEW}',
+        "else {}",
+        unit("operator/standing_by", "what_is_not_known_is_made_and_never_written_over"),
+    ),
+    Fault(
+        19,
+        "a leader gives up before another operator may take over",
+        LEADERSHIP,
+        "        return now_s < self._leads_until_s\n",
+        "        return self._leads_until_s > 0\n",
+        unit("operator/leadership", "a_leader_gives_up_by_itself_before_anybody_may_take_over"),
+    ),
+    Fault(
+        19,
+        "an operator that stands by writes nothing",
+        APPLY,
+        "        if self._leader.term != self._term or not self._leader.leads():\n",
+        "        if False:\n",
+        unit("operator/standing_by", "who_leads_no_more_in_the_middle_of_a_cycle_writes_no_more")
+        + "[3]",
+    ),
+    Fault(
+        19,
+        "what was decided in a former term is not written in a later one",
+        APPLY,
+        "self._leader.term != self._term or not",
+        "not",
+        unit(
+            "operator/standing_by",
+            "what_was_decided_in_a_former_term_is_not_written_in_a_later_one",
         ),
     ),
 )

@@ -44,6 +44,14 @@ def test_two_statuses_with_one_number_leave_it_to_the_older() -> None:
     assert vrids["a"] != 5
 
 
+def test_of_two_statuses_with_one_number_the_one_whose_nodes_use_it_keeps_it() -> None:
+    newer = virtual_ip("a", vrid=5, created="2026-01-02T00:00:00Z")
+    running = applied(plan(snapshot([newer], nodes(2))))
+    older = virtual_ip("z", vrid=5, created="2026-01-01T00:00:00Z")
+    vrids, _ = allocate_vrids(snapshot([older, newer], nodes(2), reports=running), ())
+    assert vrids == {"a": 5, "z": 1}
+
+
 def test_the_256th_is_refused_and_the_others_stay() -> None:
     objects = [virtual_ip(f"v{n:03}", f"10.0.{n}.1") for n in range(256)]
     vrids, problems = allocate_vrids(snapshot(objects), ())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from tests.eventually import eventually
 
-from vrrp_operator.apply import ApiUnavailableError, ObjectGoneError, Writer
+from vrrp_operator.api_server import ApiUnavailableError, ObjectGoneError
+from vrrp_operator.apply import Writer
 from vrrp_operator.event_budget import (
     OBJECT_BURST,
     OBJECT_REFILL_S,
@@ -134,6 +136,20 @@ def test_what_another_operator_told_is_known() -> None:
         made.work(0.0)
         assert outcomes == [expected]
     assert client.names == [occurrence(1).name]
+
+
+def test_nothing_is_posted_while_another_operator_posts_and_what_waits_is_dropped() -> None:
+    client, outcomes, may_post = Client(), list[str](), threading.Event()
+    made = EventPoster(
+        client, "operator-0", ApiUnavailableError, outcomes.append, may_post=may_post.is_set
+    )
+    made.post([occurrence(1), occurrence(2)])
+    made.start()
+    eventually(lambda: outcomes == ["dropped", "dropped"], within_s=30)
+    assert client.names == []
+    may_post.set()
+    made.post([occurrence(3)])
+    eventually(lambda: outcomes[2:] == ["created"], within_s=30)
 
 
 def test_series_is_written_and_survives_an_outage() -> None:

@@ -15,7 +15,7 @@ from tests.unit.operator.test_cache import active, fresh, node_config, put
 from vrrp_api.features import LEASES
 from vrrp_api.lease import LABEL, heartbeat_of, lease_name, new_lease
 from vrrp_api.node_status import NodeConfigStatus
-from vrrp_operator.apply import ApiUnavailableError
+from vrrp_operator.api_server import ApiUnavailableError
 from vrrp_operator.cache import FRESH_S, ObjectCache
 from vrrp_operator.heartbeats import LeaseWatch
 from vrrp_operator.planner import plan

@@ -11,7 +11,7 @@ from tests.unit.operator.cluster import virtual_ip
 from tests.unit.operator.test_reconcile import FakeServer, cluster, node, speaking
 
 from vrrp_operator import planner, ranking, reconcile, statuses
-from vrrp_operator.apply import ApiUnavailableError
+from vrrp_operator.api_server import ApiUnavailableError
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.handlers import end_with
 from vrrp_operator.health import STALE_S

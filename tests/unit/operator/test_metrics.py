@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.operator.cluster import nodes, report, snapshot, virtual_ip
 from tests.unit.operator.test_reconcile import FakeServer, cluster
 
-from vrrp_operator.apply import ApiUnavailableError
+from vrrp_operator.api_server import ApiUnavailableError
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.metrics import Metrics

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from tests.unit.operator.cluster import virtual_ip
 
-from vrrp_operator.apply import ApiUnavailableError, ObjectGoneError, Writer
+from vrrp_operator.api_server import ApiUnavailableError, ObjectGoneError
+from vrrp_operator.apply import Writer
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.elector import Alone
 from vrrp_operator.endpoints import EndpointWatch
 from vrrp_operator.events import Occurrence
 from vrrp_operator.fences import Fences
@@ -34,6 +36,7 @@ class FakeServer(Writer):
 
     def __init__(self, cache: ObjectCache, objects: Mapping[str, list[dict[str, Any]]]) -> None:
         self._cache = cache
+        self._leader, self._term = Alone(), Alone.term
         self._objects = objects
         self.requests: list[str] = []
         self.available = True
@@ -68,6 +71,11 @@ class FakeServer(Writer):
             return self.discovery[path]
         if name in self.newer:
             return self.newer[name]
+        if path.startswith("/apis/kube-vrrp.io/") and name:
+            known = self._cache.get(path.split("/")[-2], name)
+            if known is None:
+                raise ApiUnavailableError(f"GET {path}: 404", status=404)
+            return known
         found = self._objects.get(path.rpartition("/")[2], [])
         items = [o for o in found if o["metadata"]["name"] not in self.deleted]
         return {"items": items, "metadata": {"resourceVersion": "1000"}}
@@ -87,6 +95,7 @@ class FakeServer(Writer):
         query: Any = (),
         body: Mapping[str, Any] | None = None,
         content_type: str = "",
+        timeout_s: tuple[float, float] = (0.0, 0.0),
     ) -> Any:
         if not self.available:
             raise ApiUnavailableError(f"{method} {path}: refused")

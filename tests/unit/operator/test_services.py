@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.eventually import eventually
 
-from vrrp_operator.apply import ApiUnavailableError
+from vrrp_operator.api_server import ApiUnavailableError
 from vrrp_operator.endpoints import EndpointWatch, ServiceEndpoints
 from vrrp_operator.services import count_ready, ready_by_node, selector, service_of
 

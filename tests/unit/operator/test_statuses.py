@@ -9,7 +9,7 @@ import pytest
 from tests.unit.operator.cluster import virtual_ip
 from tests.unit.operator.test_reconcile import FakeServer, cluster, speaking
 
-from vrrp_operator.apply import ApiUnavailableError
+from vrrp_operator.api_server import ApiUnavailableError
 from vrrp_operator.cache import ObjectCache
 from vrrp_operator.reconcile import Reconciler
 from vrrp_operator.writes import SIDE_BY_SIDE

@@ -1,0 +1,115 @@
+"""Two operators: one decides, the other stands by, whatever becomes of the first one.
+
+VirtualIPs are made and changed meanwhile. Each change is applied, no VRID is given twice, and what
+runs moves nowhere.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.cluster.several_operators import (
+    Edits,
+    OneOperator,
+    holders,
+    leader_of,
+)
+from tests.conftest import lab_or_skip
+from tests.eventually import eventually
+
+from vrrp_lab.lab import Lab, LabOptions
+
+pytestmark = pytest.mark.cluster
+_OPTIONS = LabOptions(nodes=5, start_operator=False)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Lab]:
+    yield from lab_or_skip(_OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def edits(cluster: Lab) -> Edits:
+    return Edits(cluster)
+
+
+@pytest.fixture(scope="module")
+def operators(cluster: Lab, edits: Edits) -> list[OneOperator]:
+    """Two, on nodes that have no VirtualIP; three other nodes have one."""
+    for node in cluster.nodes[2:]:
+        cluster.kubectl("label", "node", node.name, "vips=yes")
+    made = [OneOperator(cluster, node) for node in cluster.nodes[:2]]
+    for operator in made:
+        operator.start()
+    edits.make()
+    eventually_checked(edits)
+    return made
+
+
+def eventually_checked(edits: Edits) -> None:
+    eventually(edits.are_applied, within_s=90, every_s=0.5)
+
+
+def test_one_leads_and_the_other_is_ready_and_writes_nothing(operators: list[OneOperator]) -> None:
+    def settled() -> bool:
+        leader = leader_of(operators)
+        (other,) = [one for one in operators if one is not leader]
+        assert leader.get("/readyz") == "ok\n"
+        assert other.stands_by()
+        assert "NodeConfig written" not in other.log.read_text()
+        return True
+
+    eventually(settled, within_s=60, every_s=0.5)
+
+
+def test_who_ends_lets_the_other_one_lead_without_waiting(operators: list[OneOperator]) -> None:
+    leader = leader_of(operators)
+    (other,) = [one for one in operators if one is not leader]
+    leader.stop()
+    eventually(other.leads, within_s=60, every_s=0.1)
+    leader.start()
+    eventually(leader.stands_by, within_s=60, every_s=0.5)
+
+
+def kill(operator: OneOperator) -> None:
+    operator.stop(signal.SIGKILL)
+
+
+def pause(operator: OneOperator) -> None:
+    operator.send(signal.SIGSTOP)
+
+
+def go_on(operator: OneOperator) -> None:
+    operator.send(signal.SIGCONT)
+
+
+Deed = Callable[[OneOperator], None]
+
+
+@pytest.mark.parametrize(
+    ("lose", "find"),
+    [
+        pytest.param(kill, OneOperator.start, id="killed"),
+        pytest.param(pause, go_on, id="paused"),
+        pytest.param(OneOperator.cut_off, OneOperator.reconnect, id="cut off"),
+    ],
+)
+def test_edits_while_a_leader_is_lost_are_applied_once_and_nothing_moves(
+    cluster: Lab, operators: list[OneOperator], edits: Edits, lose: Deed, find: Deed
+) -> None:
+    before = holders(cluster)
+    leader = leader_of(operators)
+    (other,) = [one for one in operators if one is not leader]
+    edits.make()
+    lose(leader)
+    edits.make()
+    eventually(other.leads, within_s=60, every_s=0.1)
+    edits.make()
+    find(leader)
+    edits.make()
+    eventually(leader.stands_by, within_s=60, every_s=0.5)
+    eventually_checked(edits)
+    after = holders(cluster)
+    assert {name: after[name] for name in before} == before

@@ -8,6 +8,7 @@ from tests.faults import (
     rules_12_to_18,
     rules_19,
     rules_19_operator,
+    rules_19_versions,
 )
 
 LEDGER = (
@@ -16,4 +17,5 @@ LEDGER = (
     *rules_12_to_18.FAULTS,
     *rules_19.MEMBERS_BY_SIGNATURE,
     *rules_19_operator.FAULTS,
+    *rules_19_versions.FAULTS,
 )

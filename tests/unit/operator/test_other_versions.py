@@ -113,6 +113,24 @@ def test_node_that_does_not_understand_is_named_and_waited_for() -> None:
     assert programmed(cache, "a") == ("NotUnderstood", f"node-2: {fault}")
 
 
+def test_steps_wait_for_a_node_that_does_not_understand() -> None:
+    """It reports the generation, and speaks as it did before."""
+    named = virtual_ip("a", authentication={"type": "HMAC", "keyRef": "cluster"})
+    stages = {}
+    for faults in ([], ["NotUnderstood: spec.virtualRouters[0].novel: 1"]):
+        _, cache, reconciler = running()
+        add(cache, named, generation=2)
+        for _ in range(4):
+            reconciler.run_cycle()
+            say(cache)
+            found: Any = copy.deepcopy(cache.get("nodeconfigs", "node-2"))
+            found["status"]["virtualRouters"][0]["faults"] = faults
+            cache.put("nodeconfigs", found, deleted=False, now_s=0.0)
+        spec = specs(cache)["node-1"]
+        stages[bool(faults)] = spec["virtualRouters"][0]["authentication"].get("electionKey")
+    assert stages == {False: None, True: "Sign"}
+
+
 def test_reason_of_a_newer_speaker_is_told_in_its_words() -> None:
     _, cache, reconciler = running()
     found: Any = copy.deepcopy(cache.get("nodeconfigs", "node-2"))

@@ -1,0 +1,62 @@
+"""Two versions at a time: what one does not know, and an election's key that goes at once."""
+
+from __future__ import annotations
+
+from tests.faults.fault import Fault
+from tests.faults.places import COMPILER, RECONCILE, membership, unit
+
+_AGENT = "speaker/vrrp_speaker/agent/"
+
+FAULTS = (
+    Fault(
+        19,
+        "what an operator does not know of an election it leaves as it is written",
+        RECONCILE,
+        "as_written(known, report, planned.untouched)",
+        "known",
+        unit("operator/other_versions", "changed_spec_waits_for_the_version_that_knows"),
+    ),
+    Fault(
+        19,
+        "a step waits for a node that does not understand what it is asked",
+        membership("facts"),
+        "not _is_not_understood(told),\n",
+        "True,\n",
+        unit("operator/other_versions", "steps_wait_for_a_node_that_does_not_understand"),
+    ),
+    Fault(
+        19,
+        "a router that a speaker cannot read stays what it was",
+        f"{_AGENT}not_understood.py",
+        "kept = _with_kept(arrived.config, arrived.not_understood.keys(), running)",
+        "kept = arrived.config",
+        unit("agent/not_understood", "router_that_ran_stays_as_it_was_with_its_checks"),
+    ),
+    Fault(
+        19,
+        "a speaker that knows no own keys refuses a program that signs with one",
+        COMPILER,
+        'OWN_KEYS_FORMAT if stages & {"Sign", "Require"} else FORMAT',
+        "FORMAT",
+        unit(
+            "compiler/compile_program",
+            "speaker_that_knows_no_own_keys_refuses_a_program_that_signs_with_one[Sign-4]",
+        ),
+    ),
+    Fault(
+        19,
+        "an own key that is taken away at once signs on for a while",
+        f"{_AGENT}key_withdrawal.py",
+        '"Sign" if now_s < withdrawn.until_s else "Accept"',
+        '"Accept"',
+        unit("agent/key_withdrawal", "key_signs_on_for_a_while_and_is_accepted_for_ever"),
+    ),
+    Fault(
+        19,
+        "and meanwhile the node says that it has not applied that yet",
+        f"{_AGENT}key_withdrawal.py",
+        "generation=min([config.generation, *early]),",
+        "generation=config.generation,",
+        unit("agent/key_withdrawal", "key_signs_on_for_a_while_and_is_accepted_for_ever"),
+    ),
+)

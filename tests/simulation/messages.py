@@ -50,6 +50,8 @@ class Messages(MessagesCluster):
             deeds += [self.set_apart, self.unselect_somewhere, self.readdress_somewhere, self.limit]
         if self.drawn.own_keys:
             deeds += [self.upgrade, self.set_interval]
+        if self.drawn.operators > 1:
+            deeds += [self.stop_an_operator]
         deed = self.rng.choice(deeds)
         self.lan.timeline.did(now_ns, -1, deed.__name__, machine.name)
         deed(machine)
@@ -139,6 +141,11 @@ class Messages(MessagesCluster):
         self.operators[place].end()
         self.lan.after(int(self.rng.random() * 20 * SECOND), partial(self.begin_operator, place))
 
+    def stop_an_operator(self, _: Machine) -> None:
+        """Have an operator stand still for a while, as one that was suspended."""
+        operator = self.rng.choice(self.operators)
+        operator.stand_still(self.lan.now_ns + int(self.rng.random() * 40 * SECOND))
+
     # The run ----------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -165,7 +172,7 @@ class Messages(MessagesCluster):
             self._check_all_is_as_wanted(place, vip.name)
 
     def _check_all_is_as_wanted(self, place: int, name: str) -> None:
-        found = self.operators[0].plan
+        found = self.plan
         assert found is not None
         waits = found.waits.get(name, ())
         if waits:

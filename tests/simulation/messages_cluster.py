@@ -19,10 +19,12 @@ from tests.simulation.messages_oracles import MessagesOracles
 from tests.simulation.node import SimulatedNode
 from tests.simulation.seat import Seat, text_of
 from tests.simulation.settings import MS, SECOND, Cluster, FaultRates, NodeConfig, Settings
+from tests.simulation.sim_elector import SimulatedLease
 from tests.simulation.sim_operator import KEY_REF, SimulatedOperator
 
 from vrrp.constants import VERSION_3, Family
 from vrrp.packet import ChecksumForm
+from vrrp_operator.planner import Plan
 
 ELECTION, SECOND_ELECTION = "web", "mail"
 SETTLE_NS = 6 * SECOND
@@ -100,6 +102,7 @@ class MessagesCluster:
         self.apart: set[str] = set()
         self.unselected: set[tuple[str, str]] = set()
         self.operators: list[SimulatedOperator] = []
+        self._lease = SimulatedLease(self.lan) if drawn.operators > 1 else None
         self.oracles_of = {
             vip.name: MessagesOracles(
                 vip.lan,
@@ -138,7 +141,8 @@ class MessagesCluster:
     def operator(self) -> SimulatedOperator:
         """Start an operator."""
         leases_in = "kube-vrrp" if self.drawn.leases else None
-        return SimulatedOperator(self.api, random.Random(self.rng.random()), leases_in)
+        rng = random.Random(self.rng.random())
+        return SimulatedOperator(self.api, rng, leases_in, self._lease)
 
     def begin_operator(self, place: int, _: int = 0) -> None:
         """Start an operator in the place of one that ended."""
@@ -157,8 +161,14 @@ class MessagesCluster:
         """Those of the first election."""
         return self.oracles_of[ELECTION]
 
+    @property
+    def plan(self) -> Plan | None:
+        """What was planned last, by whichever operator."""
+        latest = max(self.operators, key=lambda one: one.planned_ns, default=None)
+        return latest.plan if latest is not None else None
+
     def _wanted(self, election: str) -> frozenset[str]:
-        found = self.operators[0].plan if self.operators else None
+        found = self.plan
         return frozenset(found.candidates.get(election, ()) if found is not None else ())
 
     def slot_of(self, machine: Machine, seat: Seat) -> SimulatedNode:

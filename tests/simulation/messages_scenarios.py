@@ -10,6 +10,7 @@ from tests.simulation.messages import Messages
 from tests.simulation.messages_join_scenarios import JOIN_SCENARIOS
 from tests.simulation.messages_leave_scenarios import LEAVE_SCENARIOS
 from tests.simulation.messages_link_scenarios import LINK_SCENARIOS
+from tests.simulation.messages_operator_scenarios import OPERATOR_SCENARIOS
 from tests.simulation.messages_story import (
     CALM,
     LAST,
@@ -208,6 +209,7 @@ MESSAGES_SCENARIOS: dict[str, Callable[[], None]] = {
         *JOIN_SCENARIOS,
         *LEAVE_SCENARIOS,
         *LINK_SCENARIOS,
+        *OPERATOR_SCENARIOS,
     )
 }
 

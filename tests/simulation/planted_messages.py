@@ -247,4 +247,20 @@ LEFT_OUT = (
         "who_is_dropped_and_cannot_be_told_is_a_member_by_its_signature",
         folder="speaker/vrrp",
     ),
+    LeftOut(
+        "leadership",
+        "return now_s < self._leads_until_s",
+        "return self._leads_until_s > float('-inf')",
+        "a former leader writes on after its Lease",
+        "who_cannot_renew_writes_no_more",
+        folder="operator/vrrp_operator",
+    ),
+    LeftOut(
+        "leadership",
+        "return max(self._next_s, self._seen_s + DURATION_S)",
+        "return self._next_s",
+        "a Lease is taken that is renewed",
+        "who_cannot_renew_writes_no_more",
+        folder="operator/vrrp_operator",
+    ),
 )

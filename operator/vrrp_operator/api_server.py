@@ -135,7 +135,7 @@ class ApiServer:
         path: str,
         *,
         query: Any = (),
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         content_type: str = APPLY,
         timeout_s: tuple[float, float] = _TIMEOUT_S,
     ) -> Any:

@@ -24,6 +24,7 @@ from vrrp_operator.api_server import (
     ObjectGoneError,
 )
 from vrrp_operator.cache import ObjectCache
+from vrrp_operator.comparison import says
 from vrrp_operator.elector import Alone, Leader
 from vrrp_operator.event_budget import SeriesUpdate
 from vrrp_operator.events import NAMESPACE
@@ -37,7 +38,8 @@ _PATHS = {kind: f"{_OURS}/{kind}" for kind in ("virtualips", "healthchecks", "no
 _PATHS["nodes"] = "/api/v1/nodes"
 _KINDS = {"virtualips": "VirtualIP", "healthchecks": "HealthCheck", "nodeconfigs": "NodeConfig"}
 _EVENTS = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
-_CREATE, _MERGE = "application/json", "application/merge-patch+json"
+_CREATE = "application/json"
+_MERGE, _REPLACE = "application/merge-patch+json", "application/json-patch+json"
 _CONFLICT, _INVALID = 409, 422
 _NEW = "0"
 """The version of what is not there: whatever is there by then is not written over (it is a 422)."""
@@ -89,14 +91,17 @@ class Writer(ApiServer):
         name = obj["metadata"]["name"]
         current = self._cache.get("nodeconfigs", name)
         obj = self._undeclared["nodeconfigs"].known_part(obj, time.monotonic())
-        if current is not None and _same(current.get("spec"), obj["spec"]):
+        if current is not None and says(current.get("spec"), obj["spec"]):
             return False
         path = f"{_PATHS['nodeconfigs']}/{name}"
         over = _identity(current) if current is not None else {"resourceVersion": _NEW}
         obj = {**obj, "metadata": {**obj["metadata"], **over}}
         try:
             with self._over("nodeconfigs", name):
-                self._remember("nodeconfigs", self._apply("nodeconfigs", path, obj))
+                answer = self._apply("nodeconfigs", path, obj)
+                if "metadata" in answer and not says(answer.get("spec"), obj["spec"]):
+                    answer = self._replace_spec(path, answer, obj["spec"])
+                self._remember("nodeconfigs", answer)
         except ApiUnavailableError as error:
             if not 0 < error.status < _UNKNOWN:
                 self._fences.unanswered(name)
@@ -262,13 +267,23 @@ class Writer(ApiServer):
 
         return self._undeclared[kind].applied(obj, apply, time.monotonic)
 
+    def _replace_spec(self, path: str, over: Mapping[str, Any], spec: Any) -> Any:
+        """Replace what an apply left: it takes nothing away that somebody else wrote, too."""
+        version = over["metadata"]["resourceVersion"]
+        body = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+            {"op": "replace", "path": "/spec", "value": spec},
+        ]
+        query = [("fieldManager", FIELD_MANAGER)]
+        return self._write("PATCH", path, query=query, body=body, content_type=_REPLACE)
+
     def _write(
         self,
         method: str,
         path: str,
         *,
         query: Any = (),
-        body: Mapping[str, Any],
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         content_type: str = APPLY,
     ) -> Any:
         if self._leader.term != self._term or not self._leader.leads():
@@ -284,19 +299,3 @@ def _identity(obj: Mapping[str, Any]) -> dict[str, str]:
 
 def _version(obj: Mapping[str, Any] | None) -> str | None:
     return obj["metadata"].get("resourceVersion") if obj is not None else None
-
-
-def _same(current: Any, wanted: Any) -> bool:
-    """Return whether what is there says what is wanted and nothing else.
-
-    The schema of NodeConfig has no defaults, so the server adds nothing.
-    """
-    if current is None and wanted in ([], {}):
-        return True  # the server drops a list whose last entry an apply removed
-    if isinstance(wanted, Mapping) and isinstance(current, Mapping):
-        no_more = current.keys() <= wanted.keys()
-        return no_more and all(_same(current.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list) and isinstance(current, list):
-        pairs = zip(current, wanted, strict=False)
-        return len(current) == len(wanted) and all(_same(c, w) for c, w in pairs)
-    return bool(current == wanted)

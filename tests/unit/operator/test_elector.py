@@ -54,7 +54,7 @@ class FakeStore(LeaseStore):
         path: str,
         *,
         query: Any = (),
-        body: Mapping[str, Any] | None = None,
+        body: Any = None,
         content_type: str = "",
         timeout_s: tuple[float, float] = (0.0, 0.0),
     ) -> Any:

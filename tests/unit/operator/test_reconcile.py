@@ -93,7 +93,7 @@ class FakeServer(Writer):
         path: str,
         *,
         query: Any = (),
-        body: Mapping[str, Any] | None = None,
+        body: Any = None,
         content_type: str = "",
         timeout_s: tuple[float, float] = (0.0, 0.0),
     ) -> Any:
@@ -239,6 +239,38 @@ def test_what_is_no_longer_asked_of_a_node_leaves_its_node_config() -> None:
 
     assert take_over({"kube-vrrp.io/handover-to": best}) == best
     assert take_over({}) is None
+
+
+def test_what_somebody_else_wrote_into_a_node_config_leaves_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An apply takes nothing away that another one has written, too, and says that it went well."""
+    server, cache, reconciler = cluster()
+    assert reconciler.run_cycle()
+    known = cache.get("nodeconfigs", "node-1") or {}
+    (wanted,) = known["spec"]["virtualRouters"]
+    stray = {**known, "metadata": {**known["metadata"], "resourceVersion": "7"}}
+    stray["spec"] = {**known["spec"], "virtualRouters": [wanted, {**wanted, "name": "stray"}]}
+    cache.put("nodeconfigs", stray, deleted=False, now_s=0.0)
+    real, replaced = server._call, []
+
+    def call(method: str, path: str, **options: Any) -> Any:
+        if not path.endswith("nodeconfigs/node-1") or "merge" in options.get("content_type", ""):
+            return real(method, path, **options)
+        if options.get("content_type") != "application/json-patch+json":
+            return stray
+        replaced.extend(options["body"])
+        return {**stray, "spec": options["body"][1]["value"]}
+
+    monkeypatch.setattr(server, "_call", call)
+    assert reconciler.run_cycle()
+    version, spec = replaced
+    assert version == {"op": "replace", "path": "/metadata/resourceVersion", "value": "7"}
+    assert (spec["op"], spec["path"]) == ("replace", "/spec")
+    assert (cache.get("nodeconfigs", "node-1") or {})["spec"]["virtualRouters"] == [wanted]
+    replaced.clear()
+    assert reconciler.run_cycle()
+    assert replaced == []
 
 
 def test_an_empty_list_of_nodes_deletes_no_node_config() -> None:

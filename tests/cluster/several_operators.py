@@ -17,7 +17,6 @@ from vrrp_lab.lab import CLUSTER_KEY, OPERATOR_METRICS_PORT, Lab
 from vrrp_lab.node import Node
 
 NAMESPACE = "kube-vrrp"
-LEASE = "kube-vrrp-operator"
 
 
 @dataclass
@@ -88,17 +87,19 @@ class OneOperator:
         """End that."""
         self.lab.lan.rejoin(self.node.host, self.lab.control_plane.host)
 
-    def holder(self) -> str:
-        """Return who holds the Lease; empty where it was released."""
-        lease = self.lab.kubectl_json("get", "lease", "-n", NAMESPACE, LEASE)
-        return str(lease["spec"].get("holderIdentity") or "")
-
 
 def leader_of(operators: Sequence[OneOperator]) -> OneOperator:
     """Return the one that leads, once one does."""
     eventually(lambda: any(one.leads() for one in operators), within_s=60, every_s=0.2)
     (leader,) = [one for one in operators if one.leads()]
     return leader
+
+
+def are_settled(operators: Sequence[OneOperator]) -> bool:
+    """Return whether one leads, and the others stand by and are ready for its place."""
+    leading = [one for one in operators if one.leads() and one.get("/readyz") == "ok\n"]
+    others = [one for one in operators if one not in leading]
+    return len(leading) == 1 and all(one.stands_by() for one in others)
 
 
 class Edits:

@@ -321,8 +321,8 @@ RESUME = (
         6,
         "an engine without a supervisor ends",
         LOOP,
-        "            if parent in ready:\n                break\n",
-        "",
+        "                self.stop()\n            if wakeup in ready",
+        "            if wakeup in ready",
         netns("speaker", "dead_supervisor_takes_the_address_along"),
     ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -121,6 +123,16 @@ def test_stop_and_return_lose_no_probe(standalone: Lab, home: Node) -> None:
     second = standalone.node("node-2")
     assert lost_during(standalone, home.stop_speaker, second) == [0, 0]
     assert lost_during(standalone, home.start_speaker, home) == [0, 0]
+
+
+def test_supervisor_that_is_killed_alone_loses_no_probe(standalone: Lab, home: Node) -> None:
+    """As the kernel does for want of memory; the engine is healthy, and nobody starts another."""
+
+    def kill() -> None:
+        os.kill(home.processes()["supervisor"], signal.SIGKILL)
+
+    assert lost_during(standalone, kill, standalone.node("node-2")) == [0, 0]
+    home.kill_speaker()
 
 
 def test_failing_check_with_a_living_successor_loses_no_probe(

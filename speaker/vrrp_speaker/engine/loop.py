@@ -39,6 +39,8 @@ from vrrp_speaker.shared_state import layout as shm
 
 STOP_NS = 20_000_000_000
 """The longest that a stop waits for successors; Kubernetes kills after 30 s by default."""
+ORPHAN_STOP_NS = 2_000_000_000
+"""The same where the supervisor is dead: no other speaker can start before the engine has ended."""
 HEARTBEAT_NS = 100_000_000
 """The longest wait: /healthz expects a turn at least this often."""
 LOOK_AROUND_NS = 20_000_000
@@ -96,6 +98,7 @@ class Loop:
         self._others_due_ns = self._longest_wait_ns = 0
         self._leaving: list[RunningRouter] = []
         self._stopping = False
+        self._stop_within_ns = STOP_NS
         self._stop_by_ns: int | None = None
         self._epoll = select.epoll()
         self._connection = -1
@@ -130,7 +133,9 @@ class Loop:
                 self._look_around(now_ns)
             ready = {fd for fd, _ in self._epoll.poll(self._wait_s(), 16)}
             if parent in ready:
-                break
+                self._epoll.unregister(parent)  # it stays readable
+                self._stop_within_ns = ORPHAN_STOP_NS
+                self.stop()
             if wakeup in ready:
                 os.read(wakeup, _SIGNALS)  # left there, it would wake us for good
             now_ns = monotonic_ns()
@@ -148,7 +153,7 @@ class Loop:
             return False
         now_ns = monotonic_ns()
         if self._stop_by_ns is None:
-            self._stop_by_ns = now_ns + STOP_NS
+            self._stop_by_ns = now_ns + self._stop_within_ns
             self._release_all(now_ns, hand_over=True)
         holding = any(router.machine.holding for router in self._everybody())
         return now_ns >= self._stop_by_ns or not holding

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 
-SIGNS_ON_S = 5.0
-"""Longer than nodes are apart in being told, shorter than one takes to start an earlier version."""
+SIGNS_ON_S = 1.5
+"""As long as nodes are apart in being told, and no longer: an earlier version may run somewhere by
+then, and hears the plain key only, whoever is to hand over to it."""
 
 
 @dataclass(frozen=True, slots=True)

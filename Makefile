@@ -3,7 +3,7 @@ VENV := .venv/bin
 PYTHON := $(VENV)/python
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help bootstrap demo check test e2e sim sequences cut-offs versions fuzz faults interop conformance bench chart image release lock diagram clean
+.PHONY: help bootstrap demo check test e2e sim sequences cut-offs versions objects fuzz faults interop conformance bench chart image release lock diagram clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12
@@ -54,6 +54,9 @@ cut-offs: bootstrap ## Holder, Backup and rack lose the API server for ten minut
 
 versions: bootstrap ## The version before and this one in one cluster: up, and down in every order, under probes; docs/upgrade.md
 	@WAYS=all $(PYTHON) -m pytest -q tests/cluster/test_versions.py
+
+objects: bootstrap ## 300 odd steps (objects, Nodes, statuses, disks) beside ten ordinary VirtualIPs (SEED=7 ARGS="--steps 100 --pace 0.5")
+	@$(PYTHON) -m tests.objects --seed $(or $(SEED),1) $(ARGS)
 
 fuzz: bootstrap ## Fuzz the way of VirtualIPs from schema to engine (SPECS=5000), then decoder and validation (SECONDS=300)
 	@SPECS=$(or $(SPECS),5000) $(PYTHON) -m pytest -q -s tests/fuzz/test_specs.py

@@ -205,6 +205,12 @@ class ControlPlane:
             raise LabError(f"kubectl {' '.join(arguments)}: {ended.stderr.strip()}")
         return ended
 
+    def watch(self, path: str) -> subprocess.Popen[bytes]:
+        """Return a kubectl that prints what a watch tells, a line of JSON for each event."""
+        command = [str(self._programs.kubectl), f"--kubeconfig={self.kubeconfig}"]
+        command += ["get", "--raw", f"{path}?watch=true"]
+        return self._lan.processes.start(command, stdout=subprocess.PIPE)
+
     def report_as_speaker(self, node: str, name: str, status: Any) -> tuple[int, str]:
         """Merge into the status of a NodeConfig, as the speaker of a node does.
 

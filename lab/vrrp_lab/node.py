@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -113,6 +114,15 @@ class Node:
                 found["agent"] = pid
             elif process_name(pid) == "vrrp-engine":
                 found["engine"] = pid
+        return found
+
+    def compilers(self) -> list[int]:
+        """Return the pids of the speaker's compilers, which run for a moment only."""
+        found = []
+        for pid in session_members(self._running().pid):
+            with contextlib.suppress(OSError):  # it ended just now
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                found += [pid] * (b"vrrp_speaker.compiler" in command)
         return found
 
     @property

@@ -8,14 +8,13 @@ written, read, compiled and run for a while by an engine whose kernel and networ
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import scapy.all  # noqa: F401 - asks the kernel when first used, and the rig stands in for that
-import yaml
+from tests.fuzz.draw import ODD, draw_virtual_ip, schema
 from tests.unit.engine.rig import Rig
 from tests.unit.operator.cluster import applied, nodes, snapshot, tcp_check, virtual_ip
 
@@ -30,11 +29,10 @@ from vrrp_speaker.engine.program import EngineProgram, parse_program
 from vrrp_speaker.engine.routers import Inputs, RunningRouter
 from vrrp_speaker.program_file import encode, read_values
 
-_ROOT = Path(__file__).resolve().parents[2]
 _SECOND = 1_000_000_000
 _STEPS = 60
 """How many deadlines of an election are reached."""
-NODE, ORDINARY, ODD = "node-1", "ordinary", "odd"
+NODE, ORDINARY = "node-1", "ordinary"
 _LINKS = LinkTable(
     (
         Link(
@@ -50,109 +48,6 @@ _KEYS: Mapping[str, Mapping[str, Any]] = {
     "cluster": {"active": 1, "keys": {"1": "00" * 32}},
     "old": {"password": b"secret".hex()},
 }
-_TEXTS: Mapping[str, tuple[str, ...]] = {
-    "address": (
-        *("192.0.2.60/24", "192.0.2.61", "192.0.2.60/0", "192.0.2.255/24", "192.0.2.0/24"),
-        *("10.255.255.255/8", "0.0.0.1/8", "240.0.0.1", "169.254.1.1/32", "223.255.255.255/31"),
-        *("2001:db8::60/64", "2001:db8::61", "2001:db8::/0", "fe80::60/64", "::ffff:192.0.2.60"),
-        *("::1.2.3.4", "192.0.2.12/24", "fd00::1/127"),
-    ),
-    "interface": ("eth0", "eth0", "eth1", "eth9", "lo", "..", "eth%d", "ünïcödé", "i" * 15),
-    "advertisementInterval": ("10ms", "20ms", "200ms", "1s", "40.95s", "40s"),
-    "delay": ("0s", "1ns", "1s", "1000s", "999s999ms"),
-    "repeatAfter": ("0s", "1ns", "5s", "1h", "3600s"),
-    "refresh": ("0s", "1s", "1000.000001ms", "60s", "1h", "59m59.999999999s"),
-    "keyRef": ("cluster", "old", "none", "k" * 63),
-    "externalPeers": ("198.51.100.1", "192.0.2.255", "192.0.2.12", "203.0.113.7"),
-    "node": ("node-1", "node-2", "node-9", "n" * 253),
-    "key": ("a", "example.com/" + "k" * 63, "-"),
-    "values": ("yes", "v" * 63),
-    "name": ("one", "two", "none", "n" * 253),
-}
-_BEYOND: Mapping[str, tuple[str, ...]] = {
-    "address": ("127.0.0.1", "ffff::1", "192.0.2.60/33", "0.0.0.0", "192.0.2.60%eth0", "nowhere"),
-    "interface": ("i" * 16, "a b", "a/b"),
-    "advertisementInterval": ("1ns", "15ms", "255s", "0s", "-1s"),
-    "delay": ("1001s", "-1s", "1"),
-    "repeatAfter": ("1h1ns", "99999999h"),
-    "refresh": ("1ns", "3ns", "999ms", "1h1ns"),
-    "keyRef": ("Not.A.Label", "k" * 64),
-    "externalPeers": ("255.255.255.255", "2001:db8::99", "ff02::12", "x"),
-}
-
-
-def schema() -> Mapping[str, Any]:
-    """Return the schema of a VirtualIP's spec."""
-    crd = yaml.safe_load((_ROOT / "crds" / "virtualips.yaml").read_text(encoding="utf-8"))
-    spec: Mapping[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    return spec["properties"]["spec"]  # type: ignore[no-any-return]  # YAML has no types
-
-
-class Draw:
-    """Draws values that a schema describes."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)
-        self._share = self.rng.choice((0.1, 0.3, 0.6))
-        """How many of the optional fields are given: few make a likely spec, many an odd one."""
-
-    def value(self, node: Mapping[str, Any], name: str = "") -> Any:
-        """Return a value of this schema; now and then one that is none."""
-        if self.rng.random() < 0.004:
-            return self.rng.choice((None, "", 0, -1, 2**63, True, [], {}, "\x00", 1.5))
-        drawn: dict[str, Callable[[Mapping[str, Any], str], Any]] = {
-            "object": self._object,
-            "array": self._array,
-            "integer": self._integer,
-            "string": self._string,
-        }
-        draw = drawn.get(node["type"])
-        return draw(node, name) if draw is not None else self.rng.random() < 0.5
-
-    def _object(self, node: Mapping[str, Any], name: str) -> dict[str, Any]:
-        if "additionalProperties" in node:
-            keys = self.rng.sample(_TEXTS["key"], self.rng.randint(0, 2))
-            return {key: self.value(node["additionalProperties"], "values") for key in keys}
-        required = node.get("required", ())
-        return {
-            key: self.value(child, key)
-            for key, child in node.get("properties", {}).items()
-            if key in required or self.rng.random() < self._share
-        }
-
-    def _array(self, node: Mapping[str, Any], name: str) -> list[Any]:
-        low, high = node.get("minItems", 0), node["maxItems"]
-        count = self.rng.choice((low, max(1, low), 1, 2, 3, high))
-        return [self.value(node["items"], name) for _ in range(count)]
-
-    def _integer(self, node: Mapping[str, Any], name: str) -> int:
-        if "enum" in node:
-            return int(self.rng.choice(node["enum"]))
-        low, high = node["minimum"], node["maximum"]
-        between = self.rng.randint(low, high)
-        return int(self.rng.choice((low, low + 1, between, between, high - 1, high)))
-
-    def _string(self, node: Mapping[str, Any], name: str) -> str:
-        if name in _BEYOND and self.rng.random() < 0.03:
-            return self.rng.choice(_BEYOND[name])
-        return str(self.rng.choice(node.get("enum") or _TEXTS.get(name) or ("x", "x" * 63)))
-
-
-def draw(seed: int, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the VirtualIP of a seed."""
-    made = Draw(seed)
-    drawn = made.value(spec)
-    if isinstance(drawn, dict) and isinstance(drawn.get("addresses"), list):
-        # Most lists of many name one twice, most selectors select nobody; a valid one says more.
-        drawn["addresses"] = list({str(item): item for item in drawn["addresses"]}.values())
-        for item in drawn["addresses"]:
-            if isinstance(item, dict) and made.rng.random() < 0.8:
-                item.pop("interface", None)
-        if made.rng.random() < 0.8:
-            drawn.pop("nodeSelector", None)
-    obj = virtual_ip(ODD, "192.0.2.60")
-    obj["spec"] = drawn
-    return obj
 
 
 @dataclass
@@ -169,7 +64,7 @@ class Run:
 
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
-        self._spec = schema()
+        self._spec = schema("virtualips")
         self._now_ns = 10**12
         self._slots: dict[str, int] = {}
         self.outcome = Outcome()
@@ -180,7 +75,8 @@ class Run:
         Raises:
             Exception: any but a ``FieldError`` that names the field is a finding.
         """
-        obj = draw(seed, self._spec)
+        obj = virtual_ip(ODD, "192.0.2.60")
+        obj["spec"] = draw_virtual_ip(random.Random(seed), self._spec)
         try:
             parse_virtual_ip(obj)
         except FieldError as error:

@@ -58,6 +58,9 @@ versions: bootstrap ## The version before and this one in one cluster: up, and d
 objects: bootstrap ## 300 odd steps (objects, Nodes, statuses, disks) beside ten ordinary VirtualIPs (SEED=7 ARGS="--steps 100 --pace 0.5")
 	@$(PYTHON) -m tests.objects --seed $(or $(SEED),1) $(ARGS)
 
+leaders: bootstrap ## Of two operators the one that leads is killed, stopped, cut off and ended, 20 times each (ARGS="--rounds 2 --away 10")
+	@$(PYTHON) -m tests.sequences.leaders $(ARGS)
+
 fuzz: bootstrap ## Fuzz the way of VirtualIPs from schema to engine (SPECS=5000), then decoder and validation (SECONDS=300)
 	@SPECS=$(or $(SPECS),5000) $(PYTHON) -m pytest -q -s tests/fuzz/test_specs.py
 	@$(VENV)/pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt

@@ -17,6 +17,8 @@ from vrrp_lab.lab import CLUSTER_KEY, OPERATOR_METRICS_PORT, Lab
 from vrrp_lab.node import Node
 
 NAMESPACE = "kube-vrrp"
+MOST = 20
+"""So many VirtualIPs at most are made."""
 
 
 @dataclass
@@ -88,6 +90,16 @@ class OneOperator:
         self.lab.lan.rejoin(self.node.host, self.lab.control_plane.host)
 
 
+def two_operators(lab: Lab) -> list[OneOperator]:
+    """Start two, on nodes that have no VirtualIP; all other nodes have them."""
+    for node in lab.nodes[2:]:
+        lab.kubectl("label", "node", node.name, "vips=yes")
+    made = [OneOperator(lab, node) for node in lab.nodes[:2]]
+    for operator in made:
+        operator.start()
+    return made
+
+
 def leader_of(operators: Sequence[OneOperator]) -> OneOperator:
     """Return the one that leads, once one does."""
     eventually(lambda: any(one.leads() for one in operators), within_s=60, every_s=0.2)
@@ -103,21 +115,26 @@ def are_settled(operators: Sequence[OneOperator]) -> bool:
 
 
 class Edits:
-    """VirtualIPs of the nodes that are labelled ``vips``: each edit makes one, and changes one."""
+    """VirtualIPs of the nodes that are labelled ``vips``: they are made, and then changed."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._made = 0
+        self._addresses: list[int] = []
+        """Of each VirtualIP, by number."""
+        self.count = 0
 
     def make(self) -> None:
-        """Make a VirtualIP, and give the one before it a second address."""
-        self._apply(self._made, addresses=1)
-        if self._made:
-            self._apply(self._made - 1, addresses=2)
-        self._made += 1
+        """Make a VirtualIP while there are few, and give another one a second address, or one."""
+        latest = self.count % MOST
+        if len(self._addresses) < MOST:
+            self._addresses.append(1)
+            self._apply(latest)
+        self._addresses[latest - 1] = 3 - self._addresses[latest - 1]
+        self._apply(latest - 1 if latest else len(self._addresses) - 1)
+        self.count += 1
 
-    def _apply(self, number: int, *, addresses: int) -> None:
-        first = 110 + 2 * number
+    def _apply(self, number: int) -> None:
+        first, addresses = 110 + 2 * number, self._addresses[number]
         obj = {
             "apiVersion": "kube-vrrp.io/v1alpha1",
             "kind": "VirtualIP",
@@ -138,11 +155,12 @@ class Edits:
         found = {
             vip["metadata"]["name"]: vip for vip in self._lab.kubectl_json("get", "vip")["items"]
         }
-        assert len(found) == self._made
+        made = len(self._addresses)
+        assert len(found) == made
         numbers = {
             name: vip.get("status", {}).get("virtualRouterID") for name, vip in found.items()
         }
-        assert len(set(numbers.values()) - {None}) == self._made, numbers
+        assert len(set(numbers.values()) - {None}) == made, numbers
         wanted = {
             (name, numbers[name], tuple(a["address"] for a in vip["spec"]["addresses"]))
             for name, vip in found.items()

@@ -16,6 +16,7 @@ from tests.cluster.several_operators import (
     are_settled,
     holders,
     leader_of,
+    two_operators,
 )
 from tests.conftest import lab_or_skip
 from tests.eventually import eventually
@@ -38,12 +39,8 @@ def edits(cluster: Lab) -> Edits:
 
 @pytest.fixture(scope="module")
 def operators(cluster: Lab, edits: Edits) -> list[OneOperator]:
-    """Two, on nodes that have no VirtualIP; three other nodes have one."""
-    for node in cluster.nodes[2:]:
-        cluster.kubectl("label", "node", node.name, "vips=yes")
-    made = [OneOperator(cluster, node) for node in cluster.nodes[:2]]
-    for operator in made:
-        operator.start()
+    """Two that run, and a VirtualIP."""
+    made = two_operators(cluster)
     edits.make()
     eventually_checked(edits)
     return made

@@ -30,3 +30,19 @@ def test_key_s_name_is_taken_and_the_missing_kubeconfig_is_not(tmp_path: Path) -
     ended = run("--default-key-ref", "cluster", "--kubeconfig", tmp_path / "absent")
     assert ended.returncode == 4
     assert ended.stderr.startswith("vrrp-operator: Invalid kube-config file")
+
+
+@pytest.mark.parametrize("name", ["Kube", "kube/vrrp", "n" * 64])
+def test_namespace_of_the_lease_that_cannot_be_one_is_refused(name: str) -> None:
+    ended = run("--lease-namespace", name)
+    assert ended.returncode == 2
+    assert f"{name!r} is not a DNS label (accepted: kube-vrrp)" in ended.stderr
+
+
+def test_namespace_of_the_lease_comes_by_the_environment_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LEASE_NAMESPACE", "Kube")
+    ended = run("--log-level", "info")
+    assert ended.returncode == 2
+    assert "'Kube' is not a DNS label (accepted: kube-vrrp)" in ended.stderr

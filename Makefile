@@ -3,7 +3,7 @@ VENV := .venv/bin
 PYTHON := $(VENV)/python
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help bootstrap demo check test e2e sim sequences cut-offs versions objects fuzz faults interop conformance bench chart image release lock diagram clean
+.PHONY: help bootstrap demo check test e2e sim sequences cut-offs leaders versions objects fuzz faults interop conformance bench chart image release lock diagram clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 12

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vrrp_api.lease import DURATION_S, heartbeat_of
+from vrrp_operator.abilities import Abilities, abilities_after, with_abilities
 from vrrp_operator.snapshot import (
     ClusterSnapshot,
     Node,
@@ -55,6 +56,8 @@ class ObjectCache:
         """What each of a node's two heartbeats said last, by kind and node."""
         self._active_seen_s: dict[str, dict[str, tuple[str, float]]] = {}
         """Node to router to (since, when that was first seen), for routers that are Active."""
+        self._abilities: dict[str, Abilities] = {}
+        """What each node's speaker said that it can do."""
         self._odd: list[Exception] = []
         """What went wrong with heartbeats since the last snapshot."""
         self._last_heartbeat_s = 0.0
@@ -113,6 +116,7 @@ class ObjectCache:
                 self._deleted[kind][name] = _version(obj)
                 if kind == "nodeconfigs":
                     self._active_seen_s.pop(name, None)
+                    self._abilities.pop(name, None)
                     self._lose({name: before} if before is not None else {})
                 return before is not None
             if before is not None and _version(obj) < _version(before):
@@ -179,7 +183,7 @@ class ObjectCache:
         with self._lock:
             objects = {kind: dict(items) for kind, items in self._objects.items()}
             objects["nodeconfigs"] = self._found_again()
-            heartbeats = dict(self._heartbeats)
+            heartbeats, abilities = dict(self._heartbeats), dict(self._abilities)
             blind_s = self._blind_total_s(now_s)
             active_seen_s = {
                 node: {router: seen_s for router, (_, seen_s) in routers.items()}
@@ -194,7 +198,7 @@ class ObjectCache:
             fresh, heard_s = ages.get(name, FRESH_S) < FRESH_S, beat.seen_s if beat else 0.0
             try:
                 reports[name] = node_report(
-                    obj,
+                    with_abilities(obj, abilities.get(name)),
                     fresh=fresh,
                     heard_s=heard_s,
                     active_seen_s=active_seen_s.get(name),
@@ -241,6 +245,7 @@ class ObjectCache:
             router: seen[router] if router in seen and seen[router][0] == since else (since, now_s)
             for router, since in _active_routers(obj)
         }
+        self._abilities[name] = abilities_after(self._abilities.get(name), obj)
         return self._beat("status", name, (obj.get("status") or {}).get("heartbeatTime", ""), now_s)
 
     def _beat(self, kind: str, name: str, text: str, now_s: float) -> bool:

@@ -184,6 +184,21 @@ def the_key_of_its_own_waits_for_every_speaker() -> None:
     _expect_signed(story, KEY_REF, "Require")
 
 
+def an_older_speakers_status_that_came_late_parts_nobody() -> None:
+    """It says of the holder that it does not know the key that the election has by now."""
+    drawn = replace(CALM, signed=True, own_keys=True)
+    story, holder, _ = begin(drawn, ignorant=tuple(f"node-{n + 1}" for n in range(4)))
+    old = story.api.objects["nodeconfigs"][holder.name]["status"]
+    for machine in story.machines:
+        machine.upgrade(story.lan.now_ns)
+    story.lan.run_for(120 * SECOND)
+    _expect_signed(story, KEY_REF, "Require")
+    story.api.put("nodeconfigs", holder.name, status=old)
+    story.lan.run_for(60 * SECOND)
+    expect_no_takeover(story)
+    _expect_signed(story, KEY_REF, "Require")
+
+
 def _expect_signed(story: Messages, key: str, own: str | None = None) -> None:
     for machine in story.machines:
         said = machine.router.election.authentication if machine.router is not None else None
@@ -206,6 +221,7 @@ MESSAGES_SCENARIOS: dict[str, Callable[[], None]] = {
         signatures_wait_for_a_backup_that_cannot_be_told,
         nobody_is_let_in_again_that_left_for_another_key,
         the_key_of_its_own_waits_for_every_speaker,
+        an_older_speakers_status_that_came_late_parts_nobody,
         *JOIN_SCENARIOS,
         *LEAVE_SCENARIOS,
         *LINK_SCENARIOS,

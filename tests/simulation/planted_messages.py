@@ -148,6 +148,14 @@ LEFT_OUT = (
         folder="operator/vrrp_operator",
     ),
     LeftOut(
+        "abilities",
+        "time < before.time and",
+        "time < '' and",
+        "what an older speaker said, and came late, counts",
+        "an_older_speakers_status_that_came_late_parts_nobody",
+        folder="operator/vrrp_operator",
+    ),
+    LeftOut(
         "ranking",
         "if not node.gone or node.name in heard]",
         "if not node.gone]",

@@ -13,9 +13,9 @@ from tests.simulation.settings import SECOND
 from tests.simulation.speaker_status import SpeakerStatus
 
 from vrrp_api.features import LEASES
-from vrrp_api.node_config import VirtualRouterConfig, parse_node_config
+from vrrp_api.node_config import NodeConfig, VirtualRouterConfig, parse_node_config
 from vrrp_api.node_status import NodeConfigStatus
-from vrrp_operator.cache import GONE_S
+from vrrp_operator.cache import FRESH_S, GONE_S
 
 _SILENCE_LOOKED_FOR_NS = 5 * SECOND
 _LONGEST_START_MS = 2_000
@@ -23,6 +23,8 @@ GONE_NS = int(GONE_S) * SECOND
 TOLD_NS = 60 * SECOND
 """Within this whoever is back is told what it missed."""
 _ABSENCE_NS = 10 * SECOND
+_FRESH_NS = int(FRESH_S + 1) * SECOND
+"""So long after it reported an operator may take it for one that reports yet."""
 
 
 class Machine:
@@ -53,6 +55,10 @@ class Machine:
         self._behind: int | None = None
         """The generation that it knows better than, once it was told what it missed."""
         self._behind_until_ns = 0
+        self._asked: NodeConfig | None = None
+        self._moved_alone: dict[str, int] = {}
+        """In which generation it was asked for another address, by elections that it was alone in,
+        while an operator took it for one that reports."""
         self.running = False
         self._life = 0
         self.applied: Object | None = None
@@ -115,12 +121,32 @@ class Machine:
             self._behind = 0
         if kind != "nodeconfigs":
             return
+        if not deleted:
+            self._note_address(parse_node_config(obj), now_ns)
         if not self.cut_off:
             self._tell_status(now_ns, {} if deleted else obj.get("status") or {})
         if deleted:
             self._api.lan.at(now_ns + _ABSENCE_NS, self._drop)
         elif self.applied is None or self.applied["spec"] != obj["spec"]:
             self._ask(now_ns)
+
+    def _note_address(self, asked: NodeConfig, now_ns: int) -> None:
+        before, self._asked = self._asked, asked
+        alone = {router.name for router in asked.virtual_routers if not router.peers}
+        for seat in self.seats:
+            if before is None or seat.of(before.addresses) is seat.of(asked.addresses):
+                continue
+            self._moved_alone.pop(seat.election, None)
+            if seat.election in alone and now_ns - self._arrived_ns < _FRESH_NS:
+                self._moved_alone[seat.election] = asked.generation
+
+    def may_have_either_address(self, seat: Seat) -> bool:
+        """Whether it was asked for another address in place, and stopped before it took that in.
+
+        It was alone, and seemed to report. What it begins with nobody can know.
+        """
+        asked = self._moved_alone.get(seat.election, 0)
+        return self.applied is not None and _generation(self.applied) < asked
 
     def _drop(self, now_ns: int) -> None:
         """Run nothing any more once the node's own object has been away for a while."""

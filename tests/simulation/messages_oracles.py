@@ -76,13 +76,15 @@ class MessagesOracles:
     def check_everybody_lists_everybody(self) -> None:
         """Any two that run the election list each other, but for one that was gone.
 
-        Who is gone is listed until its Node is deleted.
+        Who is gone is listed until its Node is deleted; by its new address where it was alone, was
+        given that in place, and fell silent before it took it in.
         """
         running = [node for node in self._lan.nodes if runs(node)]
         for one, other in permutations(running, 2):
             if self._gone(one.index) or self._machines[other.index].is_deleted:
                 continue
-            if other.index not in one.config.peers:
+            listed = other.index in one.config.peers or self._is_listed_elsewhere(one, other)
+            if not listed:
                 raise OracleViolation(
                     f"node{one.index} (priority {one.config.priority}) does not list"
                     f" node{other.index} (priority {other.config.priority}), and both run the"
@@ -93,6 +95,16 @@ class MessagesOracles:
                 raise OracleViolation(
                     f"node{one.index} and node{other.index} speak versions {versions}"
                 )
+
+    def _is_listed_elsewhere(self, one: SimulatedNode, other: SimulatedNode) -> bool:
+        """Return whether one lists another at the address that it may just as well have."""
+        machine, seat = self._machines[other.index], self._seats[other.index]
+        return (
+            self._gone(other.index)
+            and not other.config.peers
+            and machine.may_have_either_address(seat)
+            and any(slot.index in one.config.peers for slot in seat.slots)
+        )
 
     def _check_leavers_yield(self, now_ns: int) -> None:
         """Whoever is to leave is not Active for long beside others that could be, and hear it."""

@@ -59,6 +59,10 @@ class Seat:
             return None
         return Running(self.router, slot, self._memory)
 
+    def of(self, addresses: Sequence[str]) -> SimulatedNode | None:
+        """Return the slot of the one of a node's addresses that it runs the election from."""
+        return next((self._by_address[a] for a in addresses if a in self._by_address), None)
+
     # Doing ------------------------------------------------------------------------------
 
     def run(
@@ -66,7 +70,7 @@ class Seat:
     ) -> None:
         """Run what a node with these addresses is asked for; None: nothing."""
         self.router = router
-        own = next((self._by_address[a] for a in addresses if a in self._by_address), None)
+        own = self.of(addresses)
         stays = own if router is not None else None
         for slot in self.slots:
             if slot is not stays:

@@ -99,6 +99,27 @@ def who_was_alone_and_cannot_be_told_is_known_by_its_old_address() -> None:
     expect(others[0].active, "nobody has the addresses")
 
 
+def who_was_silent_before_the_operator_began_is_known_by_its_old_address() -> None:
+    """To an operator that has just begun everybody seems to report."""
+    story, holder, others = begin()
+    for machine in others:
+        story.unselect(machine)
+    story.lan.run_for(60 * SECOND)
+    cut_off(holder)
+    story.lan.run_for(60 * SECOND)
+    story.operators[0].end()
+    story.begin_operator(0)
+    story.readdress(holder)
+    story.lan.run_for(60 * SECOND)
+    story.unselect(holder)
+    story.unselect(others[0])
+    story.lan.run_for(_GONE_S * SECOND)
+    expect(others[0].slot is not None, "nobody has joined in its place")
+    heal(story, holder)
+    expect(holder.slot is None, "it runs the election yet")
+    expect(others[0].active, "nobody has the addresses")
+
+
 def nobody_leaves_for_one_that_is_on_its_way() -> None:
     """The only one that is wanted is to leave another election for its new address first."""
     story, _, others = begin(replace(CALM, second=4))
@@ -126,5 +147,6 @@ JOIN_SCENARIOS = (
     who_is_dropped_and_cannot_be_told_is_a_member_by_its_signature,
     a_node_that_may_join_yet_is_known_by_its_old_address,
     who_was_alone_and_cannot_be_told_is_known_by_its_old_address,
+    who_was_silent_before_the_operator_began_is_known_by_its_old_address,
     nobody_leaves_for_one_that_is_on_its_way,
 )

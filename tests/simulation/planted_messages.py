@@ -228,10 +228,17 @@ LEFT_OUT = (
     ),
     LeftOut(
         "addresses",
-        "if not alone or not running[node].fresh:",
+        "if not alone or not running[node].fresh or not report.alive:",
         "if not alone:",
         "another address is taken for a node that cannot be told, and is alone yet",
         "who_was_alone_and_cannot_be_told_is_known_by_its_old_address",
+    ),
+    LeftOut(
+        "addresses",
+        " or not report.alive:",
+        ":",
+        "an operator that has just begun takes a node for one that reports, and is alone yet",
+        "who_was_silent_before_the_operator_began_is_known_by_its_old_address",
     ),
     LeftOut(
         "manner",

@@ -144,6 +144,7 @@ def _is_known(node: str, family: int, snapshot: ClusterSnapshot) -> bool:
             continue
         alone = len(running) == 1 and running[node].written is not None
         # One that is alone and does not report may be silent for long: who joins then has to know.
-        if not alone or not running[node].fresh:
+        # An operator that has just begun has heard nobody yet, however fresh all seem.
+        if not alone or not running[node].fresh or not report.alive:
             return True
     return False

@@ -21,7 +21,8 @@ class Cluster:
     """Nodes that take in what is written when a test says so, and what they report.
 
     ``states`` overrides what a node reports of its router; by default the one of highest priority
-    is Active. ``mute`` nodes neither read nor report; ``ignorant`` ones have speakers of an
+    is Active. ``mute`` nodes neither read nor report; of ``unheard`` ones the operator, which has
+    just begun, knows a report of before; ``ignorant`` ones have speakers of an
     earlier version, which take in nothing that has a key of an election's own; ``yielded`` ones say
     that they were Active before.
     """
@@ -33,6 +34,7 @@ class Cluster:
     applied: dict[str, NodeConfig] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     mute: set[str] = field(default_factory=set)
+    unheard: set[str] = field(default_factory=set)
     ignorant: set[str] = field(default_factory=set)
     yielded: set[str] = field(default_factory=set)
     _told: dict[str, NodeConfigStatus] = field(default_factory=dict)
@@ -77,7 +79,8 @@ class Cluster:
             if name not in self.mute:
                 self._told[name] = self._says(name)
             status = self._told.get(name)
-            found[name] = NodeReport(config, status, name not in self.mute)
+            fresh = name not in self.mute or name in self.unheard
+            found[name] = NodeReport(config, status, fresh, alive=name not in self.unheard)
         return found
 
     def _says(self, name: str) -> NodeConfigStatus:

@@ -114,6 +114,19 @@ def test_a_node_alone_that_does_not_report_keeps_its_address() -> None:
     assert made.written["node-1"].addresses == ("192.0.2.99",)
 
 
+def test_a_node_alone_that_an_operator_has_not_heard_yet_keeps_its_address() -> None:
+    """To one that has just begun its last report seems fresh, however old it is."""
+    made = cluster(1)
+    made.mute = made.unheard = {"node-1"}
+    made.change("node-1", addresses=("192.0.2.99",))
+    made.cycle()
+    assert made.written["node-1"].addresses[0] == "192.0.2.11"
+    assert made.router("node-1") is not None
+    made.mute, made.unheard = set(), set()
+    made.settle()
+    assert made.written["node-1"].addresses == ("192.0.2.99",)
+
+
 def test_addresses_that_vanish_are_kept() -> None:
     made = cluster(3)
     before = dict(made.written)

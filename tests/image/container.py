@@ -86,6 +86,12 @@ class Container:
             self._pid = int(self._state()["pid"])
         return Path(f"/proc/{self._pid}/comm").read_text().strip()
 
+    @property
+    def process_1_has_begun(self) -> bool:
+        """Whether the first process has begun its program, and so takes in signals."""
+        assert self._pid is not None
+        return bool(Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text().strip())
+
     def _state(self) -> Any:
         said = subprocess.run(
             ["runc", "state", self._name], capture_output=True, text=True, check=True

@@ -125,5 +125,7 @@ def test_sigterm_ends_it_whenever_it_comes(
             container.start()
             # Before that it is the runtime's own program, which hears nothing.
             eventually(lambda: container.process_1_name == "tini", within_s=20, every_s=0.001)
+            # Nor does tini before it begins its program, a millisecond after it began itself.
+            eventually(lambda: container.process_1_has_begun, within_s=20, every_s=0.0002)
             time.sleep(moment_s)  # the stimulus: when it comes is what differs
             end(container, host)

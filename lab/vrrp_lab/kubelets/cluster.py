@@ -170,6 +170,8 @@ class KubeletCluster:
         names = [f"node/{node.name}" for node in nodes]
         deadline_s = time.monotonic() + within_s
         while True:
+            for node in nodes:
+                node.restart_ended_kubelet()
             wait = ("wait", "--for=condition=Ready", "--timeout=5s", *names)
             ended = self.kubectl(*wait, check=False)
             if not ended.returncode:

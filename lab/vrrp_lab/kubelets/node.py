@@ -90,6 +90,15 @@ class KubeletNode:
         self.stop(service)
         self.start(service)
 
+    def restart_ended_kubelet(self) -> None:
+        """Start a kubelet again that gave up, as systemd does.
+
+        One that begins before containerd has set up its CRI plugin does, though containerd answers.
+        """
+        if not self.running(KUBELET):
+            self._services[KUBELET].gone()
+            self.start(KUBELET)
+
     def running(self, service: str) -> bool:
         """Return whether a service runs."""
         return self._services[service].running

@@ -8,6 +8,7 @@ from tests.simulation.messages_cluster import SECOND_ELECTION
 from tests.simulation.messages_story import (
     CALM,
     begin,
+    begin_alone,
     cut_off,
     expect_no_takeover,
     heal,
@@ -82,10 +83,7 @@ def a_node_that_may_join_yet_is_known_by_its_old_address() -> None:
 
 def who_was_alone_and_cannot_be_told_is_known_by_its_old_address() -> None:
     """Whoever joins when it counts as gone lists it where it is."""
-    story, holder, others = begin()
-    for machine in others:
-        story.unselect(machine)
-    story.lan.run_for(60 * SECOND)
+    story, holder, others = begin_alone()
     cut_off(holder)
     story.lan.run_for(60 * SECOND)
     story.readdress(holder)
@@ -101,10 +99,7 @@ def who_was_alone_and_cannot_be_told_is_known_by_its_old_address() -> None:
 
 def who_was_silent_before_the_operator_began_is_known_by_its_old_address() -> None:
     """To an operator that has just begun everybody seems to report."""
-    story, holder, others = begin()
-    for machine in others:
-        story.unselect(machine)
-    story.lan.run_for(60 * SECOND)
+    story, holder, others = begin_alone()
     cut_off(holder)
     story.lan.run_for(60 * SECOND)
     story.operators[0].end()

@@ -15,6 +15,7 @@ from tests.simulation.messages_story import (
     CALM,
     LAST,
     begin,
+    begin_alone,
     cut_off,
     expect_no_takeover,
     heal,
@@ -77,10 +78,7 @@ def a_backup_leaves_beside_a_holder_that_cannot_report() -> None:
 
 def who_was_told_to_leave_in_vain_is_known_by_its_old_address() -> None:
     """It runs yet, from there; who begins when it counts as gone lists it so."""
-    story, holder, others = begin()
-    for machine in others:
-        story.unselect(machine)
-    story.lan.run_for(60 * SECOND)
+    story, holder, others = begin_alone()
     cut_off(holder)
     story.unselect(holder)
     story.lan.run_for(20 * SECOND)
@@ -125,10 +123,7 @@ def a_write_of_an_operator_that_ended_comes_too_late() -> None:
 
 def who_was_alone_and_comes_back_is_not_forgotten() -> None:
     """Its speaker, an older one, reports before it has loaded what it ran; that has changed."""
-    story, holder, others = begin(replace(CALM, longest_ms=30_000), _LATE_TO_LOAD)
-    for machine in others:
-        story.unselect(machine)
-    story.lan.run_for(60 * SECOND)
+    story, holder, others = begin_alone(replace(CALM, longest_ms=30_000), _LATE_TO_LOAD)
     holder.crash(story.lan.now_ns)
     holder.reporter.is_older = True
     story.unselect(holder)

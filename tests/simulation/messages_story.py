@@ -28,6 +28,15 @@ def begin(
     return story, holder, [m for m in story.machines if m is not holder]
 
 
+def begin_alone(drawn: Draw = CALM, seed: int = 0) -> tuple[Messages, Machine, list[Machine]]:
+    """Return a cluster whose first election has lost all others, a minute after they were told."""
+    story, holder, others = begin(drawn, seed)
+    for machine in others:
+        story.unselect(machine)
+    story.lan.run_for(60 * SECOND)
+    return story, holder, others
+
+
 def cut_off(*machines: Machine) -> None:
     """Cut machines off from the API server."""
     for machine in machines:

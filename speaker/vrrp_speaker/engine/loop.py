@@ -99,7 +99,7 @@ class Loop:
         self._leaving: list[RunningRouter] = []
         self._stopping = False
         self._stop_within_ns = STOP_NS
-        self._stop_by_ns: int | None = None
+        self._stop_begun_ns: int | None = None
         self._epoll = select.epoll()
         self._connection = -1
 
@@ -152,11 +152,11 @@ class Loop:
         if not self._stopping:
             return False
         now_ns = monotonic_ns()
-        if self._stop_by_ns is None:
-            self._stop_by_ns = now_ns + self._stop_within_ns
+        if self._stop_begun_ns is None:
+            self._stop_begun_ns = now_ns
             self._release_all(now_ns, hand_over=True)
         holding = any(router.machine.holding for router in self._everybody())
-        return now_ns >= self._stop_by_ns or not holding
+        return now_ns - self._stop_begun_ns >= self._stop_within_ns or not holding
 
     def _release_all(self, now_ns: int, *, hand_over: bool) -> None:
         """Priority 0 to the peers; the addresses go now, or once a successor has them."""

@@ -9,7 +9,7 @@ import errno
 import os
 from collections.abc import Callable
 
-from vrrp_speaker.engine.netlink import RequestSocket, damaged_mark_request
+from vrrp_speaker.engine.network.netlink import RequestSocket, damaged_mark_request
 from vrrp_speaker.run_directory import CannotRunError
 
 Ask = Callable[[bytes], int]

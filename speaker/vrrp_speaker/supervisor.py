@@ -25,7 +25,7 @@ from vrrp_speaker.child import Child, fork_deaf, ready
 from vrrp_speaker.engine.heir import await_turn
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
-from vrrp_speaker.engine.set_aside import read_set_aside
+from vrrp_speaker.engine.programs.set_aside import read_set_aside
 from vrrp_speaker.kernel import require_address_marks
 from vrrp_speaker.log_stream import LogStream
 from vrrp_speaker.options import CANNOT_RUN, Options

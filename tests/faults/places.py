@@ -9,18 +9,20 @@ MACHINE, RIVALS, MEMBERS, STATES, VALIDATION, AUTHENTICATION, PRIORITY = (
         "virtual_router", "rivals", "members", "states", "validation", "authentication", "priority",
     )
 )  # fmt: skip
-ANNOUNCER, CONFLICTS, ENCODER, HEARING, LAST_WILL, LOOP, MAIN, PROGRAM, EXECUTOR, TABLE, WATCH = (
-    f"{_ENGINE}{name}.py"
-    for name in (
-        "announcer", "conflicts", "encoder", "hearing", "last_will", "loop", "main", "program",
-        "executor", "router_table", "address_watch",
-    )
-)  # fmt: skip
+HEIR, LAST_WILL, LOOP, MAIN = (
+    f"{_ENGINE}{name}.py" for name in ("heir", "last_will", "loop", "main")
+)
+ANNOUNCER, WATCH = (f"{_ENGINE}addresses/{name}.py" for name in ("announcer", "address_watch"))
+CONFLICTS, DEFENCE, KIN = (
+    f"{_ENGINE}neighbours/{name}.py" for name in ("conflicts", "defence", "kin")
+)
+ENGINE_MEMBERS, EXECUTOR, HEARING, TABLE = (
+    f"{_ENGINE}routers/{name}.py" for name in ("members", "executor", "hearing", "router_table")
+)
+KNOWN_PROGRAM, PROGRAM = (f"{_ENGINE}programs/{name}.py" for name in ("known_program", "program"))
+ENCODER = f"{_ENGINE}wire/encoder.py"
 CHILD, PULSE, SUPERVISOR = (
     f"speaker/vrrp_speaker/{name}.py" for name in ("child", "pulse", "supervisor")
-)
-HEIR, KNOWN_PROGRAM, ENGINE_MEMBERS, DEFENCE, KIN = (
-    f"{_ENGINE}{name}.py" for name in ("heir", "known_program", "members", "defence", "kin")
 )
 COMPILER, REQUESTS = (f"speaker/vrrp_speaker/compiler/{name}.py" for name in ("program", "netlink"))
 NODE_CONFIG = "speaker/vrrp_speaker/agent/node_config.py"

@@ -25,8 +25,8 @@ from vrrp_api.virtual_ip import parse_virtual_ip
 from vrrp_operator.planner import plan
 from vrrp_speaker.compiler.links import Link, LinkAddress, LinkTable
 from vrrp_speaker.compiler.program import compile_program
-from vrrp_speaker.engine.program import EngineProgram, parse_program
-from vrrp_speaker.engine.routers import Inputs, RunningRouter
+from vrrp_speaker.engine.programs.program import EngineProgram, parse_program
+from vrrp_speaker.engine.routers.running_router import Inputs, RunningRouter
 from vrrp_speaker.program_file import encode, read_values
 
 _SECOND = 1_000_000_000

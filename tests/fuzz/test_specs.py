@@ -9,7 +9,7 @@ from tests.fuzz.specs import Run
 from tests.unit.engine.rig import Rig, rig
 from tests.unit.engine.test_announcer import Wire
 
-from vrrp_speaker.engine import presence
+from vrrp_speaker.engine.neighbours import presence
 
 __all__ = ["rig"]  # pytest finds fixtures by name
 SEEDS = range(int(os.environ.get("SPECS", "200")))

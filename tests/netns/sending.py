@@ -10,7 +10,7 @@ import sys
 from tests.unit.engine.programs import packed
 
 from vrrp.constants import TTL, Family
-from vrrp_speaker.engine.transport import Route, Transport
+from vrrp_speaker.engine.wire.transport import Route, Transport
 
 
 def main(source: str, count: str, counting: str, *others: str) -> None:

@@ -128,7 +128,7 @@ def test_damaged_cache_is_named_and_the_speaker_waits_for_news(lan: Lan, tmp_pat
 
 _ASK = """
 import errno, sys
-from vrrp_speaker.engine.netlink import RequestSocket, damaged_mark_request
+from vrrp_speaker.engine.network.netlink import RequestSocket, damaged_mark_request
 mark = damaged_mark_request()
 unknown = mark[:-4] + mark[-4:-2] + (63).to_bytes(2, sys.byteorder)
 for request in mark, unknown:

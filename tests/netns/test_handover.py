@@ -48,7 +48,7 @@ spec:
 
 _DELIVERS = """
 import socket, subprocess, sys, time
-from vrrp_speaker.engine.netlink import RequestSocket
+from vrrp_speaker.engine.network.netlink import RequestSocket
 requests, index = RequestSocket(), socket.if_nametoindex("eth0")
 for text in sys.argv[1:]:
     packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)

@@ -15,7 +15,7 @@ _BIND_AND_RENEW = """
 import json, socket
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.compiler.netlink import add_request, delete_request, read_links
-from vrrp_speaker.engine.netlink import NewsSocket, RequestSocket
+from vrrp_speaker.engine.network.netlink import NewsSocket, RequestSocket
 
 news, requests, renewals = NewsSocket(), RequestSocket(), RequestSocket()
 news.pass_over_bound_by(renewals)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.netns
 _SEND = """
 import socket
 from vrrp.constants import Family
-from vrrp_speaker.engine.transport import Route, Transport
+from vrrp_speaker.engine.wire.transport import Route, Transport
 route = Route(Family.IPV4, socket.inet_aton("192.0.2.11"), 0, 255)
 copies = [(to, bytes(20)) for to in ("192.0.2.12", "192.0.2.255", "198.51.100.1", "203.0.113.1")]
 print(Transport().send(route, copies))

@@ -18,8 +18,8 @@ from vrrp_lab.lan import Lan
 pytestmark = pytest.mark.netns
 # Python imports a module of this name before anything else.
 _SITE = """
-from vrrp_speaker.engine.executor import Executor
-from vrrp_speaker.engine.router_table import RouterTable
+from vrrp_speaker.engine.routers.executor import Executor
+from vrrp_speaker.engine.routers.router_table import RouterTable
 
 real_handle, real_index = Executor._handle, RouterTable._index
 

@@ -16,7 +16,6 @@ import os
 import signal
 from dataclasses import replace
 
-from vrrp_speaker.engine.known_program import KnownProgram
 from vrrp_speaker.engine.main import (
     Engine,
     EngineFiles,
@@ -25,6 +24,7 @@ from vrrp_speaker.engine.main import (
     request_real_time,
     run_engine,
 )
+from vrrp_speaker.engine.programs.known_program import KnownProgram
 from vrrp_speaker.pulse import Pulse
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm

@@ -11,16 +11,16 @@ from time import monotonic_ns, time_ns
 from vrrp.actions import StateChanged
 from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
-from vrrp_speaker.engine.members import recall_members
-from vrrp_speaker.engine.netlink import (
+from vrrp_speaker.engine.network.netlink import (
     ADDRESS_PROTOCOL,
     AddressNews,
     RequestSocket,
     delete_address_request,
 )
-from vrrp_speaker.engine.routers import new_router
-from vrrp_speaker.engine.stored_program import stored_program
-from vrrp_speaker.engine.transport import Transport
+from vrrp_speaker.engine.programs.stored_program import stored_program
+from vrrp_speaker.engine.routers.members import recall_members
+from vrrp_speaker.engine.routers.running_router import new_router
+from vrrp_speaker.engine.wire.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

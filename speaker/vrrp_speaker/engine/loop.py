@@ -21,19 +21,19 @@ from time import monotonic_ns, time_ns
 from vrrp.authentication import SignatureClock
 from vrrp.constants import RejectReason, State
 from vrrp.events import DeadlineReached, Event, Shutdown
-from vrrp_speaker.engine.address_watch import AddressWatch
+from vrrp_speaker.engine.addresses.address_watch import AddressWatch
+from vrrp_speaker.engine.addresses.announcer import Announcer
 from vrrp_speaker.engine.agent_link import AgentLink
-from vrrp_speaker.engine.announcer import Announcer
-from vrrp_speaker.engine.conflicts import Conflicts
-from vrrp_speaker.engine.executor import Executor
-from vrrp_speaker.engine.foreign import ForeignRouters
-from vrrp_speaker.engine.netlink import News, NewsLostError, NewsSocket, RequestSocket
-from vrrp_speaker.engine.node_network import Digest, NodeNetwork
-from vrrp_speaker.engine.presence import Presence
-from vrrp_speaker.engine.resolution import Resolution
-from vrrp_speaker.engine.router_table import RouterTable
-from vrrp_speaker.engine.routers import RunningRouter
-from vrrp_speaker.engine.transport import Transport
+from vrrp_speaker.engine.neighbours.conflicts import Conflicts
+from vrrp_speaker.engine.neighbours.foreign import ForeignRouters
+from vrrp_speaker.engine.neighbours.presence import Presence
+from vrrp_speaker.engine.neighbours.resolution import Resolution
+from vrrp_speaker.engine.network.netlink import News, NewsLostError, NewsSocket, RequestSocket
+from vrrp_speaker.engine.network.node_network import Digest, NodeNetwork
+from vrrp_speaker.engine.routers.executor import Executor
+from vrrp_speaker.engine.routers.router_table import RouterTable
+from vrrp_speaker.engine.routers.running_router import RunningRouter
+from vrrp_speaker.engine.wire.transport import Transport
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -20,16 +20,15 @@ from typing import Any
 from vrrp.actions import StateChanged
 from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_MAXIMUM, State
+from vrrp_speaker.engine.addresses.announcer import Announcer
 from vrrp_speaker.engine.agent_link import AgentLink
-from vrrp_speaker.engine.announcer import Announcer
-from vrrp_speaker.engine.conflicts import Conflicts
-from vrrp_speaker.engine.executor import Executor
-from vrrp_speaker.engine.foreign import ForeignRouters, Observer
-from vrrp_speaker.engine.known_program import KnownProgram
 from vrrp_speaker.engine.loop import Loop
-from vrrp_speaker.engine.memberships import Memberships
-from vrrp_speaker.engine.neighbours import Neighbours
-from vrrp_speaker.engine.netlink import (
+from vrrp_speaker.engine.neighbours.conflicts import Conflicts
+from vrrp_speaker.engine.neighbours.foreign import ForeignRouters, Observer
+from vrrp_speaker.engine.neighbours.listening import Neighbours
+from vrrp_speaker.engine.neighbours.presence import Presence
+from vrrp_speaker.engine.neighbours.resolution import Resolution
+from vrrp_speaker.engine.network.netlink import (
     ADDRESS_PROTOCOL,
     AddressNews,
     News,
@@ -37,17 +36,18 @@ from vrrp_speaker.engine.netlink import (
     RequestSocket,
     delete_address_request,
 )
-from vrrp_speaker.engine.node_network import NodeNetwork
-from vrrp_speaker.engine.presence import Presence
-from vrrp_speaker.engine.program import EngineProgram
-from vrrp_speaker.engine.program_fields import Fields, ProgramError
+from vrrp_speaker.engine.network.node_network import NodeNetwork
+from vrrp_speaker.engine.programs.fields import Fields, ProgramError
+from vrrp_speaker.engine.programs.known_program import KnownProgram
+from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.programs.set_aside import note_end
+from vrrp_speaker.engine.programs.stored_program import has_other_proved, load_and_keep
 from vrrp_speaker.engine.recorder import Recorder
-from vrrp_speaker.engine.resolution import Resolution
-from vrrp_speaker.engine.router_table import RouterTable
-from vrrp_speaker.engine.routers import Inputs
-from vrrp_speaker.engine.set_aside import note_end
-from vrrp_speaker.engine.stored_program import has_other_proved, load_and_keep
-from vrrp_speaker.engine.transport import Transport
+from vrrp_speaker.engine.routers.executor import Executor
+from vrrp_speaker.engine.routers.router_table import RouterTable
+from vrrp_speaker.engine.routers.running_router import Inputs
+from vrrp_speaker.engine.wire.memberships import Memberships
+from vrrp_speaker.engine.wire.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -17,7 +17,7 @@ from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.compiler.links import Link, LinkAddress, LinkTable
 from vrrp_speaker.compiler.netlink import add_request, delete_request
 from vrrp_speaker.compiler.program import assign_slots, compile_program
-from vrrp_speaker.engine.program import RouterProgram
+from vrrp_speaker.engine.programs.program import RouterProgram
 from vrrp_speaker.program_file import FORMAT, OWN_KEYS_FORMAT
 
 ETH0 = Link(2, "eth0", bytes.fromhex("02005e005311"), (LinkAddress("192.0.2.11", 24, 0),))

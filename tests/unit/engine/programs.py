@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 from vrrp.constants import Family
-from vrrp_speaker.engine.program import (
+from vrrp_speaker.engine.programs.program import (
     AddressProgram,
     Announcement,
     AnnouncementPlan,

@@ -12,13 +12,13 @@ from tests.unit.engine.shared import snapshot
 
 from vrrp.constants import State
 from vrrp.events import DeadlineReached, FaultChanged
-from vrrp_speaker.engine.announcer import BURST_FRAMES
-from vrrp_speaker.engine.neighbours import Sighting
-from vrrp_speaker.engine.netlink import AddressNews
-from vrrp_speaker.engine.node_network import Digest
-from vrrp_speaker.engine.probing import REPROBE_NS, REPROBE_WAIT_NS, places
-from vrrp_speaker.engine.program import EngineProgram
-from vrrp_speaker.engine.routers import RunningRouter
+from vrrp_speaker.engine.addresses.announcer import BURST_FRAMES
+from vrrp_speaker.engine.neighbours.listening import Sighting
+from vrrp_speaker.engine.neighbours.probing import REPROBE_NS, REPROBE_WAIT_NS, places
+from vrrp_speaker.engine.network.netlink import AddressNews
+from vrrp_speaker.engine.network.node_network import Digest
+from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 from tests.unit.engine.programs import PLAN, announcement
 
-from vrrp_speaker.engine.announcer import BATCH, BURST_FRAMES, FRAMES_PER_SECOND, Announcer
-from vrrp_speaker.engine.program import Announcement, AnnouncementPlan
-from vrrp_speaker.engine.set_aside import RouterError
+from vrrp_speaker.engine.addresses.announcer import (
+    BATCH,
+    BURST_FRAMES,
+    FRAMES_PER_SECOND,
+    Announcer,
+)
+from vrrp_speaker.engine.programs.program import Announcement, AnnouncementPlan
+from vrrp_speaker.engine.programs.set_aside import RouterError
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state.layout import H_ANNOUNCED, H_SEND_ERRORS, KINDS
 

@@ -29,13 +29,13 @@ from vrrp.events import (
     Startup,
     TakeOver,
 )
-from vrrp_speaker.engine.probing import (
+from vrrp_speaker.engine.neighbours.probing import (
     REPROBE_NS,
     REPROBE_WAIT_NS,
     quiet_ns,
     settling_ns,
 )
-from vrrp_speaker.engine.routers import new_router
+from vrrp_speaker.engine.routers.running_router import new_router
 from vrrp_speaker.shared_state import Conflict, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

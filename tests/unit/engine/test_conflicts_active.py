@@ -11,7 +11,7 @@ from tests.unit.engine.conflict_rig import DOWN, INTERVAL, MS, OTHER, SECOND, VI
 from vrrp.events import (
     FaultChanged,
 )
-from vrrp_speaker.engine.defence import DEFEND_INTERVAL_NS
+from vrrp_speaker.engine.neighbours.defence import DEFEND_INTERVAL_NS
 from vrrp_speaker.shared_state import SharedState
 
 

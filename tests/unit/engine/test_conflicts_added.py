@@ -28,7 +28,7 @@ from vrrp.events import (
     DeadlineReached,
     FaultChanged,
 )
-from vrrp_speaker.engine.probing import (
+from vrrp_speaker.engine.neighbours.probing import (
     REPROBE_NS,
     REPROBE_WAIT_NS,
     quiet_ns,

@@ -11,8 +11,8 @@ from tests.unit.engine.programs import address, packed, router_program
 from vrrp.authentication import HmacKeys, Mode, SignatureClock, SimplePassword, verify
 from vrrp.constants import Family
 from vrrp.packet import ChecksumForm
-from vrrp_speaker.engine.encoder import Encoder
-from vrrp_speaker.engine.program import Peer
+from vrrp_speaker.engine.programs.program import Peer
+from vrrp_speaker.engine.wire.encoder import Encoder
 
 KEYS = HmacKeys({1: b"k" * 32}, 1, Mode.ENFORCE)
 WALL_NS = 1_700_000_000 * 10**9

@@ -11,12 +11,12 @@ import pytest
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
-from vrrp_speaker.engine import known_program as known_program_module
 from vrrp_speaker.engine import main as main_module
-from vrrp_speaker.engine.known_program import KnownProgram
 from vrrp_speaker.engine.main import Engine
-from vrrp_speaker.engine.program import EngineProgram
-from vrrp_speaker.engine.program_fields import ProgramError
+from vrrp_speaker.engine.programs import known_program as known_program_module
+from vrrp_speaker.engine.programs.fields import ProgramError
+from vrrp_speaker.engine.programs.known_program import KnownProgram
+from vrrp_speaker.engine.programs.program import EngineProgram
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 

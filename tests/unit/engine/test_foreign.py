@@ -16,15 +16,15 @@ from tests.unit.vrrp.wire import GROUP4, compose, sealed
 
 from vrrp.constants import Family
 from vrrp.validation import Datagram, Election, Elections
-from vrrp_speaker.engine.foreign import (
+from vrrp_speaker.engine.neighbours.foreign import (
     MOST_IN_WINDOW,
     SETTLING_NS,
     WINDOW_NS,
     ForeignRouters,
     group_filter,
 )
-from vrrp_speaker.engine.groups import Groups
-from vrrp_speaker.engine.program import Peer, RouterProgram
+from vrrp_speaker.engine.programs.program import Peer, RouterProgram
+from vrrp_speaker.engine.wire.groups import Groups
 from vrrp_speaker.shared_state import ForeignRouter, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

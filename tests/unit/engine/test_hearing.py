@@ -17,9 +17,9 @@ from vrrp.packet import (
     seal_message,
 )
 from vrrp.validation import Accepted, Datagram
-from vrrp_speaker.engine.hearing import Hearing
-from vrrp_speaker.engine.program import Peer
-from vrrp_speaker.engine.routers import RunningRouter, new_router
+from vrrp_speaker.engine.programs.program import Peer
+from vrrp_speaker.engine.routers.hearing import Hearing
+from vrrp_speaker.engine.routers.running_router import RunningRouter, new_router
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from tests.unit.engine.programs import announcement, packed, router_program
 from tests.unit.engine.rig import NOW, ONE, PEER, Rig, rig
 
-from vrrp_speaker.engine.kin import Kin
-from vrrp_speaker.engine.neighbours import Sighting
-from vrrp_speaker.engine.netlink import LinkNews
-from vrrp_speaker.engine.node_network import Digest
-from vrrp_speaker.engine.probing import places
-from vrrp_speaker.engine.program import Peer
-from vrrp_speaker.engine.routers import new_router
+from vrrp_speaker.engine.neighbours.kin import Kin
+from vrrp_speaker.engine.neighbours.listening import Sighting
+from vrrp_speaker.engine.neighbours.probing import places
+from vrrp_speaker.engine.network.netlink import LinkNews
+from vrrp_speaker.engine.network.node_network import Digest
+from vrrp_speaker.engine.programs.program import Peer
+from vrrp_speaker.engine.routers.running_router import new_router
 
 __all__ = ["rig"]  # pytest finds fixtures by name
 MAC, OURS, OTHER = (bytes.fromhex(f"02005e0053{n}") for n in ("12", "11", "64"))

@@ -21,7 +21,7 @@ from tests.unit.engine.conflict_rig import (
 from tests.unit.engine.programs import packed
 
 from vrrp.constants import State
-from vrrp_speaker.engine.probing import REPROBE_NS, REPROBE_WAIT_NS, quiet_ns
+from vrrp_speaker.engine.neighbours.probing import REPROBE_NS, REPROBE_WAIT_NS, quiet_ns
 from vrrp_speaker.shared_state import EngineFault, SharedState
 
 PLACE = (2, ADDED)

@@ -11,8 +11,8 @@ from tests.unit.engine.shared import snapshot
 
 from vrrp_speaker.engine import last_will as last_will_module
 from vrrp_speaker.engine.last_will import execute_last_will
-from vrrp_speaker.engine.netlink import AddressNews, News, delete_address_request
-from vrrp_speaker.engine.program import EngineProgram
+from vrrp_speaker.engine.network.netlink import AddressNews, News, delete_address_request
+from vrrp_speaker.engine.programs.program import EngineProgram
 from vrrp_speaker.shared_state import SharedState
 
 OURS = AddressNews(2, packed("192.0.2.50"), 24, 112, True)

@@ -13,8 +13,8 @@ from vrrp.constants import State
 from vrrp.events import DeadlineReached, Event, Resume, Shutdown, Startup
 from vrrp_speaker.engine import loop as loop_module
 from vrrp_speaker.engine.loop import Loop
-from vrrp_speaker.engine.program import Peer
-from vrrp_speaker.engine.routers import RunningRouter, new_router
+from vrrp_speaker.engine.programs.program import Peer
+from vrrp_speaker.engine.routers.running_router import RunningRouter, new_router
 from vrrp_speaker.shared_state import SharedState
 
 MS = 1_000_000

@@ -19,8 +19,8 @@ from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Resume, S
 from vrrp_speaker.engine import loop as loop_module
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.loop import LOOK_AROUND_NS, Loop
-from vrrp_speaker.engine.program import Peer
-from vrrp_speaker.engine.routers import RunningRouter, new_router
+from vrrp_speaker.engine.programs.program import Peer
+from vrrp_speaker.engine.routers.running_router import RunningRouter, new_router
 from vrrp_speaker.shared_state import SharedState
 
 NOW, SECOND = 10**12, 10**9

@@ -17,11 +17,11 @@ from vrrp.constants import Family, RejectReason, State
 from vrrp.events import DeadlineReached, Shutdown
 from vrrp.members import LEARNED_FOR_NS, MAX_LEARNED
 from vrrp.validation import Accepted, Datagram
-from vrrp_speaker.engine.encoder import Encoder
 from vrrp_speaker.engine.last_will import execute_last_will
-from vrrp_speaker.engine.members import recall_members
-from vrrp_speaker.engine.program import EngineProgram, Peer, RouterProgram
-from vrrp_speaker.engine.routers import RunningRouter, last_heard_ns, new_router
+from vrrp_speaker.engine.programs.program import EngineProgram, Peer, RouterProgram
+from vrrp_speaker.engine.routers.members import recall_members
+from vrrp_speaker.engine.routers.running_router import RunningRouter, last_heard_ns, new_router
+from vrrp_speaker.engine.wire.encoder import Encoder
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.engine.programs import packed
 
-from vrrp_speaker.engine.neighbours import (
+from vrrp_speaker.engine.neighbours.listening import (
     _MAX_FILTERED,
     arp_filter,
     parse_arp,

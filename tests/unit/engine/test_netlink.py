@@ -13,7 +13,7 @@ from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from tests.unit.engine.programs import packed
 
-from vrrp_speaker.engine.netlink import (
+from vrrp_speaker.engine.network.netlink import (
     NUD_INCOMPLETE,
     RTM_DELADDR,
     RTM_DELLINK,

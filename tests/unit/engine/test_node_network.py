@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vrrp_speaker.engine.netlink import AddressNews, LinkNews, News
-from vrrp_speaker.engine.node_network import Digest, NodeNetwork
+from vrrp_speaker.engine.network.netlink import AddressNews, LinkNews, News
+from vrrp_speaker.engine.network.node_network import Digest, NodeNetwork
 
 MAC, OTHER_MAC = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2"
 UP, DOWN = LinkNews(2, "eth0", True, True, MAC), LinkNews(2, "eth0", False, True, MAC)

@@ -13,8 +13,8 @@ from tests.unit.engine.programs import packed, router_program
 
 from vrrp.constants import Family
 from vrrp.packet import internet_checksum
-from vrrp_speaker.engine.presence import Presence, candidates
-from vrrp_speaker.engine.program import Peer, RouterProgram
+from vrrp_speaker.engine.neighbours.presence import Presence, candidates
+from vrrp_speaker.engine.programs.program import Peer, RouterProgram
 
 NOW, SECOND, MS = 10**12, 10**9, 10**6
 INTERVAL = 200 * MS

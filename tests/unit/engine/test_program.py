@@ -13,13 +13,13 @@ import pytest
 
 from vrrp.authentication import HmacKeys, Mode, Stage
 from vrrp_api import election
-from vrrp_speaker.engine.program import (
+from vrrp_speaker.engine.programs.fields import ProgramError
+from vrrp_speaker.engine.programs.program import (
     MIN_REFRESH_NS,
     EngineProgram,
     load_program,
     parse_program,
 )
-from vrrp_speaker.engine.program_fields import ProgramError
 from vrrp_speaker.program_file import FORMAT, encode, read_values
 from vrrp_speaker.shared_state import AnnouncementKind
 

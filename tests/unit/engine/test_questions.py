@@ -6,7 +6,7 @@ from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 from tests.unit.engine.programs import packed
 
-from vrrp_speaker.engine.questions import question
+from vrrp_speaker.engine.neighbours.questions import question
 from vrrp_speaker.shared_state import AnnouncementKind
 
 MAC, MAC_TEXT = bytes.fromhex("02005e005301"), "02:00:5e:00:53:01"

@@ -10,15 +10,15 @@ from tests.unit.engine.programs import packed, router_program
 
 from vrrp.constants import State
 from vrrp.events import Resume, Shutdown, Startup
-from vrrp_speaker.engine.program import Announcement, AnnouncementPlan, Peer
-from vrrp_speaker.engine.resolution import (
+from vrrp_speaker.engine.neighbours.resolution import (
     LEAST_PACE_NS,
     LOOK_EVERY_NS,
     LOOKUPS,
     QUESTIONS,
     Resolution,
 )
-from vrrp_speaker.engine.routers import RunningRouter, new_router
+from vrrp_speaker.engine.programs.program import Announcement, AnnouncementPlan, Peer
+from vrrp_speaker.engine.routers.running_router import RunningRouter, new_router
 
 MS = 1_000_000
 NOW = 10**12

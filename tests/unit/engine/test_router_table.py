@@ -14,12 +14,12 @@ from vrrp.constants import Family, State
 from vrrp.events import DeadlineReached
 from vrrp.packet import ChecksumForm
 from vrrp.states import HANDOVER_GRACE_NS
-from vrrp_speaker.engine.address_watch import ASK_EVERY_NS, LONGEST_WAIT_NS
-from vrrp_speaker.engine.memberships import REJOIN_NS
-from vrrp_speaker.engine.netlink import AddressNews, LinkNews
-from vrrp_speaker.engine.node_network import Digest
-from vrrp_speaker.engine.program import AnnouncementPlan, EngineProgram
-from vrrp_speaker.engine.routers import INSTALL_RETRY_NS, Inputs, RunningRouter
+from vrrp_speaker.engine.addresses.address_watch import ASK_EVERY_NS, LONGEST_WAIT_NS
+from vrrp_speaker.engine.network.netlink import AddressNews, LinkNews
+from vrrp_speaker.engine.network.node_network import Digest
+from vrrp_speaker.engine.programs.program import AnnouncementPlan, EngineProgram
+from vrrp_speaker.engine.routers.running_router import INSTALL_RETRY_NS, Inputs, RunningRouter
+from vrrp_speaker.engine.wire.memberships import REJOIN_NS
 from vrrp_speaker.shared_state import EngineFault
 from vrrp_speaker.shared_state import layout as shm
 

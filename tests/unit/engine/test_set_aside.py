@@ -17,12 +17,12 @@ from vrrp.events import DeadlineReached
 from vrrp_speaker.agent.compile import Compiler
 from vrrp_speaker.agent.messages import Inbox
 from vrrp_speaker.engine import main as main_module
-from vrrp_speaker.engine import set_aside as set_aside_module
-from vrrp_speaker.engine.known_program import KnownProgram
 from vrrp_speaker.engine.main import EngineFiles, run_engine
-from vrrp_speaker.engine.program import EngineProgram, load_program
-from vrrp_speaker.engine.program_fields import ProgramError
-from vrrp_speaker.engine.set_aside import (
+from vrrp_speaker.engine.programs import set_aside as set_aside_module
+from vrrp_speaker.engine.programs.fields import ProgramError
+from vrrp_speaker.engine.programs.known_program import KnownProgram
+from vrrp_speaker.engine.programs.program import EngineProgram, load_program
+from vrrp_speaker.engine.programs.set_aside import (
     NOTHING_ASIDE,
     WITHIN_NS,
     RouterError,
@@ -32,7 +32,11 @@ from vrrp_speaker.engine.set_aside import (
     path_of,
     read_set_aside,
 )
-from vrrp_speaker.engine.stored_program import has_other_proved, load_and_keep, stored_program
+from vrrp_speaker.engine.programs.stored_program import (
+    has_other_proved,
+    load_and_keep,
+    stored_program,
+)
 from vrrp_speaker.program_file import encode, file_checksum, fingerprint
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm

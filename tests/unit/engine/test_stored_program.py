@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.unit.engine.test_program import document
 
-from vrrp_speaker.engine.program_fields import ProgramError
-from vrrp_speaker.engine.stored_program import load_and_keep, stored_program
+from vrrp_speaker.engine.programs.fields import ProgramError
+from vrrp_speaker.engine.programs.stored_program import load_and_keep, stored_program
 from vrrp_speaker.program_file import encode
 
 

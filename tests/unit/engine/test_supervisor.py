@@ -20,7 +20,7 @@ from vrrp_speaker import child as child_module
 from vrrp_speaker import supervisor as supervisor_module
 from vrrp_speaker.child import Child, ready
 from vrrp_speaker.engine.main import Engine
-from vrrp_speaker.engine.set_aside import RouterError, note_end
+from vrrp_speaker.engine.programs.set_aside import RouterError, note_end
 from vrrp_speaker.options import CANNOT_RUN, Options, parse_options
 from vrrp_speaker.program_file import encode
 from vrrp_speaker.pulse import Pulse

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vrrp_speaker import __main__
-from vrrp_speaker.engine.netlink import RequestSocket
+from vrrp_speaker.engine.network.netlink import RequestSocket
 from vrrp_speaker.kernel import require_address_marks
 from vrrp_speaker.run_directory import CannotRunError
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from vrrp.constants import Family, State
 from vrrp.packet import Advertisement
 from vrrp.validation import Accepted, Elections, observe
-from vrrp_speaker.engine.members import Members
-from vrrp_speaker.engine.routers import RunningRouter, election_of
+from vrrp_speaker.engine.routers.members import Members
+from vrrp_speaker.engine.routers.running_router import RunningRouter, election_of
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 

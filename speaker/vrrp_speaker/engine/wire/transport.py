@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from vrrp.constants import IP_PROTOCOL, TTL, Family
 from vrrp.validation import Datagram, ipv4_datagram
-from vrrp_speaker.engine import bpf
-from vrrp_speaker.engine.groups import Group, Groups
-from vrrp_speaker.engine.program_fields import ADDRESS_FAMILIES
+from vrrp_speaker.engine.programs.fields import ADDRESS_FAMILIES
+from vrrp_speaker.engine.wire import bpf
+from vrrp_speaker.engine.wire.groups import Group, Groups
 
 _DSCP_CS6 = 0xC0
 """Internetwork control, so that switches with queues prefer advertisements."""

@@ -21,22 +21,22 @@ from vrrp.actions import (
 from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
 from vrrp.events import Event
-from vrrp_speaker.engine.announcer import Announcer
-from vrrp_speaker.engine.kin import member_places
-from vrrp_speaker.engine.netlink import RequestSocket
-from vrrp_speaker.engine.node_network import NodeNetwork
-from vrrp_speaker.engine.probing import Place
-from vrrp_speaker.engine.program import (
+from vrrp_speaker.engine.addresses.announcer import Announcer
+from vrrp_speaker.engine.neighbours.kin import member_places
+from vrrp_speaker.engine.neighbours.probing import Place
+from vrrp_speaker.engine.neighbours.questions import question
+from vrrp_speaker.engine.network.netlink import RequestSocket
+from vrrp_speaker.engine.network.node_network import NodeNetwork
+from vrrp_speaker.engine.programs.program import (
     AddressProgram,
     Announcement,
     AnnouncementPlan,
     RouterProgram,
 )
-from vrrp_speaker.engine.questions import question
+from vrrp_speaker.engine.programs.set_aside import RouterError
 from vrrp_speaker.engine.recorder import Recorder
-from vrrp_speaker.engine.routers import RunningRouter, last_heard_ns
-from vrrp_speaker.engine.set_aside import RouterError
-from vrrp_speaker.engine.transport import Transport
+from vrrp_speaker.engine.routers.running_router import RunningRouter, last_heard_ns
+from vrrp_speaker.engine.wire.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -22,17 +22,22 @@ from vrrp.events import (
 )
 from vrrp.priority import effective_priority
 from vrrp.validation import Accepted
-from vrrp_speaker.engine.conflicts import Conflicts
-from vrrp_speaker.engine.executor import Executor
-from vrrp_speaker.engine.hearing import Hearing
-from vrrp_speaker.engine.members import recall_members
-from vrrp_speaker.engine.memberships import Memberships
-from vrrp_speaker.engine.node_network import NodeNetwork
-from vrrp_speaker.engine.presence import Presence
-from vrrp_speaker.engine.probing import places
-from vrrp_speaker.engine.program import AddressProgram, EngineProgram, RouterProgram
-from vrrp_speaker.engine.routers import Inputs, RunningRouter, last_heard_ns, new_router
-from vrrp_speaker.engine.set_aside import over
+from vrrp_speaker.engine.neighbours.conflicts import Conflicts
+from vrrp_speaker.engine.neighbours.presence import Presence
+from vrrp_speaker.engine.neighbours.probing import places
+from vrrp_speaker.engine.network.node_network import NodeNetwork
+from vrrp_speaker.engine.programs.program import AddressProgram, EngineProgram, RouterProgram
+from vrrp_speaker.engine.programs.set_aside import over
+from vrrp_speaker.engine.routers.executor import Executor
+from vrrp_speaker.engine.routers.hearing import Hearing
+from vrrp_speaker.engine.routers.members import recall_members
+from vrrp_speaker.engine.routers.running_router import (
+    Inputs,
+    RunningRouter,
+    last_heard_ns,
+    new_router,
+)
+from vrrp_speaker.engine.wire.memberships import Memberships
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vrrp_speaker.engine.neighbours import Sighting
-from vrrp_speaker.engine.probing import PROBES, REPROBE_NS, REPROBE_WAIT_NS, Place, Round
+from vrrp_speaker.engine.neighbours.listening import Sighting
+from vrrp_speaker.engine.neighbours.probing import PROBES, REPROBE_NS, REPROBE_WAIT_NS, Place, Round
 
 _SPACING_NS = REPROBE_WAIT_NS // (PROBES + 1)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from vrrp.constants import PRIORITY_MINIMUM
 from vrrp.states import Parameters
 from vrrp.timers import lease_seconds
-from vrrp_speaker.engine.neighbours import Sighting
-from vrrp_speaker.engine.program import RouterProgram
+from vrrp_speaker.engine.neighbours.listening import Sighting
+from vrrp_speaker.engine.programs.program import RouterProgram
 
 Place = tuple[int, bytes]
 """An address, packed, on an interface."""

@@ -17,13 +17,13 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from vrrp_speaker.engine.announcer import Announcer
-from vrrp_speaker.engine.netlink import NUD_INCOMPLETE, RequestSocket
-from vrrp_speaker.engine.node_network import NodeNetwork
-from vrrp_speaker.engine.presence import candidates
-from vrrp_speaker.engine.program import Announcement, AnnouncementPlan, RouterProgram
-from vrrp_speaker.engine.questions import question
-from vrrp_speaker.engine.routers import RunningRouter
+from vrrp_speaker.engine.addresses.announcer import Announcer
+from vrrp_speaker.engine.neighbours.presence import candidates
+from vrrp_speaker.engine.neighbours.questions import question
+from vrrp_speaker.engine.network.netlink import NUD_INCOMPLETE, RequestSocket
+from vrrp_speaker.engine.network.node_network import NodeNetwork
+from vrrp_speaker.engine.programs.program import Announcement, AnnouncementPlan, RouterProgram
+from vrrp_speaker.engine.routers.running_router import RunningRouter
 
 _MS = 1_000_000
 LOOK_EVERY_NS = 20 * _MS

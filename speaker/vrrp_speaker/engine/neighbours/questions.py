@@ -10,7 +10,7 @@ import struct
 
 from vrrp.constants import Family
 from vrrp.packet import internet_checksum
-from vrrp_speaker.engine.program import Announcement
+from vrrp_speaker.engine.programs.program import Announcement
 from vrrp_speaker.shared_state import AnnouncementKind
 
 _ETH_P_IP, _ETH_P_ARP, _ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD

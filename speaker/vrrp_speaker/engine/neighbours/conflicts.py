@@ -25,14 +25,12 @@ from collections.abc import Iterable, Set
 
 from vrrp.constants import State
 from vrrp.events import Doubt
-from vrrp_speaker.engine.additions import Addition
-from vrrp_speaker.engine.conflict_watch import Watch
-from vrrp_speaker.engine.defence import Defence
-from vrrp_speaker.engine.executor import Executor
-from vrrp_speaker.engine.kin import Kin
-from vrrp_speaker.engine.neighbours import Neighbours, Sighting
-from vrrp_speaker.engine.node_network import NodeNetwork
-from vrrp_speaker.engine.probing import (
+from vrrp_speaker.engine.neighbours.additions import Addition
+from vrrp_speaker.engine.neighbours.conflict_watch import Watch
+from vrrp_speaker.engine.neighbours.defence import Defence
+from vrrp_speaker.engine.neighbours.kin import Kin
+from vrrp_speaker.engine.neighbours.listening import Neighbours, Sighting
+from vrrp_speaker.engine.neighbours.probing import (
     PROBES,
     Claim,
     Place,
@@ -40,8 +38,10 @@ from vrrp_speaker.engine.probing import (
     places,
     settling_ns,
 )
-from vrrp_speaker.engine.program import RouterProgram
-from vrrp_speaker.engine.routers import RunningRouter, last_heard_ns
+from vrrp_speaker.engine.network.node_network import NodeNetwork
+from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.engine.routers.executor import Executor
+from vrrp_speaker.engine.routers.running_router import RunningRouter, last_heard_ns
 from vrrp_speaker.shared_state import Conflict, EngineFault, SharedState
 
 

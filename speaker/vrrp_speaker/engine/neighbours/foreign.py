@@ -20,10 +20,10 @@ from vrrp.constants import NS_PER_CENTISECOND, NS_PER_SECOND, Family
 from vrrp.foreign import foreign_advertisement
 from vrrp.packet import Advertisement
 from vrrp.validation import Datagram, Election, Elections
-from vrrp_speaker.engine import bpf
-from vrrp_speaker.engine.groups import Group, Groups
-from vrrp_speaker.engine.program import RouterProgram
-from vrrp_speaker.engine.transport import open_sockets, receive_datagram
+from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.engine.wire import bpf
+from vrrp_speaker.engine.wire.groups import Group, Groups
+from vrrp_speaker.engine.wire.transport import open_sockets, receive_datagram
 from vrrp_speaker.shared_state import ForeignRouter, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -11,12 +11,12 @@ from vrrp.states import Parameters
 from vrrp.timers import lease_seconds
 from vrrp.validation import Election
 from vrrp.virtual_router import VirtualRouter
-from vrrp_speaker.engine.encoder import Encoder, advertised_addresses
-from vrrp_speaker.engine.probing import Place
-from vrrp_speaker.engine.program import (
+from vrrp_speaker.engine.neighbours.probing import Place
+from vrrp_speaker.engine.programs.program import (
     AddressProgram,
     RouterProgram,
 )
+from vrrp_speaker.engine.wire.encoder import Encoder, advertised_addresses
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

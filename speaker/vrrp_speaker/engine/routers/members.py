@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vrrp.constants import NS_PER_SECOND
-from vrrp_speaker.engine.program import RouterProgram
-from vrrp_speaker.engine.routers import RunningRouter
+from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -29,8 +29,8 @@ from vrrp.constants import (
     VERSION_3,
     Family,
 )
-from vrrp_speaker.engine.program_fields import Fields, ProgramError, Shared
-from vrrp_speaker.engine.set_aside import NOTHING_ASIDE, SetAside
+from vrrp_speaker.engine.programs.fields import Fields, ProgramError, Shared
+from vrrp_speaker.engine.programs.set_aside import NOTHING_ASIDE, SetAside
 from vrrp_speaker.program_file import FORMAT, OWN_KEYS_FORMAT, checksum, read_values
 from vrrp_speaker.shared_state import AnnouncementKind, EngineFault
 from vrrp_speaker.shared_state.layout import IPV6_KINDS, KINDS, MAX_PEERS, SLOTS

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 
-from vrrp_speaker.engine.program import EngineProgram, load_program
-from vrrp_speaker.engine.program_fields import ProgramError
-from vrrp_speaker.engine.set_aside import read_set_aside
+from vrrp_speaker.engine.programs.fields import ProgramError
+from vrrp_speaker.engine.programs.program import EngineProgram, load_program
+from vrrp_speaker.engine.programs.set_aside import read_set_aside
 from vrrp_speaker.program_file import GOOD, PROVED, copy_program, file_checksum
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from vrrp.constants import State
 from vrrp.states import Backup, Parameters
-from vrrp_speaker.engine.additions import Additions
-from vrrp_speaker.engine.defence import Defence
-from vrrp_speaker.engine.neighbours import Sighting
-from vrrp_speaker.engine.probing import PROBES, Claim, Round, quiet_ns, settling_ns
-from vrrp_speaker.engine.routers import RunningRouter
+from vrrp_speaker.engine.neighbours.additions import Additions
+from vrrp_speaker.engine.neighbours.defence import Defence
+from vrrp_speaker.engine.neighbours.listening import Sighting
+from vrrp_speaker.engine.neighbours.probing import PROBES, Claim, Round, quiet_ns, settling_ns
+from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.shared_state import EngineFault
 
 

@@ -25,9 +25,9 @@ from vrrp.packet import (
     encode_message,
     seal_message,
 )
-from vrrp_speaker.engine.program import RouterProgram
-from vrrp_speaker.engine.program_fields import ADDRESS_FAMILIES
-from vrrp_speaker.engine.transport import Route
+from vrrp_speaker.engine.programs.fields import ADDRESS_FAMILIES
+from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.engine.wire.transport import Route
 
 Copies = tuple[tuple[str, bytes], ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from vrrp_speaker.engine.netlink import ADDRESS_PROTOCOL, AddressNews, LinkNews, News
+from vrrp_speaker.engine.network.netlink import ADDRESS_PROTOCOL, AddressNews, LinkNews, News
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vrrp_speaker.engine.neighbours import Sighting
+from vrrp_speaker.engine.neighbours.listening import Sighting
 
 _SECOND = 1_000_000_000
 DEFEND_INTERVAL_NS = 10 * _SECOND

@@ -16,8 +16,8 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vrrp_speaker.engine.program import Announcement, AnnouncementPlan
-from vrrp_speaker.engine.set_aside import over
+from vrrp_speaker.engine.programs.program import Announcement, AnnouncementPlan
+from vrrp_speaker.engine.programs.set_aside import over
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state.layout import (
     H_ANNOUNCED,

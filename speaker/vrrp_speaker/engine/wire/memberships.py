@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vrrp.validation import Elections
-from vrrp_speaker.engine.foreign import ForeignRouters
-from vrrp_speaker.engine.groups import Group
-from vrrp_speaker.engine.program import RouterProgram
-from vrrp_speaker.engine.transport import Transport
+from vrrp_speaker.engine.neighbours.foreign import ForeignRouters
+from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.engine.wire.groups import Group
+from vrrp_speaker.engine.wire.transport import Transport
 
 REJOIN_NS = 5_000_000_000
 """How long after one attempt that failed the next one is made, without any news."""

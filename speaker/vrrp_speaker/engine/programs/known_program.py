@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from vrrp_speaker.engine.program import EngineProgram
-from vrrp_speaker.engine.set_aside import path_of
-from vrrp_speaker.engine.stored_program import stored_program
+from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.programs.set_aside import path_of
+from vrrp_speaker.engine.programs.stored_program import stored_program
 
 _Identity = tuple[tuple[int, ...], ...]
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from vrrp.constants import Family
 from vrrp.packet import internet_checksum
-from vrrp_speaker.engine.program import RouterProgram
-from vrrp_speaker.engine.program_fields import ADDRESS_FAMILIES
-from vrrp_speaker.engine.transport import TRANSIENT, enlarge_send_buffer, holds_back
+from vrrp_speaker.engine.programs.fields import ADDRESS_FAMILIES
+from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.engine.wire.transport import TRANSIENT, enlarge_send_buffer, holds_back
 
 _ECHO = struct.Struct("!BBHHH")
 _REQUEST = {Family.IPV4: 8, Family.IPV6: 128}

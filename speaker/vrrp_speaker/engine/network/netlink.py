@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vrrp_speaker.engine import bpf
+from vrrp_speaker.engine.wire import bpf
 
 ADDRESS_PROTOCOL = 112
 """Our mark on every address we bind (IFA_PROTO), so that a later start recognises it."""

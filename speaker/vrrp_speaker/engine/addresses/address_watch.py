@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vrrp.constants import State
-from vrrp_speaker.engine.executor import Executor
-from vrrp_speaker.engine.netlink import AddressNews, RequestSocket
-from vrrp_speaker.engine.node_network import NodeNetwork
-from vrrp_speaker.engine.program import AddressProgram
-from vrrp_speaker.engine.routers import RunningRouter
+from vrrp_speaker.engine.network.netlink import AddressNews, RequestSocket
+from vrrp_speaker.engine.network.node_network import NodeNetwork
+from vrrp_speaker.engine.programs.program import AddressProgram
+from vrrp_speaker.engine.routers.executor import Executor
+from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 

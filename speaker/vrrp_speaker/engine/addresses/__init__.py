@@ -1,0 +1,1 @@
+"""Addresses that are bound: watched, put back, announced."""

@@ -1,0 +1,1 @@
+"""Who else is on the LAN: strangers, foreign routers, candidates, and peers' hardware addresses."""

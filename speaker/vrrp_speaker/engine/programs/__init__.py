@@ -1,0 +1,1 @@
+"""Engine programs: read, checked, stored, known in advance, and set aside when they kill."""

@@ -23,10 +23,10 @@ from vrrp_api.errors import FieldError
 from vrrp_api.node_config import NodeConfig, parse_node_config
 from vrrp_api.virtual_ip import parse_virtual_ip
 from vrrp_operator.planner import plan
-from vrrp_speaker.compiler.links import Link, LinkAddress, LinkTable
 from vrrp_speaker.compiler.program import compile_program
 from vrrp_speaker.engine.programs.program import EngineProgram, parse_program
 from vrrp_speaker.engine.routers.running_router import Inputs, RunningRouter
+from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
 from vrrp_speaker.program_file import encode, read_values
 
 _SECOND = 1_000_000_000

@@ -192,8 +192,8 @@ import os, subprocess
 def ip(*words): subprocess.run([b"ip", *words], check=True)
 ip(b"link", b"add", b"name", b"od\\xffd", b"type", b"veth", b"peer", b"name", b"odd0")
 ip(b"link", b"property", b"add", b"dev", b"odd0", b"altname", b"al\\xfet")
-from vrrp_speaker.compiler.links import PlacementError
-from vrrp_speaker.compiler.netlink import read_links
+from vrrp_speaker.links.reading import read_links
+from vrrp_speaker.links.table import PlacementError
 table = read_links()
 assert table.by_name("eth0", "interface").mac
 try:

@@ -14,8 +14,9 @@ pytestmark = pytest.mark.netns
 _BIND_AND_RENEW = """
 import json, socket
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.compiler.netlink import add_request, delete_request, read_links
+from vrrp_speaker.compiler.netlink import add_request, delete_request
 from vrrp_speaker.engine.network.netlink import NewsSocket, RequestSocket
+from vrrp_speaker.links.reading import read_links
 
 news, requests, renewals = NewsSocket(), RequestSocket(), RequestSocket()
 news.pass_over_bound_by(renewals)

@@ -12,8 +12,8 @@ import sys
 
 from vrrp_api.errors import FieldError
 from vrrp_api.node_config import parse_node_config
-from vrrp_speaker.compiler.netlink import read_links
 from vrrp_speaker.compiler.program import compile_program
+from vrrp_speaker.links.reading import read_links
 
 
 def main() -> int:

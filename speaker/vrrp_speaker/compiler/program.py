@@ -10,16 +10,9 @@ from vrrp.timers import lease_seconds
 from vrrp_api.election import Authentication
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.compiler.links import (
-    Link,
-    LinkTable,
-    PlacementError,
-    address_link,
-    group_source,
-    node_address,
-    router_link,
-)
 from vrrp_speaker.compiler.netlink import add_request, delete_request
+from vrrp_speaker.links.choice import address_link, group_source, node_address, router_link
+from vrrp_speaker.links.table import Link, LinkTable, PlacementError
 from vrrp_speaker.program_file import FORMAT, OWN_KEYS_FORMAT
 from vrrp_speaker.shared_state.layout import SLOTS
 

@@ -14,10 +14,10 @@ from vrrp.authentication import HmacKeys, Mode, SimplePassword, Stage
 from vrrp_api.election import Authentication, ElectionSpec, Transport
 from vrrp_api.node_config import NodeConfig, Peer, RouterCheck, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.compiler.links import Link, LinkAddress, LinkTable
 from vrrp_speaker.compiler.netlink import add_request, delete_request
 from vrrp_speaker.compiler.program import assign_slots, compile_program
 from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
 from vrrp_speaker.program_file import FORMAT, OWN_KEYS_FORMAT
 
 ETH0 = Link(2, "eth0", bytes.fromhex("02005e005311"), (LinkAddress("192.0.2.11", 24, 0),))

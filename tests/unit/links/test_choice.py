@@ -7,16 +7,13 @@ import pytest
 from vrrp_api.election import ElectionSpec
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.compiler.links import (
+from vrrp_speaker.links.choice import address_link, group_source, node_address, router_link
+from vrrp_speaker.links.table import (
     ADDRESS_PROTOCOL,
     Link,
     LinkAddress,
     LinkTable,
     PlacementError,
-    address_link,
-    group_source,
-    node_address,
-    router_link,
 )
 
 MAC = bytes.fromhex("02005e005311")

@@ -1,0 +1,115 @@
+"""Links and addresses of a node as values."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from functools import cached_property
+
+ADDRESS_PROTOCOL = 112
+"""Our mark on addresses (IFA_PROTO); the same number as in ``engine.netlink``."""
+
+_MOST_NAMES = 8
+
+
+class PlacementError(Exception):
+    """A Virtual Router cannot be placed; the message is a fault as in NodeConfig status."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAddress:
+    """One address on a link; ``protocol`` is IFA_PROTO, 0 where the kernel says nothing."""
+
+    address: str
+    prefix_length: int
+    protocol: int
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One network interface; ``mac`` has six bytes, or none where the link has no such address.
+
+    ``forwarding``: whether the node routes IPv6 on it.
+    """
+
+    index: int
+    name: str
+    mac: bytes
+    addresses: tuple[LinkAddress, ...]
+    forwarding: bool = False
+
+
+@dataclass(frozen=True)
+class LinkTable:
+    """Every interface of the node's network namespace; what is asked of it is looked up."""
+
+    links: tuple[Link, ...]
+
+    def by_name(self, name: str, field: str) -> Link:
+        """Return the link of this name, which a field of the VirtualIP asks for.
+
+        Raises:
+            PlacementError: there is none.
+        """
+        link = self._by_name.get(name)
+        if link is None:
+            raise PlacementError(
+                f"InterfaceNotFound: {name}: the node has no such interface"
+                f" ({field}; accepted: {self._names()})"
+            )
+        return link
+
+    def _names(self) -> str:
+        """Return the names of the links, the likely ones first, and not hundreds."""
+
+        def unlikely(link: Link) -> tuple[bool, bool, int]:
+            return not link.addresses, not link.mac.strip(b"\0"), link.index
+
+        names = [link.name for link in sorted(self.links, key=unlikely)]
+        more = len(names) - _MOST_NAMES
+        return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+    def in_subnet_of(self, address: str) -> tuple[Link, ...]:
+        """Return the links that have an own address whose subnet holds ``address``."""
+        wanted = ipaddress.ip_address(address)
+        number, found = int(wanted), dict[int, Link]()
+        for (version, host_bits), networks in self._subnets.items():
+            if version == wanted.version:
+                found.update(networks.get(number >> host_bits, {}))
+        return tuple(found[index] for index in sorted(found))
+
+    def holding(self, address: str) -> tuple[Link, ...]:
+        """Return the links that have exactly this address, ours or not."""
+        return tuple({link.index: link for link, _ in self._holders.get(address, ())}.values())
+
+    def foreign_holder(self, address: str) -> str | None:
+        """Return the name of a link that has ``address`` not through us, or None."""
+        for link, own in self._holders.get(address, ()):
+            if own.protocol != ADDRESS_PROTOCOL:
+                return link.name
+        return None
+
+    @cached_property
+    def _by_name(self) -> dict[str, Link]:
+        return {link.name: link for link in reversed(self.links)}
+
+    @cached_property
+    def _holders(self) -> dict[str, list[tuple[Link, LinkAddress]]]:
+        found: dict[str, list[tuple[Link, LinkAddress]]] = {}
+        for link in self.links:
+            for own in link.addresses:
+                found.setdefault(own.address, []).append((link, own))
+        return found
+
+    @cached_property
+    def _subnets(self) -> dict[tuple[int, int], dict[int, dict[int, Link]]]:
+        """Links by index, by the number of their subnet, by family and bits of a host."""
+        found: dict[tuple[int, int], dict[int, dict[int, Link]]] = {}
+        for link in self.links:
+            for own in link.addresses:
+                if own.protocol != ADDRESS_PROTOCOL:
+                    address = ipaddress.ip_address(own.address)
+                    host_bits = address.max_prefixlen - own.prefix_length
+                    networks = found.setdefault((address.version, host_bits), {})
+                    networks.setdefault(int(address) >> host_bits, {})[link.index] = link
+        return found

@@ -20,6 +20,8 @@ from vrrp_speaker.engine.neighbours.listening import (
 )
 
 _VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "golden-packets.jsonl"
+_PACKET_TYPE = 0xFFFFF000 + 4  # SKF_AD_OFF + SKF_AD_PKTTYPE, linux/filter.h
+_OTHER_HOST = 3  # PACKET_OTHERHOST, linux/if_packet.h
 MAC = bytes.fromhex("02005e005364")
 # RFC 826: Ethernet, IPv4, 6 and 4 bytes, request; 02:00:5e:00:53:64 has 192.0.2.50.
 ARP = bytes.fromhex("0001080006040001" + "02005e005364" + "c0000232" + "000000000000" + "c0000232")
@@ -123,7 +125,13 @@ def test_filter_of_very_many_addresses_stays_small() -> None:
     assert passes(arp_filter(many), ARP)
 
 
-def passes(program: bytes, data: bytes) -> bool:
+def test_filter_passes_nothing_that_is_for_others() -> None:
+    """A frame of a VLAN that the node has no interface for comes as one for another host."""
+    address = packed("192.0.2.50")
+    assert not passes(arp_filter([address]), ARP, packet_type=_OTHER_HOST)
+
+
+def passes(program: bytes, data: bytes, *, packet_type: int = 0) -> bool:
     """Run a classic BPF program as bpf(4) says; return whether it lets the packet pass."""
     instructions: list[tuple[int, ...]] = list(struct.iter_unpack("=HBBI", program))
     accumulator, at = 0, 0
@@ -131,7 +139,8 @@ def passes(program: bytes, data: bytes) -> bool:
         code, when_true, when_false, value = instructions[at]
         at += 1
         if code == 0x20:  # BPF_LD | BPF_W | BPF_ABS
-            accumulator = int.from_bytes(data[value : value + 4])
+            at_data = int.from_bytes(data[value : value + 4])
+            accumulator = packet_type if value == _PACKET_TYPE else at_data
         elif code == 0x28:  # BPF_LD | BPF_H | BPF_ABS
             accumulator = int.from_bytes(data[value : value + 2])
         elif code == 0x15:  # BPF_JMP | BPF_JEQ | BPF_K

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from vrrp_speaker.engine.network.netlink import AddressNews, LinkNews, News
@@ -81,6 +83,15 @@ def test_renewed_address_is_no_arrival() -> None:
     assert found.arrived == [OURS]
     _, found = digest([UP, OURS], gone(OURS), OURS)
     assert (found.gone, found.arrived) == ([gone(OURS)], [OURS])
+
+
+def test_address_with_another_netmask_is_there_all_along() -> None:
+    wider = replace(OWN, prefix_length=16)
+    network, found = digest([UP, OWN], wider, gone(OWN))
+    assert network.has_address(OWN.address)
+    assert found.concerns_programs  # another subnet may be the address's now
+    network.learn([gone(wider)], Digest())
+    assert not network.has_address(OWN.address)
 
 
 def test_interface_runs_and_holds_what_the_news_say() -> None:

@@ -81,11 +81,15 @@ def parse_neighbor_advertisement(data: bytes) -> tuple[bytes, bytes] | None:
 def arp_filter(addresses: Iterable[bytes]) -> bytes:
     """Return the BPF program that lets pass what ``parse_arp`` understands from these senders.
 
-    Without addresses nothing passes.
+    Without addresses nothing passes, and nothing that is for others: the kernel marks so what has
+    the tag of a VLAN that the node has no interface for, and takes the tag away.
     """
     hardware, protocol, length, protocol_length = _ETHERNET_IPV4
     senders = sorted(set(addresses))
     program = [
+        (bpf.LOAD_WORD, 0, 0, bpf.PACKET_TYPE),
+        (bpf.JUMP_IF_EQUAL, 0, 1, bpf.PACKET_OTHERHOST),
+        (bpf.RETURN, 0, 0, 0),
         (bpf.LOAD_WORD, 0, 0, 0),
         (bpf.JUMP_IF_EQUAL, 1, 0, hardware << 16 | protocol),
         (bpf.RETURN, 0, 0, 0),

@@ -27,7 +27,8 @@ class NodeNetwork:
 
     def __init__(self) -> None:
         self._links: dict[int, LinkNews] = {}
-        self._addresses: dict[tuple[int, bytes], int] = {}
+        self._addresses: dict[tuple[int, bytes], dict[int, int]] = {}
+        """By prefix length, the protocol: one IPv4 address may be there with several."""
         self._awaited: set[tuple[int, bytes]] = set()
 
     def reset(self, news: Iterable[News]) -> None:
@@ -62,23 +63,27 @@ class NodeNetwork:
     def _learn_address(self, news: AddressNews, digest: Digest) -> None:
         """Our own addresses come and go with elections; they concern no program."""
         key = (news.ifindex, news.address)
-        known = self._addresses.pop(key, None)
+        held = self._addresses.setdefault(key, {})
+        known = held.pop(news.prefix_length, None)
         digest.changed |= news.present is (known is None)
-        if not news.present:
-            self._awaited.discard(key)
-            digest.gone.append(news)
-            digest.concerns_programs |= known not in (None, ADDRESS_PROTOCOL)
+        if news.present:
+            held[news.prefix_length] = news.protocol
+            if known is None:
+                digest.arrived.append(news)
+                digest.concerns_programs |= news.protocol != ADDRESS_PROTOCOL
             return
-        self._addresses[key] = news.protocol
-        if known is None:
-            digest.arrived.append(news)
-            digest.concerns_programs |= news.protocol != ADDRESS_PROTOCOL
+        digest.gone.append(news)
+        digest.concerns_programs |= known not in (None, ADDRESS_PROTOCOL)
+        if not held:
+            del self._addresses[key]
+            self._awaited.discard(key)
 
     def ours(self) -> list[AddressNews]:
         """Return the addresses with our mark, as if they were news."""
         return [
-            AddressNews(ifindex, address, 0, protocol, present=True)
-            for (ifindex, address), protocol in self._addresses.items()
+            AddressNews(ifindex, address, prefix_length, protocol, present=True)
+            for (ifindex, address), held in self._addresses.items()
+            for prefix_length, protocol in held.items()
             if protocol == ADDRESS_PROTOCOL
         ]
 

@@ -20,7 +20,7 @@ PACKET_TYPE = 0xFFFFF004
 """The offset that stands for sll_pkttype of packet(7)."""
 ALL = 0xFFFF
 """Returned: the whole packet passes; 0: none of it."""
-PACKET_MULTICAST = 2
+PACKET_MULTICAST, PACKET_OTHERHOST = 2, 3
 
 _SO_ATTACH_FILTER = 26
 _INSTRUCTION = struct.Struct("=HBBI")

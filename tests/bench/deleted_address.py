@@ -50,7 +50,7 @@ def _delete(place: Homes) -> int:
 
 
 def _with_length(place: Homes) -> str:
-    return f"{place.address(place.nodes[0])}/24"
+    return f"{place.address(place.nodes[0])}/32"
 
 
 def _restored_ns(place: Homes, since_ns: int) -> list[int]:

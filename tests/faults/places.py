@@ -21,6 +21,9 @@ ENGINE_MEMBERS, EXECUTOR, HEARING, TABLE = (
 )
 KNOWN_PROGRAM, PROGRAM = (f"{_ENGINE}programs/{name}.py" for name in ("known_program", "program"))
 ENCODER = f"{_ENGINE}wire/encoder.py"
+LISTENING = f"{_ENGINE}neighbours/listening.py"
+NODE_NETWORK = f"{_ENGINE}network/node_network.py"
+SUBNET_ROUTE = "speaker/vrrp_speaker/links/subnet_route.py"
 CHILD, PULSE, SUPERVISOR = (
     f"speaker/vrrp_speaker/{name}.py" for name in ("child", "pulse", "supervisor")
 )

@@ -11,6 +11,7 @@ from tests.faults.places import (
     EXECUTOR,
     HEARING,
     KIN,
+    LISTENING,
     LOOP,
     MACHINE,
     RIVALS,
@@ -91,7 +92,7 @@ RESTORED = (
         WATCH,
         "                    self._restore(router, address, now_ns)\n",
         "",
-        netns("speaker", "address_taken_away_comes_back_without_a_transition") + "[192.0.2.50/24]",
+        netns("speaker", "address_taken_away_comes_back_without_a_transition") + "[192.0.2.50/32]",
     ),
     Fault(
         8,
@@ -266,7 +267,7 @@ STRANGERS = (
         "            faults.add(EngineFault.ADDRESS_CONFLICT)\n",
         "",
         netns("conflicts", "address_of_a_stranger_is_bound_once_the_stranger_is_gone")
-        + "[192.0.2.50/24]",
+        + "[192.0.2.50/32]",
     ),
     Fault(
         11,
@@ -275,6 +276,15 @@ STRANGERS = (
         "            self._note(watch.router, *found, now_ns)\n",
         "            pass\n",
         netns("conflicts", "stranger_that_is_seen_once_is_counted_once"),
+    ),
+    Fault(
+        11,
+        "a frame of a VLAN that the node has no interface for is no sighting",
+        LISTENING,
+        "        (bpf.JUMP_IF_EQUAL, 0, 1, bpf.PACKET_OTHERHOST),\n"
+        "        (bpf.RETURN, 0, 0, 0),\n",
+        "",
+        netns("address_rules", "frame_of_a_vlan_that_is_not_ours_is_no_sighting"),
     ),
     Fault(
         11,

@@ -218,6 +218,7 @@ _ROUTES = (
     "address add 2001:db8:7::7/64 dev near nodad",
     "route add 10.244.3.9/32 dev near",
     "route add 10.244.4.0/24 via 198.51.100.9",
+    "route add 192.88.99.0/24 dev near proto 112",
     "route add prohibit 203.0.113.66/32",
     "route add 100.64.0.0/24 nexthop via 198.51.100.9 nexthop via 198.51.100.8",
     "route replace default via 198.51.100.1",
@@ -235,6 +236,7 @@ _DISTANCES = {
     "10.244.3.9": Distance.SUBNET,
     "198.51.100.255": Distance.BEYOND,  # broadcast
     "10.244.4.9": Distance.BEYOND,
+    "192.88.99.9": Distance.BEYOND,  # the route came with an address of ours
     "203.0.113.9": Distance.BEYOND,
     "203.0.113.66": Distance.BEYOND,
     "100.64.0.1": Distance.BEYOND,

@@ -82,7 +82,7 @@ def test_addresses_taken_away_ten_times_a_second_come_back_every_time(
     program = (sys.executable, "-m", "tests.netns.addresses")
     with Capture(sized.client) as capture:
         since_ns = time.monotonic_ns()
-        ended = home.host.exec(*program, "take", "10", f"{MOVING_ADDRESS}/24", f"{ADDRESS6}/64")
+        ended = home.host.exec(*program, "take", "10", f"{MOVING_ADDRESS}/32", f"{ADDRESS6}/128")
         assert ended.returncode == 0, ended.stderr
         lines = [line.split() for line in ended.stdout.splitlines()]
         frames = [announced(frame) for frame in capture.until_now(since_ns)]

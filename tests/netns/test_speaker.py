@@ -308,7 +308,7 @@ def test_what_another_life_left_behind_is_removed_at_start(standalone: Lab, acti
 # Rules 8 and 9, and links -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("address", [f"{ADDRESS}/24", f"{ADDRESS6}/64"])
+@pytest.mark.parametrize("address", [f"{ADDRESS}/32", f"{ADDRESS6}/128"])
 def test_address_taken_away_comes_back_without_a_transition(
     standalone: Lab, active: Node, address: str
 ) -> None:

@@ -40,11 +40,20 @@ def delete_request(address: VipAddress, link: Link) -> bytes:
     return _encode(_address_message(RTM_DELADDR, address, link), NLM_F_REQUEST | NLM_F_ACK)
 
 
+def host_prefix(address: VipAddress) -> int:
+    """Return the prefix length that an address is bound with, whatever its network's is.
+
+    Of an interface's IPv4 addresses in one subnet the kernel makes one the first. All others depend
+    on it: they bring no route, and go when it goes. A host prefix is nobody's first or second.
+    """
+    return 128 if address.family == 6 else 32
+
+
 def _address_message(kind: int, address: VipAddress, link: Link) -> ifaddrmsg:
     message = ifaddrmsg()
     message["header"]["type"] = kind
     message["family"] = socket.AF_INET6 if address.family == 6 else socket.AF_INET
-    message["prefixlen"] = address.prefix_length
+    message["prefixlen"] = host_prefix(address)
     message["index"] = link.index
     message["attrs"] = [("IFA_LOCAL", address.address), ("IFA_ADDRESS", address.address)]
     return message

@@ -10,8 +10,13 @@ from vrrp.timers import lease_seconds
 from vrrp_api.election import Authentication
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.compiler.netlink import add_request, delete_request
+from vrrp_speaker.compiler.netlink import add_request, delete_request, host_prefix
 from vrrp_speaker.links.choice import address_link, group_source, node_address, router_link
+from vrrp_speaker.links.subnet_route import (
+    add_route_request,
+    delete_route_request,
+    wants_route,
+)
 from vrrp_speaker.links.table import Link, LinkTable, PlacementError
 from vrrp_speaker.program_file import FORMAT, OWN_KEYS_FORMAT
 from vrrp_speaker.shared_state.layout import SLOTS
@@ -88,7 +93,7 @@ def _router(
     )
     compiled["source"] = source
     compiled["interface"], compiled["ifindex"] = link.name, link.index
-    compiled["addresses"] = [_address(address, on, lease_s) for address, on in placed]
+    compiled["addresses"] = [_address(address, on, lease_s, table) for address, on in placed]
     compiled["announcements"] = [
         frame for address, on in placed for frame in _announcements(address.address, on)
     ]
@@ -195,15 +200,19 @@ def _missing_key(key_ref: str, part: str) -> str:
     return f"{key_ref}: no such key on the node (accepted: {files} in its key folder)"
 
 
-def _address(address: VipAddress, link: Link, lease_s: int) -> dict[str, Any]:
+def _address(address: VipAddress, link: Link, lease_s: int, table: LinkTable) -> dict[str, Any]:
+    add, delete = add_request(address, link, lease_s), delete_request(address, link)
+    if wants_route(address, link, table):
+        add += add_route_request(address, link.index, lease_s)
+        delete += delete_route_request(address, link.index)
     return {
         "address": address.address,
-        "prefixLength": address.prefix_length,
+        "prefixLength": host_prefix(address),
         "family": address.family,
         "interface": link.name,
         "ifindex": link.index,
-        "add": add_request(address, link, lease_s).hex(),
-        "delete": delete_request(address, link).hex(),
+        "add": add.hex(),
+        "delete": delete.hex(),
     }
 
 

@@ -119,7 +119,7 @@ def test_requests_ask_for_an_answer_and_name_the_link() -> None:
         length, message_type, flags, _, _ = _NLMSG_HEADER.unpack_from(request)
         family, prefix, _, _, index = _IFADDRMSG.unpack_from(request, _NLMSG_HEADER.size)
         assert (length, message_type, flags & 0x05) == (len(request), kind, 0x05)
-        assert (family, prefix, index) == (2, 24, 2)
+        assert (family, prefix, index) == (2, 32, 2)
 
 
 def test_names_keep_their_slots_and_freed_ones_come_last() -> None:

@@ -16,6 +16,8 @@ _ATTRIBUTE = struct.Struct("=HH")
 _FIB_MATCH = 0x2000
 """RTM_F_FIB_MATCH: the answer is the entry of the table, with its prefix length and gateway."""
 _UNICAST, _LOCAL = 1, 2
+_OUR_PROTOCOL = 112
+"""The mark of routes that come with our addresses; the same number as in ``subnet_route``."""
 _DST, _GATEWAY, _MULTIPATH, _VIA, _NEXT_HOP = 1, 5, 9, 18, 30
 _LEADS_ON = {_GATEWAY, _MULTIPATH, _VIA, _NEXT_HOP}
 _TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
@@ -54,12 +56,14 @@ def _read(answer: bytes) -> Distance:
     length, kind, _, _, _ = _HEADER.unpack_from(answer)
     if kind == _ERROR:
         return Distance.BEYOND  # no route, or one that prohibits
-    _, prefix_length, _, _, _, _, _, of_type, _ = _ROUTE.unpack_from(answer, _HEADER.size)
+    _, prefix_length, _, _, _, protocol, _, of_type, _ = _ROUTE.unpack_from(answer, _HEADER.size)
     if of_type == _LOCAL:
         return Distance.NODE
     attributes = _attributes(answer[_HEADER.size + _ROUTE.size : length])
     # A default route without a gateway (a tunnel, PPP) leads to the whole world.
-    if of_type != _UNICAST or prefix_length == 0 or attributes & _LEADS_ON:
+    # A VirtualIP may bring a route to its subnet; whoever writes one opens no network by it.
+    ours = protocol == _OUR_PROTOCOL
+    if of_type != _UNICAST or prefix_length == 0 or attributes & _LEADS_ON or ours:
         return Distance.BEYOND
     return Distance.SUBNET
 

@@ -39,6 +39,7 @@ class EventReason(StrEnum):
     SPLIT_BRAIN_DETECTED = "SplitBrainDetected"
     SPLIT_BRAIN_RESOLVED = "SplitBrainResolved"
     ADDRESS_CONFLICT = "AddressConflict"
+    ADDRESS_HELD_BY_MEMBER = "AddressHeldByMember"
     VRID_ALLOCATED = "VRIDAllocated"
     CHECK_FAILED = "CheckFailed"
     CHECK_RECOVERED = "CheckRecovered"
@@ -55,6 +56,7 @@ _ACTIONS = {
 _WARNINGS = {
     EventReason.SPLIT_BRAIN_DETECTED,
     EventReason.ADDRESS_CONFLICT,
+    EventReason.ADDRESS_HELD_BY_MEMBER,
     EventReason.CHECK_FAILED,
 }
 
@@ -214,6 +216,7 @@ def virtual_ip_events(
     moves = [*_moves(old, new, since), *_removals(old, new)]
     found += sorted(moves, key=lambda occurrence: occurrence.time or "~")
     found += _alarms(old, new, since)
+    found += _held_by_members(old, new)
     return found
 
 
@@ -270,6 +273,18 @@ def _alarms(old: VirtualIPFacts | None, new: VirtualIPFacts, since: str) -> Iter
     if _raised(old, kind) and not _raised(new, kind):
         _, at, message = new.alarms[kind]
         yield Occurrence(new.regarding, EventReason.SPLIT_BRAIN_RESOLVED, at, message)
+
+
+def _held_by_members(old: VirtualIPFacts | None, new: VirtualIPFacts) -> Iterator[Occurrence]:
+    """Yield addresses of which a node says now that a member has them: when, it does not say."""
+    reason = EventReason.ADDRESS_HELD_BY_MEMBER
+    for node, faults in new.faults.items() if old is not None else ():
+        before = old.faults.get(node, ()) if old is not None else ()
+        for fault in faults:
+            name, _, what = fault.partition(": ")
+            if name == reason and fault not in before:
+                note = f"{node}: {what or 'an address'}, not bound"
+                yield Occurrence(new.regarding, reason, f"{node}|{what}", note)
 
 
 def _raised(facts: VirtualIPFacts | None, kind: ConditionType) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.netns.inside import kept_at, manifest, program, routers
 
 from vrrp_lab.lab import Lab
 from vrrp_lab.node import Node
+from vrrp_speaker.shared_state.layout import bytes_hash
 
 pytestmark = pytest.mark.netns
 HELD = {"four": "192.0.2.50", "six": "2001:db8:0:1::50"}
@@ -61,6 +63,11 @@ def test_address_that_a_member_has_yet_is_added_once_it_let_go(
         own_config.write_text(yaml.safe_dump(changed))
         told = ("AddressHeldByMember",)
         eventually(lambda: routers(home)[name].faults == told, within_s=30)
+        held = routers(home)[name].held
+        assert held is not None
+        assert ip_address(held.address) == ip_address(address)
+        (peer,) = [p for p in program(home)[name]["peers"] if p["node"] == "node-2"]
+        assert held.member == bytes_hash(ip_address(peer["address"]).packed)
         assert routers(home)[name].state == "Active"
         assert not home.host.holds(address)
         assert conflicts(standalone, name) == before

@@ -84,6 +84,7 @@ class RouterMemory:
             transition_counts=(),
             conflicts=0,
             last_conflict=None,
+            held=None,
             foreign_advertisements=0,
             last_foreign=None,
             history=(),

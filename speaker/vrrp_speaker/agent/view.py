@@ -9,7 +9,8 @@ from typing import Any
 
 from vrrp.constants import State
 from vrrp_speaker.agent.not_understood import NotUnderstood
-from vrrp_speaker.shared_state import Conflict, EngineFault
+from vrrp_speaker.shared_state import EngineFault
+from vrrp_speaker.shared_state.layout import bytes_hash
 from vrrp_speaker.shared_state.values import EngineState, PeerState, RouterState
 
 ENGINE_SILENT = "EngineSilent"
@@ -84,7 +85,7 @@ class NodeView:
 
     def faults(self, router: Mapping[str, Any], state: RouterState) -> tuple[str, ...]:
         """Return what keeps a router from holding its addresses, from all who can tell."""
-        own = (_explained(fault, router, state.last_conflict) for fault in state.faults)
+        own = (_explained(fault, router, state) for fault in state.faults)
         return (*router["faults"], *self.input_faults.get(router["name"], ()), *own)
 
 
@@ -139,9 +140,23 @@ _LIMITS = {4: "net.ipv4.igmp_max_memberships", 6: "net.core.optmem_max"}
 """The sysctl that says how many groups a socket may be in, by family."""
 
 
-def _explained(fault: str, router: Mapping[str, Any], conflict: Conflict | None) -> str:
+def _explained(fault: str, router: Mapping[str, Any], state: RouterState) -> str:
+    conflict, held = state.last_conflict, state.held
     if fault == EngineFault.GROUP_NOT_JOINED:
         return f"{fault}: on {router['interface']}; {_LIMITS[router['family']]} may be too low"
+    if fault == EngineFault.ADDRESS_HELD_BY_MEMBER and held is not None:
+        member = _member(router, state, held.member)
+        return f"{fault}: {address_text(held.address)} at {member or 'a member'}"
     if fault != EngineFault.ADDRESS_CONFLICT or conflict is None:
         return fault
     return f"{fault}: {address_text(conflict.address)} at {conflict.mac.hex(':')}"
+
+
+def _member(router: Mapping[str, Any], state: RouterState, hashed: int) -> str | None:
+    """Return the node of a member, or its address where no list names it; None: not known."""
+    listed = ((str(p["address"]), str(p["node"])) for p in router["peers"])
+    learned = ((address_text(m.address), address_text(m.address)) for m in state.learned)
+    for address, name in (*listed, *learned):
+        if bytes_hash(ipaddress.ip_address(address).packed) == hashed:
+            return name
+    return None

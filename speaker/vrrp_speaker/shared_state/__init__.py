@@ -9,7 +9,7 @@ that the engine has no use for.
 """
 
 from vrrp_speaker.shared_state.layout import AnnouncementKind, EngineFault, FencingReason
-from vrrp_speaker.shared_state.sightings import Conflict, ForeignRouter
+from vrrp_speaker.shared_state.sightings import Conflict, ForeignRouter, HeldByMember
 from vrrp_speaker.shared_state.writer import SharedState
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "EngineFault",
     "FencingReason",
     "ForeignRouter",
+    "HeldByMember",
     "SharedState",
 ]

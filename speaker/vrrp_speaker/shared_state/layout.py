@@ -124,12 +124,14 @@ S_DUAL_ACTIVE = 80
 S_VRID = 88
 S_FAULTS = 96  # bit set, by index in FAULTS
 S_UNLISTED = 104  # received, last heard: multicast routers that are no configured peers
+S_HELD_BY = 120  # the member that has an address of ours, by the hash of its own one; 0: none
 S_CONFLICTS = 128
 S_CONFLICT = 136  # the last one, as CONFLICT
 S_FOREIGN_COUNT = 176
 S_FOREIGN = 184  # the last one, as FOREIGN
 S_WITHHELD = 224  # how many addresses an Active router does not bind before it has asked
 S_VOICES = 232  # how often another router of the election spoke than before
+S_HELD = 240  # that address, as 16 bytes
 S_TRANSITION_COUNTS = 256  # unsigned 32-bit [from][to][reason]
 S_PEERS = 1024  # MAX_PEERS × (received, last heard, replay mark)
 PEER_SIZE = 24
@@ -157,8 +159,13 @@ FOREIGN = struct.Struct("<QQQ16s")  # when, priority, length of the address, add
 
 def name_hash(name: str) -> int:
     """Return a stable non-zero 64-bit number for a router's name (FNV-1a)."""
+    return bytes_hash(name.encode())
+
+
+def bytes_hash(content: bytes) -> int:
+    """Return a stable non-zero 64-bit number for a name or a packed address (FNV-1a)."""
     value = 0xCBF29CE484222325
-    for byte in name.encode():
+    for byte in content:
         value = ((value ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
     return value or 1
 

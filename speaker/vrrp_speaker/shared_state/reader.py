@@ -52,6 +52,8 @@ class SharedStateReader:
                     layout.S_EFFECTIVE_PRIORITY,
                     layout.S_FAULTS,
                     layout.S_VOICES,
+                    layout.S_HELD_BY,
+                    layout.S_HELD + 8,
                 )
             )
             # A stranger that goes on is news every ten seconds.

@@ -15,6 +15,17 @@ class Conflict:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldByMember:
+    """The address (packed) that a member of the election has, and which member that is.
+
+    ``member`` is the hash of the packed address by which that one takes part.
+    """
+
+    address: bytes
+    member: int
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignRouter:
     """The router outside the election that last used its VRID: packed source, priority."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from vrrp.constants import RejectReason
 from vrrp.members import MAX_LEARNED
 from vrrp_speaker.shared_state import layout
-from vrrp_speaker.shared_state.sightings import Conflict, ForeignRouter
+from vrrp_speaker.shared_state.sightings import Conflict, ForeignRouter, HeldByMember
 
 # A node may have 255 routers and is scraped often: what can be worked out once is.
 _PEER_FIELDS = layout.PEER_SIZE // 8
@@ -77,6 +77,7 @@ class RouterState:
     transition_counts: tuple[tuple[str, str, str, int], ...]
     conflicts: int
     last_conflict: Conflict | None
+    held: HeldByMember | None
     foreign_advertisements: int
     last_foreign: ForeignRouter | None
     history: tuple[PastTransition, ...]
@@ -190,6 +191,7 @@ def _decode_router(data: bytes, start: int) -> RouterState:
         transition_counts=_decode_transitions(data, start),
         conflicts=fields[layout.S_CONFLICTS // 8],
         last_conflict=_decode_conflict(data, start),
+        held=_decode_held(data, start),
         foreign_advertisements=layout.U64.unpack_from(data, start + layout.S_FOREIGN_COUNT)[0],
         last_foreign=_decode_foreign(data, start),
         history=_decode_history(data, start),
@@ -223,6 +225,12 @@ def _faults(bits: int) -> tuple[str, ...]:
 def _decode_conflict(data: bytes, start: int) -> Conflict | None:
     seen_ns, length, address, mac = layout.CONFLICT.unpack_from(data, start + layout.S_CONFLICT)
     return Conflict(address[:length], mac, seen_ns) if seen_ns else None
+
+
+def _decode_held(data: bytes, start: int) -> HeldByMember | None:
+    (member,) = layout.U64.unpack_from(data, start + layout.S_HELD_BY)
+    place = start + layout.S_HELD
+    return HeldByMember(layout.unmapped(data[place : place + 16]), member) if member else None
 
 
 def _decode_foreign(data: bytes, start: int) -> ForeignRouter | None:

@@ -11,7 +11,7 @@ from vrrp.actions import StateChanged
 from vrrp.constants import State
 from vrrp.members import MAX_LEARNED
 from vrrp_speaker.shared_state import layout
-from vrrp_speaker.shared_state.sightings import Conflict, ForeignRouter
+from vrrp_speaker.shared_state.sightings import Conflict, ForeignRouter, HeldByMember
 
 
 class SharedState:
@@ -134,6 +134,15 @@ class SharedState:
             self._memory, layout.slot_offset(slot) + layout.S_CONFLICT, *fields
         )
         self.add(layout.slot_offset(slot) + layout.S_CONFLICTS, count)
+
+    def note_held(self, slot: int, held: HeldByMember | None) -> None:
+        """Keep which address a member has; None: none that is to be told."""
+        start = layout.slot_offset(slot)
+        place = start + layout.S_HELD
+        self.set(start + layout.S_HELD_BY, 0)
+        if held is not None:
+            self._memory[place : place + 16] = layout.mapped(held.address)
+            self.set(start + layout.S_HELD_BY, held.member)  # last: who reads sees all or nothing
 
     def note_foreign(self, slot: int, router: ForeignRouter) -> None:
         """Count an advertisement of a foreign router and keep who sent it."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from vrrp_speaker.agent import status_pace
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.status import StatusBuilder, StatusWriter, rfc3339
 from vrrp_speaker.agent.view import CheckView
-from vrrp_speaker.shared_state import Conflict, ForeignRouter
+from vrrp_speaker.shared_state import Conflict, ForeignRouter, HeldByMember
 from vrrp_speaker.shared_state import layout as shm
+from vrrp_speaker.shared_state.layout import bytes_hash
 
 TAKEOVER = StateChanged(State.BACKUP, State.ACTIVE, TransitionReason.ACTIVE_DOWN_TIMER_EXPIRED)
 YIELD = StateChanged(State.ACTIVE, State.BACKUP, TransitionReason.HANDOVER)
@@ -73,6 +75,26 @@ def test_stranger_is_told_with_address_mac_and_time(tmp_path: Path) -> None:
     assert parse_node_config_status(obj) == status
     later = builder.build(view(shared, ("a", "b")), 1020.37, 17_000_000_000)
     assert later.virtual_routers == status.virtual_routers
+
+
+def test_address_that_a_member_has_is_told_with_the_member(tmp_path: Path) -> None:
+    shared, held = engine(tmp_path, State.ACTIVE), bytes([192, 0, 2, 51])
+    shared.set(shm.S_FAULTS + shm.slot_offset(0), 1 << shm.FAULTS.index("AddressHeldByMember"))
+    seen, learned = view(shared, ("a",)), bytes([192, 0, 2, 15])
+    shared.learn(0, learned, 10**9)
+    assert seen.program is not None
+    listed = ip_address(seen.program["routers"][0]["peers"][0]["address"]).packed
+    for member, name in (
+        (listed, "192.0.2.51 at node-2"),
+        (learned, "192.0.2.51 at 192.0.2.15"),
+        (bytes(4), "192.0.2.51 at a member"),  # it was dropped from the list meanwhile
+    ):
+        shared.note_held(0, HeldByMember(held, bytes_hash(member)))
+        (router,) = StatusBuilder().build(view(shared, ("a",)), 1.0, 10**9).virtual_routers
+        assert router.faults == (f"AddressHeldByMember: {name}",)
+    shared.note_held(0, None)
+    (router,) = StatusBuilder().build(view(shared, ("a",)), 1.0, 10**9).virtual_routers
+    assert router.faults == ("AddressHeldByMember",)
 
 
 def test_group_that_was_not_joined_is_told_with_interface_and_limit(tmp_path: Path) -> None:

@@ -19,10 +19,13 @@ from tests.unit.engine.conflict_rig import (
     Rig,
 )
 from tests.unit.engine.programs import packed
+from tests.unit.engine.shared import snapshot
 
 from vrrp.constants import State
 from vrrp_speaker.engine.neighbours.probing import REPROBE_NS, REPROBE_WAIT_NS, quiet_ns
-from vrrp_speaker.shared_state import EngineFault, SharedState
+from vrrp_speaker.shared_state import EngineFault, HeldByMember, SharedState
+from vrrp_speaker.shared_state import layout as shm
+from vrrp_speaker.shared_state.layout import bytes_hash
 
 PLACE = (2, ADDED)
 LEARNED = packed("192.0.2.14")
@@ -76,9 +79,13 @@ def test_member_that_keeps_an_added_address_for_longer_than_a_lease_is_told(acti
     now = LATER + 9 * REPROBE_WAIT_NS
     assert active.conflicts.keeps_off("a", now) == {EngineFault.ADDRESS_HELD_BY_MEMBER}
     assert (active.counted, active.held_back) == (0, False)
+    active.shared.set(active.router.offset + shm.S_NAME_HASH, 1)
+    held = snapshot(active.shared).routers[active.router.program.slot].held
+    assert held == HeldByMember(ADDED, bytes_hash(PEER.address))
     ended = active.run_until(now + 2 * REPROBE_WAIT_NS)
     assert ended == [now + 2 * REPROBE_WAIT_NS]
     assert active.conflicts.keeps_off("a", ended[0]) == frozenset()
+    assert active.shared.get(active.router.offset + shm.S_HELD_BY) == 0
 
 
 def test_stranger_and_member_that_both_have_an_added_address_are_told_apart(active: Rig) -> None:

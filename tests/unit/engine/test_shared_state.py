@@ -131,7 +131,11 @@ def test_slots_do_not_overlap_and_header_fields_fit() -> None:
     assert shm.H_ANNOUNCED + 8 * len(shm.KINDS) <= shm.H_FENCED
     assert shm.S_CONFLICT + shm.CONFLICT.size <= shm.S_FOREIGN_COUNT
     assert shm.S_FOREIGN_COUNT + 8 <= shm.S_FOREIGN
-    assert shm.S_FOREIGN + shm.FOREIGN.size <= shm.S_TRANSITION_COUNTS
+    assert shm.S_UNLISTED + 16 <= shm.S_HELD_BY
+    assert shm.S_HELD_BY + 8 <= shm.S_CONFLICTS
+    assert shm.S_FOREIGN + shm.FOREIGN.size <= shm.S_WITHHELD
+    assert shm.S_VOICES + 8 <= shm.S_HELD
+    assert shm.S_HELD + 16 <= shm.S_TRANSITION_COUNTS
     counts = 4 * len(shm.STATES) ** 2 * len(shm.REASONS)
     assert shm.S_TRANSITION_COUNTS + counts <= shm.S_PEERS
     assert shm.S_PEERS + shm.PEER_SIZE * shm.MAX_PEERS <= shm.S_TENURE_COUNT

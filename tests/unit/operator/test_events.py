@@ -159,6 +159,18 @@ def test_split_brain_is_told_when_it_comes_and_when_it_goes() -> None:
     ]
 
 
+def test_address_that_a_member_has_is_told_once_it_is_known_with_both() -> None:
+    chronicle, fault = Chronicle(), "AddressHeldByMember: 192.0.2.51 at node-2"
+    look(chronicle, cluster(router("Active")))
+    faulty = cluster(router("Active", faults=(fault,)))
+    (held,) = look(chronicle, faulty)
+    assert told([held]) == [
+        ("AddressHeldByMember", "node-1: 192.0.2.51 at node-2, not bound"),
+    ]
+    assert look(chronicle, faulty) == []
+    assert look(Chronicle(), faulty) == []  # since when it is so, nobody says
+
+
 def test_address_conflict_is_told_with_the_stranger() -> None:
     fault = "AddressConflict: 192.0.2.50 at 02:00:5e:00:53:64"
     (conflict,) = look(Chronicle(), cluster(router("Fault", faults=(fault,))))

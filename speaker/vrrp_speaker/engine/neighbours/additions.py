@@ -25,12 +25,14 @@ class Addition:
     seen_ns: int | None = None
     stranger: Sighting | None = None
     """Who answered last with nothing to explain it."""
-    member: bool = False
-    """Whether a member answered."""
+    member: bytes | None = None
+    """The hardware address of a member that answered."""
     taken: bool = False
     """Whether a stranger had it when that was last judged."""
     members_ns: int | None = None
     """Since when a member has answered for it, each time that it was judged; None: it did not."""
+    holder: bytes | None = None
+    """The hardware address of that member."""
 
     def see(self, sighting: Sighting, now_ns: int, *, explained: bool, member: bool) -> None:
         """Note that somebody uses the address; between rounds nobody was asked."""
@@ -38,7 +40,8 @@ class Addition:
             return
         if self.seen_ns is None:
             self.seen_ns = now_ns
-        self.member |= member
+        if member:
+            self.member = sighting.mac
         if not explained and not member:
             self.stranger = sighting
 
@@ -52,8 +55,9 @@ class Addition:
 
         It is asked again soon, or after a while where a stranger has it.
         """
-        self.taken = stranger is not None or (self.taken and not self.member)
-        if stranger is not None or not self.member:
+        self.taken = stranger is not None or (self.taken and self.member is None)
+        self.holder = self.member if stranger is None else None
+        if self.holder is None:
             self.members_ns = None
         elif self.members_ns is None:
             self.members_ns = self.seen_ns
@@ -61,7 +65,7 @@ class Addition:
         if stranger is not None:
             again_ns = max(now_ns, self.round.begun_ns + REPROBE_NS)
         self.round, self.seen_ns = Round(again_ns, _SPACING_NS), None
-        self.stranger, self.member = None, False
+        self.stranger, self.member = None, None
 
     def next_deadline_ns(self, settling_ns: int) -> int:
         """Return when something is to be sent or judged."""
@@ -80,10 +84,14 @@ class Additions:
         """Whether a stranger has one of them."""
         return any(addition.taken for addition in self._by_place.values())
 
-    def members_since_ns(self) -> int | None:
-        """Return since when members have answered for one of them; None: for none."""
-        since = (addition.members_ns for addition in self._by_place.values())
-        return min((since_ns for since_ns in since if since_ns is not None), default=None)
+    def longest_held(self) -> tuple[Place, Addition, int] | None:
+        """Return the one that a member has for longest, and since when; None: there is none."""
+        held = [
+            (place, addition, addition.members_ns)
+            for place, addition in self._by_place.items()
+            if addition.members_ns is not None
+        ]
+        return min(held, key=lambda found: (found[2], found[0]), default=None)
 
     def keep(self, places: frozenset[Place], now_ns: int) -> None:
         """Ask about these; rounds that run already go on."""

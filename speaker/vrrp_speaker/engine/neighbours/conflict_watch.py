@@ -11,7 +11,7 @@ from vrrp_speaker.engine.neighbours.defence import Defence
 from vrrp_speaker.engine.neighbours.listening import Sighting
 from vrrp_speaker.engine.neighbours.probing import PROBES, Claim, Round, quiet_ns, settling_ns
 from vrrp_speaker.engine.routers.running_router import RunningRouter
-from vrrp_speaker.shared_state import EngineFault
+from vrrp_speaker.shared_state import EngineFault, HeldByMember
 
 
 @dataclass(slots=True)
@@ -30,6 +30,8 @@ class Watch:
     additions: Additions = field(default_factory=Additions)
     told: frozenset[EngineFault] = frozenset()
     """What was told of these."""
+    told_held: HeldByMember | None = None
+    """Which address was told to be a member's, and whose."""
 
     @property
     def parameters(self) -> Parameters:
@@ -41,16 +43,24 @@ class Watch:
         """The round of probes that runs for all the addresses, if one does."""
         return self.waiting or (self.claim.round if self.claim is not None else None)
 
-    def lacks(self, now_ns: int) -> frozenset[EngineFault]:
-        """Return why an Active router goes without one of its addresses, for longer than a lease.
+    def held_by_member(self, now_ns: int) -> tuple[bytes, bytes] | None:
+        """Return an address that a member has for longer than a lease, and its hardware address.
 
         A member that died is silent by then.
         """
-        since_ns = self.additions.members_since_ns()
-        members = since_ns is not None and now_ns - since_ns >= quiet_ns(self.parameters)
+        found = self.additions.longest_held()
+        if found is None:
+            return None
+        (_, address), addition, since_ns = found
+        if addition.holder is None or now_ns - since_ns < quiet_ns(self.parameters):
+            return None
+        return address, addition.holder
+
+    def lacks(self, now_ns: int) -> frozenset[EngineFault]:
+        """Return why an Active router goes without one of its addresses."""
         faults = {
             EngineFault.ADDRESS_CONFLICT: self.additions.taken,
-            EngineFault.ADDRESS_HELD_BY_MEMBER: members,
+            EngineFault.ADDRESS_HELD_BY_MEMBER: self.held_by_member(now_ns) is not None,
         }
         return frozenset(fault for fault, there in faults.items() if there)
 

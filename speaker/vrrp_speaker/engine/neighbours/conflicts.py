@@ -42,7 +42,8 @@ from vrrp_speaker.engine.network.node_network import NodeNetwork
 from vrrp_speaker.engine.programs.program import RouterProgram
 from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.running_router import RunningRouter, last_heard_ns
-from vrrp_speaker.shared_state import Conflict, EngineFault, SharedState
+from vrrp_speaker.shared_state import Conflict, EngineFault, HeldByMember, SharedState
+from vrrp_speaker.shared_state.layout import bytes_hash
 
 
 class Conflicts:
@@ -202,6 +203,7 @@ class Conflicts:
                 self._defend(watch, watch.defence, now_ns)
                 self._ask_for_additions(watch, now_ns)
             lacks = watch.lacks(now_ns)
+            self._tell_held(watch, now_ns)
             if watch.told != lacks:
                 watch.told = lacks
                 changed.append(watch.router)
@@ -284,12 +286,24 @@ class Conflicts:
         """Tell who answered for an added address, unless the election explains it."""
         router, stranger = watch.router, addition.stranger
         if stranger is not None and self._kin.has(router, stranger.mac):
-            stranger, addition.member = None, True
+            stranger, addition.member = None, stranger.mac
         elif watch.explained(now_ns):
             stranger = None
         if stranger is not None:
             self._note(router, stranger, 1, now_ns)
         addition.judge(stranger, now_ns)
+
+    def _tell_held(self, watch: Watch, now_ns: int) -> None:
+        """Have the shared state say which address a member has, and which member."""
+        found = watch.held_by_member(now_ns)
+        held = None
+        if found is not None:
+            address, mac = found
+            member = self._kin.whose(watch.router, mac)
+            held = HeldByMember(address, bytes_hash(member)) if member is not None else None
+        if held != watch.told_held:
+            watch.told_held = held
+            self._shared.note_held(watch.router.program.slot, held)
 
     def _note(self, router: RunningRouter, sighting: Sighting, count: int, now_ns: int) -> None:
         conflict = Conflict(sighting.address, sighting.mac, now_ns)

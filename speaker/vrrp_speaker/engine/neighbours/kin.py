@@ -40,7 +40,12 @@ class Kin:
 
     def has(self, router: RunningRouter, mac: bytes) -> bool:
         """Return whether a hardware address is that of one of the router's members."""
-        return any(self._macs.get(place) == mac for place in member_places(router))
+        return self.whose(router, mac) is not None
+
+    def whose(self, router: RunningRouter, mac: bytes) -> bytes | None:
+        """Return the own address of the router's member with a hardware address; None: nobody."""
+        places = (place for place in member_places(router) if self._macs.get(place) == mac)
+        return next((address for _, address in places), None)
 
 
 def member_places(router: RunningRouter) -> Iterator[Place]:

@@ -26,7 +26,10 @@ from vrrp_operator.heartbeats import LeaseWatch
 from vrrp_operator.reconcile import Reconciler
 
 _log = logging.getLogger(__name__)
-_DEBOUNCE_S = 0.05
+_SPACING_S = 0.05
+"""Between the end of a cycle and the next one: a failover changes several objects at once."""
+_GATHERING_S = 0.003
+"""What one command applies comes together, over the watches of several kinds."""
 _RESYNC_S = 60.0
 _TICK_S = 10.0
 """Heartbeats grow stale without any event."""
@@ -43,6 +46,8 @@ class Trigger:
         self._begin_anew = begin_anew
         self._changed = asyncio.Event()
         self._reconnected = False
+        self._ended_s = -_SPACING_S
+        """When the last cycle ended, by the clock of the event loop."""
 
     def set(self) -> None:
         """Ask for a reconcile soon."""
@@ -68,6 +73,7 @@ class Trigger:
                 self._reconnected = False
                 await asyncio.to_thread(self._relist)
             went_well = await asyncio.to_thread(self._reconciler.run_cycle)
+            self._ended_s = loop.time()
             if self._reconciler.came_later:
                 self._begin_anew("what was missing is there now, and is to be watched")
             if went_well:
@@ -82,7 +88,8 @@ class Trigger:
             await asyncio.wait_for(self._changed.wait(), max(0.0, seconds))
         except TimeoutError:
             return
-        await asyncio.sleep(_DEBOUNCE_S)  # a failover changes several objects at once
+        _log.debug("change noticed")
+        await asyncio.sleep(pause_s(asyncio.get_running_loop().time() - self._ended_s))
         self._changed.clear()
 
     def _relist(self) -> None:
@@ -92,6 +99,11 @@ class Trigger:
             _log.warning("relist failed", extra={"error": str(error)})
         except Exception as error:  # the next list may fare better
             self._reconciler.caught("reconcile", error)
+
+
+def pause_s(quiet_s: float) -> float:
+    """Return how long to wait for more after a change, when no cycle ran for so long."""
+    return max(_GATHERING_S, _SPACING_S - quiet_s)
 
 
 class Feed:

@@ -188,7 +188,8 @@ class _Board:
         own_key = own_key and kinds_know(ELECTION_KEYS, self._snapshot)
         # Those that ran it, and have reported nothing since, knew what they ran.
         knowing = frozenset(remembered(ranked.record, self._snapshot))
-        self.step(ranked.record.name, spec.family, wanted, own_key=own_key, knowing=knowing)
+        name, new = ranked.record.name, is_new(ranked.record)
+        self.step(name, spec.family, wanted, own_key=own_key, knowing=knowing, new=new)
 
     def step(
         self,
@@ -198,10 +199,12 @@ class _Board:
         *,
         own_key: bool = False,
         knowing: frozenset[str] = frozenset(),
+        new: bool = False,
     ) -> None:
         """Take in the next step of one election; ``own_key``: it is to sign with a key of its own.
 
-        It does once every speaker that takes part, or may, can; those in ``knowing`` can.
+        It does once every speaker that takes part, or may, can; those in ``knowing`` can. ``new``:
+        nobody was ever Active in it.
         """
         if name in self.not_understood:
             self.keep(name)
@@ -216,7 +219,7 @@ class _Board:
                 n: replace(r, election=r.election.with_own_key("Require"))
                 for n, r in wanted.items()
             }
-        step = next_step(wanted, facts, moving)
+        step = next_step(wanted, facts, moving, new=new)
         for node, router in step.routers.items():
             self._routers.setdefault(node, []).append(router)
         if step.waits:
@@ -337,6 +340,16 @@ def _routers(
         )
         for node, priority in ranking
     }
+
+
+def is_new(record: VirtualIPRecord) -> bool:
+    """Return whether nobody was ever Active for a VirtualIP, nodes of the cluster or others."""
+    assert record.spec is not None
+    transport = record.spec.election.transport
+    if transport.multicast or transport.external_peers:
+        return False  # who is outside may be, and speak less often
+    held = ("activeNode", "history", "transitions", "nodes")
+    return not any(record.status.get(field) for field in held)
 
 
 def _take_over(record: VirtualIPRecord, node: str, snapshot: ClusterSnapshot) -> str | None:

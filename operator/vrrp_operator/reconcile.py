@@ -6,6 +6,7 @@ another operator leads, a cycle only keeps in view what this one would decide fr
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -32,6 +33,8 @@ from vrrp_operator.snapshot import ClusterSnapshot
 from vrrp_operator.status import condition_counts, condition_truths, speakers_reporting
 from vrrp_operator.statuses import VIRTUAL_IPS, Status, Statuses
 from vrrp_operator.writes import FENCED, Writes
+
+_log = logging.getLogger(__name__)
 
 
 class Reconciler:
@@ -181,6 +184,7 @@ class Reconciler:
     def _cycle(self, now_s: float) -> bool:
         """Look, plan and write; return whether every object is as it should be, or waits."""
         self._writes.begin()
+        _log.debug("cycle begins")
         wall = datetime.now(UTC)
         for name in self._writer.unfenced():
             self._writes.write("nodeconfigs", name, None, partial(self._fence, name), part=FENCED)

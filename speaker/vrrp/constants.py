@@ -59,6 +59,10 @@ class State(StrEnum):
     FAULT = "Fault"
 
 
+FIRST_HOLDER = "FirstHolder"
+"""What names a node the first to be Active in an election that it did not run: no node's name."""
+
+
 class TransitionReason(StrEnum):
     """Why a state changed; stable names, they reach metrics, status and logs."""
 

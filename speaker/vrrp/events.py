@@ -9,7 +9,13 @@ from vrrp.constants import TransitionReason
 
 @dataclass(frozen=True, slots=True)
 class Startup:
-    """The router begins: it waits one Active_Down_Interval as Backup (RFC 9568 §6.4.1)."""
+    """The router begins: it waits one Active_Down_Interval as Backup (RFC 9568 §6.4.1).
+
+    ``first``: nobody was ever Active, and this node was named to be. It listens for one interval
+    and Skew_Time; whoever is Active after all would be heard by then.
+    """
+
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

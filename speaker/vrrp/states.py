@@ -199,9 +199,13 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Not able to hold the addresses."""
+    """Not able to hold the addresses.
+
+    ``first``: it was named the first to have them, and nobody was heard since.
+    """
 
     held_until_ns: int | None = None
+    first: bool = False
 
     def succeeded(self, until_ns: int) -> Fault:
         """Return the state in which addresses stay until then at the latest."""

@@ -25,6 +25,9 @@ the addresses for a while: after a release until a successor is heard, and then,
 to a better one, for ``HANDOVER_GRACE_NS``, in which the successor binds and announces. The state
 has changed by then; ``held_until_ns`` is all that is left.
 
+Who is named the first of an election in which nobody was ever Active has no successor's wait: it
+listens as a late wake does. Whoever is heard before it could begin ends that.
+
 Two that were Active may have been so for long, cut off from each other, and the neighbours know but
 the one that loses. So the loser makes itself heard before it steps down: it may be the first to
 hear the other. The winner then announces, as it does for any sign of a second Active Router, a
@@ -144,7 +147,7 @@ class VirtualRouter:
             case DeadlineReached():
                 return self._deadline_reached(now_ns)
             case Startup():
-                return self._start(now_ns)
+                return self._start(event, now_ns)
             case Resume():
                 return self._resume(now_ns)
             case Shutdown():
@@ -164,12 +167,12 @@ class VirtualRouter:
 
     # Beginning and end -----------------------------------------------------------------
 
-    def _start(self, now_ns: int) -> Actions:
+    def _start(self, event: Startup, now_ns: int) -> Actions:
         assert isinstance(self._state, Initialize)
         held_ns = self._state.held_until_ns
         if self._faulty:
-            return self._enter(Fault(held_ns), TransitionReason.FAULT)
-        backup = replace(self._own_backup(now_ns), held_until_ns=held_ns)
+            return self._enter(Fault(held_ns, event.first), TransitionReason.FAULT)
+        backup = replace(self._beginning(now_ns, first=event.first), held_until_ns=held_ns)
         return self._enter(backup, TransitionReason.STARTUP)
 
     def _resume(self, now_ns: int) -> Actions:
@@ -272,6 +275,8 @@ class VirtualRouter:
         state = self._state
         if isinstance(state, Active):
             return self._hear_as_active(state, heard, now_ns)
+        if isinstance(state, Fault) and state.first:
+            state = replace(state, first=False)  # an election has one first holder
         if heard.priority != PRIORITY_RELEASE:
             state = state.succeeded(now_ns + HANDOVER_GRACE_NS)
         if isinstance(state, Backup):
@@ -347,10 +352,13 @@ class VirtualRouter:
                 self._state = self._active(now_ns)
                 return (SendAdvertisement(self._parameters.priority),)
         if changed.faulty:
-            state = Initialize() if isinstance(self._state, Initialize) else Fault()
+            state: Initialize | Fault = Fault()
+            if isinstance(self._state, Initialize | Fault):
+                state = replace(self._state, held_until_ns=None)
             return self._leave(state, TransitionReason.FAULT, changed.hand_over, now_ns)
         if isinstance(self._state, Fault):
-            backup = replace(self._own_backup(now_ns), held_until_ns=self._state.held_until_ns)
+            backup = self._beginning(now_ns, first=self._state.first)
+            backup = replace(backup, held_until_ns=self._state.held_until_ns)
             return self._enter(backup, TransitionReason.FAULT_CLEARED)
         return NOTHING
 
@@ -365,9 +373,14 @@ class VirtualRouter:
     def _active(self, now_ns: int) -> Active:
         return Active(now_ns + self._parameters.adver_interval_ns)
 
-    def _own_backup(self, now_ns: int) -> Backup:
-        """Backup that has heard nobody: its own interval, a full Active_Down_Interval."""
+    def _beginning(self, now_ns: int, *, first: bool) -> Backup:
+        """Backup that has heard nobody: its own interval, a full Active_Down_Interval.
+
+        One that was named the first to be Active has nobody to wait for, and listens only.
+        """
         interval_ns = self._parameters.adver_interval_ns
+        if first:
+            return self._listening(interval_ns, now_ns)
         return Backup(interval_ns, now_ns + self._parameters.down_ns(interval_ns))
 
     def _listening(self, interval_ns: int, now_ns: int) -> Backup:

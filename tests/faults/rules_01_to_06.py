@@ -236,6 +236,25 @@ LATE_WAKE = (
     ),
     Fault(
         5,
+        "who is named the first holder listens first",
+        MACHINE,
+        "            return self._listening(interval_ns, now_ns)\n        return Backup(",
+        "            return Backup(interval_ns, now_ns)\n        return Backup(",
+        unit(
+            "vrrp/virtual_router_takeover",
+            "first_holder_listens_for_one_interval_and_its_skew",
+        ),
+    ),
+    Fault(
+        5,
+        "an engine heeds no first holder in what it begins with",
+        TABLE,
+        "program.take_over == FIRST_HOLDER and self._loaded",
+        "program.take_over == FIRST_HOLDER",
+        unit("engine/router_table", "engine_that_begins_with_a_first_holder_waits_as_ever"),
+    ),
+    Fault(
+        5,
         "a Backup that woke late listens first",
         MACHINE,
         "if now_ns - state.active_down_deadline_ns > state.active_adver_interval_ns:",
@@ -330,8 +349,8 @@ RESUME = (
         6,
         "the new engine goes on as Active",
         TABLE,
-        "Resume() if resume else Startup()",
-        "Startup()",
+        "Resume() if resume else Startup(first)",
+        "Startup(first)",
         f"{_RESUMES}[dead]",
     ),
     Fault(

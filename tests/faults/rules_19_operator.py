@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.fault import Fault
-from tests.faults.places import APPLY, LEADERSHIP, membership, unit
+from tests.faults.places import APPLY, LEADERSHIP, PLANNER, membership, unit
 
 _PARAMETERS, _ADDRESSES = "membership_parameters", "membership_addresses"
 
@@ -20,6 +20,14 @@ FAULTS = (
         "        if not member.lists(self._facts[node]):\n            return False\n",
         "",
         _shown("a_newcomer_is_listed_by_all_before_it_gets_its_router"),
+    ),
+    Fault(
+        19,
+        "nobody is named the first holder where somebody held the addresses",
+        PLANNER,
+        "    return not any(record.status.get(field) for field in held)\n",
+        "    return True\n",
+        _shown("nobody_is_named_where_somebody_held_the_addresses_before"),
     ),
     Fault(
         19,

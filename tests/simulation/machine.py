@@ -221,19 +221,19 @@ class Machine:
             )
             if self._behind is not None and _generation(read) > self._behind:
                 self._behind = None  # it was told after it came back
-            self._run(at_ns)
+            self._run(at_ns, news=self._runs or mine is None)
 
         if not self.cut_off:
             self._api.lan.at(now_ns + self._api.soon_ns(longest_ms), take_in)
 
-    def _run(self, now_ns: int) -> None:
+    def _run(self, now_ns: int, *, news: bool = False) -> None:
         assert self.applied is not None
         self._runs = True
         self.reporter.changed(now_ns)
         config = parse_node_config(self.applied)
         asked = {router.name: router for router in config.virtual_routers}
         for seat in self.seats:
-            seat.run(asked.get(seat.election), config.addresses, now_ns)
+            seat.run(asked.get(seat.election), config.addresses, now_ns, news=news)
 
     # Reports ----------------------------------------------------------------------------
 

@@ -138,7 +138,7 @@ class SimulatedNode(NodeClocks):
         self.clock = SignatureClock(self.clock.offset_ns, self.clock.last)
         self.clock.read(*self._clocks(now_ns))
         self._load(mine)
-        self.handle(now_ns, Resume() if resume else Startup())
+        self.handle(now_ns, Resume() if resume else Startup(mine.first))
 
     def crash(self, now_ns: int, *, power: bool = False) -> None:
         """End without a word; with the power the addresses go too, else at the lease's end."""
@@ -241,7 +241,7 @@ class SimulatedNode(NodeClocks):
         )
         if before.priority != mine.priority:
             self.handle(now_ns, PriorityChanged(mine.priority))
-        if before.take_over != mine.take_over:
+        if mine.take_over not in (0, before.take_over):
             self.handle(now_ns, TakeOver())
 
     def _tell(self, now_ns: int, item: Callable[[int], None]) -> None:

@@ -84,8 +84,8 @@ HANDOVER_FAULTS = (
         "a Backup that woke late forgets the addresses it was handing over",
     ),
     in_router(
-        "backup = replace(self._own_backup(now_ns), held_until_ns=self._state.held_until_ns)",
-        "backup = self._own_backup(now_ns)",
+        "backup = replace(backup, held_until_ns=self._state.held_until_ns)",
+        "backup = replace(backup, held_until_ns=None)",
         "a fault that ends forgets the addresses",
     ),
     in_router(

@@ -24,6 +24,7 @@ class Rightful:
         "_config",
         "_deadline_ns",
         "_faulty",
+        "_first",
         "_held_until_ns",
         "_interval_ns",
         "_lateness_ns",
@@ -66,6 +67,8 @@ class Rightful:
         """Addresses that are being handed over go then."""
         self._offers = False
         """Active, and nothing but releases until a successor is heard."""
+        self._first = False
+        """In Fault, named the first to have the addresses, and nobody was heard since."""
 
     def take_up(self, detail: RouterState) -> None:
         """Begin in the middle of a life, believing the router's own timers once."""
@@ -119,6 +122,12 @@ class Rightful:
         self._learned_ns = interval_ns
         self._deadline_ns = now_ns + self._down_ns(interval_ns)
         self._preempt_at_ns = preempt_at_ns
+
+    def _begin(self, now_ns: int, *, first: bool) -> None:
+        """Stand for election; the first holder has nobody to wait for, and listens."""
+        self._rearm(now_ns, self._interval_ns)
+        if first:
+            self._deadline_ns = now_ns + self._interval_ns + self._skew_ns(self._interval_ns)
 
     def _begin_as_active(self, now_ns: int) -> None:
         """The first loser and the first release are answered at once."""

@@ -13,7 +13,7 @@ from tests.simulation.speaker_status import RouterMemory, Running
 
 from vrrp.actions import StateChanged
 from vrrp.authentication import Authentication, HmacKeys, Mode, Stage
-from vrrp.constants import State
+from vrrp.constants import FIRST_HOLDER, State
 from vrrp.validation import Datagram
 from vrrp_api.node_config import VirtualRouterConfig
 
@@ -66,9 +66,17 @@ class Seat:
     # Doing ------------------------------------------------------------------------------
 
     def run(
-        self, router: VirtualRouterConfig | None, addresses: Sequence[str], now_ns: int
+        self,
+        router: VirtualRouterConfig | None,
+        addresses: Sequence[str],
+        now_ns: int,
+        *,
+        news: bool = False,
     ) -> None:
-        """Run what a node with these addresses is asked for; None: nothing."""
+        """Run what a node with these addresses is asked for; None: nothing.
+
+        ``news``: it was told so just now, and not by what it kept.
+        """
         self.router = router
         own = self.of(addresses)
         stays = own if router is not None else None
@@ -84,7 +92,7 @@ class Seat:
             self._memory.begin(at_ns)
             own.start(at_ns)
 
-        own.wanted = self._simulated(router)
+        own.wanted = self._simulated(router, news=news)
         if own.router is None:
             begin(now_ns)
         elif own.leaving:
@@ -112,8 +120,8 @@ class Seat:
         if slot is self.slot and self._memory.hear(self.lan.now_ns, datagram):
             self.news(self.lan.now_ns)
 
-    def _simulated(self, router: VirtualRouterConfig) -> NodeConfig:
-        election = router.election
+    def _simulated(self, router: VirtualRouterConfig, *, news: bool) -> NodeConfig:
+        election, first = router.election, router.take_over == FIRST_HOLDER
         indices = {text_of(node): node.index for node in self.lan.nodes}
         return NodeConfig(
             priority=router.base_priority,
@@ -123,8 +131,9 @@ class Seat:
             preempt_delay_ns=election.preemption.delay_ns,
             peers=frozenset(indices[peer.address] for peer in router.peers),
             authentication=_authentication(router),
-            take_over=sum(router.take_over.encode()) if router.take_over else 0,
+            take_over=0 if first else sum((router.take_over or "").encode()),
             version=election.version,
+            first=first and news,
         )
 
 

@@ -64,6 +64,8 @@ class NodeConfig:
     """A number it did not have before: it is named the successor."""
     version: int | None = None
     """Of the protocol; None: the cluster's."""
+    first: bool = False
+    """Where it comes to the election by this: it is named the first to have the addresses."""
 
     @property
     def interval_cs(self) -> int:

@@ -150,6 +150,7 @@ class Watch(Rightful):
     ) -> str:
         if self._state is State.ACTIVE:
             return self._judge_rival(heard, now_ns, done, after)
+        self._first = False
         if heard.priority != 0:
             self._succeeded(now_ns)
         if self._state is State.BACKUP:
@@ -248,7 +249,8 @@ class Watch(Rightful):
 
     def _judge_beginning(self, event: Event, now_ns: int, done: str, after: State) -> str:
         if isinstance(event, Startup):
-            self._rearm(now_ns, self._interval_ns)
+            self._begin(now_ns, first=event.first)
+            self._first = event.first and self._faulty
             wanted = State.FAULT if self._faulty else State.BACKUP
             return _unless(after is wanted and done == "C", f"started as {after} by {done}")
         assert isinstance(event, Resume)
@@ -284,7 +286,8 @@ class Watch(Rightful):
             deeds = self._leave(wanted, event.hand_over, now_ns)
         elif before is State.FAULT:
             wanted, deeds = State.BACKUP, "C"
-            self._rearm(now_ns, self._interval_ns)
+            self._begin(now_ns, first=self._first)
+            self._first = False
         return _unless((after, done) == (wanted, deeds), f"became {after} by {done!r}")
 
 

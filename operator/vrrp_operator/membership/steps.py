@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from vrrp.constants import FIRST_HOLDER
 from vrrp_api.node_config import Peer, VirtualRouterConfig
 from vrrp_operator.membership import changes
 from vrrp_operator.membership.facts import Seen, members
@@ -35,6 +36,8 @@ def next_step(
     wanted: Mapping[str, VirtualRouterConfig],
     facts: Mapping[str, Seen],
     moving: frozenset[str] = frozenset(),
+    *,
+    new: bool = False,
 ) -> Step:
     """Return the next step towards what is wanted.
 
@@ -42,11 +45,12 @@ def next_step(
         wanted: each candidate's router, best first, without peers.
         facts: every node that the election may concern.
         moving: nodes that are to leave it for a moment because their address changes.
+        new: nobody was ever Active in it, as far as is known.
     """
     running = members(facts)
     wanted = {node: router for node, router in wanted.items() if node in facts}
     if not running:
-        return Step(_all_at_once(wanted, facts))
+        return Step(_all_at_once(wanted, facts, new=new))
     # A speaker that does not know the election's own key cannot read what it is asked.
     leaving = moving | {n for n, s in running.items() if _has_own_key(s) and not s.knows_keys}
     if wanted.keys() & leaving:
@@ -82,10 +86,17 @@ def _has_own_key(seen: Seen) -> bool:
 
 
 def _all_at_once(
-    wanted: Mapping[str, VirtualRouterConfig], facts: Mapping[str, Seen]
+    wanted: Mapping[str, VirtualRouterConfig], facts: Mapping[str, Seen], *, new: bool
 ) -> dict[str, VirtualRouterConfig]:
-    """Return an election that nobody runs: all may begin, for each lists all the others."""
+    """Return an election that nobody runs: all may begin, for each lists all the others.
+
+    Where nobody ever held its addresses the best of them is named to be the first: there is nobody
+    whose silence would have to be waited for. It listens all the same.
+    """
     first = dict(list(wanted.items())[:MOST_MEMBERS])
+    best = next(iter(first), None)
+    if new and best is not None and facts[best].fresh:
+        first[best] = replace(first[best], take_over=FIRST_HOLDER)
     priorities = {node: router.base_priority for node, router in first.items()}
     return {
         node: replace(router, peers=_peers(node, priorities, facts))
@@ -188,7 +199,14 @@ class _Stage:
         token = router.take_over if priority >= router.base_priority else None
         if node == self._leave.successor and priority > self._leave.highest:
             token = self._leave.token or token
+        if self._is_first_holder_yet(seen):
+            token = FIRST_HOLDER
         return replace(self._change.spoken(router), base_priority=priority, take_over=token)
+
+    def _is_first_holder_yet(self, seen: Seen) -> bool:
+        """Return whether a node that was named the first holder may have to be told so yet."""
+        named = seen.written is not None and seen.written.take_over == FIRST_HOLDER
+        return named and seen.told is None and not any(s.holds for s in self._running.values())
 
     def _priority(self, node: str, wanted: int) -> int:
         """Return what a member is given; one that somebody may not hear is not put above others."""

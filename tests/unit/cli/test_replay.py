@@ -49,7 +49,7 @@ def test_replay_tells_what_changed_and_when(tmp_path: Path) -> None:
     told = replay(path)
     assert told.returncode == 0
     first, second, third = told.stdout.splitlines()
-    assert "0.000000  pair  Startup(): Initialize → Backup (Startup)" in first
+    assert "0.000000  pair  Startup(first=False): Initialize → Backup (Startup)" in first
     assert "0.643750  pair  DeadlineReached(): advertise 200, BindAddresses" in second
     assert "Backup → Active (ActiveDownTimerExpired); Active, advertises in 200.0 ms" in second
     assert "source=c000020c, priority=250" in third

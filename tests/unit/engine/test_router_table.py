@@ -10,7 +10,7 @@ from tests.unit.engine.rig import NOW, ONE, PEER, SECOND, SIX, TWO, Rig, rig
 from tests.unit.engine.shared import snapshot
 
 from vrrp.authentication import SignatureClock
-from vrrp.constants import Family, State
+from vrrp.constants import FIRST_HOLDER, Family, State
 from vrrp.events import DeadlineReached
 from vrrp.packet import ChecksumForm
 from vrrp.states import HANDOVER_GRACE_NS
@@ -243,6 +243,24 @@ def test_named_successor_takes_over_once_for_each_name(rig: Rig) -> None:
 
 def test_start_with_an_old_name_takes_nothing_over(rig: Rig) -> None:
     assert rig.load(ONE, take_over="node-1").machine.state is State.BACKUP
+
+
+def test_who_is_named_the_first_holder_listens_for_an_interval_and_a_skew(rig: Rig) -> None:
+    rig.table.load(EngineProgram("n", 1, ()), NOW)
+    begun = NOW + SECOND
+    router = rig.load(ONE, at_ns=begun, take_over=FIRST_HOLDER)
+    assert router.machine.next_deadline_ns() == begun + 243_750_000
+    assert rig.transport.sent == []
+    # Nothing follows from it later: neither that it stays nor that it goes.
+    rig.load(ONE, at_ns=begun + 1, base_priority=199)
+    rig.load(ONE, at_ns=begun + 2, take_over=FIRST_HOLDER)
+    assert router.machine.state is State.BACKUP
+    assert rig.transport.sent == []
+
+
+def test_engine_that_begins_with_a_first_holder_waits_as_ever(rig: Rig) -> None:
+    router = rig.load(ONE, take_over=FIRST_HOLDER)
+    assert router.machine.next_deadline_ns() == NOW + 643_750_000
 
 
 def test_check_that_may_fail_everywhere_leaves_the_address_with_the_last_holder(rig: Rig) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from tests.unit.operator.cluster import nodes, virtual_ip
 from tests.unit.operator.membership_cluster import (
     ACTIVE,
@@ -14,6 +17,7 @@ from tests.unit.operator.membership_cluster import (
 )
 
 from vrrp_api.conditions import Reason
+from vrrp_api.node_config import NodeConfig
 
 # Joining ------------------------------------------------------------------------------
 
@@ -146,6 +150,79 @@ def test_a_gone_member_that_comes_back_has_its_place_again() -> None:
 
 
 # Leaving ------------------------------------------------------------------------------
+
+
+def new_cluster(status: dict[str, Any] | None = None, **spec: Any) -> Cluster:
+    """Return nodes with speakers that have an empty configuration, and a VirtualIP that is new."""
+    of_nodes = nodes(3)
+    made = Cluster(of_nodes, virtual_ip("a", vrid=1, status=status, **spec))
+    empty = {n.name: NodeConfig(n.name, 1, n.addresses, (), ()) for n in of_nodes}
+    made.written, made.applied = dict(empty), dict(empty)
+    return made
+
+
+def named(made: Cluster) -> list[str | None]:
+    """Return what is asked of the members beyond their places, best first."""
+    return [router.take_over for n in made.taking_part() if (router := made.router(n)) is not None]
+
+
+def test_the_best_of_a_new_election_is_the_first_holder_until_it_runs_it() -> None:
+    made = new_cluster()
+    made.cycle()
+    assert named(made) == ["FirstHolder", None, None]
+    best, *others = made.taking_part()
+    made.apply(*others)
+    made.states = dict.fromkeys(others, BACKUP)
+    made.cycle()
+    assert named(made) == ["FirstHolder", None, None]
+    made.apply(best)
+    made.cycle()
+    assert named(made) == [None, None, None]
+    made.settle()
+    assert named(made) == [None, None, None]
+
+
+def test_who_is_slow_to_hear_that_it_is_the_first_holder_is_not_once_another_one_is() -> None:
+    made = new_cluster()
+    made.cycle()
+    _, second, third = made.taking_part()
+    made.apply(second, third)
+    made.states = {second: ACTIVE}
+    made.cycle()
+    assert named(made) == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"activeNode": "node-3"},
+        {"history": [{"to": "node-3"}]},
+        {"transitions": 4},
+        {"nodes": [{"node": "node-3"}]},
+    ],
+)
+def test_nobody_is_named_where_somebody_held_the_addresses_before(told: dict[str, Any]) -> None:
+    made = new_cluster({"virtualRouterID": 1, **told})
+    made.cycle()
+    assert named(made) == [None, None, None]
+
+
+def test_nobody_is_named_where_routers_outside_may_hold_the_addresses() -> None:
+    for transport in ({"mode": "Multicast"}, {"externalPeers": ["192.0.2.250"]}):
+        made = new_cluster(transport=transport)
+        made.cycle()
+        assert named(made) == [None, None, None]
+
+
+def test_a_node_that_does_not_report_is_not_named() -> None:
+    made = new_cluster()
+    made.cycle()
+    best = made.taking_part()[0]
+    again = new_cluster()
+    again.reports()
+    again.mute = {best}
+    again.cycle()
+    assert named(again) == [None, None, None]
 
 
 def test_a_backup_leaves_and_is_dropped_when_it_says_that_it_left() -> None:

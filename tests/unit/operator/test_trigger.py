@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from vrrp_operator.handlers import Trigger
+import pytest
+
+from vrrp_operator.handlers import Trigger, pause_s
 from vrrp_operator.reconcile import Reconciler
 
 
@@ -57,3 +59,10 @@ def test_what_came_later_is_watched_by_an_operator_that_begins_anew() -> None:
             running.cancel()
 
     assert asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("quiet_s", "pause"), [(0.0, 0.05), (0.04, 0.01), (0.049, 0.003), (0.06, 0.003), (60.0, 0.003)]
+)
+def test_a_change_after_a_quiet_time_is_decided_at_once(quiet_s: float, pause: float) -> None:
+    assert pause_s(quiet_s) == pytest.approx(pause)

@@ -74,6 +74,7 @@ class Model:
     address: bytes
     state: str = "Initialize"
     fault: bool = False
+    first: bool = False
     learned: int = 0
     timer: int | None = NEVER
     delay_end: int | None = NEVER
@@ -101,6 +102,7 @@ class Model:
     def to(self, state: str, reason: str) -> Names:
         before, self.state = self.state, state
         self.offers = False
+        self.first = self.first and state == "Fault"
         return [(before, state, reason)] if before != state else []
 
     def to_backup(self, reason: str, interval: int, timer: int) -> Names:
@@ -122,10 +124,17 @@ class Model:
         taken = ("Backup", "Active", reason)
         return [("advertise", self.priority), ("bind",), ("announce",), taken]
 
-    def startup(self, now: int) -> Names:
+    def startup(self, first: bool, now: int) -> Names:
         if self.fault:
-            return self.to("Fault", "Fault")
-        return self.to_backup("Startup", self.interval, now + self.down(self.interval))
+            done = self.to("Fault", "Fault")
+            self.first = first
+            return done
+        return self.begin("Startup", first, now)
+
+    def begin(self, reason: str, first: bool, now: int) -> Names:
+        missed = 1 if first else self.missed
+        wait = missed * self.interval + self.skew(self.interval)
+        return self.to_backup(reason, self.interval, now + wait)
 
     def resume(self, now: int) -> Names:
         if self.fault:
@@ -162,7 +171,7 @@ class Model:
             state = self.state if self.state == "Initialize" else "Fault"
             return self.leave(state, "Fault", hand_over, now)
         if self.state == "Fault" and not fault:
-            return self.to_backup("FaultCleared", self.interval, now + self.down(self.interval))
+            return self.begin("FaultCleared", self.first, now)
         return []
 
     def deadline(self, now: int) -> Names:
@@ -193,6 +202,7 @@ class Model:
             interval = self.interval
         if self.held is not NEVER and priority != 0:
             self.held = min(self.held, now + 140 * MS)
+        self.first = False
         if self.state == "Backup":
             self.hear_as_backup(priority, interval, now)
         if self.state == "Active":
@@ -355,9 +365,9 @@ class Machine(RuleBasedStateMachine):
         return self.model.due() is not NEVER
 
     @precondition(stopped)
-    @rule()
-    def startup(self) -> None:
-        self.same(Startup(), self.model.startup(self.now))
+    @rule(first=st.booleans())
+    def startup(self, first: bool) -> None:
+        self.same(Startup(first), self.model.startup(first, self.now))
 
     @precondition(stopped)
     @rule()

@@ -24,7 +24,7 @@ from tests.unit.vrrp.routers import (
 )
 
 from vrrp.constants import State, TransitionReason
-from vrrp.events import DeadlineReached, Doubt, TakeOver
+from vrrp.events import DeadlineReached, Doubt, FaultChanged, Startup, TakeOver
 from vrrp.virtual_router import VirtualRouter
 
 NAMED = TransitionReason.HANDOVER
@@ -109,3 +109,45 @@ def test_doubt_is_nothing_to_any_other_router() -> None:
     for router, due in ((holder, since + V3.interval_ns), (fault(), None)):
         assert router.handle(Doubt(since + SECOND), since) == ()
         assert router.next_deadline_ns() == due
+
+
+# The first holder -----------------------------------------------------------------------
+
+
+@BOTH
+def test_first_holder_listens_for_one_interval_and_its_skew(timing: Timing) -> None:
+    router = VirtualRouter(parameters(timing))
+    router.handle(Startup(first=True), START)
+    due = START + timing.interval_ns + timing.skew_ns
+    assert router.next_deadline_ns() == due
+    assert router.handle(DeadlineReached(), due) == takeover()
+
+
+def test_first_holder_that_hears_an_active_one_is_a_backup_as_any_other() -> None:
+    router = VirtualRouter(parameters())
+    router.handle(Startup(first=True), START)
+    router.handle(heard(254), START + 1)
+    assert router.next_deadline_ns() == START + 1 + V3.down_ns
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_first_holder_with_a_fault_is_the_first_once_it_is_over(again: bool) -> None:
+    router = VirtualRouter(parameters(), faulty=True)
+    router.handle(Startup(first=True), START)
+    if again:
+        router.handle(FaultChanged(True), START + 1)
+    router.handle(FaultChanged(False), START + 2)
+    assert router.next_deadline_ns() == START + 2 + V3.interval_ns + V3.skew_ns
+    # Once: what follows has been in the election.
+    router.handle(FaultChanged(True), START + 3)
+    router.handle(FaultChanged(False), START + 4)
+    assert router.next_deadline_ns() == START + 4 + V3.down_ns
+
+
+@pytest.mark.parametrize("priority", [0, 1, 254])
+def test_first_holder_with_a_fault_that_heard_somebody_is_not_the_first(priority: int) -> None:
+    router = VirtualRouter(parameters(), faulty=True)
+    router.handle(Startup(first=True), START)
+    router.handle(heard(priority), START + 1)
+    router.handle(FaultChanged(False), START + 2)
+    assert router.next_deadline_ns() == START + 2 + V3.down_ns

@@ -286,7 +286,7 @@ class Conflicts:
         """Tell who answered for an added address, unless the election explains it."""
         router, stranger = watch.router, addition.stranger
         if stranger is not None and self._kin.has(router, stranger.mac):
-            stranger, addition.member = None, stranger.mac
+            addition.member, stranger = stranger.mac, None
         elif watch.explained(now_ns):
             stranger = None
         if stranger is not None:

@@ -102,7 +102,10 @@ class RouterProgram:
     require_majority: bool
     """Whether the router takes part only while most candidates answer."""
     take_over: str
-    """Asks for ``TakeOver`` whenever it changes to something; empty asks for nothing."""
+    """Asks for ``TakeOver`` whenever it changes to something; empty asks for nothing.
+
+    FIRST_HOLDER asks a router that comes to a running engine for no more than to listen first.
+    """
     multicast: bool
     ttl_send: int
     ttl_minimum: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from vrrp.constants import State, TransitionReason
+from vrrp.constants import FIRST_HOLDER, State, TransitionReason
 from vrrp.events import (
     ConfigurationChanged,
     Event,
@@ -63,6 +63,7 @@ class RouterTable:
         self.memberships = memberships
         self._executor = executor
         self._network = network
+        self._loaded = False
         self._changed: dict[int, RunningRouter] = {}
         self.routers: dict[str, RunningRouter] = {}
         self.hearing = Hearing(shared)
@@ -102,6 +103,7 @@ class RouterTable:
         self._presence.watch(self._voting(), now_ns)
         self._conflicts.sync(self.routers.values(), now_ns)
         self.refresh_all_faults(now_ns)
+        self._loaded = True
         self._shared.set(shm.H_GENERATION, program.generation)
         self._shared.set(shm.H_LOADED, 1)
 
@@ -162,7 +164,9 @@ class RouterTable:
             shared.set(offset + shm.S_SINCE, now_ns)
         router.engine_faults = self._engine_faults(router, now_ns)
         self._perform(router, FaultChanged(router.faulty), now_ns)
-        self._perform(router, Resume() if resume else Startup(), now_ns)
+        # What an engine begins with may have been asked long ago.
+        first = program.take_over == FIRST_HOLDER and self._loaded
+        self._perform(router, Resume() if resume else Startup(first), now_ns)
 
     def _left_points(self, offset: int) -> int:
         """Return what health checks gave or took, as a predecessor was told last."""
@@ -224,7 +228,7 @@ class RouterTable:
             self._perform(router, PriorityChanged(priority), now_ns)
         router.prepare()
         self._write_identity(router)
-        if after.take_over and after.take_over != before.take_over:
+        if after.take_over not in ("", FIRST_HOLDER, before.take_over):
             if router.machine.state is State.BACKUP:  # a named successor waits for nothing
                 self._executor.withhold(router, frozenset())
             self._perform(router, TakeOver(), now_ns)

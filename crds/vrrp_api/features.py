@@ -19,7 +19,11 @@ LEASES = "Leases"
 HEADER_VALUES = "HeaderValues"
 """The speaker has values of HTTP headers that checks name."""
 
+ENDINGS = "Endings"
+"""The speaker knows which elections ended, and gives their addresses up without a successor."""
+
 FIELDS: Mapping[str, str] = {
+    "spec.ended": ENDINGS,
     "spec.leaseNamespace": LEASES,
     "spec.healthChecks.http.headers.valueName": HEADER_VALUES,
     "spec.virtualRouters.authentication.electionKey": ELECTION_KEYS,

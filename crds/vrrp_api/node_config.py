@@ -86,6 +86,8 @@ class NodeConfig:
     health_checks: tuple[HealthCheck, ...]
     lease_namespace: str | None = None
     """Where the speaker renews a Lease as its heartbeat; None: its status is written instead."""
+    ended: tuple[str, ...] = ()
+    """Elections that ended, by name: nobody is to have their addresses, so none is waited for."""
 
     def to_object(self) -> dict[str, Any]:
         """Return the API object, spec only, in a stable order."""
@@ -97,6 +99,8 @@ class NodeConfig:
         }
         if self.lease_namespace is not None:
             spec["leaseNamespace"] = self.lease_namespace
+        if self.ended:
+            spec["ended"] = list(self.ended)
         return {
             "apiVersion": API_VERSION,
             "kind": "NodeConfig",
@@ -135,6 +139,7 @@ def assemble(
         virtual_routers=routers,
         health_checks=checks,
         lease_namespace=spec.optional_text("leaseNamespace"),
+        ended=tuple(spec.texts("ended", 0, MOST_ROUTERS)),
     )
     _check_references(spec, config)
     spec.done()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from vrrp_api.check_kinds import kind_object
 from vrrp_api.conditions import Reason
-from vrrp_api.features import FIELDS, LEASES, needed
+from vrrp_api.features import ENDINGS, FIELDS, LEASES, needed
 from vrrp_api.health_check import HealthCheck
+from vrrp_api.node_config import NodeConfig
+from vrrp_operator.membership.facts import ACTIVE
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.snapshot import ClusterSnapshot, NodeReport
 
@@ -68,6 +71,39 @@ def lease_namespace(report: NodeReport | None, snapshot: ClusterSnapshot) -> str
     if snapshot.lease_namespace == "":
         return report.config.lease_namespace if report.config is not None else None
     return snapshot.lease_namespace
+
+
+def ended(
+    report: NodeReport | None, config: NodeConfig, snapshot: ClusterSnapshot
+) -> tuple[str, ...]:
+    """Return the elections whose end a node is to be told: it may have their addresses yet.
+
+    What it was told stays as long as nothing else changes: to take it back is worth no write.
+    """
+    if report is None or report.config is None or report.status is None:
+        return ()
+    if ENDINGS not in report.status.features or not kinds_know(ENDINGS, snapshot):
+        return ()
+    before, status = report.config, report.status
+    known = {record.name for record in snapshot.virtual_ips}
+    known |= {router.name for router in config.virtual_routers}
+    running = {router.name for router in before.virtual_routers}
+    if status.observed_generation != before.generation:
+        running |= set(before.ended)
+    ending = running - known
+    told = set(before.ended) - known
+    if ending <= told and replace(before, generation=0) == replace(config, ended=before.ended):
+        return before.ended
+    return tuple(sorted(ending))
+
+
+def ends_what_it_holds(report: NodeReport | None, config: NodeConfig) -> bool:
+    """Return whether a node has addresses of an election that it is told the end of.
+
+    It is told after all others: one that it lets go before they know may be theirs for a moment.
+    """
+    routers = report.status.virtual_routers if report is not None and report.status else ()
+    return any(r.name in config.ended and r.state == ACTIVE for r in routers)
 
 
 def features_unknown(check: HealthCheck, node: str, snapshot: ClusterSnapshot) -> frozenset[str]:

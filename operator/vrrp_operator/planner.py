@@ -30,7 +30,7 @@ from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.membership.steps import next_step
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.observe import observed
-from vrrp_operator.other_versions import kinds_know, lease_namespace, not_understood
+from vrrp_operator.other_versions import ended, kinds_know, lease_namespace, not_understood
 from vrrp_operator.ranking import (
     Ranked,
     Ranking,
@@ -379,7 +379,7 @@ def _config(
         for name in sorted(used)
         if name in known
     ]
-    return NodeConfig(
+    config = NodeConfig(
         node=node.name,
         generation=0,
         addresses=node.addresses,
@@ -387,3 +387,4 @@ def _config(
         health_checks=tuple(checks),
         lease_namespace=lease_namespace(report, snapshot),
     )
+    return replace(config, ended=ended(report, config, snapshot))

@@ -42,6 +42,14 @@ HANDOVER = (
     ),
     Fault(
         7,
+        "addresses of an election that ended wait for no successor",
+        TABLE,
+        "router.can_hand_over and not ended",
+        "router.can_hand_over",
+        unit("engine/router_table", "addresses_of_an_election_that_ended_wait_for_no_successor"),
+    ),
+    Fault(
+        7,
         "the address stays until a successor is heard",
         MACHINE,
         "            if hand_over:\n",
@@ -249,6 +257,14 @@ TWO_ACTIVE = (
 STRANGERS = (
     Fault(
         11,
+        "an added address is not bound before anybody was asked for it",
+        CONFLICTS,
+        "                addition.wait_longer()\n",
+        "                free.add(place)\n",
+        unit("engine/conflicts_added", "address_is_not_bound_before_anybody_was_asked_for_it"),
+    ),
+    Fault(
+        11,
         "who answers as the wait ends may be of the election",
         CONFLICTS,
         "        if refused is not None and self._settles(watch, refused, now_ns):\n"
@@ -267,7 +283,7 @@ STRANGERS = (
         "            faults.add(EngineFault.ADDRESS_CONFLICT)\n",
         "",
         netns("conflicts", "address_of_a_stranger_is_bound_once_the_stranger_is_gone")
-        + "[192.0.2.50/32]",
+        + "[192.0.2.50/24]",
     ),
     Fault(
         11,
@@ -314,7 +330,7 @@ STRANGERS = (
         11,
         "a member that has an added address is no stranger",
         KIN,
-        "        return any(self._macs.get(place) == mac for place in member_places(router))\n",
+        "        return self.whose(router, mac) is not None\n",
         "        return False\n",
         netns("kin", "address_that_a_member_has_yet_is_added_once_it_let_go") + "[six]",
     ),

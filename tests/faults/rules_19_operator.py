@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.fault import Fault
-from tests.faults.places import APPLY, LEADERSHIP, PLANNER, membership, unit
+from tests.faults.places import APPLY, LEADERSHIP, PLANNER, RECONCILE, membership, unit
 
 _PARAMETERS, _ADDRESSES = "membership_parameters", "membership_addresses"
 
@@ -20,6 +20,14 @@ FAULTS = (
         "        if not member.lists(self._facts[node]):\n            return False\n",
         "",
         _shown("a_newcomer_is_listed_by_all_before_it_gets_its_router"),
+    ),
+    Fault(
+        19,
+        "who holds the addresses of what ended is told last",
+        RECONCILE,
+        "key=lambda item: ends_what_it_holds(reports.get(item[0]), item[1])",
+        "key=lambda item: not ends_what_it_holds(reports.get(item[0]), item[1])",
+        unit("operator/endings", "who_holds_the_addresses_is_told_the_end_last"),
     ),
     Fault(
         19,

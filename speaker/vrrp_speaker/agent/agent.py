@@ -206,7 +206,8 @@ class Agent:
 
     def _load(self) -> None:
         # The program first: its new routers wait in Fault for the inputs that follow at once.
-        self._channel.send({"type": "load"})
+        ended = self._config.ended if self._config is not None else ()
+        self._channel.send({"type": "load", "ended": list(ended)})
         self._send_inputs()
 
     # Engine ----------------------------------------------------------------------------

@@ -161,8 +161,10 @@ class Engine:
         if program is not None:
             self._load_program(program, now_ns)
 
-    def _load_program(self, program: EngineProgram, now_ns: int) -> None:
-        self._table.load(program, now_ns)
+    def _load_program(
+        self, program: EngineProgram, now_ns: int, ended: frozenset[str] = frozenset()
+    ) -> None:
+        self._table.load(program, now_ns, ended)
         routers = self._table.routers.values()
         self._shared.set(shm.H_ACTIVE, sum(r.machine.state is State.ACTIVE for r in routers))
         self._shared.add(shm.H_LOADS)
@@ -210,7 +212,7 @@ class Engine:
     def _handle_message(self, message: dict[str, Any], now_ns: int) -> None:
         match message.get("type"):
             case "load":
-                self._load()
+                self._load(frozenset(message.get("ended", ())))
             case "inputs":
                 self._apply_inputs(message.get("routers"), now_ns)
             case "record":
@@ -219,11 +221,11 @@ class Engine:
             case other:
                 self._agent.send({"type": "refused", "error": f"type: {other!r} is unknown"})
 
-    def _load(self) -> None:
+    def _load(self, ended: frozenset[str]) -> None:
         try:
             with self._loading():
                 program = load_and_keep(self._files.program_path)
-                self._load_program(program, self._loop.caught_up_ns())
+                self._load_program(program, self._loop.caught_up_ns(), ended)
         except ProgramError as error:
             self._agent.send({"type": "refused", "error": str(error)})
             return

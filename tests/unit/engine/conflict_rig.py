@@ -50,6 +50,8 @@ class Executor:
     members_asked: list[int] = field(default_factory=list)
     asked: list[frozenset[Place]] = field(default_factory=list)
     bound: list[tuple[int, set[Place]]] = field(default_factory=list)
+    waiting: set[Place] = field(default_factory=set)
+    """Questions that wait for their turn."""
     defended: list[tuple[int, set[bytes]]] = field(default_factory=list)
 
     def probe(self, _router: RunningRouter, where: Iterable[Place], now_ns: int) -> None:
@@ -58,6 +60,9 @@ class Executor:
 
     def handle(self, router: RunningRouter, event: Event, now_ns: int) -> bool:
         return bool(router.machine.handle(event, now_ns))
+
+    def has_yet_to_ask(self, _router: RunningRouter, place: Place) -> bool:
+        return place in self.waiting
 
     def ask_members(self, _router: RunningRouter, now_ns: int) -> None:
         self.members_asked.append(now_ns)

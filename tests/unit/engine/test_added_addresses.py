@@ -13,6 +13,7 @@ from tests.unit.engine.shared import snapshot
 from vrrp.constants import State
 from vrrp.events import DeadlineReached, FaultChanged
 from vrrp_speaker.engine.addresses.announcer import BURST_FRAMES
+from vrrp_speaker.engine.neighbours.additions import FIRST_WAIT_NS
 from vrrp_speaker.engine.neighbours.listening import Sighting
 from vrrp_speaker.engine.neighbours.probing import REPROBE_NS, REPROBE_WAIT_NS, places
 from vrrp_speaker.engine.network.netlink import AddressNews
@@ -69,11 +70,11 @@ def router(rig: Rig, since_ns: int) -> RunningRouter:
 
 
 def test_address_is_bound_and_announced_once_nobody_answered(rig: Rig, since_ns: int) -> None:
-    pass_time(rig, since_ns + REPROBE_WAIT_NS - 1)
+    pass_time(rig, since_ns + FIRST_WAIT_NS - 1)
     assert rig.requests.made == []
     assert rig.wire.sent.count(PROBE) == 3
     assert FRAME not in rig.wire.sent
-    pass_time(rig, since_ns + REPROBE_WAIT_NS)
+    pass_time(rig, since_ns + FIRST_WAIT_NS)
     assert rig.requests.made == [ADD]
     assert FRAME in rig.wire.sent
 

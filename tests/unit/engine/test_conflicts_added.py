@@ -28,6 +28,7 @@ from vrrp.events import (
     DeadlineReached,
     FaultChanged,
 )
+from vrrp_speaker.engine.neighbours.additions import FIRST_WAIT_NS
 from vrrp_speaker.engine.neighbours.probing import (
     REPROBE_NS,
     REPROBE_WAIT_NS,
@@ -63,12 +64,12 @@ def active(rig: Rig) -> Rig:
 
 def test_address_added_to_an_active_router_is_asked_about_alone_and_then_bound(active: Rig) -> None:
     active.add(LATER)
-    assert active.run_until(LATER + REPROBE_WAIT_NS - 1) == []
-    assert active.executor.probed == [LATER + i * REPROBE_WAIT_NS // 4 for i in range(3)]
+    assert active.run_until(LATER + FIRST_WAIT_NS - 1) == []
+    assert active.executor.probed == [LATER + i * FIRST_WAIT_NS // 4 for i in range(3)]
     assert set(active.executor.asked) == {frozenset({PLACE})}
     assert active.executor.bound == []
-    active.run_until(LATER + REPROBE_WAIT_NS)
-    assert active.executor.bound == [(LATER + REPROBE_WAIT_NS, {PLACE})]
+    active.run_until(LATER + FIRST_WAIT_NS)
+    assert active.executor.bound == [(LATER + FIRST_WAIT_NS, {PLACE})]
     active.run_until(LATER + 60 * SECOND)
     assert (len(active.executor.probed), len(active.executor.bound)) == (3, 1)
     assert (active.counted, active.conflicts.next_deadline_ns()) == (0, None)
@@ -80,7 +81,7 @@ def test_added_address_of_a_stranger_stays_off_until_it_is_gone(active: Rig) -> 
         at_ns = LATER + turn * REPROBE_NS
         active.run_until(at_ns)
         active.see(at_ns + MS, address=ADDED)
-        judged_ns = at_ns + MS + max(REPROBE_WAIT_NS - MS, DOWN)
+        judged_ns = at_ns + max(REPROBE_WAIT_NS if turn else FIRST_WAIT_NS, MS + DOWN)
         assert active.run_until(judged_ns) == ([] if turn else [judged_ns])
         assert active.conflicts.keeps_off("a", LATER)
         assert active.counted == turn + 1
@@ -107,11 +108,22 @@ def test_one_of_two_added_addresses_is_bound_while_a_stranger_has_the_other(acti
 def test_our_own_hardware_address_is_no_answer_for_an_added_address(active: Rig) -> None:
     active.add(LATER)
     active.see(LATER + MS, OURS, ADDED)
-    active.run_until(LATER + REPROBE_WAIT_NS)
-    assert active.executor.bound == [(LATER + REPROBE_WAIT_NS, {PLACE})]
+    active.run_until(LATER + FIRST_WAIT_NS)
+    assert active.executor.bound == [(LATER + FIRST_WAIT_NS, {PLACE})]
 
 
-@pytest.mark.parametrize("heard_ns", [-SECOND, 10 * MS, REPROBE_WAIT_NS - 1])
+def test_address_is_not_bound_before_anybody_was_asked_for_it(active: Rig) -> None:
+    """A thousand frames a second leave an interface at most; of many questions the last waits."""
+    active.add(LATER)
+    active.executor.waiting = {PLACE}
+    active.run_until(LATER + 3 * FIRST_WAIT_NS)
+    assert active.executor.bound == []
+    active.executor.waiting = set()
+    active.run_until(LATER + 4 * FIRST_WAIT_NS)
+    assert active.executor.bound == [(LATER + 4 * FIRST_WAIT_NS, {PLACE})]
+
+
+@pytest.mark.parametrize("heard_ns", [-SECOND, 10 * MS, DOWN])
 def test_answer_that_a_peer_may_have_given_proves_nothing(active: Rig, heard_ns: int) -> None:
     before = heard_ns < 0
     if before:
@@ -120,10 +132,11 @@ def test_answer_that_a_peer_may_have_given_proves_nothing(active: Rig, heard_ns:
     active.see(LATER + MS, address=ADDED)
     if not before:
         active.hear(LATER + heard_ns)
-    active.run_until(LATER + REPROBE_WAIT_NS)
+    again_ns = LATER + MS + DOWN + REPROBE_WAIT_NS
+    active.run_until(again_ns)
     assert (active.executor.bound, active.counted) == ([], 0)
-    active.run_until(LATER + 3 * REPROBE_WAIT_NS)
-    assert active.executor.bound == [(LATER + 3 * REPROBE_WAIT_NS, {PLACE})]
+    active.run_until(again_ns + REPROBE_WAIT_NS)
+    assert active.executor.bound == [(again_ns + REPROBE_WAIT_NS, {PLACE})]
     assert (len(active.executor.probed), active.counted) == (6, 0)
 
 
@@ -167,10 +180,10 @@ def test_what_is_seen_between_rounds_answers_nothing(active: Rig) -> None:
 
 def test_programs_that_follow_do_not_begin_the_asking_anew(active: Rig) -> None:
     active.add(LATER)
-    active.run_until(LATER + 500 * MS)
-    active.add(LATER + 500 * MS, "192.0.2.52")
-    active.run_until(LATER + REPROBE_WAIT_NS)
-    assert active.executor.bound == [(LATER + REPROBE_WAIT_NS, {PLACE})]
+    active.run_until(LATER + FIRST_WAIT_NS // 2)
+    active.add(LATER + FIRST_WAIT_NS // 2, "192.0.2.52")
+    active.run_until(LATER + FIRST_WAIT_NS)
+    assert active.executor.bound == [(LATER + FIRST_WAIT_NS, {PLACE})]
 
 
 def test_conflict_ends_with_the_added_address(active: Rig) -> None:
@@ -213,9 +226,9 @@ def test_backup_that_has_asked_already_asks_about_an_added_address_once_it_is_ac
     assert rig.router.addresses == rig.router.program.addresses[:2]
     at_ns = rig.become_active()
     rig.executor.asked.clear()
-    rig.run_until(at_ns + REPROBE_WAIT_NS)
+    rig.run_until(at_ns + FIRST_WAIT_NS)
     assert rig.executor.asked == [frozenset({PLACE})] * 3
-    assert rig.executor.bound == [(at_ns + REPROBE_WAIT_NS, {PLACE})]
+    assert rig.executor.bound == [(at_ns + FIRST_WAIT_NS, {PLACE})]
 
 
 def test_backup_that_begins_to_wait_anew_asks_about_all_again(rig: Rig) -> None:

@@ -51,7 +51,7 @@ class Rig:
         vars(engine).update(parts)
         self.engine = engine
 
-    def _load(self, _program: EngineProgram, now_ns: int) -> None:
+    def _load(self, _program: EngineProgram, now_ns: int, _ended: frozenset[str]) -> None:
         self.loaded_ns.append(now_ns)
         self.limits_ns.append(self.shared.get(shm.H_SILENCE_LIMIT))
 

@@ -22,7 +22,12 @@ from tests.unit.engine.programs import packed
 from tests.unit.engine.shared import snapshot
 
 from vrrp.constants import State
-from vrrp_speaker.engine.neighbours.probing import REPROBE_NS, REPROBE_WAIT_NS, quiet_ns
+from vrrp_speaker.engine.neighbours.probing import (
+    REPROBE_NS,
+    REPROBE_WAIT_NS,
+    quiet_ns,
+    settling_ns,
+)
 from vrrp_speaker.shared_state import EngineFault, HeldByMember, SharedState
 from vrrp_speaker.shared_state import layout as shm
 from vrrp_speaker.shared_state.layout import bytes_hash
@@ -58,25 +63,30 @@ def test_member_that_has_an_added_address_is_no_stranger(active: Rig, told_first
         tell_who(active, LATER + MS)
     active.see(LATER + 2 * MS, MEMBER, ADDED)
     tell_who(active, LATER + 3 * MS)
-    assert active.run_until(LATER + REPROBE_WAIT_NS) == []
+    judged_ns = LATER + 2 * MS + settling_ns(active.router.machine.parameters)
+    assert active.run_until(judged_ns) == []
     assert (active.counted, active.executor.bound) == (0, [])
     # It lets go: the address is bound once nobody has answered in a whole round.
-    active.run_until(LATER + 3 * REPROBE_WAIT_NS)
-    assert active.executor.bound == [(LATER + 3 * REPROBE_WAIT_NS, {PLACE})]
+    free_ns = judged_ns + 2 * REPROBE_WAIT_NS
+    active.run_until(free_ns)
+    assert active.executor.bound == [(free_ns, {PLACE})]
     assert active.counted == 0
 
 
 def test_member_that_keeps_an_added_address_for_longer_than_a_lease_is_told(active: Rig) -> None:
     tell_who(active, LATER)
-    told, quiet = [], quiet_ns(active.router.machine.parameters)
+    parameters = active.router.machine.parameters
+    told, quiet = [], quiet_ns(parameters)
+    now = LATER
     for turn in range(5):
-        begun = LATER + turn * 2 * REPROBE_WAIT_NS
-        active.run_until(begun)
-        active.see(begun + MS, MEMBER, ADDED)
-        told += active.run_until(begun + REPROBE_WAIT_NS)
+        active.see(now + MS, MEMBER, ADDED)
+        now += max(REPROBE_WAIT_NS if turn else 0, MS + settling_ns(parameters))
+        told += active.run_until(now)
+        now += REPROBE_WAIT_NS
+        told += active.run_until(now)
+    now -= REPROBE_WAIT_NS
     assert len(told) == 1
     assert told[0] - LATER >= quiet
-    now = LATER + 9 * REPROBE_WAIT_NS
     assert active.conflicts.keeps_off("a", now) == {EngineFault.ADDRESS_HELD_BY_MEMBER}
     assert (active.counted, active.held_back) == (0, False)
     active.shared.set(active.router.offset + shm.S_NAME_HASH, 1)

@@ -258,6 +258,18 @@ def test_who_is_named_the_first_holder_listens_for_an_interval_and_a_skew(rig: R
     assert rig.transport.sent == []
 
 
+def test_addresses_of_an_election_that_ended_wait_for_no_successor(rig: Rig) -> None:
+    rig.become_active(rig.load(ONE))
+    gone = f"delete {ONE}".encode()
+    rig.table.load(EngineProgram("n", 1, ()), NOW + SECOND, {"another"})
+    assert gone not in rig.requests.made  # somebody may have it next
+    again = rig.load(ONE, at_ns=NOW + 2 * SECOND)
+    rig.become_active(again)
+    rig.table.load(EngineProgram("n", 1, ()), NOW + 4 * SECOND, {"a"})
+    assert rig.transport.sent[-1] == 0
+    assert gone in rig.requests.made
+
+
 def test_engine_that_begins_with_a_first_holder_waits_as_ever(rig: Rig) -> None:
     router = rig.load(ONE, take_over=FIRST_HOLDER)
     assert router.machine.next_deadline_ns() == NOW + 643_750_000

@@ -15,6 +15,9 @@ from vrrp_speaker.engine.neighbours.listening import Sighting
 from vrrp_speaker.engine.neighbours.probing import PROBES, REPROBE_NS, REPROBE_WAIT_NS, Place, Round
 
 _SPACING_NS = REPROBE_WAIT_NS // (PROBES + 1)
+FIRST_WAIT_NS = 80_000_000
+"""How long after it began the first round is judged: somebody waits for the address. Who answers
+later than that is found as anybody who takes an address that is held."""
 
 
 @dataclass(slots=True)
@@ -22,6 +25,8 @@ class Addition:
     """One address, and who answered in the round that runs or begins next."""
 
     round: Round
+    wait_ns: int = FIRST_WAIT_NS
+    """How long after it began the round is judged."""
     seen_ns: int | None = None
     stranger: Sighting | None = None
     """Who answered last with nothing to explain it."""
@@ -47,8 +52,12 @@ class Addition:
 
     def judged_ns(self, settling_ns: int) -> int:
         """Return when the round is judged; whoever explains an answer may be heard after it."""
-        end_ns = self.round.begun_ns + REPROBE_WAIT_NS
+        end_ns = self.round.begun_ns + self.wait_ns
         return end_ns if self.seen_ns is None else max(end_ns, self.seen_ns + settling_ns)
+
+    def wait_longer(self) -> None:
+        """Judge the round later: where many ask at once, the question waits for its turn."""
+        self.wait_ns *= 2
 
     def judge(self, stranger: Sighting | None, now_ns: int) -> None:
         """Take in what an answer came to; ``stranger``: whose it was, None for one explained.
@@ -65,6 +74,7 @@ class Addition:
         if stranger is not None:
             again_ns = max(now_ns, self.round.begun_ns + REPROBE_NS)
         self.round, self.seen_ns = Round(again_ns, _SPACING_NS), None
+        self.wait_ns = REPROBE_WAIT_NS
         self.stranger, self.member = None, None
 
     def next_deadline_ns(self, settling_ns: int) -> int:
@@ -97,7 +107,8 @@ class Additions:
         """Ask about these; rounds that run already go on."""
         before = self._by_place
         self._by_place = {
-            place: before.get(place) or Addition(Round(now_ns, _SPACING_NS)) for place in places
+            place: before.get(place) or Addition(Round(now_ns, FIRST_WAIT_NS // (PROBES + 1)))
+            for place in places
         }
 
     def find(self, place: Place) -> Addition | None:

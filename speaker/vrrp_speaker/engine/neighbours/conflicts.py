@@ -271,7 +271,9 @@ class Conflicts:
         router, settling = watch.router, settling_ns(watch.router.machine.parameters)
         free = set[Place]()
         for place, addition in watch.additions.judged(now_ns, settling):
-            if addition.seen_ns is None:
+            if addition.seen_ns is None and self._executor.has_yet_to_ask(router, place):
+                addition.wait_longer()
+            elif addition.seen_ns is None:
                 free.add(place)
             else:
                 self._judge_addition(watch, addition, now_ns)

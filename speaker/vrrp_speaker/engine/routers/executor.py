@@ -219,11 +219,15 @@ class Executor:
         in its stead would wait behind all of them, and nobody would have been asked in time.
         """
         for probe in router.program.probes:
-            name = f"{_PROBES_OF} {router.program.name} {probe.ifindex} {probe.address.hex()}"
+            name = _question_name(router, probe.ifindex, probe.address)
             wanted = (probe.ifindex, probe.address) in places
             if wanted and not self._announcer.under_way(name):
                 self._announcer.announce(name, (probe,), _ONCE, now_ns)
         self.ask_members(router, now_ns)
+
+    def has_yet_to_ask(self, router: RunningRouter, place: Place) -> bool:
+        """Return whether a question who has an address waits for its turn."""
+        return self._announcer.under_way(_question_name(router, *place))
 
     def ask_members(self, router: RunningRouter, now_ns: int) -> None:
         """Ask the members for their hardware addresses, as far as there is one to answer to."""
@@ -299,3 +303,7 @@ class Executor:
             shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LATE_WAKE))
         sequence = shared.note_transition(router.program.slot, change, now_ns, time_ns())
         self._on_transition(router.program.name, change, sequence, now_ns)
+
+
+def _question_name(router: RunningRouter, ifindex: int, address: bytes) -> str:
+    return f"{_PROBES_OF} {router.program.name} {ifindex} {address.hex()}"

@@ -6,7 +6,7 @@ state machine as long as its name and VRID stay; peers, addresses, intervals cha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from vrrp.constants import FIRST_HOLDER, State, TransitionReason
@@ -76,12 +76,15 @@ class RouterTable:
 
     # Loading ---------------------------------------------------------------------------
 
-    def load(self, program: EngineProgram, now_ns: int) -> None:
-        """Make the table equal the program; what is removed goes before what is added."""
+    def load(self, program: EngineProgram, now_ns: int, ended: Set[str] = frozenset()) -> None:
+        """Make the table equal the program; what is removed goes before what is added.
+
+        ``ended`` elections have no successor: their addresses go at once.
+        """
         wanted = {router.name: router for router in program.routers}
         for name, router in list(self.routers.items()):
             if name not in wanted or wanted[name].identity != router.program.identity:
-                self._remove(name, now_ns)
+                self._remove(name, now_ns, ended=name in ended)
         moved = [
             (self.routers[name], self.routers[name].program, after)
             for name, after in wanted.items()
@@ -123,10 +126,11 @@ class RouterTable:
         self.hearing.follow(routers)
         self.memberships.sync((router.program for router in routers), self.hearing.elections)
 
-    def _remove(self, name: str, now_ns: int) -> None:
+    def _remove(self, name: str, now_ns: int, *, ended: bool) -> None:
         """Let a router go; its addresses may stay a moment longer than its slot."""
         router = self.routers.pop(name)
-        self._perform(router, Shutdown(TransitionReason.REMOVED, router.can_hand_over), now_ns)
+        hand_over = router.can_hand_over and not ended
+        self._perform(router, Shutdown(TransitionReason.REMOVED, hand_over), now_ns)
         router.removed = True
         self._shared.clear_slot(router.program.slot)
 

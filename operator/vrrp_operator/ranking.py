@@ -2,10 +2,8 @@
 
 Ranking is a rendezvous hash: each pair (VirtualIP, node) has a score, and a VirtualIP ranks its
 nodes by score. A node that comes or goes therefore changes only what it wins or held. Scores alone
-spread 50 VirtualIPs over 3 nodes unevenly by chance (10 to 24 is usual), so first places are
-balanced: in order of age each VirtualIP takes the best scored node that has room, and a node has
-room for its fair share and one in eight more. A VirtualIP keeps the first place it has in the
-current NodeConfigs for as long as there is room, so that balancing moves nothing needlessly.
+spread 50 VirtualIPs over 3 nodes unevenly by chance (10 to 24 is usual), so who comes first is
+decided by ``placement``.
 
 A VirtualIP that is handed to a node by name is ranked as ever, and then that node is put above all
 others. Theirs, and what balancing sees, stays as it was: nobody has to hear of a lower priority
@@ -18,13 +16,12 @@ in the order, for it may be back at any moment.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from vrrp_api.virtual_ip import VirtualIP
 from vrrp_operator.membership.hearing import heard_silent
+from vrrp_operator.placement import Contest, first_places, score
 from vrrp_operator.snapshot import ClusterSnapshot, Node, VirtualIPRecord
 
 FIRST_PRIORITY = 200
@@ -32,8 +29,6 @@ LARGEST_GAP = 20
 HANDOVER_PRIORITY = FIRST_PRIORITY + LARGEST_GAP
 """What the named node has among ranked ones; no rank gives it."""
 _MAXIMUM = 254
-_TOLERANCE = 8
-"""A node may lead its fair share of VirtualIPs and one in this many more."""
 
 Ranking = list[tuple[Node, int]]
 """Candidates with their priorities, best first."""
@@ -66,7 +61,7 @@ class _Eligible:
 def rank_all(accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot) -> list[Ranked]:
     """Return each VirtualIP with its candidates and their priorities, best first."""
     eligible = {r.name: _eligible(r, snapshot) for r in accepted}
-    first = _first_places(accepted, eligible, snapshot)
+    first = _first_places(accepted, eligible)
     return [_rank(record, eligible[record.name], first) for record in accepted]
 
 
@@ -109,7 +104,7 @@ def rank_carried(
     most = max(record.spec.candidates, len(asked)) if stay else record.spec.candidates
     carried = replace(record, spec=replace(record.spec, node_priorities={}, candidates=most))
     eligible = _eligible(carried, snapshot, frozenset(asked) if stay else frozenset())
-    first = _first_places([carried], {record.name: eligible}, snapshot)
+    first = _first_places([carried], {record.name: eligible})
     chosen = [node for node, _ in _rank(carried, eligible, first).ranking]
     known = [(node, asked[node.name]) for node in chosen if node.name in asked]
     lowest = min((priority for _, priority in known), default=FIRST_PRIORITY + 1)
@@ -135,12 +130,6 @@ def expected_priorities(spec: VirtualIP) -> tuple[int, ...]:
     others = [Node(str(place), {}, ()) for place in range(spec.candidates)]
     ranking = _with_priorities((pinned + others)[: spec.candidates], spec)
     return tuple(sorted((priority for _, priority in ranking), reverse=True))
-
-
-def score(virtual_ip: str, node: str) -> int:
-    """Return the rendezvous score of a pair."""
-    digest = hashlib.blake2b(f"{virtual_ip}\0{node}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big")
 
 
 def without_address(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> tuple[str, ...]:
@@ -326,55 +315,17 @@ def _handed_to(named: Node, ranking: Ranking) -> Ranking:
 
 
 def _first_places(
-    accepted: list[VirtualIPRecord],
-    eligible: Mapping[str, _Eligible],
-    snapshot: ClusterSnapshot,
+    accepted: list[VirtualIPRecord], eligible: Mapping[str, _Eligible]
 ) -> dict[str, str]:
-    """Return the balanced first place of each VirtualIP that does not name its own."""
+    """Return the first place of each VirtualIP that does not name its own."""
     free = [r for r in accepted if eligible[r.name].nodes and r.spec and not r.spec.node_priorities]
-    nodes = {node.name for record in free for node in eligible[record.name].nodes}
-    if not nodes:
-        return {}
-    share = -(-len(free) // len(nodes))
-    room = share + share // _TOLERANCE
-    load: Counter[str] = Counter()
-    first: dict[str, str] = {}
-    holders = _remembered_first(free, snapshot) | _current_first(snapshot)
-    by_age = sorted(free, key=lambda record: record.age_key)
-    for record in by_age:
-        holder = holders.get(record.name)
-        names = {node.name for node in eligible[record.name].nodes}
-        if holder is not None and holder in names and load[holder] < room:
-            first[record.name] = holder
-            load[holder] += 1
-    for record in by_age:
-        if record.name in first:
-            continue
-        nodes_of = [node.name for node in eligible[record.name].nodes]
-        members = eligible[record.name].members
-        with_room = [name for name in nodes_of if load[name] < room] or nodes_of
-        # Who takes part already can have it at once.
-        best = max(with_room, key=lambda name: (name in members, score(record.name, name)))
-        first[record.name] = best
-        load[best] += 1
-    return first
-
-
-def _remembered_first(records: list[VirtualIPRecord], snapshot: ClusterSnapshot) -> dict[str, str]:
-    found = {record.name: remembered(record, snapshot) for record in records}
-    return {name: max(who, key=lambda n: (who[n], n)) for name, who in found.items() if who}
-
-
-def _current_first(snapshot: ClusterSnapshot) -> dict[str, str]:
-    """Return which node has the highest base priority for each router now.
-
-    A node that a VirtualIP was handed to has it on loan, and does not count.
-    """
-    best: dict[str, tuple[int, str]] = {}
-    for node, report in sorted(snapshot.reports.items()):
-        for router in report.config.virtual_routers if report.config else ():
-            if router.base_priority != HANDOVER_PRIORITY:
-                best[router.name] = max(
-                    best.get(router.name, (0, "")), (router.base_priority, node)
-                )
-    return {name: node for name, (_, node) in best.items()}
+    return first_places(
+        [
+            Contest(
+                record.name,
+                frozenset(node.name for node in eligible[record.name].nodes),
+                eligible[record.name].members,
+            )
+            for record in sorted(free, key=lambda record: record.age_key)
+        ]
+    )

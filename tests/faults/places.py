@@ -29,10 +29,11 @@ CHILD, PULSE, SUPERVISOR = (
 )
 COMPILER, REQUESTS = (f"speaker/vrrp_speaker/compiler/{name}.py" for name in ("program", "netlink"))
 NODE_CONFIG = "speaker/vrrp_speaker/agent/node_config.py"
-ALLOCATOR, APPLY, CONDITIONS, LEADERSHIP, PLANNER, RANKING, RECONCILE = (
+ALLOCATOR, APPLY, CONDITIONS, LEADERSHIP, PLACEMENT, PLANNER, RANKING, RECONCILE = (
     f"operator/vrrp_operator/{name}.py"
     for name in (
-        "allocator", "apply", "conditions", "leadership", "planner", "ranking", "reconcile",
+        "allocator", "apply", "conditions", "leadership", "placement", "planner", "ranking",
+        "reconcile",
     )
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from tests.faults.places import (
     LOOP,
     MAIN,
     NODE_CONFIG,
+    PLACEMENT,
     PLANNER,
     PRIORITY,
     PROGRAM,
@@ -49,11 +50,14 @@ CHANGES = (
     ),
     Fault(
         12,
-        "a new node takes no first place that is not over its share",
-        RANKING,
-        "        if holder is not None and holder in names and load[holder] < room:\n",
-        "        if False:\n",
-        unit("operator/planner", "a_new_node_moves_no_first_place_while_there_is_room"),
+        "neither a new node nor another VirtualIP takes a first place",
+        PLACEMENT,
+        "for name, node in kept if node is not None",
+        "for name, node in kept if False",
+        unit(
+            "operator/placement",
+            "the_next_of_those_that_take_part_follows_a_leader_that_is_gone",
+        ),
     ),
     Fault(
         12,

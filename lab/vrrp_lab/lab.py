@@ -41,6 +41,7 @@ class LabOptions:
     standalone: Sequence[Path] = ()
     default_key_ref: str | None = CLUSTER_KEY
     start_operator: bool = True
+    operator_flags: Sequence[str] = ()
     start_speakers: bool = True
 
 
@@ -117,7 +118,10 @@ class Lab:
                 self.control_plane = ControlPlane(self.lan, programs, self.work_dir)
                 sources = self._register()
                 self.operator = Operator(
-                    self.control_plane, self.lan, self.work_dir, self._key_flags()
+                    self.control_plane,
+                    self.lan,
+                    self.work_dir,
+                    [*self._key_flags(), *self.options.operator_flags],
                 )
                 if self.options.start_operator:
                     self.operator.start()

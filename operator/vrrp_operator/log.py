@@ -39,4 +39,7 @@ def configure_logging(level: str, log_format: str) -> None:
     handler.setFormatter(_JsonFormatter() if log_format == "json" else text)
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # Of every request the whole answer, and of the event loop its beginning.
+    logging.getLogger("kubernetes").setLevel(max(logging.INFO, logging.root.level))
+    logging.getLogger("asyncio").setLevel(max(logging.INFO, logging.root.level))
     logging.getLogger("urllib3").setLevel(logging.ERROR)

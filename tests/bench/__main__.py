@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.agent_kills import measure_agent_kills
+from tests.bench.changes import measure_changes
 from tests.bench.deleted_address import measure_deleted_address
 from tests.bench.engine_kills import measure_engine_kills
 from tests.bench.events import EVENTS
@@ -33,11 +34,12 @@ from tests.bench.samples import Samples
 from tests.bench.scrapes import measure_scrapes
 from tests.bench.writes import measure_writes
 
-from vrrp_lab.lab import Lab
+from vrrp_lab.lab import Lab, LabOptions
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 _PARTS = (
-    "failover", "heals", "engine", "overload", "checks", "protocol", "memory", "latency", "writes",
+    "failover", "heals", "engine", "overload", "checks", "protocol", "memory", "latency", "changes",
+    "writes",
 )  # fmt: skip
 _INTERVALS, _ALL_INTERVALS = "1s,200ms", "1s,200ms,100ms,20ms"
 _MINUTES, _ALL_MINUTES = 0.5, 10.0
@@ -91,6 +93,7 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
         "protocol": [("protocol", lambda: measure_protocol(report))],
         "memory": [("memory", lambda: _cluster(options, report, ("memory",)))],
         "latency": [("latency", lambda: _cluster(options, report, ("latency",)))],
+        "changes": [("changes", lambda: _cluster(options, report, ("changes",)))],
         "writes": [
             ("scrapes", lambda: measure_scrapes(report, _SCRAPES)),
             ("writes", lambda: _cluster(options, report, ("writes",))),
@@ -98,7 +101,7 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
     }
     if options.only is not None:
         return list(parts[options.only])
-    in_cluster = ("memory", "latency", "writes")
+    in_cluster = ("memory", "latency", "changes", "writes")
     together = [
         ("scrapes", lambda: measure_scrapes(report, _SCRAPES)),
         (", ".join(in_cluster), lambda: _cluster(options, report, in_cluster)),
@@ -128,11 +131,14 @@ def _failovers(options: argparse.Namespace, report: Report) -> None:
 
 
 def _cluster(options: argparse.Namespace, report: Report, parts: tuple[str, ...]) -> None:
-    with Lab() as lab:
+    # What it tells beside is when it hears of changes and decides.
+    with Lab(LabOptions(operator_flags=("--log-level", "debug"))) as lab:
         if "memory" in parts:
             measure_memory(report, lab)
         if "latency" in parts:
             measure_latencies(report, lab, options.runs)
+        if "changes" in parts:
+            measure_changes(report, lab, options.runs)
         if "writes" in parts:
             measure_writes(report, lab, min(options.runs, _MOVES))
 

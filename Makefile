@@ -61,8 +61,8 @@ objects: bootstrap ## 300 odd steps (objects, Nodes, statuses, disks) beside ten
 leaders: bootstrap ## Of two operators the one that leads is killed, stopped, cut off and ended, 20 times each (ARGS="--rounds 2 --away 10")
 	@$(PYTHON) -m tests.sequences.leaders $(ARGS)
 
-fuzz: bootstrap ## Fuzz the way of VirtualIPs from schema to engine (SPECS=5000), then decoder and validation (SECONDS=300)
-	@SPECS=$(or $(SPECS),5000) $(PYTHON) -m pytest -q -s tests/fuzz/test_specs.py
+fuzz: bootstrap ## Fuzz the way of VirtualIPs from schema to engine (SPECS=5000, TEMPLATES=10000), then decoder and validation (SECONDS=300)
+	@SPECS=$(or $(SPECS),5000) TEMPLATES=$(or $(TEMPLATES),10000) $(PYTHON) -m pytest -q -s tests/fuzz/test_specs.py tests/fuzz/test_templates.py
 	@$(VENV)/pip install -q --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	@$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),300)
 

@@ -1,8 +1,9 @@
 """How an engine program lies on disk: the agent writes it, the engine and the last will read it.
 
 One JSON value a line: the checksum of all the lines below it, then what the node has once, then a
-line for each router. So the engine never has more than one router's document in memory: what it
-once took it keeps, and all 255 of them at once are a megabyte and a half.
+line for each router. Whoever has read it before reads only the lines that are new. So the engine
+never has more than one router's document in memory: what it once took it keeps, and all 255 of them
+at once are a megabyte and a half.
 
 The checksum (CRC-32) guards against torn and damaged files, not against an attacker, who would own
 the node; a cryptographic hash costs the engine 3.7 MB of resident memory.
@@ -13,15 +14,15 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-FORMAT = 3
-"""What a compiled program says it is; it changes with the file's form and with its fields."""
+FORMAT = TEMPLATES_FORMAT = 5
+"""What a program says it is; it changes with the file's form and with its fields. From 5 on it has
+templates for links, and addresses for routers; before, all that is sent as ready bytes."""
 
-OWN_KEYS_FORMAT = 4
-"""What one says with an election that signs with a key of its own: a speaker of an earlier version,
-which does not know these, would run it and not be heard, so it has to refuse it."""
+OLDEST_FORMAT = 3
+"""What an engine still takes: it may begin with the program of an earlier agent."""
 
 GOOD, PROVED = ".good", ".proved"
 """Added to a program's path: the copy of the one that was loaded last, and of the last one that
@@ -30,22 +31,37 @@ engines ran for a while."""
 
 def encode(document: Mapping[str, Any]) -> bytes:
     """Return the file of a program document, whose ``routers`` are a list of objects."""
+    return b"".join(encode_lines(document, map(line_of, document["routers"])))
+
+
+def encode_lines(document: Mapping[str, Any], routers: Iterable[bytes]) -> list[bytes]:
+    """Return the lines of a program's file, whose routers are encoded already (``line_of``)."""
     head = {key: value for key, value in document.items() if key != "routers"}
-    rest = b"".join(map(_line, (head, *document["routers"])))
-    return _first_line(zlib.crc32(rest)) + rest
+    lines, found = [line_of(head), *routers], 0
+    for line in lines:
+        found = zlib.crc32(line, found)
+    return [_first_line(found), *lines]
 
 
-def read_values(file: BinaryIO) -> Iterator[Any]:
-    """Yield what the lines below the checksum hold, one by one: the head, then each router.
+def read_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines below the checksum: the head, then one for each router.
 
     The whole file is looked at before the first is yielded.
 
     Raises:
-        ValueError: the file is damaged, or a line is no JSON.
+        ValueError: the file is damaged.
     """
     checksum(file)
-    for line in file:
-        yield json.loads(line)
+    yield from file
+
+
+def read_values(file: BinaryIO) -> Iterator[Any]:
+    """Yield what the lines hold, one by one (``read_lines``).
+
+    Raises:
+        ValueError: the file is damaged, or a line is no JSON.
+    """
+    return map(json.loads, read_lines(file))
 
 
 def checksum(file: BinaryIO) -> int:
@@ -75,7 +91,7 @@ def file_checksum(path: str) -> int:
 
 def fingerprint(router: object) -> int:
     """Return what tells a router's document from any other, as far as accidents go."""
-    return zlib.crc32(_line(router))
+    return zlib.crc32(line_of(router))
 
 
 def decode(file: BinaryIO) -> dict[str, Any]:
@@ -104,8 +120,9 @@ def copy_program(source: str, target: str) -> None:
 
 
 def _first_line(checksum: int) -> bytes:
-    return _line({"checksum": f"crc32:{checksum:08x}"})
+    return line_of({"checksum": f"crc32:{checksum:08x}"})
 
 
-def _line(value: object) -> bytes:
+def line_of(value: object) -> bytes:
+    """Return a value as its line of the file."""
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"

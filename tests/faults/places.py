@@ -19,7 +19,7 @@ CONFLICTS, DEFENCE, KIN = (
 ENGINE_MEMBERS, EXECUTOR, HEARING, TABLE = (
     f"{_ENGINE}routers/{name}.py" for name in ("members", "executor", "hearing", "router_table")
 )
-KNOWN_PROGRAM, PROGRAM = (f"{_ENGINE}programs/{name}.py" for name in ("known_program", "program"))
+KNOWN_PROGRAM, PROGRAM = (f"{_ENGINE}programs/{name}.py" for name in ("known_program", "reading"))
 ENCODER = f"{_ENGINE}wire/encoder.py"
 LISTENING = f"{_ENGINE}neighbours/listening.py"
 NODE_NETWORK = f"{_ENGINE}network/node_network.py"
@@ -27,8 +27,10 @@ SUBNET_ROUTE = "speaker/vrrp_speaker/links/subnet_route.py"
 CHILD, PULSE, SUPERVISOR = (
     f"speaker/vrrp_speaker/{name}.py" for name in ("child", "pulse", "supervisor")
 )
-COMPILER, REQUESTS = (f"speaker/vrrp_speaker/compiler/{name}.py" for name in ("program", "netlink"))
-NODE_CONFIG = "speaker/vrrp_speaker/agent/node_config.py"
+REQUESTS = "speaker/vrrp_speaker/compiler/netlink.py"
+NODE_CONFIG, PLACING = (
+    f"speaker/vrrp_speaker/agent/{name}.py" for name in ("node_config", "program")
+)
 ALLOCATOR, APPLY, CONDITIONS, LEADERSHIP, PLACEMENT, PLANNER, RANKING, RECONCILE = (
     f"operator/vrrp_operator/{name}.py"
     for name in (

@@ -6,7 +6,6 @@ from tests.faults.fault import Fault
 from tests.faults.places import (
     ANNOUNCER,
     CHILD,
-    COMPILER,
     ENCODER,
     EXECUTOR,
     HEIR,
@@ -16,6 +15,7 @@ from tests.faults.places import (
     MACHINE,
     MAIN,
     NODE_NETWORK,
+    PLACING,
     PULSE,
     REQUESTS,
     SUBNET_ROUTE,
@@ -74,7 +74,7 @@ ALONE = (
     Fault(
         2,
         "only elections that say so are of mode Multicast",
-        COMPILER,
+        PLACING,
         '"multicast": transport.multicast,',
         '"multicast": transport.multicast or not router.peers,',
         _ALONE,
@@ -147,7 +147,7 @@ LEASE = (
     Fault(
         4,
         "a host prefix keeps it out of the kernel's primary and secondary addresses",
-        REQUESTS,
+        SUBNET_ROUTE,
         "    return 128 if address.family == 6 else 32\n",
         "    return address.prefix_length\n",
         netns("address_rules", "own_addresses_come_and_go_whether_we_hold_one_or_not"),
@@ -155,7 +155,7 @@ LEASE = (
     Fault(
         4,
         "the way to its subnet comes with it where the node has none",
-        COMPILER,
+        PLACING,
         "    if wants_route(address, link, table):\n",
         "    if False:\n",
         netns(

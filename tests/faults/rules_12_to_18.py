@@ -6,13 +6,13 @@ from tests.faults.fault import Fault
 from tests.faults.places import (
     ALLOCATOR,
     AUTHENTICATION,
-    COMPILER,
     ENCODER,
     EXECUTOR,
     LOOP,
     MAIN,
     NODE_CONFIG,
     PLACEMENT,
+    PLACING,
     PLANNER,
     PRIORITY,
     PROGRAM,
@@ -182,7 +182,7 @@ SIGNED = (
     Fault(
         15,
         "without its key an election does not run plain",
-        COMPILER,
+        PLACING,
         '        raise PlacementError(f"AuthenticationKeyMissing: {missing}")\n',
         '        return {"type": "None"}\n',
         netns("lone_router", "election_whose_key_is_missing_does_not_run_plain"),

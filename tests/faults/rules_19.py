@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.fault import Fault
-from tests.faults.places import AUTHENTICATION, COMPILER, ENGINE_MEMBERS, MEMBERS, VALIDATION, unit
+from tests.faults.places import AUTHENTICATION, ENGINE_MEMBERS, MEMBERS, PLACING, VALIDATION, unit
 
 _COUNTS = unit("vrrp/members", "whoever_signs_with_the_elections_key_counts_and_is_learned")
 _BELIEVED = unit("vrrp/members", "stage_decides_which_key_is_believed_of_whom")
@@ -41,10 +41,10 @@ MEMBERS_BY_SIGNATURE = (
     Fault(
         19,
         "each election has a key of its own",
-        COMPILER,
+        PLACING,
         "election_key(bytes.fromhex(secret), election)",
         'election_key(bytes.fromhex(secret), "")',
-        unit("compiler/compile_program", "keys_of_an_election_are_derived_here"),
+        unit("agent/program", "keys_of_an_election_are_derived_here"),
     ),
     Fault(
         19,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.fault import Fault
-from tests.faults.places import COMPILER, RECONCILE, membership, unit
+from tests.faults.places import PLACING, RECONCILE, membership, unit
 
 _AGENT = "speaker/vrrp_speaker/agent/"
 
@@ -34,14 +34,11 @@ FAULTS = (
     ),
     Fault(
         19,
-        "a speaker that knows no own keys refuses a program that signs with one",
-        COMPILER,
-        'OWN_KEYS_FORMAT if stages & {"Sign", "Require"} else FORMAT',
-        "FORMAT",
-        unit(
-            "compiler/compile_program",
-            "speaker_that_knows_no_own_keys_refuses_a_program_that_signs_with_one[Sign-4]",
-        ),
+        "a speaker that knows no templates refuses a program that has them",
+        PLACING,
+        '"format": FORMAT,',
+        '"format": 4,',
+        unit("agent/program", "speaker_of_an_earlier_version_refuses_the_program"),
     ),
     Fault(
         19,

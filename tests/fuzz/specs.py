@@ -23,11 +23,13 @@ from vrrp_api.errors import FieldError
 from vrrp_api.node_config import NodeConfig, parse_node_config
 from vrrp_api.virtual_ip import parse_virtual_ip
 from vrrp_operator.planner import plan
-from vrrp_speaker.compiler.program import compile_program
-from vrrp_speaker.engine.programs.program import EngineProgram, parse_program
+from vrrp_speaker.agent.program import Placing
+from vrrp_speaker.compiler.templates import link_templates
+from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.programs.reading import ProgramReader, finished
 from vrrp_speaker.engine.routers.running_router import Inputs, RunningRouter
 from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
-from vrrp_speaker.program_file import encode, read_values
+from vrrp_speaker.program_file import encode, read_lines
 
 _SECOND = 1_000_000_000
 _STEPS = 60
@@ -44,6 +46,10 @@ _LINKS = LinkTable(
         Link(3, "eth1", bytes.fromhex("02005e005312"), (LinkAddress("10.0.0.1", 8, 0),)),
     )
 )
+_TEMPLATES = {
+    link.bare: {str(kind): template.to_object() for kind, template in link_templates(link).items()}
+    for link in _LINKS.links
+}
 _KEYS: Mapping[str, Mapping[str, Any]] = {
     "cluster": {"active": 1, "keys": {"1": "00" * 32}},
     "old": {"password": b"secret".hex()},
@@ -67,6 +73,7 @@ class Run:
         self._spec = schema("virtualips")
         self._now_ns = 10**12
         self._slots: dict[str, int] = {}
+        self._placing, self._reader = Placing(), ProgramReader()
         self.outcome = Outcome()
 
     def seed(self, seed: int) -> None:
@@ -106,7 +113,7 @@ class Run:
         return [self._compiled(config) for config in asked]
 
     def _compiled(self, config: NodeConfig) -> EngineProgram:
-        document = compile_program(config, self._slots, _LINKS, _KEYS)
+        document = self._placing.place(config, self._slots, _LINKS, _KEYS).program(_TEMPLATES)
         if config.node == NODE:
             self._slots = {router["name"]: router["slot"] for router in document["routers"]}
             routers = {router["name"]: router["faults"] for router in document["routers"]}
@@ -114,7 +121,7 @@ class Run:
             if ODD in routers:
                 self.outcome.unplaced += bool(routers[ODD])
                 self.outcome.ran += not routers[ODD]
-        return parse_program(read_values(BytesIO(encode(document))))
+        return finished(self._reader.parse(read_lines(BytesIO(encode(document)))))
 
     # The engine ---------------------------------------------------------------------------
 

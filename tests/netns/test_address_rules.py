@@ -20,17 +20,22 @@ pytestmark = pytest.mark.netns
 # What a program asks for one address, sent as the engine does: add or delete.
 _REQUEST = """
 import sys
+from ipaddress import ip_address
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.links.reading import read_links
-from vrrp_speaker.compiler.program import _address
+from vrrp_speaker.agent.program import _address
+from vrrp_speaker.compiler.templates import link_templates
 from vrrp_speaker.engine.network.netlink import RequestSocket
+from vrrp_speaker.links.reading import read_links
+from vrrp_speaker.links.templates import Kind
 
 what, interface, address, lease_s = sys.argv[1:]
 host, _, prefix = address.partition("/")
 table = read_links()
 link = table.by_name(interface, "interface")
-asked = _address(VipAddress(host, int(prefix)), link, int(lease_s), table)
-sys.exit(RequestSocket().request(bytes.fromhex(asked[what])))
+placed = _address(VipAddress(host, int(prefix)), link, int(lease_s), table)
+kind = Kind(what + str(placed["family"]))
+asked = link_templates(link)[kind].fill(ip_address(host).packed, int(lease_s))
+sys.exit(RequestSocket().request(asked + bytes.fromhex(placed.get(what + "Route", ""))))
 """
 
 

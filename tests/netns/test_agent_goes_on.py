@@ -25,6 +25,7 @@ ADDRESS, SECOND = "192.0.2.50", "192.0.2.55"
 
 
 def virtual_ip(*addresses: str) -> str:
+    """Return a VirtualIP; behind an address may stand its interface, as in ``192.0.2.55%eth1``."""
     ranks = [{"node": f"node-{n}", "priority": 250 - 50 * n} for n in (1, 2)]
     return yaml.safe_dump(
         {
@@ -33,7 +34,10 @@ def virtual_ip(*addresses: str) -> str:
             "metadata": {"name": "a"},
             "spec": {
                 "virtualRouterID": 7,
-                "addresses": [{"address": a} for a in addresses],
+                "addresses": [
+                    dict(zip(("address", "interface"), a.split("%"), strict=False))
+                    for a in addresses
+                ],
                 "nodePriorities": ranks,
             },
         }
@@ -62,9 +66,10 @@ def held(lab: Lab) -> set[str]:
 
 
 def test_compiler_that_was_killed_is_started_again(pair: Lab, tmp_path: Path) -> None:
-    """As the kernel kills one where memory is short (r17)."""
+    """As the kernel kills one where memory is short (r17): that of a link which is new."""
     killed, over = threading.Event(), threading.Event()
-    agent = pair.nodes[0].processes()["agent"]
+    node = pair.nodes[0]
+    agent = node.processes()["agent"]
 
     def kill_one() -> None:
         while not (killed.is_set() or over.is_set()):
@@ -73,16 +78,33 @@ def test_compiler_that_was_killed_is_started_again(pair: Lab, tmp_path: Path) ->
                     os.kill(pid, signal.SIGKILL)
                     killed.set()
 
+    link = ["ip", "link", "add", "new0", "type", "veth", "peer", "name", "new1"]
+    assert node.host.exec(*link).returncode == 0
+    assert node.host.exec("ip", "link", "set", "new0", "up").returncode == 0
     hunter = threading.Thread(target=kill_one)
     hunter.start()
     try:
-        change(pair, tmp_path, ADDRESS, SECOND)
+        change(pair, tmp_path, ADDRESS, f"{SECOND}%new0")
         assert killed.wait(120)
         eventually(lambda: held(pair) == {ADDRESS, SECOND}, within_s=30)
     finally:
         over.set()
         hunter.join()
-    assert "configuration not compiled" in pair.nodes[0].log.read_text()
+        node.host.exec("ip", "link", "del", "new0")
+    assert "configuration not compiled" in node.log.read_text()
+
+
+def test_change_of_configuration_starts_no_process(pair: Lab, tmp_path: Path) -> None:
+    agent = pair.nodes[0].processes()["agent"]
+    seen: list[int] = []
+
+    def is_held() -> bool:
+        seen.extend(compilers_of(agent))
+        return held(pair) == {ADDRESS, SECOND}
+
+    change(pair, tmp_path, ADDRESS, SECOND)
+    eventually(is_held, within_s=30)
+    assert not seen
 
 
 def compilers_of(agent: int) -> list[int]:

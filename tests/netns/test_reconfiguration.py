@@ -204,10 +204,7 @@ class Programs:
         document = self.copy()
         for router in document["routers"]:
             kept = router["addresses"][: 1 + number % len(router["addresses"])]
-            names = {address["address"] for address in kept}
             router["addresses"] = kept
-            for field in ("announcements", "probes"):
-                router[field] = [frame for frame in router[field] if frame["address"] in names]
             router["peers"] = router["peers"][:: (-1) ** number]
             router["announcementPlan"]["burst"] = 1 + number % 5
             if router["name"] == MOVING:
@@ -218,7 +215,7 @@ class Programs:
         return int(document["generation"])
 
     def copy(self) -> dict[str, Any]:
-        """Return the program that the agent had compiled, to be changed."""
+        """Return the program that the agent has made, to be changed."""
         return dict(json.loads(json.dumps(self._document)))
 
     def store(self, document: dict[str, Any]) -> None:

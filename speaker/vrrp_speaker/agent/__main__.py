@@ -27,18 +27,22 @@ from vrrp_speaker.agent.channel import EngineChannel
 from vrrp_speaker.agent.checks.assembly import check_runner
 from vrrp_speaker.agent.checks.probes import CheckSettings
 from vrrp_speaker.agent.checks.targets import TargetsError, parse_targets
-from vrrp_speaker.agent.compile import Compiler
 from vrrp_speaker.agent.config_file import ConfigFileError
 from vrrp_speaker.agent.control import LogLevel, Signals, serve_dump
 from vrrp_speaker.agent.dump import Clock, Dump, node_dump
 from vrrp_speaker.agent.file_source import FileConfigSource
 from vrrp_speaker.agent.keys import KeyFolder, material_of_program
+from vrrp_speaker.agent.link_templates import LinkTemplates
 from vrrp_speaker.agent.log import configure_logging
 from vrrp_speaker.agent.messages import ConfigArrived, ConfigSource, Inbox, Stop
 from vrrp_speaker.agent.metrics import LogCollector, NodeCollector
 from vrrp_speaker.agent.node_config import ApiConfigSource
+from vrrp_speaker.agent.node_program import NodeProgram
+from vrrp_speaker.agent.program_maker import ProgramMaker
+from vrrp_speaker.agent.program_store import ProgramStore
 from vrrp_speaker.agent.recording import RecordingFile
 from vrrp_speaker.agent.status import StatusBuilder, StatusWriter
+from vrrp_speaker.links.reading import read_links
 from vrrp_speaker.log_stream import LogStream
 from vrrp_speaker.options import CANNOT_RUN, Options, parse_options
 
@@ -88,13 +92,13 @@ def run(options: Options, signals: Signals, level: LogLevel, log: LogStream) -> 
             writer.changed()
 
     channel = EngineChannel(options.socket_path, inbox)
-    compiler = Compiler(Path(options.program_path), inbox)
-    keys = KeyFolder(Path(options.keys_dir), inbox, material_of_program(compiler.stored()))
+    store = ProgramStore(Path(options.program_path))
+    keys = KeyFolder(Path(options.keys_dir), inbox, material_of_program(store.stored()))
     agent = Agent(
         node=options.node,
         inbox=inbox,
         channel=channel,
-        compiler=compiler,
+        program=NodeProgram(store, ProgramMaker(LinkTemplates(inbox), read_links)),
         keys=keys,
         checks=check_runner(inbox, _check_settings(options)),
         cache=cache,

@@ -14,7 +14,6 @@ from vrrp_api.node_config import NodeConfig
 from vrrp_speaker.agent.cache import ConfigCache
 from vrrp_speaker.agent.channel import EngineChannel
 from vrrp_speaker.agent.checks.runner import CheckRunner
-from vrrp_speaker.agent.compile import Compiler
 from vrrp_speaker.agent.inputs import InputsJudge, RouterInputs
 from vrrp_speaker.agent.key_withdrawal import KeyWithdrawal
 from vrrp_speaker.agent.keys import KeyFolder
@@ -22,7 +21,6 @@ from vrrp_speaker.agent.messages import (
     CheckEnded,
     CheckNews,
     CheckTouched,
-    Compiled,
     ConfigArrived,
     ConfigRefused,
     ConfigSource,
@@ -32,7 +30,9 @@ from vrrp_speaker.agent.messages import (
     KeysChanged,
     Message,
     Stop,
+    TemplatesMade,
 )
+from vrrp_speaker.agent.node_program import NodeProgram
 from vrrp_speaker.agent.not_understood import Known
 from vrrp_speaker.agent.recording import RecordingFile
 from vrrp_speaker.agent.retry import Retry
@@ -51,7 +51,7 @@ _PROVED_S = 10.0
 
 
 class Agent:
-    """Joins configuration, compiler, engine and checks; owns what they mean together."""
+    """Joins configuration, programs, engine and checks; owns what they mean together."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Agent:
         node: str,
         inbox: Inbox,
         channel: EngineChannel,
-        compiler: Compiler,
+        program: NodeProgram,
         keys: KeyFolder,
         checks: CheckRunner,
         cache: ConfigCache | None,
@@ -70,7 +70,7 @@ class Agent:
         self._node = node
         self._inbox = inbox
         self._channel = channel
-        self._compiler = compiler
+        self._program = program
         self._keys = keys
         self._checks = checks
         self._cache = cache
@@ -81,23 +81,21 @@ class Agent:
         self._config: NodeConfig | None = None
         self._source: ConfigSource | None = None
         self._known = Known()
-        self._program: Mapping[str, Any] | None = compiler.stored()
         self._withdrawal = KeyWithdrawal()
         self._judge = InputsJudge()
-        self._compile_again, self._cache_again = Retry(), Retry()
+        self._cache_again = Retry()
         self._proved_at_s: float | None = None
         self._adopted = False
         self._inputs: dict[str, RouterInputs] = {}
         self._turned_ns = time.monotonic_ns()
         self._reported: object = None
-        self.problem = ""
-        """Why the newest configuration is not applied; empty when it is or will be."""
         self._refused = ""
 
     # The loop --------------------------------------------------------------------------
 
     def run(self) -> None:
         """Decide until ``Stop`` arrives."""
+        self._program.prepare()
         while True:
             self._turned_ns = time.monotonic_ns()
             message = self._next()
@@ -131,8 +129,8 @@ class Agent:
             case KeysChanged():
                 _log.info("keys changed")
                 self._compile()
-            case Compiled(document=document, error=error):
-                self._compiled(document, error)
+            case TemplatesMade():
+                self._templates_made(message)
             case EngineConnected():
                 self._greet_engine()
             case EngineMessage(message=news):
@@ -161,7 +159,7 @@ class Agent:
         self._cache_again.over()
         self._store()
         if fresh:
-            self._compile_again.over()
+            self._program.again.over()
             self._compile()
 
     def _store(self) -> None:
@@ -178,36 +176,37 @@ class Agent:
 
     def _try_again(self, now_s: float) -> None:
         """Try what failed before: a killed compiler or a full disk must not lose a change."""
-        if self._compile_again.take(now_s) or self._withdrawal.take(now_s):
+        if self._program.again.take(now_s) or self._withdrawal.take(now_s):
             self._compile()
         if self._cache_again.take(now_s):
             self._store()
         if self._proved_at_s is not None and now_s >= self._proved_at_s:
             self._proved_at_s = None
             with contextlib.suppress(OSError):  # the copy is for worse days
-                self._compiler.keep_proved()
+                self._program.store.keep_proved()
 
     def _compile(self) -> None:
-        if self._config is not None:
-            config = self._withdrawal.softened(self._config, time.monotonic())
-            self._compiler.request(config, self._keys.material())
-
-    def _compiled(self, document: Mapping[str, Any] | None, error: str) -> None:
-        self._compiler.ended()
-        if document is None:
-            self.problem = error
-            _log.error("configuration not compiled", extra={"error": error})
-            self._compile_again.failed(time.monotonic())
+        """Make the program of what is to run now, and have it loaded if it is another one."""
+        if self._config is None:
             return
-        self.problem = ""
-        before, self._program = self._program, document
-        _tell_new_faults(before, document)
-        self._load()
+        now_s = time.monotonic()
+        config = self._withdrawal.softened(self._config, now_s)
+        if not self._program.make(config, self._keys.material(), now_s):
+            return
+        if self._program.is_to_be_loaded:
+            self._load()
+        else:
+            self._send_inputs()
+
+    def _templates_made(self, made: TemplatesMade) -> None:
+        if self._program.take(made, time.monotonic()):
+            self._compile()
 
     def _load(self) -> None:
         # The program first: its new routers wait in Fault for the inputs that follow at once.
         ended = self._config.ended if self._config is not None else ()
-        self._channel.send({"type": "load", "ended": list(ended)})
+        sent = self._channel.send({"type": "load", "ended": list(ended)})
+        self._program.offered(taken=sent)
         self._send_inputs()
 
     # Engine ----------------------------------------------------------------------------
@@ -215,13 +214,9 @@ class Agent:
     def _greet_engine(self) -> None:
         self._proved_at_s = None  # the one before ended
         self._begin_recording()
-        if self._program is None:
+        if self._program.document is None:
             return
-        try:
-            self._compiler.ensure_stored(self._program)
-        except OSError as error:
-            _log.error("program not stored", extra={"error": str(error)})
-            self._compile_again.failed(time.monotonic())
+        self._program.ensure_stored(time.monotonic())
         self._load()
 
     def _begin_recording(self) -> None:
@@ -239,13 +234,12 @@ class Agent:
                 self._record(news)
             case "loaded":
                 _log.info("configuration applied", extra={"generation": news["generation"]})
-                self._compile_again.worked()
+                self._program.again.worked()
                 self._proved_at_s = time.monotonic() + _PROVED_S
             case "refused":
-                self.problem = str(news.get("error"))
-                _log.error("engine refused", extra={"error": self.problem})
-                self._compile_again.failed(time.monotonic())
+                self._program.refused(str(news.get("error")), time.monotonic())
             case "links-changed":
+                self._program.maker.forget_links()
                 self._compile()
             case "recorded":
                 self._record_line(news["line"])
@@ -300,7 +294,7 @@ class Agent:
         reader = self._open_reader()
         if reader is None:
             return
-        slots = [router["slot"] for router in self._program["routers"]] if self._program else []
+        slots = list(self._program.slots().values())
         silent = time.monotonic_ns() - reader.heartbeat_ns() > _STALE_NS
         faults = tuple(inputs.faults for inputs in self._inputs.values())
         # Who falls silent is no news of the engine's, so it is looked for now and then.
@@ -332,7 +326,7 @@ class Agent:
         """Return one consistent look at the node."""
         return NodeView(
             node=self._node,
-            program=self._program,
+            program=self._program.document,
             engine=self.engine_state(),
             input_faults={name: inputs.faults for name, inputs in self._inputs.items()},
             checks=tuple(
@@ -350,7 +344,9 @@ class Agent:
             desired_generation=self._config.generation if self._config else 0,
             config_source=str(self._source or ""),
             now_ns=time.monotonic_ns(),
-            config_refused=bool(self._refused or self.problem or self._known.not_understood),
+            config_refused=bool(
+                self._refused or self._program.problem or self._known.not_understood
+            ),
             not_understood=self._known.not_understood,
             ignored_fields=self._known.ignored,
             keys_refused=bool(self._keys.problem),
@@ -371,7 +367,7 @@ class Agent:
         healthy, message = self.healthy()
         if not healthy:
             return False, message
-        problem = self._refused or self.problem
+        problem = self._refused or self._program.problem
         if problem:
             return False, f"configuration: {problem}"
         if self._keys.problem:
@@ -382,14 +378,3 @@ class Agent:
         if engine is None or not engine.loaded or engine.generation != self._config.generation:
             return False, f"configuration: generation {self._config.generation} is not applied yet"
         return True, "ok"
-
-
-def _tell_new_faults(before: Mapping[str, Any] | None, program: Mapping[str, Any]) -> None:
-    """Log why virtual routers cannot be placed on this node, where that was not so before."""
-    known = {
-        router.get("name"): router.get("faults") for router in (before or {}).get("routers", ())
-    }
-    for router in program["routers"]:
-        if router["faults"] and router["faults"] != known.get(router["name"]):
-            said = {"virtual_ip": router["name"], "faults": "; ".join(router["faults"])}
-            _log.warning("takes no part", extra=said)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,10 +10,11 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from vrrp_api.node_config import NodeConfig
-from vrrp_speaker.agent.compile import run_compiler
 from vrrp_speaker.agent.config_file import ConfigFileError, read_config_file
 from vrrp_speaker.agent.config_warnings import config_warnings
 from vrrp_speaker.agent.keys import KeyFolder
+from vrrp_speaker.agent.program import Placing
+from vrrp_speaker.links.reading import read_links
 from vrrp_speaker.options import CANNOT_RUN, DEFAULT_KEYS_DIR, WITH_WARNINGS
 
 _FIELDS = (("Interface", ".interface"), ("Address", ".addresses"), ("Auth", ".authentication"))
@@ -60,11 +60,12 @@ def _doubts_here(keys_dir: Path, config: NodeConfig) -> Iterator[tuple[str, str]
     if keys.problem:
         yield "spec", f"{keys_dir}: {keys.problem}"
     try:
-        program = run_compiler(config, keys.material(), {})
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        yield "spec", f"not compiled: {error}"
+        table = read_links()
+    except OSError as error:
+        yield "spec", f"links not read: {error}"
         return
-    for index, router in enumerate(program["routers"]):
-        for fault in router["faults"]:
+    placed = Placing().place(config, {}, table, keys.material())
+    for index, router in enumerate(placed.routers):
+        for fault in router.document["faults"]:
             field = next((field for begin, field in _FIELDS if fault.startswith(begin)), "")
             yield f"spec.virtualRouters[{index}]{field}", fault

@@ -12,6 +12,7 @@ from vrrp_api.check_kinds import CheckKind
 from vrrp_api.node_config import NodeConfig
 from vrrp_api.node_config_reading import Reading
 from vrrp_speaker.agent.checks.verdict import Result
+from vrrp_speaker.links.table import Link
 
 
 class ConfigSource(StrEnum):
@@ -50,10 +51,10 @@ class KeysChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """The compiler ended: a program document, or an error."""
+class TemplatesMade:
+    """The compiler ended: templates by ``Link.bare``, or none and an error."""
 
-    document: Mapping[str, Any] | None
+    templates: Mapping[Link, Mapping[str, Any]]
     error: str
 
 
@@ -107,7 +108,7 @@ Message = (
     ConfigArrived
     | ConfigRefused
     | KeysChanged
-    | Compiled
+    | TemplatesMade
     | EngineConnected
     | EngineMessage
     | CheckEnded

@@ -1,8 +1,7 @@
-"""``python -m vrrp_speaker.compiler``: JSON on stdin, an engine program's document on stdout.
+"""``python -m vrrp_speaker.compiler``: links on stdin, their templates on stdout.
 
-Input: ``{"nodeConfig": <object>, "slots": {<router>: <slot>}, "keys": {<ref>: <material>}}``, on
-standard input because command lines are public. On failure stdout holds
-``{"error": "..."}`` and the exit status is 1.
+Input: ``{"links": [{"index", "name", "mac", "forwarding"}]}``; output: ``{"templates": [...]}``,
+in the same order. On failure stdout holds ``{"error": "..."}`` and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -10,24 +9,23 @@ from __future__ import annotations
 import json
 import sys
 
-from vrrp_api.errors import FieldError
-from vrrp_api.node_config import parse_node_config
-from vrrp_speaker.compiler.program import compile_program
-from vrrp_speaker.links.reading import read_links
+from vrrp_speaker.compiler.templates import TemplateError, link_templates
+from vrrp_speaker.links.table import parse_bare
 
 
 def main() -> int:
-    """Compile once; return the exit status."""
+    """Make the templates of the links asked for; return the exit status."""
     try:
-        request = json.load(sys.stdin)
-        config = parse_node_config(request["nodeConfig"])
-        document = compile_program(
-            config, request.get("slots", {}), read_links(), request.get("keys", {})
-        )
-    except (ValueError, KeyError, FieldError, OSError) as error:
+        links = [parse_bare(link) for link in json.load(sys.stdin)["links"]]
+        made = [link_templates(link) for link in links]
+    except (ValueError, KeyError, TypeError, TemplateError) as error:
         json.dump({"error": str(error)}, sys.stdout)
         return 1
-    json.dump(document, sys.stdout, separators=(",", ":"))
+    objects = [
+        {str(kind): template.to_object() for kind, template in templates.items()}
+        for templates in made
+    ]
+    json.dump({"templates": objects}, sys.stdout, separators=(",", ":"))
     return 0
 
 

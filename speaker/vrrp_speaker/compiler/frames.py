@@ -80,3 +80,12 @@ def neighbor_probe(address: str, mac: bytes) -> bytes:
         / ICMPv6ND_NS(tgt=address)
     )
     return bytes(frame)
+
+
+def decoded_addresses(frame: bytes) -> set[str]:
+    """Return the addresses that a frame of these is about, as scapy reads it."""
+    read = Ether(frame)
+    if ARP in read:
+        return {read[ARP].pdst} | ({read[ARP].psrc} - {_UNSPECIFIED})
+    told = read[ICMPv6ND_NA] if ICMPv6ND_NA in read else read[ICMPv6ND_NS]
+    return {told.tgt} | ({read[IPv6].src} - {"::"})

@@ -9,6 +9,7 @@ from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_NEWADDR
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 
 from vrrp_api.virtual_ip import VipAddress
+from vrrp_speaker.links.subnet_route import host_prefix
 from vrrp_speaker.links.table import ADDRESS_PROTOCOL, Link
 
 _IFA_F_NODAD = 0x02
@@ -40,15 +41,6 @@ def delete_request(address: VipAddress, link: Link) -> bytes:
     return _encode(_address_message(RTM_DELADDR, address, link), NLM_F_REQUEST | NLM_F_ACK)
 
 
-def host_prefix(address: VipAddress) -> int:
-    """Return the prefix length that an address is bound with, whatever its network's is.
-
-    Of an interface's IPv4 addresses in one subnet the kernel makes one the first. All others depend
-    on it: they bring no route, and go when it goes. A host prefix is nobody's first or second.
-    """
-    return 128 if address.family == 6 else 32
-
-
 def _address_message(kind: int, address: VipAddress, link: Link) -> ifaddrmsg:
     message = ifaddrmsg()
     message["header"]["type"] = kind
@@ -71,3 +63,15 @@ def _label(interface: str) -> str:
     """Return the label that shows in ``ip addr``; it must begin with the interface's name."""
     label = interface + _LABEL_SUFFIX
     return label if len(label) < _IFNAMSIZ else interface
+
+
+def decoded_request(request: bytes) -> tuple[str, int, int | None]:
+    """Return address, prefix length and valid lifetime of a request, as pyroute2 reads it.
+
+    The lifetime is None where it has none.
+    """
+    message = ifaddrmsg(request)
+    message.decode()
+    lifetimes = message.get_attr("IFA_CACHEINFO")
+    lifetime_s = lifetimes["ifa_valid"] if lifetimes else None
+    return message.get_attr("IFA_LOCAL"), message["prefixlen"], lifetime_s

@@ -11,6 +11,8 @@ from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.links.table import ADDRESS_PROTOCOL, Link, LinkTable, PlacementError
 
+_MOST_LIKELY = 16
+
 
 def node_address(config: NodeConfig, family: int) -> str:
     """Return the node's first address of the family: where unicast advertisements come from.
@@ -79,3 +81,16 @@ def address_link(address: VipAddress, router_default: Link, table: LinkTable) ->
     if address.interface is None:
         return router_default
     return table.by_name(address.interface, f"interface of {address.address}")
+
+
+def likely_links(table: LinkTable) -> list[Link]:
+    """Return the links that a configuration may come to be about: those in a subnet, with a MAC."""
+    return [
+        link
+        for link in table.links
+        if link.mac.strip(b"\0")
+        and any(
+            own.protocol != ADDRESS_PROTOCOL and not ipaddress.ip_address(own.address).is_link_local
+            for own in link.addresses
+        )
+    ][:_MOST_LIKELY]

@@ -30,6 +30,15 @@ _DST, _OIF, _PRIORITY, _PREFSRC, _EXPIRES = 1, 4, 6, 7, 23
 _TABLE_MAIN, _SCOPE_UNIVERSE, _SCOPE_LINK, _UNICAST = 254, 0, 253, 1
 
 
+def host_prefix(address: VipAddress) -> int:
+    """Return the prefix length that an address is bound with, whatever its network's is.
+
+    Of an interface's IPv4 addresses in one subnet the kernel makes one the first. All others depend
+    on it: they bring no route, and go when it goes. A host prefix is nobody's first or second.
+    """
+    return 128 if address.family == 6 else 32
+
+
 def wants_route(address: VipAddress, link: Link, table: LinkTable) -> bool:
     """Return whether the address's subnet has no route over its link but the one we bring.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 ADDRESS_PROTOCOL = 112
 """Our mark on addresses (IFA_PROTO); the same number as in ``engine.netlink``."""
@@ -37,6 +39,11 @@ class Link:
     mac: bytes
     addresses: tuple[LinkAddress, ...]
     forwarding: bool = False
+
+    @property
+    def bare(self) -> Link:
+        """The link without its addresses: what templates of it are made of."""
+        return replace(self, addresses=())
 
 
 @dataclass(frozen=True)
@@ -113,3 +120,23 @@ class LinkTable:
                     networks = found.setdefault((address.version, host_bits), {})
                     networks.setdefault(int(address) >> host_bits, {})[link.index] = link
         return found
+
+
+def bare_object(link: Link) -> dict[str, Any]:
+    """Return a link without its addresses as JSON holds it."""
+    return {
+        "index": link.index,
+        "name": link.name,
+        "mac": link.mac.hex(),
+        "forwarding": link.forwarding,
+    }
+
+
+def parse_bare(obj: Mapping[str, Any]) -> Link:
+    """Return a link that was made an object, without addresses.
+
+    Raises:
+        KeyError, ValueError, TypeError: it is none.
+    """
+    mac = bytes.fromhex(obj["mac"])
+    return Link(int(obj["index"]), str(obj["name"]), mac, (), bool(obj["forwarding"]))

@@ -14,13 +14,10 @@ import pytest
 from vrrp.authentication import HmacKeys, Mode, Stage
 from vrrp_api import election
 from vrrp_speaker.engine.programs.fields import ProgramError
-from vrrp_speaker.engine.programs.program import (
-    MIN_REFRESH_NS,
-    EngineProgram,
-    load_program,
-    parse_program,
-)
-from vrrp_speaker.program_file import FORMAT, encode, read_values
+from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.programs.reading import ProgramReader, finished, load_program
+from vrrp_speaker.engine.programs.router_fields import MIN_REFRESH_NS
+from vrrp_speaker.program_file import FORMAT, OLDEST_FORMAT, encode, read_lines
 from vrrp_speaker.shared_state import AnnouncementKind
 
 HOUR_NS = 3600 * 10**9
@@ -89,14 +86,14 @@ def document(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dic
         "probes": [],
         "faults": [],
     }
-    program = {"format": FORMAT, "node": "node-1", "generation": 4, "routers": [router]}
+    program = {"format": OLDEST_FORMAT, "node": "node-1", "generation": 4, "routers": [router]}
     change(program)
     return program
 
 
 def parsed(document: dict[str, Any]) -> EngineProgram:
     """Return a document as the engine would take it from its file."""
-    return parse_program(read_values(io.BytesIO(encode(document))))
+    return finished(ProgramReader().parse(read_lines(io.BytesIO(encode(document)))))
 
 
 def test_parse_program_valid_gives_its_values() -> None:
@@ -185,7 +182,11 @@ def test_parse_program_with_a_double_is_refused(field: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "named"),
     [
-        ("format", FORMAT - 1, f"program.format: {FORMAT - 1} (accepted: an integer from {FORMAT}"),
+        (
+            "format",
+            OLDEST_FORMAT - 1,
+            f"program.format: 2 (accepted: an integer from {OLDEST_FORMAT} to {FORMAT}",
+        ),
         ("node", "", "program.node: '' (accepted: a non-empty string)"),
         ("generation", -1, "program.generation: -1 (accepted: an integer from 0"),
         ("routers", [7], "program.routers[0]: 7 is not an object"),
@@ -199,7 +200,7 @@ def test_parse_program_wrong_head_is_refused_by_name(field: str, value: object, 
 
 def test_parse_program_that_is_empty_is_refused() -> None:
     with pytest.raises(ProgramError, match="program: None is not an object"):
-        parse_program(iter(()))
+        finished(ProgramReader().parse([]))
 
 
 def test_load_program_never_has_the_whole_document_in_memory(tmp_path: Path) -> None:
@@ -216,7 +217,8 @@ def test_load_program_never_has_the_whole_document_in_memory(tmp_path: Path) -> 
     load_program(str(path))  # what is made once in a process is not the program's
     tracemalloc.start()
     try:
-        program = load_program(str(path))
+        reader = ProgramReader()
+        program = reader.read(str(path))
         kept, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -14,14 +14,14 @@ from tests.unit.engine.test_stored_program import program_file
 
 from vrrp.constants import State
 from vrrp.events import DeadlineReached
-from vrrp_speaker.agent.compile import Compiler
-from vrrp_speaker.agent.messages import Inbox
+from vrrp_speaker.agent.program_store import ProgramStore
 from vrrp_speaker.engine import main as main_module
 from vrrp_speaker.engine.main import EngineFiles, run_engine
 from vrrp_speaker.engine.programs import set_aside as set_aside_module
 from vrrp_speaker.engine.programs.fields import ProgramError
 from vrrp_speaker.engine.programs.known_program import KnownProgram
-from vrrp_speaker.engine.programs.program import EngineProgram, load_program
+from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.programs.reading import load_program
 from vrrp_speaker.engine.programs.set_aside import (
     NOTHING_ASIDE,
     WITHIN_NS,
@@ -119,7 +119,7 @@ def test_what_the_machine_lacks_is_no_routers_fault(path: str, cause: Exception)
 def test_program_is_set_aside_for_one_that_was_proved(path: str) -> None:
     proved = Path(path).read_bytes()
     load_and_keep(path)
-    Compiler(Path(path), Inbox()).keep_proved()
+    ProgramStore(Path(path)).keep_proved()
     assert not has_other_proved(path)
     load_and_keep(str(program_file(Path(path).parent, generation=5)))
     assert has_other_proved(path)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 
 from vrrp_speaker.engine.programs.fields import ProgramError
-from vrrp_speaker.engine.programs.program import EngineProgram, load_program
+from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.programs.reading import load_program
 from vrrp_speaker.engine.programs.set_aside import read_set_aside
 from vrrp_speaker.program_file import GOOD, PROVED, copy_program, file_checksum
 

@@ -1,8 +1,8 @@
-"""From NodeConfig and links to an engine program: slots, faults, requests."""
+"""From NodeConfig and links to an engine program: slots, faults, keys, what is sent."""
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,18 +14,13 @@ from vrrp.authentication import HmacKeys, Mode, SimplePassword, Stage
 from vrrp_api.election import Authentication, ElectionSpec, Transport
 from vrrp_api.node_config import NodeConfig, Peer, RouterCheck, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.compiler.netlink import add_request, delete_request
-from vrrp_speaker.compiler.program import assign_slots, compile_program
-from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.agent.program import Placing, assign_slots
+from vrrp_speaker.compiler.templates import link_templates
+from vrrp_speaker.engine.programs.program import EngineProgram, RouterProgram
 from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
-from vrrp_speaker.program_file import FORMAT, OWN_KEYS_FORMAT
 
 ETH0 = Link(2, "eth0", bytes.fromhex("02005e005311"), (LinkAddress("192.0.2.11", 24, 0),))
 TABLE = LinkTable((ETH0,))
-_NLMSG_HEADER = struct.Struct("=IHHII")
-_IFADDRMSG = struct.Struct("=BBBBI")
-_IFA_CACHEINFO, _IFA_FLAGS, _IFA_PROTO, _IFA_LABEL = 6, 8, 11, 3
-_NOPREFIXROUTE, _NODAD = 0x200, 0x02
 
 
 def router(
@@ -48,19 +43,24 @@ def node_config(*routers: VirtualRouterConfig) -> NodeConfig:
     return NodeConfig("node-1", 9, ("192.0.2.11",), routers, ())
 
 
-def attributes(request: bytes) -> dict[int, bytes]:
-    """Read the attributes of an address request, by netlink(7)."""
-    position, found = _NLMSG_HEADER.size + _IFADDRMSG.size, {}
-    while position < len(request):
-        length, kind = struct.unpack_from("=HH", request, position)
-        found[kind] = request[position + 4 : position + length]
-        position += (length + 3) & ~3
-    return found
+def objects_of(link: Link) -> dict[str, Any]:
+    """Return a link's templates as the compiler tells them."""
+    return {str(kind): template.to_object() for kind, template in link_templates(link).items()}
 
 
-def test_the_engine_accepts_what_the_compiler_writes() -> None:
+def program_of(
+    config: NodeConfig,
+    table: LinkTable = TABLE,
+    keys: Mapping[str, Mapping[str, Any]] | None = None,
+) -> EngineProgram:
+    """Return a configuration's program as the engine takes it."""
+    placed = Placing().place(config, {}, table, keys or {})
+    return parsed(placed.program({link: objects_of(link) for link in placed.links}))
+
+
+def test_the_engine_accepts_what_the_agent_writes() -> None:
     config = node_config(router("a", 1, "192.0.2.50", "2001:db8::50"), router("b", 2, "192.0.2.51"))
-    program = parsed(compile_program(config, {}, TABLE, {}))
+    program = program_of(config)
     assert (program.node, program.generation) == ("node-1", 9)
     first = program.routers[0]
     assert (first.name, first.vrid, first.ifindex, first.has_checks) == ("a", 1, 2, True)
@@ -78,7 +78,7 @@ def test_the_engine_accepts_what_the_compiler_writes() -> None:
 
 def test_without_conflict_detection_there_are_no_probes() -> None:
     unwatched = replace(router("a", 1, "192.0.2.50"), detect_conflicts=False)
-    program = parsed(compile_program(node_config(unwatched), {}, TABLE, {}))
+    program = program_of(node_config(unwatched))
     assert program.routers[0].probes == ()
 
 
@@ -86,40 +86,11 @@ def test_one_bad_interface_costs_one_router() -> None:
     config = node_config(
         router("bad", 1, "192.0.2.50", interface="eth9"), router("good", 2, "192.0.2.51")
     )
-    program = parsed(compile_program(config, {}, TABLE, {}))
+    program = program_of(config)
     (fault,) = program.routers[0].faults
     assert fault.startswith("InterfaceNotFound: eth9: ")
     assert program.routers[1].faults == ()
     assert program.routers[0].addresses == ()
-
-
-def test_address_is_a_lease_that_nothing_on_the_node_adopts() -> None:
-    for text, flags in (("192.0.2.50", _NOPREFIXROUTE), ("2001:db8::50", _NOPREFIXROUTE | _NODAD)):
-        found = attributes(add_request(VipAddress(text, 32), ETH0, 7))
-        preferred, valid = struct.unpack_from("=II", found[_IFA_CACHEINFO])
-        assert (preferred, valid) == (0, 7)
-        assert struct.unpack("=I", found[_IFA_FLAGS])[0] == flags
-        assert found[_IFA_PROTO][0] == 112
-    assert attributes(add_request(VipAddress("192.0.2.50", 32), ETH0, 7))[_IFA_LABEL] == (
-        b"eth0:vrrp\0"
-    )
-
-
-def test_label_gives_way_to_a_long_interface_name() -> None:
-    long = Link(3, "enp0s31f6np12", ETH0.mac, ())
-    label = attributes(add_request(VipAddress("192.0.2.50", 32), long, 7))[_IFA_LABEL]
-    assert label == b"enp0s31f6np12\0"
-
-
-def test_requests_ask_for_an_answer_and_name_the_link() -> None:
-    for request, kind in (
-        (add_request(VipAddress("192.0.2.50", 24), ETH0, 7), 20),
-        (delete_request(VipAddress("192.0.2.50", 24), ETH0), 21),
-    ):
-        length, message_type, flags, _, _ = _NLMSG_HEADER.unpack_from(request)
-        family, prefix, _, _, index = _IFADDRMSG.unpack_from(request, _NLMSG_HEADER.size)
-        assert (length, message_type, flags & 0x05) == (len(request), kind, 0x05)
-        assert (family, prefix, index) == (2, 32, 2)
 
 
 def test_names_keep_their_slots_and_freed_ones_come_last() -> None:
@@ -131,9 +102,7 @@ def test_names_keep_their_slots_and_freed_ones_come_last() -> None:
 
 def test_link_without_hardware_address_gets_no_announcements() -> None:
     tunnel = Link(5, "wg0", b"", (LinkAddress("192.0.2.11", 24, 0),))
-    program = parsed(
-        compile_program(node_config(router("a", 1, "192.0.2.50")), {}, LinkTable((tunnel,)), {})
-    )
+    program = program_of(node_config(router("a", 1, "192.0.2.50")), LinkTable((tunnel,)))
     assert program.routers[0].announcements == program.routers[0].probes == ()
     assert program.routers[0].faults == ()
 
@@ -154,7 +123,7 @@ def compiled(authentication: Authentication, version: int = 3) -> RouterProgram:
         transport=Transport(external_peers=("192.0.2.99",)),
     )
     config = node_config(replace(router("a", 1, "192.0.2.50"), election=election))
-    return parsed(compile_program(config, {}, TABLE, KEYS)).routers[0]
+    return program_of(config, keys=KEYS).routers[0]
 
 
 def test_keys_reach_the_engine_by_their_ref() -> None:
@@ -169,7 +138,7 @@ def test_keys_reach_the_engine_by_their_ref() -> None:
 def test_keys_of_an_election_are_derived_here(name: str) -> None:
     election = ElectionSpec(authentication=Authentication("HMAC", "cluster", "Enforce", "Sign"))
     config = node_config(replace(router(name, 1, "192.0.2.50"), election=election))
-    (compiled_router,) = parsed(compile_program(config, {}, TABLE, KEYS)).routers
+    (compiled_router,) = program_of(config, keys=KEYS).routers
     secrets = {1: b"\x11" * 32, 2: b"\x22" * 32}
     label = b"kube-vrrp.io/election\0" + name.encode()
     derived = {key_id: hmac_sha256(key, label) for key_id, key in secrets.items()}
@@ -177,19 +146,40 @@ def test_keys_of_an_election_are_derived_here(name: str) -> None:
     assert compiled_router.authentication == expected
 
 
+def test_speaker_of_an_earlier_version_refuses_the_program() -> None:
+    """It takes formats 3 and 4, whose routers have what they send as ready bytes."""
+    placed = Placing().place(node_config(router("a", 1, "192.0.2.50")), {}, TABLE, {})
+    assert placed.program({link: objects_of(link) for link in placed.links})["format"] > 4
+
+
+def test_router_that_did_not_change_keeps_its_document() -> None:
+    placing, one, two = Placing(), router("a", 1, "192.0.2.50"), router("b", 2, "192.0.2.51")
+    before = placing.place(node_config(one, two), {}, TABLE, KEYS).routers
+    changed = replace(two, base_priority=99)
+    after = placing.place(node_config(one, changed), {"a": 0, "b": 1}, TABLE, KEYS).routers
+    assert after[0] is before[0]
+    assert after[1].document["basePriority"] == 99
+
+
 @pytest.mark.parametrize(
-    ("stage", "format_said"),
-    [(None, FORMAT), ("Accept", FORMAT), ("Sign", OWN_KEYS_FORMAT), ("Require", OWN_KEYS_FORMAT)],
+    ("addresses", "links", "keys"),
+    [
+        (("192.0.2.12",), TABLE, {}),
+        (("192.0.2.11",), LinkTable((replace(ETH0, index=7),)), {}),
+        (("192.0.2.11",), TABLE, KEYS),
+    ],
 )
-def test_speaker_that_knows_no_own_keys_refuses_a_program_that_signs_with_one(
-    stage: str | None, format_said: int
+def test_router_follows_the_node_its_links_and_keys(
+    addresses: tuple[str, ...], links: LinkTable, keys: dict[str, Any]
 ) -> None:
-    """The version before takes format 3 only, and would sign otherwise than all others."""
-    election = ElectionSpec(authentication=Authentication("HMAC", "cluster", "Enforce", stage))
+    election = ElectionSpec(authentication=Authentication("HMAC", "cluster"))
     config = node_config(replace(router("a", 1, "192.0.2.50"), election=election))
-    document = compile_program(config, {}, TABLE, KEYS)
-    assert document["format"] == format_said
-    assert parsed(document).generation == config.generation
+    placing = Placing()
+    (before,) = placing.place(config, {}, TABLE, {}).routers
+    (after,) = placing.place(replace(config, addresses=addresses), {}, links, keys).routers
+    fresh = Placing().place(replace(config, addresses=addresses), {}, links, keys).routers
+    assert (after,) == fresh
+    assert after is not before
 
 
 @pytest.mark.parametrize(

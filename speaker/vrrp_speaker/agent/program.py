@@ -1,8 +1,12 @@
-"""NodeConfig and links in, engine program out."""
+"""NodeConfig and links in, engine program out: places routers, and knows which templates they need.
+
+Pure, and by difference: a router for which nothing changed keeps its document.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vrrp.authentication import election_key
@@ -10,47 +14,100 @@ from vrrp.timers import lease_seconds
 from vrrp_api.election import Authentication
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.compiler.netlink import add_request, delete_request, host_prefix
 from vrrp_speaker.links.choice import address_link, group_source, node_address, router_link
 from vrrp_speaker.links.subnet_route import (
     add_route_request,
     delete_route_request,
+    host_prefix,
     wants_route,
 )
 from vrrp_speaker.links.table import Link, LinkTable, PlacementError
-from vrrp_speaker.program_file import FORMAT, OWN_KEYS_FORMAT
+from vrrp_speaker.program_file import FORMAT
 from vrrp_speaker.shared_state.layout import SLOTS
 
+Keys = Mapping[str, Mapping[str, Any]]
+"""By ref, what the key folder holds (``agent.keys``)."""
+LinkObjects = Mapping[Link, Mapping[str, Any]]
+"""The templates of links, as the compiler has made them, by ``Link.bare``."""
 
-def compile_program(
-    config: NodeConfig,
-    previous_slots: Mapping[str, int],
-    table: LinkTable,
-    keys: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
-    """Return the program document for one node.
 
-    A router that cannot be placed is compiled with its fault and without addresses, so that one
-    bad interface name costs one VirtualIP and no other.
+@dataclass(frozen=True, slots=True)
+class PlacedRouter:
+    """A router's document, and the links over which something of it is sent (``Link.bare``)."""
 
-    Args:
-        config: what the operator asks for.
-        previous_slots: router name to slot of the program that runs; names that stay keep theirs.
-        table: links and addresses of the node now.
-        keys: by ref, what the agent's key folder holds (``agent.keys``).
-    """
-    slots = assign_slots([router.name for router in config.virtual_routers], previous_slots)
-    routers = [
-        _router(router, slots[router.name], config, table, keys)
-        for router in config.virtual_routers
-    ]
-    stages = {router["authentication"].get("electionKey") for router in routers}
-    return {
-        "format": OWN_KEYS_FORMAT if stages & {"Sign", "Require"} else FORMAT,
-        "node": config.node,
-        "generation": config.generation,
-        "routers": routers,
-    }
+    document: Mapping[str, Any]
+    links: frozenset[Link]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The routers of one configuration in their places."""
+
+    node: str
+    generation: int
+    routers: tuple[PlacedRouter, ...]
+
+    @property
+    def links(self) -> frozenset[Link]:
+        """The links whose templates the program needs."""
+        return frozenset().union(*{router.links for router in self.routers})
+
+    def program(self, templates: LinkObjects) -> dict[str, Any]:
+        """Return the program document; ``templates`` has those of all links."""
+        links = sorted(self.links, key=lambda link: link.index)
+        return {
+            "format": FORMAT,
+            "node": self.node,
+            "generation": self.generation,
+            "links": [{"ifindex": link.index, "templates": templates[link]} for link in links],
+            "routers": [router.document for router in self.routers],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What besides its own configuration a router's document depends on."""
+
+    addresses: tuple[str, ...]
+    table: LinkTable
+    keys: Keys
+
+
+class Placing:
+    """Places the routers of one configuration after the other."""
+
+    def __init__(self) -> None:
+        self._surroundings: _Surroundings | None = None
+        self._known: dict[str, tuple[VirtualRouterConfig, int, PlacedRouter]] = {}
+
+    def place(
+        self, config: NodeConfig, previous_slots: Mapping[str, int], table: LinkTable, keys: Keys
+    ) -> Placed:
+        """Return every router in its place.
+
+        One that cannot be placed has its fault and no addresses, so that one bad interface name
+        costs one VirtualIP and no other.
+
+        Args:
+            config: what the operator asks for.
+            previous_slots: router name to slot of the program that runs; names that stay keep
+                theirs.
+            table: links and addresses of the node now.
+            keys: what signs.
+        """
+        slots = assign_slots([router.name for router in config.virtual_routers], previous_slots)
+        surroundings = _Surroundings(config.addresses, table, keys)
+        same = surroundings == self._surroundings
+        known, self._known = self._known, {}
+        for router in config.virtual_routers:
+            before, slot = known.get(router.name), slots[router.name]
+            if not same or before is None or before[:2] != (router, slot):
+                before = router, slot, _placed(router, slot, config, table, keys)
+            self._known[router.name] = before
+        self._surroundings = surroundings
+        return Placed(
+            config.node, config.generation, tuple(placed for _, _, placed in self._known.values())
+        )
 
 
 def assign_slots(names: list[str], previous: Mapping[str, int]) -> dict[str, int]:
@@ -68,40 +125,44 @@ def assign_slots(names: list[str], previous: Mapping[str, int]) -> dict[str, int
     return kept
 
 
-def _router(
-    router: VirtualRouterConfig,
-    slot: int,
-    config: NodeConfig,
-    table: LinkTable,
-    keys: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
-    compiled = _unplaced(router, slot)
+def _placed(
+    router: VirtualRouterConfig, slot: int, config: NodeConfig, table: LinkTable, keys: Keys
+) -> PlacedRouter:
+    document = _unplaced(router, slot)
     try:
         link, source = _place(router, config, table)
         placed = [(address, address_link(address, link, table)) for address in router.addresses]
-        compiled["authentication"] = authentication(
+        document["authentication"] = authentication(
             router.election.authentication, keys, router.name
         )
     except PlacementError as error:
-        compiled["faults"] = [str(error)]
-        return compiled
+        document["faults"] = [str(error)]
+        return PlacedRouter(document, frozenset())
+    document["source"] = source
+    document["interface"], document["ifindex"] = link.name, link.index
     lease_s = lease_seconds(
         router.election.version,
         router.base_priority,
         router.election.advertisement_interval_ns,
         router.election.down_advertisements,
     )
-    compiled["source"] = source
-    compiled["interface"], compiled["ifindex"] = link.name, link.index
-    compiled["addresses"] = [_address(address, on, lease_s, table) for address, on in placed]
-    compiled["announcements"] = [
-        frame for address, on in placed for frame in _announcements(address.address, on)
-    ]
-    if router.detect_conflicts:
-        compiled["probes"] = [p for a, on in placed for p in _probes(a.address, on)]
-    if any(own.address == source for own in link.addresses):
-        compiled["sourceAnnouncements"] = _announcements(source, link)
-    return compiled
+    document["addresses"] = [_address(address, on, lease_s, table) for address, on in placed]
+    document["announceSource"] = any(own.address == source for own in link.addresses)
+    return PlacedRouter(document, frozenset({link.bare, *(on.bare for _, on in placed)}))
+
+
+def _address(address: VipAddress, link: Link, lease_s: int, table: LinkTable) -> dict[str, Any]:
+    document = {
+        "address": address.address,
+        "prefixLength": host_prefix(address),
+        "family": address.family,
+        "interface": link.name,
+        "ifindex": link.index,
+    }
+    if wants_route(address, link, table):
+        document["addRoute"] = add_route_request(address, link.index, lease_s).hex()
+        document["deleteRoute"] = delete_route_request(address, link.index).hex()
+    return document
 
 
 def _unplaced(router: VirtualRouterConfig, slot: int) -> dict[str, Any]:
@@ -135,14 +196,13 @@ def _unplaced(router: VirtualRouterConfig, slot: int) -> dict[str, Any]:
         ],
         "checks": [{"name": check.name, "weight": check.weight} for check in router.health_checks],
         "addresses": [],
-        "announcements": [],
+        "detectConflicts": router.detect_conflicts,
+        "announceSource": False,
         "announcementPlan": {
             "burst": router.announcements.burst,
             "repeatAfterNs": router.announcements.repeat_after_ns,
             "refreshNs": router.announcements.refresh_ns,
         },
-        "sourceAnnouncements": [],
-        "probes": [],
         "faults": [],
     }
 
@@ -158,9 +218,7 @@ def _place(router: VirtualRouterConfig, config: NodeConfig, table: LinkTable) ->
     return link, group_source(link, config, family)
 
 
-def authentication(
-    wanted: Authentication | None, keys: Mapping[str, Mapping[str, Any]], election: str
-) -> dict[str, Any]:
+def authentication(wanted: Authentication | None, keys: Keys, election: str) -> dict[str, Any]:
     """Return the authentication with its secrets, those derived for this election too.
 
     Raises:
@@ -198,56 +256,3 @@ def _missing_key(key_ref: str, part: str) -> str:
     """Return what is not there, and what would be accepted."""
     files = f"{key_ref}.1 to {key_ref}.255" if part == "keys" else f"{key_ref}.pass"
     return f"{key_ref}: no such key on the node (accepted: {files} in its key folder)"
-
-
-def _address(address: VipAddress, link: Link, lease_s: int, table: LinkTable) -> dict[str, Any]:
-    add, delete = add_request(address, link, lease_s), delete_request(address, link)
-    if wants_route(address, link, table):
-        add += add_route_request(address, link.index, lease_s)
-        delete += delete_route_request(address, link.index)
-    return {
-        "address": address.address,
-        "prefixLength": host_prefix(address),
-        "family": address.family,
-        "interface": link.name,
-        "ifindex": link.index,
-        "add": add.hex(),
-        "delete": delete.hex(),
-    }
-
-
-def _announcements(address: str, link: Link) -> list[dict[str, Any]]:
-    if not link.mac:
-        return []  # a link without hardware addresses has no neighbours to tell
-    # scapy takes half of the compiler's time to import; a program without addresses has no use
-    # for it, and taking a VirtualIP away should be quick.
-    from vrrp_speaker.compiler.frames import (  # noqa: PLC0415 - scapy is slow to load
-        gratuitous_arp,
-        unsolicited_na,
-    )
-
-    if ":" in address:
-        frames = [("UnsolicitedNA", unsolicited_na(address, link.mac, router=link.forwarding))]
-    else:
-        frames = [
-            ("GratuitousARPRequest", gratuitous_arp(address, link.mac, reply=False)),
-            ("GratuitousARPReply", gratuitous_arp(address, link.mac, reply=True)),
-        ]
-    return [_frame(address, link, kind, data) for kind, data in frames]
-
-
-def _probes(address: str, link: Link) -> list[dict[str, Any]]:
-    if not link.mac:
-        return []
-    from vrrp_speaker.compiler.frames import (  # noqa: PLC0415 - scapy is slow to load
-        arp_probe,
-        neighbor_probe,
-    )
-
-    if ":" in address:
-        return [_frame(address, link, "NeighborProbe", neighbor_probe(address, link.mac))]
-    return [_frame(address, link, "ARPProbe", arp_probe(address, link.mac))]
-
-
-def _frame(address: str, link: Link, kind: str, data: bytes) -> dict[str, Any]:
-    return {"address": address, "ifindex": link.index, "kind": kind, "frame": data.hex()}

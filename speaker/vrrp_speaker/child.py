@@ -5,13 +5,16 @@ Standard library only: it belongs to process 1.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from vrrp_speaker.pulse import Pulse
+
+_MAX_BACKOFF_S = 30.0
 
 
 class Child:
@@ -92,3 +95,44 @@ def fork_deaf() -> int:
         if pid:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     return pid
+
+
+def fork_aside(run: Callable[[], None], patience_s: float = 1.0) -> int:
+    """Have something done by a process of its own, which may go on for longer; return its pid.
+
+    Raises:
+        OSError: there can be no more processes.
+    """
+    pid = os.fork()
+    if pid:
+        descriptor = os.pidfd_open(pid)
+        ready([descriptor], patience_s)
+        os.close(descriptor)
+        return pid
+    try:
+        signal.set_wakeup_fd(-1)
+        run()
+    finally:
+        os._exit(0)
+
+
+def reap_orphans(children: set[int]) -> None:
+    """As process 1, collect grandchildren whose parent died; our own are waited for by pid.
+
+    All of them: where several end together, one signal tells it.
+    """
+    if os.getpid() != 1:
+        return
+    try:
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in children:
+                return  # its descriptor tells of it, and then of those behind it
+            os.waitpid(ended.si_pid, os.WNOHANG)
+    except OSError as error:
+        if error.errno != errno.ECHILD:
+            raise
+
+
+def backoff_s(failures: int) -> float:
+    """Return how long to wait before the next start, in seconds."""
+    return min(_MAX_BACKOFF_S, 2.0**failures) if failures else 0.0

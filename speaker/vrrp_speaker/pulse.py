@@ -57,6 +57,16 @@ class Pulse:
         """Return what reads end-of-file once the process runs no more code."""
         return self._end
 
+    def has_stopped(self) -> bool:
+        """Return whether the process's first thread runs no more code; never waits.
+
+        Its other threads may still sleep in the kernel, which closes the pipe only after them. Not
+        for whoever shares the process with somebody that awaits the mutex.
+        """
+        if (error := _libc.pthread_mutex_trylock(self._mutex)) == 0:
+            _libc.pthread_mutex_unlock(self._mutex)  # it was not held yet
+        return error in (errno.EOWNERDEAD, errno.ENOTRECOVERABLE)
+
     def await_end(self, parent: int) -> bool:
         """Wait until the process runs no more code; return whether the parent still lives.
 

@@ -11,7 +11,6 @@ last will and a growing back-off.
 from __future__ import annotations
 
 import contextlib
-import errno
 import gc
 import json
 import os
@@ -19,9 +18,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType
 
-from vrrp_speaker.child import Child, fork_deaf, ready
+from vrrp_speaker.child import Child, backoff_s, fork_aside, fork_deaf, ready, reap_orphans
 from vrrp_speaker.engine.heir import await_turn
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
@@ -48,7 +48,6 @@ _ENGINE_HEALTHY_S = 0.5
 _SETTLED_S = 1.0
 """So long an engine has run its program when its heir is made: longer than in a crash loop."""
 _CRASHES_BEFORE_LAST_WILL = 3
-_MAX_BACKOFF_S = 30.0
 _ENGINE_STOP_S = 25.0
 """Longer than the engine waits for successors."""
 _AGENT_STOP_S = 2.0
@@ -105,6 +104,8 @@ class Supervisor:
             self._start_what_is_due()
             if self._wait():
                 self._reap()
+            if self._engine_stopped():
+                self._engine_died()
             self._check_heartbeat()
             self._keep_heir()
             self._forward()
@@ -138,7 +139,7 @@ class Supervisor:
         if child is self._engine:
             self._replace_engine()
         else:
-            child.restart_at_s = time.monotonic() + _backoff_s(child.failures)
+            child.restart_at_s = time.monotonic() + backoff_s(child.failures)
 
     def _fork_engine(self) -> tuple[int, Pulse]:
         self._shared.set(shm.H_HEARTBEAT, time.monotonic_ns())
@@ -207,7 +208,7 @@ class Supervisor:
             self._engine_died()
         if self._heir.is_over():
             self._dead[self._heir.leave()] = "heir", self._heir.failures
-            self._heir_at_s = time.monotonic() + _backoff_s(self._heir.failures)
+            self._heir_at_s = time.monotonic() + backoff_s(self._heir.failures)
         if self._agent.is_over():
             self._agent_ended(self._agent.ended())
         for pid, told in list(self._dead.items()):
@@ -217,7 +218,19 @@ class Supervisor:
                 code = os.waitstatus_to_exitcode(status)
                 if told is not None:
                     _log(f"{told[0]} ended", "error", status=code, failures=told[1])
-        _reap_orphans({self._engine.pid, self._heir.pid, self._agent.pid, *self._dead})
+        reap_orphans({self._engine.pid, self._heir.pid, self._agent.pid, *self._dead})
+
+    def _engine_stopped(self) -> bool:
+        """Return whether the engine is dead, although a thread of it sleeps in the kernel yet.
+
+        Who waits for rtnl cannot be woken, not even to die, and nobody is told. The heir knows.
+        """
+        engine, heir = self._engine, self._heir
+        if not engine.pid or engine.pulse is None:
+            return False
+        if heir.pid:
+            return self._shared.get(shm.H_ENGINE_PID) == heir.pid
+        return engine.pulse.has_stopped()
 
     def _engine_died(self) -> None:
         """Have a dead engine replaced; its end is not waited for.
@@ -248,8 +261,8 @@ class Supervisor:
         if engine.failures < _CRASHES_BEFORE_LAST_WILL:
             engine.restart_at_s = 0.0
             return
-        self._execute_last_will()
-        engine.restart_at_s = time.monotonic() + _backoff_s(
+        self._leave_last_will()
+        engine.restart_at_s = time.monotonic() + backoff_s(
             engine.failures - _CRASHES_BEFORE_LAST_WILL
         )
 
@@ -276,7 +289,7 @@ class Supervisor:
             heir.started(*self._fork_heir())
         except OSError as error:
             heir.failures += 1
-            self._heir_at_s = now_s + _backoff_s(heir.failures)
+            self._heir_at_s = now_s + backoff_s(heir.failures)
             _log("cannot be started", "error", process=heir.name, error=str(error))
 
     def _dismiss_heir(self) -> None:
@@ -286,9 +299,20 @@ class Supervisor:
             self._dead[heir.leave()] = None
             heir.failures = 0
 
-    def _execute_last_will(self) -> None:
+    def _leave_last_will(self) -> None:
+        """Have the last will executed beside this process: the kernel may make it wait."""
+        starts = self._shared.get(shm.H_ENGINE_STARTS)
+        run = partial(
+            self._execute_last_will, lambda: self._shared.get(shm.H_ENGINE_STARTS) != starts
+        )
         try:
-            execute_last_will(self._shared, self._options.program_path)
+            self._dead[fork_aside(run)] = None
+        except OSError:
+            run()
+
+    def _execute_last_will(self, is_obsolete: Callable[[], bool] = lambda: False) -> None:
+        try:
+            execute_last_will(self._shared, self._options.program_path, is_obsolete)
         except OSError as error:
             _log("last will failed", "error", error=str(error))
 
@@ -301,7 +325,7 @@ class Supervisor:
             self._stopping, self._exit_status = True, CANNOT_RUN
             return
         _log("agent ended", "error", status=status, failures=agent.failures)
-        agent.restart_at_s = time.monotonic() + _backoff_s(agent.failures - 1)
+        agent.restart_at_s = time.monotonic() + backoff_s(agent.failures - 1)
 
     def _check_heartbeat(self) -> None:
         """Replace an engine that is alive but silent.
@@ -368,27 +392,6 @@ def supervise(options: Options, arguments: Sequence[str]) -> int:
     """
     require_address_marks()
     return Supervisor(options, arguments).run()
-
-
-def _reap_orphans(children: set[int]) -> None:
-    """As process 1, collect grandchildren whose parent died; our own are waited for by pid.
-
-    All of them: where several end together, one signal tells it.
-    """
-    if os.getpid() != 1:
-        return
-    try:
-        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if ended.si_pid in children:
-                return  # its descriptor tells of it, and then of those behind it
-            os.waitpid(ended.si_pid, os.WNOHANG)
-    except OSError as error:
-        if error.errno != errno.ECHILD:
-            raise
-
-
-def _backoff_s(failures: int) -> float:
-    return min(_MAX_BACKOFF_S, 2.0**failures) if failures else 0.0
 
 
 def _log(message: str, level: str, **fields: object) -> None:

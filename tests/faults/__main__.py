@@ -93,7 +93,7 @@ def _judge_all(faults: Sequence[Fault], jobs: int) -> dict[Fault, Outcome]:
 def main() -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--rule", type=int, action="append", choices=RULES, metavar="1…19")
+    parser.add_argument("--rule", type=int, action="append", choices=RULES, metavar="1…20")
     parser.add_argument("--match", default="", help="only faults whose description has this text")
     parser.add_argument("--jobs", type=int, default=1, help="labs at once (default: 1)")
     given = parser.parse_args()

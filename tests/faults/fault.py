@@ -27,6 +27,7 @@ RULES = {
     17: "Priorities 1 to 254 only",
     18: "Configuration that disappears wholesale does not stop what runs",
     19: "An election cannot be split by its configuration",
+    20: "The loop waits for nobody, and not for the kernel's rtnl lock",
 }
 """The rules of architecture §4 in a few words."""
 

@@ -9,6 +9,7 @@ from tests.faults import (
     rules_19,
     rules_19_operator,
     rules_19_versions,
+    rules_20,
 )
 
 LEDGER = (
@@ -18,4 +19,5 @@ LEDGER = (
     *rules_19.MEMBERS_BY_SIGNATURE,
     *rules_19_operator.FAULTS,
     *rules_19_versions.FAULTS,
+    *rules_20.FAULTS,
 )

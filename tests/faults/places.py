@@ -12,12 +12,16 @@ MACHINE, RIVALS, MEMBERS, STATES, VALIDATION, AUTHENTICATION, PRIORITY = (
 HEIR, LAST_WILL, LOOP, MAIN = (
     f"{_ENGINE}{name}.py" for name in ("heir", "last_will", "loop", "main")
 )
-ANNOUNCER, WATCH = (f"{_ENGINE}addresses/{name}.py" for name in ("announcer", "address_watch"))
+ANNOUNCER, LEASES, WATCH, WORKER = (
+    f"{_ENGINE}addresses/{name}.py" for name in ("announcer", "leases", "address_watch", "worker")
+)
+CHANGES = f"{_ENGINE}network/changes.py"
 CONFLICTS, DEFENCE, KIN = (
     f"{_ENGINE}neighbours/{name}.py" for name in ("conflicts", "defence", "kin")
 )
-ENGINE_MEMBERS, EXECUTOR, HEARING, TABLE = (
-    f"{_ENGINE}routers/{name}.py" for name in ("members", "executor", "hearing", "router_table")
+ENGINE_MEMBERS, EXECUTOR, HEARING, RESUMING, TABLE = (
+    f"{_ENGINE}routers/{name}.py"
+    for name in ("members", "executor", "hearing", "resuming", "router_table")
 )
 KNOWN_PROGRAM, PROGRAM = (f"{_ENGINE}programs/{name}.py" for name in ("known_program", "reading"))
 ENCODER = f"{_ENGINE}wire/encoder.py"

@@ -84,17 +84,17 @@ ALL_ADDRESSES = (
         "a takeover binds every address",
         EXECUTOR,
         "            case BindAddresses():\n"
-        "                self.bind(router, router.addresses, now_ns)\n",
+        "                self.leases.bind(router, router.addresses, now_ns)\n",
         "            case BindAddresses():\n"
-        "                self.bind(router, router.addresses[:1], now_ns)\n",
+        "                self.leases.bind(router, router.addresses[:1], now_ns)\n",
         netns("handover", "stop_and_return_lose_no_probe"),
     ),
     Fault(
         13,
         "a release takes every address off",
         EXECUTOR,
-        "                self.unbind(router, router.addresses)\n",
-        "                self.unbind(router, router.addresses[:1])\n",
+        "                self.leases.unbind(router, router.addresses)\n",
+        "                self.leases.unbind(router, router.addresses[:1])\n",
         netns("speaker", "stopped_speaker_releases_at_once"),
     ),
 )

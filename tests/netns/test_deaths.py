@@ -245,7 +245,7 @@ def test_late_wake_takes_the_address_off_before_its_lease_ends(lan: Lan) -> None
 # As process 1: three grandchildren lose their parents and end together; collect once, look again.
 _ORPHANS = """
 import os, pathlib, signal
-from vrrp_speaker.supervisor import _reap_orphans
+from vrrp_speaker.child import reap_orphans
 assert os.getpid() == 1
 for _ in range(3):
     if not (child := os.fork()):
@@ -257,7 +257,7 @@ os.kill(-1, signal.SIGKILL)  # everybody in this namespace but process 1
 children = pathlib.Path("/proc/self/task/1/children").read_text().split()
 for pid in map(int, children):
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-_reap_orphans(set())
+reap_orphans(set())
 print(len(children), pathlib.Path("/proc/self/task/1/children").read_text().split())
 """
 

@@ -22,16 +22,20 @@ class AgentLink:
         self._agent: socket.socket | None = None
         self.dropped = dropped
 
-    def accept(self) -> socket.socket | None:
-        """Take the newest agent; an earlier connection is dropped. Return its socket."""
+    def filenos(self) -> tuple[int, ...]:
+        """Return the descriptors to wait on."""
+        listener = self.listener.fileno()
+        return (listener,) if self._agent is None else (listener, self._agent.fileno())
+
+    def accept(self) -> None:
+        """Take the newest agent; an earlier connection is dropped."""
         try:
             connection, _ = self.listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return None
+            return
         self.disconnect()
         connection.setblocking(False)
         self._agent = connection
-        return connection
 
     def receive(self) -> dict[str, Any] | None:
         """Return one message, or None when there is none; a closed agent is let go.
@@ -70,7 +74,7 @@ class AgentLink:
             self.disconnect()
 
     def disconnect(self) -> None:
-        """Let the agent go; closing the descriptor also takes it out of the epoll set."""
+        """Let the agent go."""
         if self._agent is not None:
             self._agent.close()
             self._agent = None

@@ -6,6 +6,7 @@ shared state and the kernel.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic_ns, time_ns
 
 from vrrp.actions import StateChanged
@@ -25,8 +26,13 @@ from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
 
-def execute_last_will(shared: SharedState, program_path: str) -> None:
+def execute_last_will(
+    shared: SharedState, program_path: str, is_obsolete: Callable[[], bool] = lambda: False
+) -> None:
     """Send priority 0 for every router left Active and remove every address with our mark.
+
+    The first waits for nothing. The second waits for the kernel, which may have others' work to do,
+    and ends where ``is_obsolete``: another engine runs, and sees to the addresses itself.
 
     Raises:
         OSError: the kernel gives no sockets; the leases end by themselves.
@@ -34,7 +40,7 @@ def execute_last_will(shared: SharedState, program_path: str) -> None:
     try:
         _release(shared, program_path)
     finally:
-        _remove_addresses(shared)
+        _remove_addresses(shared, is_obsolete)
 
 
 def _release(shared: SharedState, program_path: str) -> None:
@@ -61,10 +67,12 @@ def _release(shared: SharedState, program_path: str) -> None:
         transport.close()
 
 
-def _remove_addresses(shared: SharedState) -> None:
+def _remove_addresses(shared: SharedState, is_obsolete: Callable[[], bool]) -> None:
     requests = RequestSocket()
     try:
         for news in requests.dump():
+            if is_obsolete():
+                return
             if isinstance(news, AddressNews) and news.protocol == ADDRESS_PROTOCOL:
                 requests.request(delete_address_request(news))
                 shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LAST_WILL))

@@ -10,7 +10,8 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic_ns, time_ns
@@ -20,14 +21,20 @@ from typing import Any
 from vrrp.actions import StateChanged
 from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_MAXIMUM, State
+from vrrp_speaker.engine.addresses.address_watch import AddressWatch
 from vrrp_speaker.engine.addresses.announcer import Announcer
+from vrrp_speaker.engine.addresses.leases import Leases
+from vrrp_speaker.engine.addresses.worker import AddressWorker, Place
 from vrrp_speaker.engine.agent_link import AgentLink
+from vrrp_speaker.engine.agent_messages import AgentMessages
+from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.loop import Loop
 from vrrp_speaker.engine.neighbours.conflicts import Conflicts
 from vrrp_speaker.engine.neighbours.foreign import ForeignRouters, Observer
 from vrrp_speaker.engine.neighbours.listening import Neighbours
 from vrrp_speaker.engine.neighbours.presence import Presence
 from vrrp_speaker.engine.neighbours.resolution import Resolution
+from vrrp_speaker.engine.network.changes import NetworkChanges
 from vrrp_speaker.engine.network.netlink import (
     ADDRESS_PROTOCOL,
     AddressNews,
@@ -44,6 +51,7 @@ from vrrp_speaker.engine.programs.set_aside import note_end
 from vrrp_speaker.engine.programs.stored_program import has_other_proved, load_and_keep
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.routers.executor import Executor
+from vrrp_speaker.engine.routers.resuming import left_active
 from vrrp_speaker.engine.routers.router_table import RouterTable
 from vrrp_speaker.engine.routers.running_router import Inputs
 from vrrp_speaker.engine.wire.memberships import Memberships
@@ -52,6 +60,12 @@ from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
 _REAL_TIME_PRIORITY = 1
+_START_NS = 1_000_000_000
+"""The longest that a start waits for the kernel."""
+UNFINISHED = 3
+"""The exit status of an engine that had to leave addresses behind."""
+_SWITCH_S = 0.0002
+"""How long the worker may keep the loop from the interpreter, while it reads a dump."""
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # mlockall(2)
 
 
@@ -72,7 +86,6 @@ class Engine:
     def __init__(self, files: EngineFiles) -> None:
         self._files = files
         self._shared = files.shared
-        self._requests = RequestSocket()
         self._network = NodeNetwork()
         dropped = self._shared.get(shm.H_EVENTS_DROPPED)
         self._agent = AgentLink(files.listener, dropped)
@@ -84,12 +97,13 @@ class Engine:
         clock.read(monotonic_ns(), time_ns())
         transport, news, renewals = Transport(), NewsSocket(), RequestSocket()
         news.pass_over_bound_by(renewals)
+        self._worker = AddressWorker(RequestSocket(), renewals)
+        self._leases = Leases(self._shared, self._worker, self._network)
         self._executor = Executor(
             shared=self._shared,
             clock=clock,
             transport=transport,
-            requests=self._requests,
-            renewals=renewals,
+            leases=self._leases,
             announcer=self._announcer,
             network=self._network,
             recorder=self._recorder,
@@ -98,36 +112,57 @@ class Engine:
         presence = Presence()
         self._conflicts = Conflicts(self._shared, self._executor, self._network, Neighbours())
         foreign = ForeignRouters(self._shared, Observer())
-        resolution = Resolution(
-            self._requests,
-            self._network,
-            self._announcer,
-            (transport.holds_back, presence.holds_back),
-        )
         self._table = RouterTable(
             self._shared,
             self._executor,
             self._network,
-            Memberships(transport, foreign),
+            Memberships(transport, foreign, self._worker),
             presence,
             conflicts=self._conflicts,
         )
+        self._leases.on_refusal = self._table.refresh_faults
         self._loop = Loop(
             shared=self._shared,
             clock=clock,
             transport=transport,
-            news=news,
-            requests=self._requests,
-            announcer=self._announcer,
-            agent=self._agent,
             executor=self._executor,
             table=self._table,
-            presence=presence,
-            conflicts=self._conflicts,
             foreign=foreign,
-            resolution=resolution,
-            network=self._network,
-            handle_message=self._handle_message,
+            worker=self._worker,
+        )
+        held_back = transport.holds_back, presence.holds_back
+        self._concerns = self._others(news, foreign, presence, held_back)
+
+    def _others(
+        self,
+        news: NewsSocket,
+        foreign: ForeignRouters,
+        presence: Presence,
+        held_back: tuple[Callable[[], bool], ...],
+    ) -> tuple[Concern, ...]:
+        """Return what the loop turns besides elections, in this order: the list of concerns."""
+        lookups = RequestSocket()
+        addresses = AddressWatch(self._shared, self._executor, lookups, self._network, self._table)
+        self._changes = NetworkChanges(
+            news,
+            self._worker,
+            self._network,
+            self._table,
+            addresses,
+            caught_up_ns=self._loop.caught_up_ns,
+            tell_agent=lambda: self._agent.send({"type": "links-changed"}),
+        )
+        return (
+            self._conflicts,
+            self._leases,
+            self._changes,
+            addresses,
+            Resolution(lookups, self._network, self._announcer, held_back, self._table.routers),
+            self._announcer,
+            foreign,
+            presence,
+            self._table,
+            AgentMessages(self._shared, self._agent, self._loop.caught_up_ns, self._handle_message),
         )
 
     def rehearse(self, program: EngineProgram | None) -> None:
@@ -136,7 +171,9 @@ class Engine:
         On a shared state of its own: there no router was left Active, and who begins in Backup says
         and binds nothing before its loop turns.
         """
-        self._network.reset(self._requests.dump())
+        self._changes.ask()
+        while self._worker.turn():
+            self._worker.take()
         if program is not None:
             self._table.load(program, monotonic_ns())
 
@@ -148,18 +185,34 @@ class Engine:
         wakeup = self._catch_signals()
         self._shared.set(shm.H_MEMORY_LOCKED, int(lock_memory()))
         name_process("vrrp-engine")
-        self._loop.run(wakeup, self._files.parent)
+        if not self._loop.run(self._concerns, wakeup, self._files.parent):
+            os._exit(UNFINISHED)  # the supervisor sees to what is left
 
     def _resume(self, known: KnownProgram) -> None:
-        found = self._requests.dump()
-        self._network.reset(found)
+        self._worker.start()
         self._shared.set(shm.H_LOADED, 0)
         program = known.take()  # if none, the agent compiles one
-        # Not earlier: whether a router may go on is a matter of how long it was silent.
-        now_ns = monotonic_ns()
-        self._remove_left_overs(found, program, now_ns)
+        self._changes.ask(lambda found: self._remove_left_overs(found, program))
+        self._await_network(program)
         if program is not None:
-            self._load_program(program, now_ns)
+            # Not earlier: whether a router may go on is a matter of how long it was silent.
+            self._load_program(program, monotonic_ns())
+
+    def _await_network(self, program: EngineProgram | None) -> None:
+        """Wait for what the kernel tells of links and addresses, as long as nothing is due.
+
+        Others may hold its lock. Whoever is to advertise goes on without, and so do all before the
+        supervisor loses its patience: what was so when the program was compiled is believed then.
+        """
+        now_ns = monotonic_ns()
+        due_ns = now_ns + _START_NS
+        for router in program.routers if program else ():
+            if left_active(self._shared, router, now_ns):
+                sent_ns = self._shared.get(shm.slot_offset(router.slot) + shm.S_LAST_SENT)
+                due_ns = min(due_ns, sent_ns + router.adver_interval_ns)
+        while not self._network.known and (now_ns := monotonic_ns()) < due_ns:
+            self._worker.wait((due_ns - now_ns) / 1e9)
+            self._leases.settle(now_ns)
 
     def _load_program(
         self, program: EngineProgram, now_ns: int, ended: frozenset[str] = frozenset()
@@ -182,19 +235,21 @@ class Engine:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # see who forked us
         return readable
 
-    def _remove_left_overs(
-        self, found: list[News], program: EngineProgram | None, now_ns: int
-    ) -> None:
-        """Remove addresses with our mark, except those of a router that will resume."""
-        kept: set[tuple[int, bytes]] = set()
-        for router in program.routers if program else ():
-            if self._table.left_active(router, now_ns):
+    def _remove_left_overs(self, found: list[News], program: EngineProgram | None) -> None:
+        """Remove addresses with our mark, except those of routers that hold them or will resume."""
+        now_ns, kept = monotonic_ns(), set[Place]()
+        for router in self._table.routers.values():
+            if router.machine.holding:
                 kept.update((a.ifindex, a.address) for a in router.addresses)
+        for unloaded in program.routers if program and not self._table.routers else ():
+            if left_active(self._shared, unloaded, now_ns):
+                kept.update((a.ifindex, a.address) for a in unloaded.addresses)
         for news in found:
             if not isinstance(news, AddressNews) or news.protocol != ADDRESS_PROTOCOL:
                 continue
-            if (news.ifindex, news.address) not in kept:
-                self._requests.request(delete_address_request(news))
+            place = news.ifindex, news.address
+            if place not in kept:
+                self._worker.unbind(None, [(place, delete_address_request(news))])
                 self._shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LEFT_OVER))
 
     @contextmanager
@@ -210,6 +265,8 @@ class Engine:
     # The agent's messages --------------------------------------------------------------
 
     def _handle_message(self, message: dict[str, Any], now_ns: int) -> None:
+        if self._loop.stopping:
+            return
         match message.get("type"):
             case "load":
                 self._load(frozenset(message.get("ended", ())))
@@ -276,6 +333,7 @@ def _inputs(path: str, values: object) -> Inputs:
 
 def run_engine(files: EngineFiles, known: KnownProgram | None = None) -> None:
     """Run the engine in this process until SIGTERM or the supervisor's death."""
+    sys.setswitchinterval(_SWITCH_S)
     gc.disable()  # nothing here makes cycles in a steady state; a pause would cost deadlines
     shared = files.shared
     shared.set(shm.H_ENGINE_PID, os.getpid())

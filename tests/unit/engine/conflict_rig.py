@@ -141,10 +141,10 @@ class Rig:
         """Run every deadline up to then; return when a fault began or ended."""
         moments = []
         while (due_ns := self.conflicts.next_deadline_ns()) is not None and due_ns <= end_ns:
-            if self.conflicts.run(due_ns):
+            if self.conflicts.judge(due_ns):
                 moments.append(due_ns)
                 self.handle(FaultChanged(self.held_back), due_ns)
-        if self.conflicts.run(end_ns):
+        if self.conflicts.judge(end_ns):
             moments.append(end_ns)
             self.handle(FaultChanged(self.held_back), end_ns)
         return moments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from vrrp.constants import State
 from vrrp.events import AdvertisementReceived, DeadlineReached
 from vrrp_speaker.engine.addresses.address_watch import AddressWatch
 from vrrp_speaker.engine.addresses.announcer import Announcer
+from vrrp_speaker.engine.addresses.leases import Leases
+from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.neighbours.conflicts import Conflicts
 from vrrp_speaker.engine.neighbours.foreign import ForeignRouters
 from vrrp_speaker.engine.neighbours.presence import Presence
@@ -43,11 +45,17 @@ class Requests:
     def __init__(self) -> None:
         self.made: list[bytes] = []
         self.refuses = False
+        self.silent = False
+        """Whether what is asked for shows only when a test says so."""
+        self.news: list[bytes] = []
         self.in_use: set[bytes] = set()
 
-    def request(self, message: bytes) -> int:
-        self.made.append(message)
-        return errno.EACCES if self.refuses and message.startswith(b"add") else 0
+    def request_all(self, messages: Sequence[bytes]) -> list[int]:
+        self.made += messages
+        if not self.silent:
+            self.news += messages
+        adding = (message.startswith(b"add") for message in messages)
+        return [errno.EACCES if self.refuses and add else 0 for add in adding]
 
     def delivers(self, _ifindex: int, address: bytes) -> bool:
         return address in self.in_use
@@ -106,6 +114,18 @@ class Observer:
         return self.refused
 
 
+class Worker(AddressWorker):
+    """Works as soon as it is asked to, in no thread; not while the kernel is busy."""
+
+    busy = False
+    now_ns = NOW
+    """Nothing gets old unless a test says so."""
+
+    def flush(self) -> None:
+        while not self.busy and self.turn():
+            pass
+
+
 @dataclass
 class Rig:
     """A router table with the world replaced."""
@@ -114,6 +134,7 @@ class Rig:
     addresses: AddressWatch
     executor: Executor
     announcer: Announcer
+    worker: Worker
     requests: Requests
     renewals: Requests
     transport: Transport
@@ -155,13 +176,36 @@ class Rig:
             **changed,
         )
         self.table.load(EngineProgram("n", 1, (router,)), at_ns)
+        self.settle(at_ns)
         return self.table.routers["a"]
+
+    def settle(self, now_ns: int) -> None:
+        """Let the kernel do what it was asked for, and tell of IPv4 addresses."""
+        self.worker.flush()
+        self.executor.leases.settle(now_ns)
+        self.table.run(now_ns)
+        news, self.requests.news = self.requests.news, []
+        for message in news:
+            kind, _, rest = message.partition(b" ")
+            text = rest.partition(b"/")[0].decode()
+            if ":" in text:
+                continue
+            present = kind == b"add" and not self.requests.refuses
+            told = AddressNews(2, packed(text), 24, 112, present)
+            digest = Digest()
+            self.network.learn([told], digest)
+            for arrived in digest.arrived:
+                self.addresses.await_use(arrived, now_ns)
+            for gone in digest.gone:
+                self.addresses.restore(gone, now_ns)
+        self.addresses.run(now_ns)
 
     def become_active(self, router: RunningRouter) -> int:
         """Let the down timer expire; return when."""
         now_ns = router.machine.next_deadline_ns()
         assert now_ns is not None
         self.executor.handle(router, DeadlineReached(), now_ns)
+        self.settle(now_ns)
         self.announcer.run(now_ns)
         assert router.machine.state is State.ACTIVE
         return now_ns
@@ -198,16 +242,18 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
         [LinkNews(2, "eth0", True, True), AddressNews(2, packed("192.0.2.11"), 24, 0, True)]
     )
     world: dict[str, Any] = {
-        "requests": requests,
-        "renewals": renewals,
         "transport": transport,
         "recorder": recorder,
     }
     neighbours: Any = Neighbours()
     engines: list[Conflicts] = []
     observer: Any = Observer()
+    kernel: Any = (requests, renewals)
+    worker = Worker(kernel[0], kernel[1])
+    worker._clock = lambda: worker.now_ns
     executor = Executor(
         shared=shared,
+        leases=Leases(shared, worker, network),
         clock=SignatureClock(),
         announcer=announcer,
         network=network,
@@ -221,18 +267,22 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
             shared,
             executor,
             network,
-            Memberships(world["transport"], ForeignRouters(shared, observer)),
+            Memberships(
+                world["transport"], ForeignRouters(shared, observer), worker, clock=lambda: NOW
+            ),
             Presence(),
             conflicts=engines[-1],
         )
 
     table = heir()
-    addresses = AddressWatch(shared, executor, world["requests"], network, table.routers)
+    executor.leases.on_refusal = table.refresh_faults
+    addresses = AddressWatch(shared, executor, kernel[0], network, table)
     return Rig(
         table,
         addresses,
         executor,
         announcer,
+        worker,
         requests,
         renewals,
         transport,

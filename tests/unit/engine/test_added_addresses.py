@@ -38,8 +38,9 @@ def load(rig: Rig, *addresses: str, at_ns: int, **changed: Any) -> RunningRouter
 def pass_time(rig: Rig, end_ns: int) -> None:
     """Do what the engine's loop would do about conflicts and announcements."""
     while (due_ns := rig.conflicts.next_deadline_ns()) is not None and due_ns <= end_ns:
-        for router in rig.conflicts.run(due_ns):
+        for router in rig.conflicts.judge(due_ns):
             rig.table.refresh_faults(router, due_ns)
+        rig.settle(due_ns)
         rig.announce_until(due_ns)
     rig.announce_until(end_ns)
 
@@ -48,6 +49,7 @@ def advertise(rig: Rig, router: RunningRouter, end_ns: int) -> None:
     """Let the machine do everything that is due."""
     while (due_ns := router.machine.next_deadline_ns()) is not None and due_ns <= end_ns:
         rig.executor.handle(router, DeadlineReached(), due_ns)
+        rig.settle(due_ns)
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def test_addresses_that_are_held_go_on_and_the_added_one_is_left_alone(
     assert set(rig.requests.made + rig.renewals.made) == {f"add {ONE}".encode()}
     assert FRAME not in rig.wire.sent
     assert ONE.encode() in rig.wire.sent
-    assert [news.address for news in rig.addresses.missing()] == [packed(ONE)]
+    assert rig.addresses.missing() == []
     assert rig.shared.get(router.offset + shm.S_TRANSITIONS) == transitions
     assert rig.shared.get(router.offset + shm.S_ADDRESS_PRESENT) == 1
 
@@ -207,7 +209,7 @@ def test_binding_one_does_not_put_off_the_lease_of_the_others(
     rig: Rig, router: RunningRouter, since_ns: int
 ) -> None:
     router.program = replace(router.program, adver_interval_ns=SECOND // 10)
-    rig.executor.bind(router, router.addresses, since_ns)
+    rig.executor.leases.bind(router, router.addresses, since_ns)
     due_ns = router.renew_at_ns
     assert due_ns is not None
     assert due_ns > since_ns + 1

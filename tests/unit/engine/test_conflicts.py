@@ -187,7 +187,7 @@ def test_named_successor_is_not_held_up(rig: Rig) -> None:
 
 def test_who_slept_through_the_deadline_listens_before_it_judges(rig: Rig) -> None:
     rig.see(NOW + MS)
-    assert rig.conflicts.run(NOW + DOWN + INTERVAL + 1) == []
+    assert rig.conflicts.judge(NOW + DOWN + INTERVAL + 1) == []
     assert not rig.held_back
 
 

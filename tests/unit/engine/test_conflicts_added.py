@@ -206,7 +206,7 @@ def test_who_stops_being_active_asks_no_more_and_binds_all_when_it_takes_over(ac
     active.hear(LATER + 3 * SECOND, priority=250)
     assert active.router.machine.state is State.BACKUP
     # Whoever is told what the router lacks is told that it lacks nothing any more.
-    assert active.conflicts.run(LATER + 3 * SECOND) == [active.router]
+    assert active.conflicts.judge(LATER + 3 * SECOND) == [active.router]
     assert not active.conflicts.keeps_off("a", LATER)
     probed = len(active.executor.probed)
     active.run_until(LATER + 4 * SECOND)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.unit.engine.programs import router_program
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
@@ -39,12 +40,16 @@ class Rig:
         parts: dict[str, object] = {
             "_shared": shared,
             "_files": SimpleNamespace(program_path="", parent=0),
-            "_requests": SimpleNamespace(dump=list),
-            "_network": SimpleNamespace(reset=nothing),
+            "_worker": SimpleNamespace(start=nothing),
+            "_changes": SimpleNamespace(ask=nothing),
+            "_network": SimpleNamespace(known=True),
+            "_concerns": (),
             "_table": SimpleNamespace(
                 load=self._load, silence_limit_ns=lambda: LIMIT_NS, routers={}
             ),
-            "_loop": SimpleNamespace(run=nothing, caught_up_ns=lambda: self.now_ns),
+            "_loop": SimpleNamespace(
+                run=lambda *_: True, caught_up_ns=lambda: self.now_ns, stopping=False
+            ),
             "_agent": SimpleNamespace(send=self.sent.append),
             "_catch_signals": lambda: 0,
         }
@@ -113,6 +118,29 @@ def test_program_that_is_refused_leaves_the_limit_as_it_was(
     assert [cast("str", message["type"]) for message in rig.sent] == ["refused"]
     assert rig.shared.get(shm.H_SILENCE_LIMIT) == LIMIT_NS
     assert rig.shared.get(shm.H_HEARTBEAT) == rig.now_ns
+
+
+@pytest.mark.parametrize("left", ["active", "backup"])
+def test_engine_that_resumes_does_not_wait_for_the_kernel(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """Others may hold its lock; who has nothing to be on time for waits for a second."""
+    router = router_program(name="a", slot=0)
+    parts = vars(rig.engine)
+    parts["_network"].known = False
+    monkeypatch.setattr(main_module, "left_active", lambda *_: left == "active")
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        rig.now_ns += int(seconds * 10**9) + 1
+
+    parts["_worker"].wait = wait
+    parts["_leases"] = SimpleNamespace(settle=lambda _now_ns: None)
+    rig.shared.set(shm.slot_offset(0) + shm.S_LAST_SENT, rig.now_ns - 50 * MS)
+    due_ns = router.adver_interval_ns - 50 * MS if left == "active" else 1000 * MS
+    rig.engine._await_network(EngineProgram("n", 1, (router,)))
+    assert waited == [due_ns / 10**9]
 
 
 @pytest.mark.parametrize("loads", [start, reload])

@@ -179,7 +179,7 @@ def test_groups_are_heard_for_unicast_elections_that_look_for_conflicts(rig: Rig
         looked_for(name="d", slot=3, vrid=63, probes=()),
     )
     assert rig.observer.vrids == {(Family.IPV4, 51), (Family.IPV6, 61)}
-    assert rig.observer.groups == {(Family.IPV4, 2), (Family.IPV6, 3)}
+    assert rig.foreign.groups() == {(Family.IPV4, 2), (Family.IPV6, 3)}
     rig.load()
     assert rig.observer.vrids == rig.observer.groups == set()
 
@@ -242,11 +242,9 @@ def test_another_program_ends_a_pause(rig: Rig) -> None:
 
 
 def test_group_that_cannot_be_joined_is_told(rig: Rig) -> None:
-    rig.observer.refuses = 2
-    rig.foreign.join_groups()
+    rig.foreign.note_unobserved(2)
     assert snapshot(rig.shared).unobserved_groups == 2
-    rig.observer.refuses = 0
-    rig.foreign.join_groups()
+    rig.foreign.note_unobserved(0)
     assert snapshot(rig.shared).unobserved_groups == 0
 
 
@@ -352,4 +350,4 @@ def test_election_that_moves_to_another_link_is_heard_there(rig: Rig) -> None:
     for tick in range(4):
         rig.hear(NOW + tick * SECOND, link=9)
     assert rig.counted == 1
-    assert rig.observer.groups == {(Family.IPV4, 9)}
+    assert rig.foreign.groups() == {(Family.IPV4, 9)}

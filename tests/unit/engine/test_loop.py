@@ -72,11 +72,11 @@ def loop(tmp_path: Path, executor: Executor, table: MagicMock) -> Loop:
     parts: dict[str, Any] = {
         name: MagicMock()
         for name in (
-            "clock", "transport", "news", "requests", "announcer", "agent", "presence",
-            "conflicts", "foreign", "resolution", "network", "handle_message",
+            "clock", "transport", "foreign", "worker",
         )
     }  # fmt: skip
-    parts["conflicts"].run.return_value = []
+    parts["transport"].filenos.return_value = ()
+    table.judge_conflicts.return_value = False
     parts |= {"executor": executor, "table": table}
     return Loop(shared=SharedState.create(str(tmp_path / "state.shm")), **parts)
 

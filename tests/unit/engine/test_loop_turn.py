@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import select
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from tests.unit.engine.programs import packed, router_program
@@ -18,31 +17,50 @@ from vrrp.constants import State
 from vrrp.events import AdvertisementReceived, DeadlineReached, Event, Resume, Startup
 from vrrp_speaker.engine import loop as loop_module
 from vrrp_speaker.engine.agent_link import AgentLink
+from vrrp_speaker.engine.agent_messages import AgentMessages
+from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.loop import LOOK_AROUND_NS, Loop
 from vrrp_speaker.engine.programs.program import Peer
 from vrrp_speaker.engine.routers.running_router import RunningRouter, new_router
+from vrrp_speaker.engine.waits import Waits
 from vrrp_speaker.shared_state import SharedState
 
 NOW, SECOND = 10**12, 10**9
 
 
-class VirtualWaits:
-    """An epoll set that lets the loop's time pass instead of waiting, for a while."""
+class VirtualWaits(Waits):
+    """Lets the loop's time pass instead of waiting, for a while."""
 
     def __init__(self, rig: Rig) -> None:
+        super().__init__()
         self._rig = rig
-        self._epoll = select.epoll()
-        self.register, self.close = self._epoll.register, self._epoll.close
         self.left = 100
 
-    def poll(self, timeout_s: float, most: int) -> list[tuple[int, int]]:
+    def wait(self, seconds: float) -> set[int]:
         """Return what is ready; where nothing is, the wait is over at once."""
         self.left -= 1
         assert self.left, "the loop turns without waiting"
-        ready = self._epoll.poll(0, most)
+        ready = super().wait(0)
         if not ready:
-            self._rig.now_ns += int(timeout_s * SECOND) + 1
+            self._rig.now_ns += int(seconds * SECOND) + 1
         return ready
+
+
+class Seen(Concern):
+    """Notes when the loop looks around, and takes bytes out of a pipe."""
+
+    def __init__(self, looked: list[int]) -> None:
+        self._looked = looked
+        self.descriptors: tuple[int, ...] = ()
+
+    def filenos(self) -> tuple[int, ...]:
+        return self.descriptors
+
+    def receive(self, descriptor: int, _now_ns: int) -> None:
+        os.read(descriptor, 9)
+
+    def run(self, now_ns: int) -> None:
+        self._looked.append(now_ns)
 
 
 class Rig:
@@ -51,59 +69,46 @@ class Rig:
     def __init__(self, shared: SharedState, listener: socket.socket) -> None:
         self.now_ns = NOW
         self.events: list[Event] = []
+        self.looked: list[int] = []
+        """When the loop looked around."""
         self.datagrams: list[object] = []
         """The last one comes first; None ends a turn's batch."""
         self.router = new_router(router_program(), input_faults=False, priority=200)
         self.router.machine.handle(Startup(), NOW)
+        self.seen = Seen(self.looked)
         self.receiving, self.arriving = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.idle, self._idle_end = os.pipe()
         self.agent = AgentLink(listener)
         self.stands_still_s = 0.0
         self.on_event: Callable[[], object] = lambda: None
-        self.looked: list[int] = []
-        """When the loop looked around."""
         self.more = False
         """Whether routers ask for more than to advertise."""
         self.loop = self._loop(shared)
+        messages = AgentMessages(
+            shared, self.agent, self.loop.caught_up_ns, lambda _message, _now_ns: None
+        )
+        self.concerns = self.seen, messages
 
     def _loop(self, shared: SharedState) -> Loop:
-        nothing: dict[str, Any] = {
-            "filenos": tuple,
-            "next_deadline_ns": lambda: None,
-            "run": lambda _now_ns: (),
-            "fileno": lambda: self.idle,
-        }
         elections = SimpleNamespace(validate=lambda _datagram, _wall_ns, _now_ns: self._accepted())
         table = SimpleNamespace(
             routers={"a": self.router},
             hearing=SimpleNamespace(elections=elections),
             heard=lambda _accepted, _now_ns: self.router,
             take_changed=list,
-            retry=lambda _now_ns: None,
+            judge_conflicts=lambda _now_ns: False,
         )
         transport = SimpleNamespace(
             filenos=lambda: (self.receiving.fileno(),), receive=lambda _fd: self._receive()
         )
+        leases = SimpleNamespace(unbinding=False)
         parts: dict[str, Any] = {
-            name: SimpleNamespace(**nothing)
-            for name in (
-                "news", "requests", "announcer", "presence", "conflicts", "foreign", "network",
-            )
-        }  # fmt: skip
-        parts["foreign"].run = self.looked.append
-        parts["resolution"] = SimpleNamespace(
-            look=lambda _now_ns: None,
-            run=lambda _routers, _now_ns: None,
-            next_deadline_ns=lambda: None,
-        )
-        parts |= {"transport": transport, "table": table, "agent": self.agent}
-        return Loop(
-            shared=shared,
-            clock=SignatureClock(),
-            executor=cast("Any", SimpleNamespace(handle=self._handle)),
-            handle_message=lambda _message, _now_ns: None,
-            **parts,
-        )
+            "transport": transport,
+            "table": table,
+            "executor": SimpleNamespace(handle=self._handle, leases=leases),
+            "worker": SimpleNamespace(flush=lambda: None),
+            "foreign": None,
+        }
+        return Loop(shared=shared, clock=SignatureClock(), **parts)
 
     def _receive(self) -> object:
         """Let the process stand still as it takes a datagram out of the socket."""
@@ -131,7 +136,7 @@ class Rig:
         self.datagrams.append(object())
         self.arriving.send(b"x")
         (wakeup, *more), (parent, *others) = os.pipe(), os.pipe()
-        self.loop.run(wakeup, parent)
+        self.loop.run(self.concerns, wakeup, parent)
         for descriptor in (wakeup, parent, *more, *others):
             os.close(descriptor)
 
@@ -154,12 +159,37 @@ def test_datagram_that_arrives_in_time_is_handled_alone(rig: Rig) -> None:
     assert isinstance(rig.events[0], AdvertisementReceived)
 
 
-def test_loop_that_stood_still_as_it_received_handles_its_deadline_first(rig: Rig) -> None:
-    """Frozen between the wait and the datagram: a late router listens before it believes it."""
+def test_active_router_of_a_loop_that_stood_still_as_it_received_is_late_first(rig: Rig) -> None:
+    """Frozen between the wait and the datagram: it steps down before it believes anything."""
+    rig.router.machine = new_router(
+        router_program(Peer("b", packed("192.0.2.12"))), input_faults=False, priority=200
+    ).machine
+    rig.router.machine.handle(Resume(), NOW)
     rig.stands_still_s = 5
     rig.turn()
     assert isinstance(rig.events[0], DeadlineReached)
     assert isinstance(rig.events[1], AdvertisementReceived)
+    assert rig.router.machine.state is State.INITIALIZE  # stopped
+
+
+def test_backup_of_a_loop_that_stood_still_hears_before_it_acts(rig: Rig) -> None:
+    """Its turn has come, and why it should stay Backup lies in the socket."""
+    rig.router.machine.handle(AdvertisementReceived(bytes(4), 250, 20), NOW)
+    deadline_ns = rig.router.machine.next_deadline_ns()
+    assert deadline_ns is not None
+    rig.stands_still_s = 0.01 + (deadline_ns - NOW) / SECOND
+    rig.datagrams = [object(), None, object()]
+    rig.turn()
+    assert [type(event) for event in rig.events[:3]] == [AdvertisementReceived] * 3
+    assert rig.router.machine.state is State.INITIALIZE  # stopped, and never Active
+
+
+def test_backup_that_is_late_hears_before_it_acts(rig: Rig) -> None:
+    deadline_ns = rig.router.machine.next_deadline_ns()
+    assert deadline_ns is not None
+    rig.now_ns = deadline_ns + 10**7
+    rig.turn()
+    assert isinstance(rig.events[0], AdvertisementReceived)
     assert rig.router.machine.state is State.INITIALIZE  # stopped, and never Active
 
 
@@ -176,33 +206,23 @@ def test_loop_looks_around_after_each_event_that_asked_for_more(rig: Rig) -> Non
     assert rig.looked[:10] == [NOW + n * SECOND // 1000 for n in range(10)]
 
 
-@pytest.mark.parametrize("changed", ["by faults", "by a refusal", "by the table"])
+@pytest.mark.parametrize("changed", ["by faults", "by the table"])
 def test_loop_looks_around_after_a_router_was_changed(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     rig.on_event, rig.datagrams = rig.pass_ms, [object(), None] * 10
-    table, conflicts = rig.loop._table, rig.loop._conflicts
-    monkeypatch.setattr(table, "refresh_faults", lambda _router, _now_ns: None, raising=False)
+    table = rig.loop._table
     if changed == "by faults":
-        monkeypatch.setattr(conflicts, "run", lambda _now_ns: [rig.router])
-    elif changed == "by a refusal":
-        rig.router.install_retry_ns = NOW + 5 * SECOND
+        monkeypatch.setattr(table, "judge_conflicts", lambda _now_ns: True)
     else:
         monkeypatch.setattr(table, "take_changed", lambda: [rig.router])
     rig.turn()
     assert rig.looked[:10] == [NOW + n * SECOND // 1000 for n in range(10)]
 
 
-def test_loop_looks_around_after_it_took_in_something_else(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loop_looks_around_after_it_took_in_something_else(rig: Rig) -> None:
     seen, see = os.pipe()
-    monkeypatch.setattr(rig.loop._conflicts, "filenos", lambda: (seen,))
-
-    def drain(descriptor: int, _now_ns: int) -> None:
-        os.read(descriptor, 9)
-
-    monkeypatch.setattr(rig.loop._conflicts, "receive", drain, raising=False)
+    rig.seen.descriptors = (seen,)
     rig.datagrams = [object(), None] * 3
 
     def event() -> None:
@@ -228,7 +248,7 @@ def test_loop_waits_while_it_holds_on_for_a_successor(
     )
     rig.router.machine.handle(Resume(), NOW)
     rig.loop._table.routers["a"] = rig.router
-    monkeypatch.setattr(rig.loop, "_epoll", VirtualWaits(rig))
+    monkeypatch.setattr(rig.loop, "_waits", VirtualWaits(rig))
     (wakeup, signalled), (parent, alive) = os.pipe2(os.O_NONBLOCK), os.pipe()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talker:
         talker.connect(rig.agent.listener.getsockname())
@@ -237,7 +257,7 @@ def test_loop_waits_while_it_holds_on_for_a_successor(
         rig.on_event = lambda: talker.send(b"{}") if agent == "talks" else None
         if agent == "gone":
             rig.on_event = talker.close
-        rig.loop.run(wakeup, parent)
+        rig.loop.run(rig.concerns, wakeup, parent)
     for descriptor in (wakeup, signalled, parent, alive):
         os.close(descriptor)
     assert not rig.router.machine.holding

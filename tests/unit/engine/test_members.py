@@ -244,7 +244,7 @@ def test_last_will_reaches_learned_members(tmp_path: Path, monkeypatch: pytest.M
 
     module = "vrrp_speaker.engine.last_will"
     monkeypatch.setattr(f"{module}.Transport", Sockets)
-    monkeypatch.setattr(f"{module}._remove_addresses", lambda _: None)
+    monkeypatch.setattr(f"{module}._remove_addresses", lambda *_: None)
     of = program(PEER)
     monkeypatch.setattr(f"{module}.stored_program", lambda _: EngineProgram("n", 1, (of,)))
     shared = SharedState.create(str(tmp_path / "state.shm"))

@@ -33,7 +33,7 @@ class Rig:
     """A node whose kernel knows its neighbours by ``states``; all others are unknown to it."""
 
     def __init__(self, *routers: RunningRouter) -> None:
-        self.routers = routers
+        self.by_name = {str(number): router for number, router in enumerate(routers)}
         self.held = True
         self.states: dict[bytes, int] = {}
         self.macs = {IFINDEX: MAC}
@@ -41,7 +41,11 @@ class Rig:
         self.looked_up: list[bytes] = []
         self.asked: list[Announcement] = []
         self.resolution = Resolution(
-            cast("Any", self), cast("Any", self), cast("Any", self), (lambda: False, self.holds)
+            cast("Any", self),
+            cast("Any", self),
+            cast("Any", self),
+            (lambda: False, self.holds),
+            self.by_name,
         )
 
     def holds(self) -> bool:
@@ -66,8 +70,8 @@ class Rig:
     def turn(self, now_ns: int) -> list[bytes]:
         """Turn the loop once; return who was asked for."""
         self.asked.clear()
-        self.resolution.look(now_ns)
-        self.resolution.run(self.routers, now_ns)
+        self.resolution.woken(now_ns)
+        self.resolution.run(now_ns)
         return [frame.address for frame in self.asked]
 
     def turns(

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.programs.program import Announcement, AnnouncementPlan
 from vrrp_speaker.engine.programs.set_aside import over
 from vrrp_speaker.shared_state import SharedState
@@ -155,7 +156,7 @@ class _Interface:
         return None
 
 
-class Announcer:
+class Announcer(Concern):
     """Announces for every router of the node, by name."""
 
     def __init__(self, shared: SharedState) -> None:

@@ -25,6 +25,7 @@ from collections.abc import Iterable, Set
 
 from vrrp.constants import State
 from vrrp.events import Doubt
+from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.neighbours.additions import Addition
 from vrrp_speaker.engine.neighbours.conflict_watch import Watch
 from vrrp_speaker.engine.neighbours.defence import Defence
@@ -46,7 +47,7 @@ from vrrp_speaker.shared_state import Conflict, EngineFault, HeldByMember, Share
 from vrrp_speaker.shared_state.layout import bytes_hash
 
 
-class Conflicts:
+class Conflicts(Concern):
     """Watches over the addresses of every router whose program has probes for them."""
 
     def __init__(
@@ -70,7 +71,7 @@ class Conflicts:
         return self._neighbours.filenos()
 
     def next_deadline_ns(self) -> int | None:
-        """Return when ``run`` has something to do."""
+        """Return when ``judge`` has something to do."""
         if not self._busy:
             return None
         deadlines = (watch.next_deadline_ns() for watch in self._busy.values())
@@ -190,8 +191,11 @@ class Conflicts:
             self._note(watch.router, sighting, 1, now_ns)
         self._busy[watch.router.program.name] = watch
 
-    def run(self, now_ns: int) -> list[RunningRouter]:
-        """Send and judge what is due; return the routers whose fault began or ended."""
+    def judge(self, now_ns: int) -> list[RunningRouter]:
+        """Ask and judge what is due; return the routers whose fault began or ended.
+
+        The loop does so before any deadline: to look around would be late.
+        """
         changed: list[RunningRouter] = []
         if not self._busy:
             return changed  # as in nearly every turn of the loop

@@ -20,6 +20,7 @@ from vrrp.constants import NS_PER_CENTISECOND, NS_PER_SECOND, Family
 from vrrp.foreign import foreign_advertisement
 from vrrp.packet import Advertisement
 from vrrp.validation import Datagram, Election, Elections
+from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.programs.program import RouterProgram
 from vrrp_speaker.engine.wire import bpf
 from vrrp_speaker.engine.wire.groups import Group, Groups
@@ -128,7 +129,7 @@ class Watch:
         return now_ns - self.since_ns >= SETTLING_NS
 
 
-class ForeignRouters:
+class ForeignRouters(Concern):
     """Looks after every router whose program has probes: conflicts are looked for there."""
 
     def __init__(self, shared: SharedState, observer: Observer) -> None:
@@ -156,21 +157,22 @@ class ForeignRouters:
             self._watches[key] = watch
         self._observer.look_for(self._in_unicast())
         self._paused_until_ns = None
-        self.join_groups()
 
-    def join_groups(self) -> int:
-        """Hear the groups of all elections in unicast mode, also on links that have come back.
-
-        Not to hear one is no fault: the election does not need it. A gauge tells how many these
-        are, and so does what is returned.
-        """
+    def groups(self) -> frozenset[Group]:
+        """Return which groups to hear: those of all elections in unicast mode."""
         watches = self._in_unicast().values()
-        missing = self._observer.join_groups((w.program.family, w.program.ifindex) for w in watches)
+        return frozenset((w.program.family, w.program.ifindex) for w in watches)
+
+    def join_groups(self, wanted: Iterable[Group]) -> int:
+        """Hear these groups and no others; return how many cannot be heard; not in the loop."""
+        return self._observer.join_groups(wanted)
+
+    def note_unobserved(self, missing: int) -> None:
+        """Tell how many groups are not heard. That is no fault: the election does not need it."""
         self._shared.set(shm.H_UNOBSERVED, missing)
-        return missing
 
     def forget_groups(self, ifindex: int) -> None:
-        """An interface went, and its memberships with it."""
+        """An interface went, and its memberships with it; not in the loop."""
         self._observer.forget_groups(ifindex)
 
     def receive(self, descriptor: int, now_ns: int) -> None:

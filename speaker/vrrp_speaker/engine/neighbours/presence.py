@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from vrrp.constants import Family
 from vrrp.packet import internet_checksum
+from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.programs.fields import ADDRESS_FAMILIES
 from vrrp_speaker.engine.programs.program import RouterProgram
 from vrrp_speaker.engine.wire.transport import TRANSIENT, enlarge_send_buffer, holds_back
@@ -38,7 +39,7 @@ class _Candidate:
     answered_ns: int
 
 
-class Presence:
+class Presence(Concern):
     """Asks and remembers; costs nothing, not even a socket, until an election wants it."""
 
     def __init__(self) -> None:

@@ -14,10 +14,11 @@ Source: RFC 4861 §7.2.2; Linux, net/core/neighbour.c.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from vrrp_speaker.engine.addresses.announcer import Announcer
+from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.neighbours.presence import candidates
 from vrrp_speaker.engine.neighbours.questions import question
 from vrrp_speaker.engine.network.netlink import NUD_INCOMPLETE, RequestSocket
@@ -55,7 +56,7 @@ class _Peer:
     ask_at_ns: int = 0
 
 
-class Resolution:
+class Resolution(Concern):
     """Watches over the peers of routers that send in unicast."""
 
     def __init__(
@@ -64,11 +65,13 @@ class Resolution:
         network: NodeNetwork,
         announcer: Announcer,
         holds_back: Iterable[Callable[[], bool]],
+        routers: Mapping[str, RunningRouter],
     ) -> None:
         self._requests = requests
         self._network = network
         self._announcer = announcer
         self._holds_back = tuple(holds_back)
+        self._routers = routers
         self._peers: deque[_Peer] = deque()
         self._senders: list[_Sender] = []
         self._held = self._due = False
@@ -80,7 +83,7 @@ class Resolution:
         """Return when somebody is to be asked for again; None at rest: other turns do to look."""
         return self._again_ns if self._held else None
 
-    def look(self, now_ns: int) -> None:
+    def woken(self, now_ns: int) -> None:
         """Find out whether the kernel holds something back.
 
         Best done after the loop has waited, before it sends again: what is only on its way to the
@@ -91,12 +94,15 @@ class Resolution:
             self._held = any(holds_back() for holds_back in self._holds_back)
             self._due = self._held
 
-    def run(self, routers: Iterable[RunningRouter], now_ns: int) -> None:
+    def run(self, now_ns: int) -> None:
         """Ask for peers that are unknown, if something was held back at the last look."""
         if not self._due:
             return
         self._due = False
-        senders = [(r.program, r.machine.holding, tuple(r.learned.known_ns)) for r in routers]
+        senders = [
+            (r.program, r.machine.holding, tuple(r.learned.known_ns))
+            for r in self._routers.values()
+        ]
         if senders != self._senders:  # as a rule the same objects, which compare at once
             self._senders = senders
             self._watch(senders)

@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vrrp_speaker.engine.wire import bpf
@@ -53,6 +53,8 @@ _NEIGHBOUR = struct.Struct("=BxxxiHBB")
 _ROUTE = struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE = struct.Struct("=HH")
 _INDEX = struct.Struct("=i")
+_SEQUENCE = struct.Struct("=I")
+_MAX_U32 = 0xFFFFFFFF
 _PATIENCE = struct.pack("@ll", 1, 0)
 """A second, as struct timeval: rtnetlink answers before ``send`` returns."""
 _TYPE_OFFSET, _PORT_OFFSET = 4, 12  # of the header
@@ -177,6 +179,34 @@ class RequestSocket:
         except OSError as error:
             return error.errno or errno.EIO
         return _error(body) if kind == _NLMSG_ERROR else errno.EPROTO
+
+    def request_all(self, messages: Sequence[bytes]) -> list[int]:
+        """Send requests that ask for acknowledgements at once; return 0 or the errno of each.
+
+        The kernel handles them in order, each on its own.
+        """
+        errors = [errno.ETIMEDOUT] * len(messages)
+        first = self._sequence + 1
+        pieces = []
+        for message in messages:
+            self._sequence += 1
+            pieces.append(message[:8] + _SEQUENCE.pack(self._sequence & _MAX_U32) + message[12:])
+            pieces.append(bytes(-len(message) % 4))
+        left = len(messages)
+        try:
+            if left:
+                self._socket.send(b"".join(pieces))
+            while left:
+                for kind, sequence, body in _messages(self._socket.recv(_BUFFER)):
+                    place = (sequence - first) & _MAX_U32
+                    if kind == _NLMSG_ERROR and place < len(messages):
+                        errors[place], left = _error(body), left - 1
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            code = error.errno or errno.EIO
+            errors = [code if known == errno.ETIMEDOUT else known for known in errors]
+        return errors
 
     def delivers(self, ifindex: int, address: bytes) -> bool:
         """Return whether the kernel would take packets to this address as its own.

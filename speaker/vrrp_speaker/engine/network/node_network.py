@@ -26,6 +26,8 @@ class NodeNetwork:
     """Links and local addresses of the namespace."""
 
     def __init__(self) -> None:
+        self.known = False
+        """Whether the kernel has told what there is."""
         self._links: dict[int, LinkNews] = {}
         self._addresses: dict[tuple[int, bytes], dict[int, int]] = {}
         """By prefix length, the protocol: one IPv4 address may be there with several."""
@@ -33,6 +35,7 @@ class NodeNetwork:
 
     def reset(self, news: Iterable[News]) -> None:
         """Forget everything and learn it again from a dump."""
+        self.known = True
         self._links.clear()
         self._addresses.clear()
         self._awaited.clear()
@@ -92,17 +95,20 @@ class NodeNetwork:
         return list(self._links)
 
     def running(self, ifindex: int) -> bool:
-        """Return whether the interface exists, is up and has a carrier."""
+        """Return whether the interface exists, is up and has a carrier.
+
+        Before the kernel has told anything, what the program was compiled for is believed.
+        """
         link = self._links.get(ifindex)
-        return link is not None and link.running
+        return not self.known if link is None else link.running
 
     def has_address(self, address: bytes) -> bool:
-        """Return whether any interface holds the packed address."""
-        return any(known == address for _, known in self._addresses)
+        """Return whether any interface holds the packed address; as ``running`` at first."""
+        return not self.known or any(known == address for _, known in self._addresses)
 
     def owns_mac(self, mac: bytes) -> bool:
-        """Return whether a link of this node has the hardware address."""
-        return any(link.mac == mac for link in self._links.values())
+        """Return whether a link of this node has the hardware address; nobody else at first."""
+        return not self.known or any(link.mac == mac for link in self._links.values())
 
     def mac(self, ifindex: int) -> bytes:
         """Return an interface's hardware address; empty where there is none."""

@@ -22,13 +22,12 @@ from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
 from vrrp.events import Event
 from vrrp_speaker.engine.addresses.announcer import Announcer
+from vrrp_speaker.engine.addresses.leases import Leases
 from vrrp_speaker.engine.neighbours.kin import member_places
 from vrrp_speaker.engine.neighbours.probing import Place
 from vrrp_speaker.engine.neighbours.questions import question
-from vrrp_speaker.engine.network.netlink import RequestSocket
 from vrrp_speaker.engine.network.node_network import NodeNetwork
 from vrrp_speaker.engine.programs.program import (
-    AddressProgram,
     Announcement,
     AnnouncementPlan,
     RouterProgram,
@@ -65,8 +64,7 @@ class Executor:
         shared: SharedState,
         clock: SignatureClock,
         transport: Transport,
-        requests: RequestSocket,
-        renewals: RequestSocket,
+        leases: Leases,
         announcer: Announcer,
         network: NodeNetwork,
         recorder: Recorder,
@@ -75,14 +73,11 @@ class Executor:
         self._shared = shared
         self._clock = clock
         self._transport = transport
-        self._requests = requests
-        self._renewals = renewals
+        self.leases = leases
         self._announcer = announcer
         self._network = network
         self._recorder = recorder
         self._on_transition = on_transition
-        self.refused: dict[str, RunningRouter] = {}
-        """The routers whose addresses the kernel refused, until that is to be tried again."""
 
     def handle(self, router: RunningRouter, event: Event, now_ns: int) -> bool:
         """Give one event to a router's machine and do what it asks for.
@@ -122,14 +117,12 @@ class Executor:
     ) -> None:
         match action:
             case BindAddresses():
-                self.bind(router, router.addresses, now_ns)
+                self.leases.bind(router, router.addresses, now_ns)
             case UnbindAddresses():
-                self.unbind(router, router.addresses)
+                self.leases.unbind(router, router.addresses)
                 self.withhold(router, frozenset())
                 self._note_handed_over(router, now_ns)
                 router.renew_at_ns = None
-                if not router.removed:
-                    self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
             case AnnounceAddresses():
                 known = self._shared.get(router.offset + shm.S_STATE)
                 self.announce(router, now_ns, again=known == shm.STATES.index(State.ACTIVE))
@@ -138,55 +131,18 @@ class Executor:
             case unreachable:
                 assert_never(unreachable)
 
-    def bind(
-        self, router: RunningRouter, addresses: tuple[AddressProgram, ...], now_ns: int
-    ) -> bool:
-        """Put addresses on; return whether the kernel took them all.
-
-        A refusal becomes a fault. The lease of those that are left out is due when it was.
-        """
-        return self._bind(router, addresses, now_ns, self._requests)
-
-    def _bind(
-        self,
-        router: RunningRouter,
-        addresses: tuple[AddressProgram, ...],
-        now_ns: int,
-        requests: RequestSocket,
-    ) -> bool:
-        everything = len(addresses) == len(router.addresses)
-        refused = [a for a in addresses if requests.request(a.add) != 0]
-        present = bool(addresses) and not refused
-        if refused:
-            router.install_retry_ns = now_ns + router.install_wait_ns()
-            self.refused[router.program.name] = router
-            router.install_failures += 1
-        elif everything:
-            router.install_failures = 0
-        due_ns = now_ns + router.renewal_ns()
-        if router.renew_at_ns is not None and not everything:
-            due_ns = min(due_ns, router.renew_at_ns)
-        router.renew_at_ns = due_ns
-        self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, int(present))
-        return present
-
     def withhold(self, router: RunningRouter, places: frozenset[Place]) -> None:
         """Bind these only when they were asked about; an heir of this engine does so as well."""
         router.withheld = places
         if not router.removed:
             self._shared.set(router.offset + shm.S_WITHHELD, len(places))
+        self.leases.note_present(router)
 
     def bind_withheld(self, router: RunningRouter, free: Set[Place], now_ns: int) -> None:
-        """Bind and announce what nobody answered for."""
+        """Bind what nobody answered for."""
         self.withhold(router, router.withheld - free)
         added = (a for a in router.addresses if (a.ifindex, a.address) in free)
-        self.bind(router, tuple(added), now_ns)
-        self.announce(router, now_ns)
-
-    def unbind(self, router: RunningRouter, addresses: tuple[AddressProgram, ...]) -> None:
-        """Take addresses off; one that is gone already is as good."""
-        for address in addresses:
-            self._requests.request(address.delete)
+        self.leases.bind(router, tuple(added), now_ns)
 
     def announce(self, router: RunningRouter, now_ns: int, *, again: bool = False) -> None:
         """Begin a burst of gratuitous ARP and unsolicited NA for the addresses that answer.
@@ -194,8 +150,8 @@ class Executor:
         ``again``: the router is Active already, as a rule beside another one until now. A third may
         have been Active too and announce after us, so a round follows within its grace, always.
 
-        The kernel puts an IPv6 address into use a moment after it acknowledged it. Whoever was told
-        before would send into the void; ``AddressWatch.await_use`` tells then.
+        Whoever was told of an address before the kernel has it in use would send into the void;
+        ``AddressWatch`` announces what comes.
         """
         program = router.program
         frames, plan = self.announceable(router), program.announcement_plan
@@ -249,7 +205,7 @@ class Executor:
             frame
             for frame in router.program.announcements
             if (frame.ifindex, frame.address) not in router.withheld
-            and (len(frame.address) == 4 or self._network.in_use(frame.ifindex, frame.address))
+            and self._network.in_use(frame.ifindex, frame.address)
         )
 
     def _send(self, router: RunningRouter, priority: int, now_ns: int) -> None:
@@ -267,7 +223,7 @@ class Executor:
         renewing = router.machine.state is State.ACTIVE and router.lease_due(now_ns)
         handing_over = priority == PRIORITY_RELEASE and router.machine.holding
         if renewing or handing_over:
-            self._bind(router, router.addresses, now_ns, self._renewals)
+            self.leases.renew(router, now_ns)
 
     def _note_takeover(self, router: RunningRouter, now_ns: int) -> None:
         """Count how long the addresses were without a voice, if another node had them before.

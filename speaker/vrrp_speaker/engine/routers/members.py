@@ -7,7 +7,7 @@ follow it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from vrrp.constants import NS_PER_SECOND
 from vrrp_speaker.engine.programs.program import RouterProgram
@@ -100,3 +100,26 @@ class Members:
             else:
                 self._shared.forget_learned(place)
         return places
+
+
+def move_counters(
+    shared: SharedState,
+    before: RouterProgram,
+    after: RouterProgram,
+    learned: Mapping[bytes, list[int]],
+) -> None:
+    """Move each peer's counters to its new place; places that are left or new become zero.
+
+    ``learned`` are those of members that were not listed before.
+    """
+    slot, fields = after.slot, range(0, shm.PEER_SIZE, 8)
+    known = {
+        peer.address: [shared.get(shm.peer_offset(slot, i) + field) for field in fields]
+        for i, peer in enumerate(before.peers)
+    }
+    known.update(learned)
+    nothing = [0 for _ in fields]
+    for i in range(max(len(before.peers), len(after.peers))):
+        counts = known.get(after.peers[i].address, nothing) if i < len(after.peers) else nothing
+        for field, value in zip(fields, counts, strict=True):
+            shared.set(shm.peer_offset(slot, i) + field, value)

@@ -22,21 +22,18 @@ from vrrp.events import (
 )
 from vrrp.priority import effective_priority
 from vrrp.validation import Accepted
+from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.neighbours.conflicts import Conflicts
 from vrrp_speaker.engine.neighbours.presence import Presence
-from vrrp_speaker.engine.neighbours.probing import places
+from vrrp_speaker.engine.neighbours.probing import Place, places
 from vrrp_speaker.engine.network.node_network import NodeNetwork
 from vrrp_speaker.engine.programs.program import AddressProgram, EngineProgram, RouterProgram
 from vrrp_speaker.engine.programs.set_aside import over
 from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.hearing import Hearing
-from vrrp_speaker.engine.routers.members import recall_members
-from vrrp_speaker.engine.routers.running_router import (
-    Inputs,
-    RunningRouter,
-    last_heard_ns,
-    new_router,
-)
+from vrrp_speaker.engine.routers.members import move_counters, recall_members
+from vrrp_speaker.engine.routers.resuming import left_active, left_backup, left_points
+from vrrp_speaker.engine.routers.running_router import Inputs, RunningRouter, new_router
 from vrrp_speaker.engine.wire.memberships import Memberships
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
@@ -44,7 +41,7 @@ from vrrp_speaker.shared_state import layout as shm
 _MIN_SILENCE_NS, _MAX_SILENCE_NS = 40_000_000, 2_000_000_000
 
 
-class RouterTable:
+class RouterTable(Concern):
     """Owns the running routers; the loop asks it, the agent's messages change it."""
 
     def __init__(
@@ -66,6 +63,8 @@ class RouterTable:
         self._loaded = False
         self._changed: dict[int, RunningRouter] = {}
         self.routers: dict[str, RunningRouter] = {}
+        self.by_place: dict[Place, RunningRouter] = {}
+        """Whose address is where."""
         self.hearing = Hearing(shared)
 
     def take_changed(self) -> list[RunningRouter]:
@@ -123,6 +122,9 @@ class RouterTable:
     def _index(self) -> None:
         """Rebuild what the receive path looks things up in, and join the groups it needs."""
         routers = self.routers.values()
+        self.by_place = {
+            (a.ifindex, a.address): router for router in routers for a in router.program.addresses
+        }
         self.hearing.follow(routers)
         self.memberships.sync((router.program for router in routers), self.hearing.elections)
 
@@ -144,9 +146,9 @@ class RouterTable:
         """Start a router; one that a predecessor left Active or Backup a moment ago goes on."""
         shared, offset = self._shared, shm.slot_offset(program.slot)
         known = shared.get(offset + shm.S_NAME_HASH) == shm.name_hash(program.name)
-        resume = known and self.left_active(program, now_ns)
-        backup = known and self._left_backup(program, now_ns)
-        points = self._left_points(offset) if resume or backup else 0
+        resume = known and left_active(shared, program, now_ns)
+        backup = known and left_backup(shared, program, now_ns)
+        points = left_points(shared, program) if resume or backup else 0
         priority = effective_priority(program.base_priority, [points])
         if not known:
             shared.clear_slot(program.slot)
@@ -172,33 +174,6 @@ class RouterTable:
         first = program.take_over == FIRST_HOLDER and self._loaded
         self._perform(router, Resume() if resume else Startup(first), now_ns)
 
-    def _left_points(self, offset: int) -> int:
-        """Return what health checks gave or took, as a predecessor was told last."""
-        effective = self._shared.get(offset + shm.S_EFFECTIVE_PRIORITY)
-        base = self._shared.get(offset + shm.S_BASE_PRIORITY)
-        return effective - base if effective and base else 0
-
-    def left_active(self, program: RouterProgram, now_ns: int) -> bool:
-        """Return whether an engine before us was Active so lately that nobody took over.
-
-        The best Backup waits so many of our intervals from our last advertisement.
-        """
-        offset = shm.slot_offset(program.slot)
-        if self._shared.get(offset + shm.S_NAME_HASH) != shm.name_hash(program.name):
-            return False
-        if self._shared.get(offset + shm.S_STATE) != shm.STATES.index(State.ACTIVE):
-            return False
-        silent_ns = now_ns - self._shared.get(offset + shm.S_LAST_SENT)
-        return 0 <= silent_ns < program.down_advertisements * program.adver_interval_ns
-
-    def _left_backup(self, program: RouterProgram, now_ns: int) -> bool:
-        """Return whether an engine before us was Backup and has just heard the Active Router."""
-        offset = shm.slot_offset(program.slot)
-        if self._shared.get(offset + shm.S_STATE) != shm.STATES.index(State.BACKUP):
-            return False
-        silent_ns = now_ns - last_heard_ns(self._shared, program)
-        return 0 <= silent_ns < program.down_advertisements * program.adver_interval_ns
-
     def _recall_marks(self, router: RunningRouter) -> None:
         """Take over what a predecessor heard, so that nothing can be played back to its heir."""
         for index, peer in enumerate(router.program.peers):
@@ -217,7 +192,7 @@ class RouterTable:
         router.encoder = router.encoder.follow(after)
         counted = self.hearing.members.counters(router)
         self.hearing.members.relist(router, before, now_ns)
-        self._forget_moved_peers(before, after, counted)
+        move_counters(self._shared, before, after, counted)
         changed = ConfigurationChanged(
             adver_interval_ns=after.adver_interval_ns,
             down_advertisements=after.down_advertisements,
@@ -246,14 +221,13 @@ class RouterTable:
         held: tuple[AddressProgram, ...],
         now_ns: int,
     ) -> None:
-        """Bind and announce what the new program adds to an Active router, where it may at once."""
+        """Bind what the new program adds to an Active router, where it may at once."""
         added = tuple(a for a in router.addresses if a not in held)
         if added:
-            self._executor.bind(router, added, now_ns)
-        known = {(a.ifindex, a.address) for a in held}
-        new = any((a.ifindex, a.address) not in known for a in added)
+            self._executor.leases.bind(router, added, now_ns)
+        # What is new is announced as it arrives.
         frames = self._executor.announceable(router)
-        if new or any(frame not in before.announcements for frame in frames):
+        if any(frame not in before.announcements for frame in frames):
             self._executor.announce(router, now_ns)
         else:
             self._executor.keep_announcing(router)
@@ -269,26 +243,7 @@ class RouterTable:
             router.program,
             addresses=tuple(a for a in router.program.addresses if _identity(a) in kept),
         )
-        self._executor.unbind(router, gone)
-
-    def _forget_moved_peers(
-        self, before: RouterProgram, after: RouterProgram, learned: Mapping[bytes, list[int]]
-    ) -> None:
-        """Move each peer's counters to its new place; places that are left or new become zero.
-
-        ``learned`` are those of members that were not listed before.
-        """
-        slot, fields = after.slot, range(0, shm.PEER_SIZE, 8)
-        known = {
-            peer.address: [self._shared.get(shm.peer_offset(slot, i) + field) for field in fields]
-            for i, peer in enumerate(before.peers)
-        }
-        known.update(learned)
-        nothing = [0 for _ in fields]
-        for i in range(max(len(before.peers), len(after.peers))):
-            counts = known.get(after.peers[i].address, nothing) if i < len(after.peers) else nothing
-            for field, value in zip(fields, counts, strict=True):
-                self._shared.set(shm.peer_offset(slot, i) + field, value)
+        self._executor.leases.unbind(router, gone)
 
     def _write_identity(self, router: RunningRouter) -> None:
         offset, program = router.offset, router.program
@@ -334,6 +289,13 @@ class RouterTable:
         hand_over = router.can_hand_over or router.keeps
         self._perform(router, FaultChanged(router.faulty, hand_over, router.keeps), now_ns)
 
+    def judge_conflicts(self, now_ns: int) -> bool:
+        """Judge who else has our addresses; return whether that began or ended a fault."""
+        changed = self._conflicts.judge(now_ns)
+        for router in changed:
+            self.refresh_faults(router, now_ns)
+        return bool(changed)
+
     def refresh_majorities(self, now_ns: int) -> None:
         """Tell the machines when the candidates that answer became too few, or enough again."""
         for router in self.routers.values():
@@ -345,6 +307,16 @@ class RouterTable:
     def _voting(self) -> list[RouterProgram]:
         return [r.program for r in self.routers.values() if r.program.require_majority]
 
+    def run(self, now_ns: int) -> None:
+        """Look at what changes by itself: majorities, and what is to be tried again."""
+        if self._presence.filenos():
+            self.refresh_majorities(now_ns)
+        self.retry(now_ns)
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when ``run`` has something to do that cannot wait."""
+        return self.memberships.next_deadline_ns()
+
     def retry(self, now_ns: int) -> None:
         """Try again what the kernel refused a while ago: memberships, addresses.
 
@@ -353,9 +325,10 @@ class RouterTable:
         self.hearing.forget_silent(now_ns)
         if self.memberships.retry(now_ns):
             self.refresh_all_faults(now_ns)
-        for name, router in list(self._executor.refused.items()):
+        refused = self._executor.leases.refused
+        for name, router in list(refused.items()):
             if now_ns >= router.install_retry_ns:
-                del self._executor.refused[name]
+                del refused[name]
                 router.install_retry_ns = 0
                 if self.routers.get(name) is router:
                     self.refresh_faults(router, now_ns)

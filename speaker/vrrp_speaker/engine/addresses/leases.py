@@ -1,0 +1,163 @@
+"""The addresses of this node's routers: asked for by the worker, known to be there by the kernel's
+news, refused at times.
+
+An address on an interface is a lease: it ends by itself unless it is renewed with an advertisement.
+To be Active and to have the addresses are two things. In between lies the kernel, which may take
+its time while others hold its rtnl lock; then a router says so for as long as others wait for an
+Active Router, and after that leaves the addresses to a node whose kernel may be quicker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from vrrp.constants import State
+from vrrp_speaker.engine.addresses.worker import AddressWorker, Kind, Place, Request
+from vrrp_speaker.engine.concern import Concern
+from vrrp_speaker.engine.network.node_network import NodeNetwork
+from vrrp_speaker.engine.programs.program import AddressProgram
+from vrrp_speaker.engine.routers.running_router import RunningRouter
+from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import layout as shm
+
+LEAST_PATIENCE_NS = 100_000_000
+"""So long at least a router that became Active waits for the kernel."""
+
+
+class Leases(Concern):
+    """Binds, renews and unbinds for routers, and knows how that went."""
+
+    def __init__(self, shared: SharedState, worker: AddressWorker, network: NodeNetwork) -> None:
+        self._shared = shared
+        self._worker = worker
+        self._network = network
+        self._waiting: dict[str, tuple[RunningRouter, int]] = {}
+        """Routers that wait for the kernel to bind something, and since when."""
+        self._given_up: set[str] = set()
+        self.refused: dict[str, RunningRouter] = {}
+        """The routers whose addresses the kernel refused, until that is to be tried again."""
+        self.on_refusal: Callable[[RunningRouter, int], None] = lambda _router, _now_ns: None
+        """Told of routers that cannot have their addresses, with the time."""
+
+    def bind(
+        self, router: RunningRouter, addresses: tuple[AddressProgram, ...], now_ns: int
+    ) -> None:
+        """Have addresses put on; a refusal becomes a fault (``settle``)."""
+        self._worker.bind(router, addresses, now_ns)
+        self._waiting.setdefault(router.program.name, (router, now_ns))
+        self._renew_later(router, addresses, now_ns)
+        self.note_present(router)
+
+    def renew(self, router: RunningRouter, now_ns: int) -> None:
+        """Have all leases of a router begin anew."""
+        self._worker.renew(router, router.addresses, now_ns)
+        self._renew_later(router, router.addresses, now_ns)
+
+    def unbind(self, router: RunningRouter, addresses: Iterable[AddressProgram]) -> None:
+        """Have addresses taken off; one that is gone already is as good."""
+        requests = [((a.ifindex, a.address), a.delete) for a in addresses]
+        self._worker.unbind(router, requests)
+        self._waiting.pop(router.program.name, None)
+
+    def is_binding(self, place: Place) -> bool:
+        """Return whether the kernel has an address to bind yet."""
+        return self._worker.binding(place)
+
+    def note_present(self, router: RunningRouter) -> None:
+        """Tell whether a router that holds its addresses has all of them."""
+        if router.removed or not router.machine.holding:
+            return
+        there = [self._network.on_interface(a.ifindex, a.address) for a in router.addresses]
+        present = bool(there) and all(there)
+        self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, int(present))
+        if present:
+            router.install_failures = 0
+
+    @property
+    def unbinding(self) -> bool:
+        """Whether the kernel has an address to take off yet."""
+        return self._worker.unbinding
+
+    def filenos(self) -> tuple[int, ...]:
+        """Return the descriptors to wait on."""
+        return (self._worker.fileno(),)
+
+    def receive(self, _descriptor: int, now_ns: int) -> None:
+        """Take in what the kernel has done."""
+        self.settle(now_ns)
+
+    def settle(self, now_ns: int) -> None:
+        """Take in what the kernel has done; a refusal becomes a fault."""
+        for request in self._worker.take():
+            router = request.router
+            if router is None:
+                continue
+            if request.kind is Kind.UNBIND:
+                self._unbound(router, now_ns)
+            elif request.stale:
+                self._ask_again(request, router, now_ns)
+            elif request.error and self._is_wanted(request, router):
+                self._refuse(router, now_ns)
+
+    def run(self, now_ns: int) -> None:
+        """Have routers give up for which the kernel binds nothing while others could hold."""
+        for name, (router, since_ns) in list(self._waiting.items()):
+            if not any(self._worker.binding((a.ifindex, a.address)) for a in router.addresses):
+                del self._waiting[name]
+            elif router.has_others and now_ns - since_ns >= self._patience_ns(router):
+                del self._waiting[name]
+                self._given_up.add(name)
+                self._refuse(router, now_ns)
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when ``run`` has something to do."""
+        waits = (since_ns + self._patience_ns(r) for r, since_ns in self._waiting.values())
+        return min(waits, default=None)
+
+    def _patience_ns(self, router: RunningRouter) -> int:
+        """Return how long others would wait for this router before they took over."""
+        mine = router.machine.parameters
+        return max(LEAST_PATIENCE_NS, mine.down_ns(mine.adver_interval_ns))
+
+    def _renew_later(
+        self, router: RunningRouter, addresses: tuple[AddressProgram, ...], now_ns: int
+    ) -> None:
+        """Note when to renew; the lease of addresses that are left out is due when it was."""
+        due_ns = now_ns + router.renewal_ns()
+        if router.renew_at_ns is not None and len(addresses) != len(router.addresses):
+            due_ns = min(due_ns, router.renew_at_ns)
+        router.renew_at_ns = due_ns
+
+    def _refuse(self, router: RunningRouter, now_ns: int) -> None:
+        """Have a router that cannot have its addresses leave them to others for a while."""
+        if now_ns < router.install_retry_ns:
+            return  # one of several that go the same way
+        router.install_retry_ns = now_ns + router.install_wait_ns()
+        router.install_failures += 1
+        self.refused[router.program.name] = router
+        self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
+        self.on_refusal(router, now_ns)
+
+    def _is_wanted(self, request: Request, router: RunningRouter) -> bool:
+        return router.machine.holding and any(
+            (a.ifindex, a.address) == request.place for a in router.addresses
+        )
+
+    def _ask_again(self, request: Request, router: RunningRouter, now_ns: int) -> None:
+        """Ask for what was too old to be done, of a router that is Active yet."""
+        if router.machine.state is not State.ACTIVE or router.renew_at_ns is None:
+            return
+        router.renew_at_ns = now_ns  # with the next advertisement
+        if request.kind is Kind.BIND:
+            again = [a for a in router.addresses if (a.ifindex, a.address) == request.place]
+            self._worker.bind(router, again, now_ns)
+
+    def _unbound(self, router: RunningRouter, now_ns: int) -> None:
+        """Note that the kernel took something off; where that was stuck, all may be well again."""
+        name = router.program.name
+        if name in self._given_up:
+            self._given_up.discard(name)
+            router.install_retry_ns = min(router.install_retry_ns, now_ns)
+            router.install_failures = 0
+        if not router.removed and not router.machine.holding:
+            self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)

@@ -11,7 +11,6 @@ from vrrp_api.conditions import Reason
 from vrrp_api.features import ENDINGS, FIELDS, LEASES, needed
 from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import NodeConfig
-from vrrp_operator.membership.facts import ACTIVE
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.snapshot import ClusterSnapshot, NodeReport
 
@@ -95,15 +94,6 @@ def ended(
     if ending <= told and replace(before, generation=0) == replace(config, ended=before.ended):
         return before.ended
     return tuple(sorted(ending))
-
-
-def ends_what_it_holds(report: NodeReport | None, config: NodeConfig) -> bool:
-    """Return whether a node has addresses of an election that it is told the end of.
-
-    It is told after all others: one that it lets go before they know may be theirs for a moment.
-    """
-    routers = report.status.virtual_routers if report is not None and report.status else ()
-    return any(r.name in config.ended and r.state == ACTIVE for r in routers)
 
 
 def features_unknown(check: HealthCheck, node: str, snapshot: ClusterSnapshot) -> frozenset[str]:

@@ -25,7 +25,8 @@ from vrrp_operator.fitting import without_news
 from vrrp_operator.health import Health
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.observe import services_of
-from vrrp_operator.other_versions import as_written, ends_what_it_holds
+from vrrp_operator.order import in_order
+from vrrp_operator.other_versions import as_written
 from vrrp_operator.panic import PanicJudge
 from vrrp_operator.planner import Plan, plan
 from vrrp_operator.requirements import missing_requirement
@@ -238,12 +239,8 @@ class Reconciler:
     def _write_node_configs(
         self, snapshot: ClusterSnapshot, planned: Plan, unrecorded: frozenset[str]
     ) -> None:
-        reports = snapshot.reports
-        for node, config in sorted(
-            planned.configs.items(),
-            key=lambda item: ends_what_it_holds(reports.get(item[0]), item[1]),
-        ):
-            report = reports.get(node)
+        for node, config in in_order(planned.configs, snapshot.reports):
+            report = snapshot.reports.get(node)
             before = report.config if report is not None else None
             known = without_news(config, unrecorded, before).to_object()
             obj = as_written(known, report, planned.untouched)

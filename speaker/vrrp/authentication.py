@@ -68,6 +68,9 @@ class Stage(StrEnum):
 
     ACCEPT = "Accept"
     """Sign with the shared key; believe that of listed peers, and the election's of anybody."""
+    BOTH = "Both"
+    """Say all twice, signed with the one and the other; believe as in ``ACCEPT``. No operator asks
+    for it: a node whose key is taken away goes this way, as others may know the shared one only."""
     SIGN = "Sign"
     """Sign with the election's key; believe as in ``ACCEPT``."""
     REQUIRE = "Require"
@@ -104,8 +107,8 @@ class HmacKeys:
     @property
     def signing(self) -> Mapping[int, bytes]:
         """The keys of which one signs what we say."""
-        own = self.stage is Stage.SIGN or self.stage is Stage.REQUIRE
-        return self.election_keys if own else self.keys
+        shared = self.stage is None or self.stage is Stage.ACCEPT
+        return self.keys if shared else self.election_keys
 
 
 Authentication = SimplePassword | HmacKeys | None
@@ -156,10 +159,16 @@ def election_key(key: bytes, election: str) -> bytes:
     return hmac_sha256(key, _ELECTION_KEY_LABEL + b"\0" + election.encode())
 
 
-def sign(keys: HmacKeys, message: bytes, source: bytes, sequence: int) -> bytes:
-    """Return the trailer for a message (its checksum is left out of the tag)."""
+def sign(
+    keys: HmacKeys, message: bytes, source: bytes, sequence: int, *, shared: bool = False
+) -> bytes:
+    """Return the trailer for a message (its checksum is left out of the tag).
+
+    ``shared``: with the key that elections share, whatever the stage signs with.
+    """
     head = bytes((_SCHEME_HMAC_SHA256, keys.active, 0, 0)) + sequence.to_bytes(8, "big")
-    return head + _tag(keys.signing[keys.active], message, source, head)
+    signing = keys.keys if shared else keys.signing
+    return head + _tag(signing[keys.active], message, source, head)
 
 
 def verify(
@@ -179,7 +188,7 @@ def verify(
         return sequence, RejectReason.AUTH_UNKNOWN_KEY
     if equal_digests(_tag(key, message, source, trailer[:12]), trailer[12:]):
         return sequence, None
-    if listed and (stage is Stage.ACCEPT or stage is Stage.SIGN):
+    if listed and stage is not None and stage is not Stage.REQUIRE:
         shared = _tag(keys.keys[trailer[1]], message, source, trailer[:12])
         if equal_digests(shared, trailer[12:]):
             return sequence, None

@@ -35,11 +35,11 @@ REQUESTS = "speaker/vrrp_speaker/compiler/netlink.py"
 NODE_CONFIG, PLACING = (
     f"speaker/vrrp_speaker/agent/{name}.py" for name in ("node_config", "program")
 )
-ALLOCATOR, APPLY, CONDITIONS, LEADERSHIP, PLACEMENT, PLANNER, RANKING, RECONCILE = (
+ALLOCATOR, APPLY, CONDITIONS, LEADERSHIP, ORDER, PLACEMENT, PLANNER, RANKING, RECONCILE = (
     f"operator/vrrp_operator/{name}.py"
     for name in (
-        "allocator", "apply", "conditions", "leadership", "placement", "planner", "ranking",
-        "reconcile",
+        "allocator", "apply", "conditions", "leadership", "order", "placement", "planner",
+        "ranking", "reconcile",
     )
 )  # fmt: skip
 

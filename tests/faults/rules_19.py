@@ -26,8 +26,8 @@ MEMBERS_BY_SIGNATURE = (
         19,
         "the shared key makes nobody a member",
         AUTHENTICATION,
-        "    if listed and (stage is Stage.ACCEPT",
-        "    if (stage is Stage.ACCEPT",
+        "    if listed and stage is not None",
+        "    if stage is not None",
         _BELIEVED,
     ),
     Fault(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.fault import Fault
-from tests.faults.places import APPLY, LEADERSHIP, PLANNER, RECONCILE, membership, unit
+from tests.faults.places import APPLY, LEADERSHIP, ORDER, PLANNER, membership, unit
 
 _PARAMETERS, _ADDRESSES = "membership_parameters", "membership_addresses"
 
@@ -24,9 +24,9 @@ FAULTS = (
     Fault(
         19,
         "who holds the addresses of what ended is told last",
-        RECONCILE,
-        "key=lambda item: ends_what_it_holds(reports.get(item[0]), item[1])",
-        "key=lambda item: not ends_what_it_holds(reports.get(item[0]), item[1])",
+        ORDER,
+        "        return _LAST\n",
+        "        return _FIRST\n",
         unit("operator/endings", "who_holds_the_addresses_is_told_the_end_last"),
     ),
     Fault(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.fault import Fault
-from tests.faults.places import PLACING, RECONCILE, membership, unit
+from tests.faults.places import ENCODER, PLACING, RECONCILE, membership, unit
 
 _AGENT = "speaker/vrrp_speaker/agent/"
 
@@ -44,16 +44,16 @@ FAULTS = (
         19,
         "an own key that is taken away at once signs on for a while",
         f"{_AGENT}key_withdrawal.py",
-        '"Sign" if now_s < withdrawn.until_s else "Accept"',
+        'SIGNED_TWICE if now_s < until_s else "Accept"',
         '"Accept"',
         unit("agent/key_withdrawal", "key_signs_on_for_a_while_and_is_accepted_for_ever"),
     ),
     Fault(
         19,
-        "and meanwhile the node says that it has not applied that yet",
-        f"{_AGENT}key_withdrawal.py",
-        "generation=min([config.generation, *early]),",
-        "generation=config.generation,",
-        unit("agent/key_withdrawal", "key_signs_on_for_a_while_and_is_accepted_for_ever"),
+        "beside the shared one, which is all that an earlier version knows",
+        ENCODER,
+        "        return (*signed, *self._signed(priority, message, trailer))\n",
+        "        return signed\n",
+        unit("engine/encoder", "while_a_key_is_taken_away_all_is_said_with_both"),
     ),
 )

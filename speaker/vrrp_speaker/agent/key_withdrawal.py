@@ -3,75 +3,62 @@
 An operator takes it away in steps itself, Sign and Accept being between. One of an earlier version
 does not know it, nor do kinds of one, which drop it from what they hold: then every node is told to
 sign with the plain key, each at another moment, and until the last of them is they would not hear
-each other. So a node signs on with the election's key for a while and accepts both, then signs with
-the plain one and still accepts both.
+each other; and where speakers of an earlier version begin, these know the plain key only. So a node
+says all twice for a while, signed with the one and the other, then signs with the plain key; it
+accepts both all the time.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 
-SIGNS_ON_S = 1.5
-"""As long as nodes are apart in being told, and no longer: an earlier version may run somewhere by
-then, and hears the plain key only, whoever is to hand over to it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Withdrawn:
-    """Until when the key signs on, and the generation that is applied only after that."""
-
-    until_s: float
-    generation_before: int
+SIGNED_TWICE = "Both"
+"""A stage that the engine knows and no operator asks for."""
+SIGNS_ON_S = 5.0
+"""Longer than nodes are apart in being told. Whoever knows one of the two keys hears it so long."""
 
 
 class KeyWithdrawal:
     """Remembers whose key was taken away; the caller has the clock."""
 
     def __init__(self) -> None:
-        self._withdrawn: dict[str, _Withdrawn] = {}
+        self._until_s: dict[str, float] = {}
+        """Until when each election's key signs on."""
         self._due_s: float | None = None
 
     def note(self, before: NodeConfig | None, config: NodeConfig, now_s: float) -> None:
         """Note which keys a configuration takes away from the one before it."""
         old = {r.name: r for r in before.virtual_routers} if before is not None else {}
-        generation = before.generation if before is not None else 0
-        self._withdrawn = {
-            router.name: self._withdrawn.get(
-                router.name, _Withdrawn(now_s + SIGNS_ON_S, generation)
-            )
+        self._until_s = {
+            router.name: self._until_s.get(router.name, now_s + SIGNS_ON_S)
             for router in config.virtual_routers
             if _is_plain(router)
-            and (router.name in self._withdrawn or _takes_away(old.get(router.name), router))
+            and (router.name in self._until_s or _takes_away(old.get(router.name), router))
         }
 
     def softened(self, config: NodeConfig, now_s: float) -> NodeConfig:
         """Return what is to run now of a configuration.
 
-        It has the generation before as long as a node that knows only the plain key would not be
-        heard, or not hear this one: until then the operator must not take it for applied.
+        That counts as applied: a node that knows only the plain key is heard, and hears this one.
         """
-        signing = [w for w in self._withdrawn.values() if now_s < w.until_s]
-        self._due_s = min((withdrawn.until_s for withdrawn in signing), default=None)
-        if not self._withdrawn:
+        signing = [until_s for until_s in self._until_s.values() if now_s < until_s]
+        self._due_s = min(signing, default=None)
+        if not self._until_s:
             return config
-        early = [withdrawn.generation_before for withdrawn in signing]
-        return replace(
-            config,
-            generation=min([config.generation, *early]),
-            virtual_routers=tuple(self._eased(r, now_s) for r in config.virtual_routers),
-        )
+        routers = tuple(self._eased(router, now_s) for router in config.virtual_routers)
+        return replace(config, virtual_routers=routers)
 
     def take(self, now_s: float) -> bool:
         """Return whether something else is to run by now than what ``softened`` said last."""
         return self._due_s is not None and now_s >= self._due_s
 
     def _eased(self, router: VirtualRouterConfig, now_s: float) -> VirtualRouterConfig:
-        withdrawn = self._withdrawn.get(router.name)
-        if withdrawn is None:
+        until_s = self._until_s.get(router.name)
+        if until_s is None:
             return router
-        stage = "Sign" if now_s < withdrawn.until_s else "Accept"
+        stage = SIGNED_TWICE if now_s < until_s else "Accept"
         return replace(router, election=router.election.with_own_key(stage))
 
 

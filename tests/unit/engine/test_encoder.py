@@ -8,7 +8,15 @@ from scapy.layers.vrrp import VRRPv3
 from scapy.utils import checksum
 from tests.unit.engine.programs import address, packed, router_program
 
-from vrrp.authentication import HmacKeys, Mode, SignatureClock, SimplePassword, verify
+from vrrp.authentication import (
+    TRAILER_LENGTH,
+    HmacKeys,
+    Mode,
+    SignatureClock,
+    SimplePassword,
+    Stage,
+    verify,
+)
 from vrrp.constants import Family
 from vrrp.packet import ChecksumForm
 from vrrp_speaker.engine.programs.program import Peer
@@ -167,3 +175,28 @@ def test_another_program_keeps_the_form_that_a_peer_was_heard_to_send(
     assert {to: form(message, to) for to, message in encode(heir).items()} == {
         "192.0.2.2": to_outside
     }
+
+
+@pytest.mark.parametrize("six", [False, True])
+def test_while_a_key_is_taken_away_all_is_said_with_both(six: bool) -> None:
+    """Whoever knows one of the two hears each advertisement, and later than the one before."""
+    shared, own = {1: b"k" * 32}, {1: b"o" * 32}
+    twice = HmacKeys(shared, 1, Mode.ENFORCE, stage=Stage.BOTH, election_keys=own)
+    source, peer = ("2001:db8::11", "2001:db8::12") if six else ("192.0.2.11", "192.0.2.12")
+    fields = {"family": Family.IPV6, "addresses": (address("2001:db8::50"),)} if six else {}
+    program = router_program(
+        Peer("node-2", packed(peer)), source=packed(source), authentication=twice, **fields
+    )
+    clock, encoder = SignatureClock(), Encoder(program)
+    heard: dict[str, list[int]] = {"own": [], "shared": []}
+    for turn in (1, 2):
+        copies = encoder.encode(200, clock, turn * 10**9, WALL_NS + turn * 10**9)
+        assert [to for to, _ in copies] == [peer, peer]
+        for _, copy in copies:
+            message, trailer = copy[:-TRAILER_LENGTH], copy[-TRAILER_LENGTH:]
+            for name, keys in (("own", own), ("shared", shared)):
+                known = HmacKeys(keys, 1, Mode.ENFORCE)
+                sequence, wrong = verify(known, message, packed(source), trailer)
+                heard[name] += [sequence] * (wrong is None)
+    (first, third), (second, fourth) = heard["own"], heard["shared"]
+    assert first < second < third < fourth

@@ -9,8 +9,10 @@ import pytest
 from tests.unit.operator.cluster import nodes, report, router_status, snapshot, virtual_ip
 from tests.unit.operator.test_made_anew import NODES, running, say, specs
 
+from vrrp.constants import FIRST_HOLDER
 from vrrp_api.features import ENDINGS
 from vrrp_api.node_config import NodeConfig
+from vrrp_operator.order import in_order
 from vrrp_operator.planner import plan
 from vrrp_operator.snapshot import ClusterSnapshot, NodeReport
 
@@ -86,3 +88,14 @@ def test_who_holds_the_addresses_is_told_the_end_last(monkeypatch: pytest.Monkey
     server.requests.clear()
     assert reconciler.run_cycle()
     assert server.requests == []
+
+
+def test_who_holds_addresses_is_told_of_changes_first() -> None:
+    routers = {n: asked() for n in NODES}
+    active = report(asked(), router_status("a", "Active"))
+    backup = report(asked(), router_status("a", "Backup"))
+    reports = {NODES[0]: backup, NODES[1]: active}
+    assert next(iter(in_order(routers, reports)))[0] == NODES[1]
+    (router,) = asked().virtual_routers
+    named = replace(asked(), virtual_routers=(replace(router, take_over=FIRST_HOLDER),))
+    assert next(iter(in_order({**routers, NODES[2]: named}, {})))[0] == NODES[2]

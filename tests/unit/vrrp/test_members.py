@@ -111,11 +111,14 @@ def test_key_of_an_election_is_derived_from_the_label_and_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "signs"), [(Stage.ACCEPT, SHARED), (Stage.SIGN, OWN), (Stage.REQUIRE, OWN)]
+    ("stage", "signs"),
+    [(Stage.ACCEPT, SHARED), (Stage.BOTH, OWN), (Stage.SIGN, OWN), (Stage.REQUIRE, OWN)],
 )
 def test_stage_decides_which_key_signs(stage: Stage, signs: bytes) -> None:
     message = compose()
     assert sign(keys(stage), message, ME, stamp(5)) == trailer(message, ME, stamp(5), key=signs)
+    shared = trailer(message, ME, stamp(6), key=SHARED)
+    assert sign(keys(stage), message, ME, stamp(6), shared=True) == shared
 
 
 @STAGES

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from vrrp.authentication import HmacKeys, Mode, SignatureClock, SimplePassword, sign
+from vrrp.authentication import HmacKeys, Mode, SignatureClock, SimplePassword, Stage, sign
 from vrrp.constants import (
     AUTH_TYPE_NONE,
     AUTH_TYPE_SIMPLE,
@@ -100,7 +100,7 @@ class Encoder:
             self._copies(priority)
 
     def encode(self, priority: int, clock: SignatureClock, now_ns: int, wall_ns: int) -> Copies:
-        """Return one message for each destination.
+        """Return one message for each destination, or two where all is signed with two keys.
 
         Args:
             priority: 0 releases.
@@ -112,7 +112,15 @@ class Encoder:
         if not isinstance(keys, HmacKeys) or keys.mode is Mode.RECEIVE_ONLY:
             return self._copies(priority)
         message = self._message(priority)
-        trailer = sign(keys, message, self.program.source, clock.next(now_ns, wall_ns))
+        source = self.program.source
+        trailer = sign(keys, message, source, clock.next(now_ns, wall_ns))
+        signed = self._signed(priority, message, trailer)
+        if keys.stage is not Stage.BOTH:
+            return signed
+        trailer = sign(keys, message, source, clock.next(now_ns, wall_ns), shared=True)
+        return (*signed, *self._signed(priority, message, trailer))
+
+    def _signed(self, priority: int, message: bytes, trailer: bytes) -> Copies:
         if self.program.family is Family.IPV6:
             return self._seal(message, trailer)
         return tuple((text, sealed + trailer) for text, sealed in self._copies(priority))

@@ -58,6 +58,8 @@ class Reason(StrEnum):
     ELECTION_RESTARTS = "ElectionRestarts"
     INTERFACE_NOT_FOUND = "InterfaceNotFound"
     INTERFACE_AMBIGUOUS = "InterfaceAmbiguous"
+    NOT_IN_SUBNET = "NotInSubnet"
+    IPV6_DISABLED = "IPv6Disabled"
     INTERFACE_DOWN = "InterfaceDown"
     SOURCE_ADDRESS_MISSING = "SourceAddressMissing"
     AUTHENTICATION_KEY_MISSING = "AuthenticationKeyMissing"

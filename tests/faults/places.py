@@ -27,7 +27,9 @@ KNOWN_PROGRAM, PROGRAM = (f"{_ENGINE}programs/{name}.py" for name in ("known_pro
 ENCODER = f"{_ENGINE}wire/encoder.py"
 LISTENING = f"{_ENGINE}neighbours/listening.py"
 NODE_NETWORK = f"{_ENGINE}network/node_network.py"
-SUBNET_ROUTE = "speaker/vrrp_speaker/links/subnet_route.py"
+CHOICE, LINK_TABLE, SUBNET_ROUTE = (
+    f"speaker/vrrp_speaker/links/{name}.py" for name in ("choice", "table", "subnet_route")
+)
 CHILD, PULSE, SUPERVISOR = (
     f"speaker/vrrp_speaker/{name}.py" for name in ("child", "pulse", "supervisor")
 )

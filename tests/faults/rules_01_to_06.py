@@ -6,6 +6,7 @@ from tests.faults.fault import Fault
 from tests.faults.places import (
     ANNOUNCER,
     CHILD,
+    CHOICE,
     ENCODER,
     EXECUTOR,
     HEIR,
@@ -52,6 +53,14 @@ MEMBERSHIP = (
         "        return RejectReason.UNKNOWN_SOURCE\n",
         "",
         netns("made_up_peer", "peer_of_another_election_is_a_stranger"),
+    ),
+    Fault(
+        1,
+        "a node of another subnet is no candidate unless told",
+        CHOICE,
+        '    raise PlacementError(\n        f"NotInSubnet',
+        '    return here[0]\n    raise PlacementError(\n        f"NotInSubnet',
+        unit("links/choice", "node_of_another_subnet_is_no_candidate_unless_told"),
     ),
     Fault(
         1,
@@ -174,7 +183,19 @@ LEASE = (
             "address_rules",
             "route_to_the_subnet_comes_with_the_address_where_nothing_else_brings_it",
         )
-        + "[2001:db8:9::50/64-2001:db8:9::9-2001:db8:9::11/64]",
+        + "[six]",
+    ),
+    Fault(
+        4,
+        "each address of a subnet brings a route of its own",
+        SUBNET_ROUTE,
+        "    return _LEAST_METRIC | int(ipaddress.ip_address(address.address))"
+        " & (1 << _METRIC_BITS) - 1\n",
+        "    return _LEAST_METRIC\n",
+        netns(
+            "address_rules",
+            "route_to_the_subnet_comes_with_the_address_where_nothing_else_brings_it",
+        ),
     ),
     Fault(
         4,

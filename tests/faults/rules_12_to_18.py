@@ -6,8 +6,10 @@ from tests.faults.fault import Fault
 from tests.faults.places import (
     ALLOCATOR,
     AUTHENTICATION,
+    CHOICE,
     ENCODER,
     EXECUTOR,
+    LINK_TABLE,
     LOOP,
     MAIN,
     NODE_CONFIG,
@@ -32,6 +34,39 @@ _FORGED = netns(
 _OWNER = netns("reconfiguration", "engine_refuses_the_priority_of_an_owner_and_of_a_release")
 
 CHANGES = (
+    Fault(
+        12,
+        "a router that runs stays on its interface when another network appears",
+        CHOICE,
+        "        found = [link for link in on_subnet if link.index == running]\n",
+        "        found = list[Link]()\n",
+        unit("links/choice", "router_that_runs_stays_when_another_network_appears"),
+    ),
+    Fault(
+        12,
+        "and on one that has no address of the network any more",
+        CHOICE,
+        "        if link.index == running:\n            return link\n",
+        "        pass\n",
+        unit("links/choice", "holder_stays_while_its_interface_lacks_an_address_of_its_own"),
+    ),
+    Fault(
+        12,
+        "after an agent began anew as well",
+        "speaker/vrrp_speaker/agent/node_program.py",
+        "        maker.go_on_from(self.document or {})\n",
+        "",
+        unit("agent/node_program", "agent_that_begins_leaves_routers_where_they_run"),
+    ),
+    Fault(
+        12,
+        "a link without a LAN is no choice",
+        LINK_TABLE,
+        "        if not link.nature.resolves or link.nature.kind in OF_THIS_NODE:\n"
+        "            return False\n",
+        "",
+        unit("links/choice", "links_without_a_lan_are_no_choice"),
+    ),
     Fault(
         12,
         "a router whose name and VRID stay is changed, not replaced",

@@ -107,18 +107,25 @@ def test_address_is_no_source_of_the_nodes_traffic_to_a_gateway_in_its_subnet(
     # Who takes the first address of the interface takes the node's own.
     listed = run(host, "ip -4 -o addr show dev edge").splitlines()
     assert "198.51.100.11/32" in listed[0]
+    # In IPv6 the kernel lists the newest first; whoever leaves out deprecated ones finds its own.
+    run(host, "ip addr add 2001:db8:9::11/64 dev edge nodad")
+    request(host, "add", "edge", "2001:db8:9::50/64")
+    assert source_to(host, "2001:db8:9::1") == "2001:db8:9::11"
+    listed = run(host, "ip -6 -o addr show dev edge scope global -deprecated").splitlines()
+    assert ["2001:db8:9::11/64" in line for line in listed] == [True]
     run(host, "ip link del edge")
 
 
 @pytest.mark.parametrize(
-    ("address", "neighbour", "own"),
+    ("address", "another", "neighbour", "own"),
     [
-        ("203.0.113.50/24", "203.0.113.9", "203.0.113.11/24"),
-        ("2001:db8:9::50/64", "2001:db8:9::9", "2001:db8:9::11/64"),
+        ("203.0.113.50/24", "203.0.113.51/24", "203.0.113.9", "203.0.113.11/24"),
+        ("2001:db8:9::50/64", "2001:db8:9::51/64", "2001:db8:9::9", "2001:db8:9::11/64"),
     ],
+    ids=["four", "six"],
 )
 def test_route_to_the_subnet_comes_with_the_address_where_nothing_else_brings_it(
-    hosts: list[Host], address: str, neighbour: str, own: str
+    hosts: list[Host], address: str, another: str, neighbour: str, own: str
 ) -> None:
     host = hosts[0]
 
@@ -130,6 +137,9 @@ def test_route_to_the_subnet_comes_with_the_address_where_nothing_else_brings_it
     for _ in range(2):  # the second time it is a renewal
         request(host, "add", "bare", address)
         assert "dev bare proto 112" in way()
+    request(host, "add", "bare", another)
+    request(host, "delete", "bare", another)
+    assert "dev bare proto 112" in way()  # each has its own
     request(host, "delete", "bare", address)
     assert not way()
     # Where nobody lives to take it away it goes with the lease.

@@ -17,7 +17,13 @@ from vrrp_speaker.agent.program import Placing
 from vrrp_speaker.links.reading import read_links
 from vrrp_speaker.options import CANNOT_RUN, DEFAULT_KEYS_DIR, WITH_WARNINGS
 
-_FIELDS = (("Interface", ".interface"), ("Address", ".addresses"), ("Auth", ".authentication"))
+_FIELDS = (
+    ("Interface", ".interface"),
+    ("NotInSubnet", ".interface"),
+    ("Address", ".addresses"),
+    ("IPv6Disabled", ".addresses"),
+    ("Auth", ".authentication"),
+)
 """Which field of a virtual router the faults that begin so are about."""
 
 

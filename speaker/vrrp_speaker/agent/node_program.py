@@ -23,6 +23,7 @@ class NodeProgram:
         self.store = store
         self.maker = maker
         self.document: Mapping[str, Any] | None = store.stored()
+        maker.go_on_from(self.document or {})
         self.problem = ""
         """Why the newest configuration is not applied; empty when it is or will be."""
         self.again = Retry()

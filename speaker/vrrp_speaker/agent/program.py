@@ -5,7 +5,7 @@ Pure, and by difference: a router for which nothing changed keeps its document.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,15 @@ class Placing:
     def __init__(self) -> None:
         self._surroundings: _Surroundings | None = None
         self._known: dict[str, tuple[VirtualRouterConfig, int, PlacedRouter]] = {}
+        self._running: dict[str, tuple[str, int]] = {}
+        """By name, the first address and the index of the interface it was last placed on."""
+
+    def go_on_from(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Leave routers where these documents have them, as long as that can be."""
+        for document in documents:
+            if document["addresses"]:
+                first = document["addresses"][0]["address"]
+                self._running[document["name"]] = first, document["ifindex"]
 
     def place(
         self, config: NodeConfig, previous_slots: Mapping[str, int], table: LinkTable, keys: Keys
@@ -102,12 +111,19 @@ class Placing:
         for router in config.virtual_routers:
             before, slot = known.get(router.name), slots[router.name]
             if not same or before is None or before[:2] != (router, slot):
-                before = router, slot, _placed(router, slot, config, table, keys)
+                before = router, slot, _placed(router, slot, self._stays(router), surroundings)
             self._known[router.name] = before
         self._surroundings = surroundings
+        self._running = {name: at for name, at in self._running.items() if name in slots}
+        self.go_on_from(placed.document for _, _, placed in self._known.values())
         return Placed(
             config.node, config.generation, tuple(placed for _, _, placed in self._known.values())
         )
+
+    def _stays(self, router: VirtualRouterConfig) -> int:
+        """Return the index of the interface that the router has its address on; 0 without one."""
+        address, ifindex = self._running.get(router.name, ("", 0))
+        return ifindex if address == router.addresses[0].address else 0
 
 
 def assign_slots(names: list[str], previous: Mapping[str, int]) -> dict[str, int]:
@@ -126,14 +142,14 @@ def assign_slots(names: list[str], previous: Mapping[str, int]) -> dict[str, int
 
 
 def _placed(
-    router: VirtualRouterConfig, slot: int, config: NodeConfig, table: LinkTable, keys: Keys
+    router: VirtualRouterConfig, slot: int, running: int, around: _Surroundings
 ) -> PlacedRouter:
-    document = _unplaced(router, slot)
+    document, table = _unplaced(router, slot), around.table
     try:
-        link, source = _place(router, config, table)
+        link, source = _place(router, running, around)
         placed = [(address, address_link(address, link, table)) for address in router.addresses]
         document["authentication"] = authentication(
-            router.election.authentication, keys, router.name
+            router.election.authentication, around.keys, router.name
         )
     except PlacementError as error:
         document["faults"] = [str(error)]
@@ -207,15 +223,15 @@ def _unplaced(router: VirtualRouterConfig, slot: int) -> dict[str, Any]:
     }
 
 
-def _place(router: VirtualRouterConfig, config: NodeConfig, table: LinkTable) -> tuple[Link, str]:
+def _place(router: VirtualRouterConfig, running: int, around: _Surroundings) -> tuple[Link, str]:
     """Return the interface and the source of the router's advertisements."""
     family = router.family
     if not router.election.transport.multicast:
-        source = node_address(config, family)
-        return router_link(router, source, table), source
-    node = next((a for a in config.addresses if (":" in a) == (family == 6)), None)
-    link = router_link(router, node, table)
-    return link, group_source(link, config, family)
+        source = node_address(around.addresses, family)
+        return router_link(router, source, around.table, running), source
+    node = next((a for a in around.addresses if (":" in a) == (family == 6)), None)
+    link = router_link(router, node, around.table, running)
+    return link, group_source(link, around.addresses, family)
 
 
 def authentication(wanted: Authentication | None, keys: Keys, election: str) -> dict[str, Any]:

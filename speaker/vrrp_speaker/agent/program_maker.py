@@ -30,6 +30,10 @@ class ProgramMaker:
         self._asked: set[_Question] = set()
         self._addresses: tuple[str, ...] = ()
 
+    def go_on_from(self, document: Mapping[str, Any]) -> None:
+        """Leave routers on the interfaces on which they run by a program."""
+        self._placing.go_on_from(document.get("routers", ()))
+
     def prepare(self) -> None:
         """Have templates made of the links that configurations are likely to be about."""
         try:

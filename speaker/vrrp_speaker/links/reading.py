@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
+from vrrp_speaker.links.nature import Nature
 from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
 
 _ERROR, _DONE = 2, 3
@@ -23,7 +24,17 @@ _NUMBER = struct.Struct("=I")
 _TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_AF_SPEC, _IFLA_EXT_MASK = 1, 3, 26, 29
 _SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
-_IFLA_INET6_CONF = 2
+_IFLA_MASTER, _IFLA_LINKINFO, _IFLA_PROP_LIST = 10, 18, 52
+_IFLA_INFO_KIND, _IFLA_ALT_IFNAME = 1, 53
+_IFLA_INET_CONF, _IFLA_INET6_CONF = 1, 2
+_ARP_IGNORE = 18
+"""Where it stands in IFLA_INET_CONF (linux/ip.h, IPV4_DEVCONF_ARP_IGNORE, from 1 there)."""
+_OWN_ONLY = (1, 2, 8)
+"""With which of its values a link does not answer for addresses of others."""
+_FORWARDING, _DISABLE_IPV6 = 0, 26
+"""Where they stand in IFLA_INET6_CONF (linux/ipv6.h, DEVCONF_…)."""
+_ALL_ARP_IGNORE = "/proc/sys/net/ipv4/conf/all/arp_ignore"
+_LOOPBACK, _POINT_TO_POINT, _NO_ARP = 0x8, 0x10, 0x80  # linux/if.h
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_PROTO = 1, 2, 11
 _MAC_LENGTH = 6
 _BUFFER = 1 << 16
@@ -48,29 +59,68 @@ def read_links() -> LinkTable:
                 addresses.setdefault(index, []).append(found)
         asked = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
         asked += _ATTRIBUTE.pack(8, _IFLA_EXT_MASK) + _NUMBER.pack(_SKIP_STATS)
+        ignored = _arp_ignored_by_all()
         return LinkTable(
-            tuple(_link(body, addresses) for body in _dump(kernel, _GET_LINK, _NEW_LINK, asked))
+            tuple(
+                _link(body, addresses, ignored)
+                for body in _dump(kernel, _GET_LINK, _NEW_LINK, asked)
+            )
         )
 
 
-def _link(body: bytes, addresses: dict[int, list[LinkAddress]]) -> Link:
-    index = _IFINFO.unpack_from(body)[2]
+def _link(body: bytes, addresses: dict[int, list[LinkAddress]], ignored: int) -> Link:
+    _, _, index, flags, _ = _IFINFO.unpack_from(body)
     attributes = _attributes(body[_IFINFO.size :])
     mac = attributes.get(_IFLA_ADDRESS, b"")
+    of_families = _attributes(attributes.get(_IFLA_AF_SPEC, b""))
+    of_link = _attributes(attributes.get(_IFLA_LINKINFO, b""))
+    ipv4 = _attributes(of_families.get(socket.AF_INET, b"")).get(_IFLA_INET_CONF, b"")
+    # None of IPv6: not in this kernel, or not on this link.
+    ipv6 = _attributes(of_families.get(socket.AF_INET6, b"")).get(_IFLA_INET6_CONF, b"")
+    has_mac = len(mac) == _MAC_LENGTH and not flags & _LOOPBACK
     return Link(
         index=index,
-        name=attributes[_IFLA_IFNAME].rstrip(b"\0").decode(errors="backslashreplace"),
-        mac=mac if len(mac) == _MAC_LENGTH else b"",
+        name=_name(attributes[_IFLA_IFNAME]),
+        mac=mac if has_mac else b"",
         addresses=tuple(addresses.get(index, ())),
-        forwarding=_forwards(attributes.get(_IFLA_AF_SPEC, b"")),
+        forwarding=_setting(ipv6, _FORWARDING, 0) != 0,
+        nature=Nature(
+            kind=_name(of_link.get(_IFLA_INFO_KIND, b"")),
+            resolves=not flags & (_LOOPBACK | _POINT_TO_POINT | _NO_ARP),
+            other_names=_other_names(attributes.get(_IFLA_PROP_LIST, b"")),
+            master=_setting(attributes.get(_IFLA_MASTER, b""), 0, 0),
+            quiet=max(ignored, _setting(ipv4, _ARP_IGNORE, 0)) in _OWN_ONLY,
+            has_ipv6=_setting(ipv6, _DISABLE_IPV6, 1) == 0,
+        ),
     )
 
 
-def _forwards(of_families: bytes) -> bool:
-    """Return whether the kernel routes IPv6 there (the first of ip-sysctl's conf/*)."""
-    ipv6 = _attributes(of_families).get(socket.AF_INET6, b"")  # none: no IPv6 here
-    settings = _attributes(ipv6).get(_IFLA_INET6_CONF, b"")
-    return len(settings) >= _NUMBER.size and _NUMBER.unpack_from(settings)[0] != 0
+def _arp_ignored_by_all() -> int:
+    """Return the least arp_ignore of any link (ip-sysctl)."""
+    try:
+        with open(_ALL_ARP_IGNORE) as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
+
+
+def _name(text: bytes) -> str:
+    return text.rstrip(b"\0").decode(errors="backslashreplace")
+
+
+def _other_names(properties: bytes) -> tuple[str, ...]:
+    return tuple(
+        _name(value) for kind, value in _each_attribute(properties) if kind == _IFLA_ALT_IFNAME
+    )
+
+
+def _setting(settings: bytes, position: int, absent: int) -> int:
+    """Return one of an array of numbers."""
+    offset = position * _NUMBER.size
+    if len(settings) < offset + _NUMBER.size:
+        return absent
+    value: int = _NUMBER.unpack_from(settings, offset)[0]
+    return value
 
 
 def _address(body: bytes) -> tuple[int, LinkAddress | None]:
@@ -122,12 +172,15 @@ def _answers(kernel: socket.socket, asked: int) -> Iterator[tuple[int, int, byte
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
+    return dict(_each_attribute(data))
+
+
+def _each_attribute(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the kind and value of each attribute; a damaged tail ends the walk."""
     offset = 0
     while offset + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, offset)
         if length < _ATTRIBUTE.size or offset + length > len(data):
             break
-        found[kind & _TYPE_MASK] = data[offset + _ATTRIBUTE.size : offset + length]
+        yield kind & _TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + length]
         offset += (length + 3) & ~3
-    return found

@@ -13,11 +13,11 @@ import socket
 import struct
 
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.links.table import ADDRESS_PROTOCOL, Link, LinkTable
+from vrrp_speaker.links.table import Link, LinkTable
 
 ROUTE_PROTOCOL = 112
 """Our mark on routes (rtm_protocol), the same as on addresses."""
-METRIC = 0xFFFF_FFFE
+_LEAST_METRIC, _METRIC_BITS = 0xFE00_0000, 24
 """Behind every other route to the same subnet: whatever else comes is preferred."""
 
 _NEW_ROUTE, _DELETE_ROUTE = 24, 25
@@ -48,12 +48,8 @@ def wants_route(address: VipAddress, link: Link, table: LinkTable) -> bool:
     network = ipaddress.ip_network(f"{address.address}/{address.prefix_length}", strict=False)
     if network.prefixlen == network.max_prefixlen or link in table.in_subnet_of(address.address):
         return False
-    return not any(
-        _ip(own.address) in network
-        for other in table.links
-        for own in other.addresses
-        if own.protocol != ADDRESS_PROTOCOL and own.address != address.address
-    )
+    holding = table.holding(address.address)  # kube-ipvs0 may have the address itself
+    return all(other in holding for other in table.inside(network))
 
 
 def add_route_request(address: VipAddress, ifindex: int, lease_s: int) -> bytes:
@@ -71,8 +67,9 @@ def delete_route_request(address: VipAddress, ifindex: int) -> bytes:
     return _request(_DELETE_ROUTE, _REQUEST, address, ifindex, [])
 
 
-def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    return ipaddress.ip_address(text)
+def _metric(address: VipAddress) -> int:
+    """Return a metric of the address's own: several addresses of a subnet have a route each."""
+    return _LEAST_METRIC | int(ipaddress.ip_address(address.address)) & (1 << _METRIC_BITS) - 1
 
 
 def _request(
@@ -84,7 +81,7 @@ def _request(
     attributes = [
         (_DST, network.network_address.packed),
         (_OIF, _WORD.pack(ifindex)),
-        (_PRIORITY, _WORD.pack(METRIC)),
+        (_PRIORITY, _WORD.pack(_metric(address))),
         *more,
     ]
     if four:

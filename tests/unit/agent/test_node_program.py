@@ -157,3 +157,23 @@ def test_links_are_read_when_something_new_is_asked_of_them(bench: Bench) -> Non
     bench.program.maker.forget_links()
     bench.make(TWO)
     assert bench.readings == readings + 2
+
+
+def test_agent_that_begins_leaves_routers_where_they_run(bench: Bench, tmp_path: Path) -> None:
+    """What runs is read off the program on disk; another network that appears moves nobody."""
+    twin = Link(4, "eth2", bytes.fromhex("02005e005313"), (LinkAddress("192.0.2.12", 24, 0),))
+    assert bench.make(ONE)
+    bench.table = LinkTable((ETH0, ETH1, twin))
+    again = Bench(tmp_path)
+    again.table = bench.table
+    bench.program.maker.forget_links()
+    assert bench.program.make(ONE, {}, 0.0)
+    assert again.make(ONE)
+    for made in (bench, again):
+        assert made.program.document is not None
+        (router,) = made.program.document["routers"]
+        assert (router["interface"], router["faults"]) == ("eth0", [])
+    # Of one that never ran here nobody can tell which is meant.
+    assert again.make(TWO)
+    assert again.program.document is not None
+    assert again.program.document["routers"][1]["faults"] == ["InterfaceAmbiguous: eth0, eth2"]

@@ -20,7 +20,8 @@ _REQUEST_DUMP = 0x1 | 0x300
 _HEADER = struct.Struct("=IHHII")
 _LINK = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
 _ATTRIBUTE = struct.Struct("=HH")
-_IFLA_NAME = 3
+_IFLA_NAME, _IFLA_PROP_LIST, _IFLA_ALT_NAME = 3, 52, 53
+_TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
 _UP, _RUNNING = 0x1, 0x40
 _BUFFER = 1 << 17
 _PATIENCE_S = 2.0
@@ -44,7 +45,8 @@ class Links:
             OSError: the kernel has none for us.
         """
         self._flags: dict[str, int] = {}
-        self._names: dict[int, str] = {}
+        self._names: dict[int, list[str]] = {}
+        """By index; the alternative names of an interface are as good."""
         self._news = News()
         self._kernel = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
@@ -119,13 +121,11 @@ class Links:
         family, _, index, flags, _ = _LINK.unpack_from(body)
         if family != socket.AF_UNSPEC:
             return  # a bridge's word on a port of its own
-        name = _name(body[_LINK.size :])
-        before = self._names.pop(index, None)
-        if before is not None:
-            self._flags.pop(before, None)
-        if not gone and name:
-            self._names[index] = name
-            self._flags[name] = flags
+        for name in self._names.pop(index, ()):
+            self._flags.pop(name, None)
+        if not gone:
+            self._names[index] = list(_names(body[_LINK.size :]))
+            self._flags.update(dict.fromkeys(self._names[index], flags))
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -136,11 +136,14 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
         offset += max(_HEADER.size, (length + 3) & ~3)
 
 
-def _name(attributes: bytes) -> str:
+def _names(attributes: bytes) -> Iterator[str]:
+    """Yield the name of a link and its alternative ones."""
     offset = 0
     while offset + _ATTRIBUTE.size <= len(attributes):
         length, kind = _ATTRIBUTE.unpack_from(attributes, offset)
-        if kind == _IFLA_NAME:
-            return attributes[offset + _ATTRIBUTE.size : offset + length].rstrip(b"\0").decode()
+        value = attributes[offset + _ATTRIBUTE.size : offset + length]
+        if kind & _TYPE_MASK == _IFLA_PROP_LIST:
+            yield from _names(value)
+        elif kind & _TYPE_MASK in (_IFLA_NAME, _IFLA_ALT_NAME):
+            yield value.rstrip(b"\0").decode(errors="backslashreplace")
         offset += max(_ATTRIBUTE.size, (length + 3) & ~3)
-    return ""

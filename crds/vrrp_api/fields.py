@@ -152,12 +152,23 @@ class Fields:
             yield self._nested(item, f"{self._at(key)}[{index}]")
 
     def each(
-        self, key: str, low: int, high: int, read: Callable[[Fields], _Read]
+        self,
+        key: str,
+        low: int,
+        high: int,
+        read: Callable[[Fields], _Read],
+        known: Callable[[Any], _Read | None] = lambda _: None,
     ) -> Iterator[tuple[Any, _Read | FieldError]]:
-        """Yield each entry of a list with what ``read`` makes of it, or why it cannot."""
+        """Yield each entry of a list with what ``read`` makes of it, or why it cannot.
+
+        ``known`` has what it made of an equal entry before, or None.
+        """
         for index, item in enumerate(self._list(key, low, high)):
             try:
-                yield item, read(self._nested(item, f"{self._at(key)}[{index}]"))
+                made = known(item)
+                if made is None:
+                    made = read(self._nested(item, f"{self._at(key)}[{index}]"))
+                yield item, made
             except FieldError as error:
                 yield item, error
 

@@ -94,7 +94,7 @@ class NodeConfig:
         spec: dict[str, Any] = {
             "node": self.node,
             "addresses": list(self.addresses),
-            "virtualRouters": [_router_object(router) for router in self.virtual_routers],
+            "virtualRouters": [router_object(router) for router in self.virtual_routers],
             "healthChecks": [check_spec(check) for check in self.health_checks],
         }
         if self.lease_namespace is not None:
@@ -215,7 +215,8 @@ def _check_references(spec: Fields, config: NodeConfig) -> None:
                 raise spec.error("healthChecks", message)
 
 
-def _router_object(router: VirtualRouterConfig) -> dict[str, Any]:
+def router_object(router: VirtualRouterConfig) -> dict[str, Any]:
+    """Return an entry of ``virtualRouters``."""
     item: dict[str, Any] = {
         "name": router.name,
         "virtualIPGeneration": router.virtual_ip_generation,

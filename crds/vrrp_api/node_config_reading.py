@@ -7,9 +7,9 @@ cannot be read costs itself. Files of users are read by ``parse_node_config``, w
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from vrrp_api.errors import FieldError
 from vrrp_api.fields import Fields, object_fields
@@ -40,18 +40,58 @@ class Reading:
     not_understood: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_node_config(obj: Mapping[str, Any]) -> Reading:
+_Entry = TypeVar("_Entry", VirtualRouterConfig, HealthCheck)
+
+
+class Entries(Generic[_Entry]):
+    """What was read of entries by name, so that an entry that did not change is read once."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, tuple[Any, _Entry]] = {}
+        self._now: dict[str, tuple[Any, _Entry]] = {}
+
+    def begin(self) -> None:
+        """Begin to read another object; what is not in it is forgotten with the one after."""
+        self._before, self._now = self._now, {}
+
+    def known(self, item: Any) -> _Entry | None:
+        """Return what an equal entry was read as."""
+        entry = self._before.get(_name(item))
+        if entry is None or entry[0] != item:
+            return None
+        self._now[_name(item)] = entry
+        return entry[1]
+
+    def remember(self, item: Any, read: _Entry) -> None:
+        """Remember what an entry was read as, of which nothing was ignored."""
+        self._now.setdefault(_name(item), (item, read))
+
+
+class Memory:
+    """What was read of a node's configuration before."""
+
+    def __init__(self) -> None:
+        self.routers: Entries[VirtualRouterConfig] = Entries()
+        self.checks: Entries[HealthCheck] = Entries()
+
+
+def read_node_config(obj: Mapping[str, Any], memory: Memory | None = None) -> Reading:
     """Read an API object, or a cached copy of one.
+
+    ``memory`` is of the readings before: entries that did not change are the same values.
 
     Raises:
         FieldError: nothing of it can be used; what is wrong is not one entry's.
     """
     ignored: list[str] = []
+    memory = memory or Memory()
     spec, metadata = object_fields(obj, "NodeConfig", ignored)
-    checks, wrong = _checks(spec)
+    checks, wrong = _checks(spec, ignored, memory.checks)
     routers: list[VirtualRouterConfig] = []
     not_understood: dict[str, str] = {}
-    for item, read in spec.each("virtualRouters", 0, MOST_ROUTERS, parse_router):
+    for item, read in _entries(
+        spec, "virtualRouters", MOST_ROUTERS, parse_router, ignored=ignored, entries=memory.routers
+    ):
         if isinstance(read, FieldError):
             not_understood[_name(item)] = str(read)
             continue
@@ -91,11 +131,34 @@ def entries_of(obj: Mapping[str, Any], names: Collection[str]) -> tuple[list[Any
     return routers, checks
 
 
-def _checks(spec: Fields) -> tuple[tuple[HealthCheck, ...], dict[str, str]]:
+def _entries(
+    spec: Fields,
+    key: str,
+    most: int,
+    parse: Callable[[Fields], _Entry],
+    *,
+    ignored: list[str],
+    entries: Entries[_Entry],
+) -> Iterator[tuple[Any, _Entry | FieldError]]:
+    """Yield the entries of a list as ``Fields.each``, those that did not change as they were."""
+    entries.begin()
+    before = len(ignored)
+    for item, read in spec.each(key, 0, most, parse, entries.known):
+        if not isinstance(read, FieldError) and len(ignored) == before:
+            entries.remember(item, read)
+        before = len(ignored)
+        yield item, read
+
+
+def _checks(
+    spec: Fields, ignored: list[str], entries: Entries[HealthCheck]
+) -> tuple[tuple[HealthCheck, ...], dict[str, str]]:
     """Return the checks that can be read, and why others cannot, by name."""
     checks: list[HealthCheck] = []
     wrong: dict[str, str] = {}
-    for item, read in spec.each("healthChecks", 0, MOST_CHECKS, parse_resolved_check):
+    for item, read in _entries(
+        spec, "healthChecks", MOST_CHECKS, parse_resolved_check, ignored=ignored, entries=entries
+    ):
         if isinstance(read, FieldError):
             wrong[_name(item)] = str(read)
         else:

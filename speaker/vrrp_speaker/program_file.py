@@ -24,6 +24,8 @@ templates for links, and addresses for routers; before, all that is sent as read
 OLDEST_FORMAT = 3
 """What an engine still takes: it may begin with the program of an earlier agent."""
 
+_AT_ONCE = 1 << 20
+
 GOOD, PROVED = ".good", ".proved"
 """Added to a program's path: the copy of the one that was loaded last, and of the last one that
 engines ran for a while."""
@@ -115,7 +117,9 @@ def copy_program(source: str, target: str) -> None:
     unfinished = target + ".tmp"
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "wb") as copy, open(source, "rb") as file:
-        copy.writelines(file)  # never all of it in memory: what the engine once took it keeps
+        sent = 0  # by the kernel, not in our memory: what the engine once took it keeps
+        while more := os.sendfile(copy.fileno(), file.fileno(), sent, _AT_ONCE):
+            sent += more
     os.replace(unfinished, target)
 
 

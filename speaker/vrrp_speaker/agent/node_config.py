@@ -16,7 +16,7 @@ from typing import Any
 from vrrp_api import API_VERSION
 from vrrp_api.errors import FieldError
 from vrrp_api.node_config import NodeConfig
-from vrrp_api.node_config_reading import read_node_config
+from vrrp_api.node_config_reading import Memory, read_node_config
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
 from vrrp_speaker.agent.messages import ConfigArrived, ConfigRefused, ConfigSource, Inbox
 
@@ -48,6 +48,7 @@ class ApiConfigSource:
         self._absent_since_s: float | None = None
         self._outage = False
         self._kept = False
+        self._memory = Memory()
 
     def start(self) -> None:
         """Follow in a thread of its own."""
@@ -136,7 +137,7 @@ class ApiConfigSource:
         self._reported((obj.get("status") or {}).get("heartbeatTime", ""))
         try:
             reading = read_node_config(
-                {**obj, "apiVersion": "kube-vrrp.io/v1alpha1", "kind": "NodeConfig"}
+                {**obj, "apiVersion": "kube-vrrp.io/v1alpha1", "kind": "NodeConfig"}, self._memory
             )
         except FieldError as error:
             self._inbox.put(ConfigRefused(str(error)))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
-from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.agent.link_templates import LinkTemplates
 from vrrp_speaker.agent.messages import TemplatesMade
 from vrrp_speaker.agent.program import Keys, Placing
@@ -15,8 +14,6 @@ from vrrp_speaker.links.choice import likely_links
 from vrrp_speaker.links.table import LinkTable
 
 _log = logging.getLogger(__name__)
-_Question = tuple[str | None, tuple[VipAddress, ...], bool]
-"""What of a router's configuration asks something of the links."""
 
 
 class ProgramMaker:
@@ -27,7 +24,7 @@ class ProgramMaker:
         self._read_links = read_links
         self._placing = Placing()
         self._table: LinkTable | None = None
-        self._asked: set[_Question] = set()
+        self._asked: dict[str, VirtualRouterConfig] = {}
         self._addresses: tuple[str, ...] = ()
 
     def go_on_from(self, document: Mapping[str, Any]) -> None:
@@ -67,15 +64,20 @@ class ProgramMaker:
         return placed.program(self._templates.known)
 
     def _links(self, config: NodeConfig) -> LinkTable:
-        asked = {_question(router) for router in config.virtual_routers}
-        new = not asked <= self._asked or config.addresses != self._addresses
+        new = config.addresses != self._addresses or any(map(self._is_new, config.virtual_routers))
         if self._table is None or new:
             found = self._read_links()
             if found != self._table:
                 self._table = found
-        self._asked, self._addresses = asked, config.addresses
+        self._asked = {router.name: router for router in config.virtual_routers}
+        self._addresses = config.addresses
         return self._table
 
-
-def _question(router: VirtualRouterConfig) -> _Question:
-    return router.interface, router.addresses, router.election.transport.multicast
+    def _is_new(self, router: VirtualRouterConfig) -> bool:
+        """Return whether a router asks something of the links that it did not ask before."""
+        before = self._asked.get(router.name)
+        return before is not router and (
+            before is None
+            or (before.interface, before.addresses) != (router.interface, router.addresses)
+            or before.election.transport != router.election.transport
+        )

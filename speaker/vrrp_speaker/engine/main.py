@@ -47,6 +47,7 @@ from vrrp_speaker.engine.network.node_network import NodeNetwork
 from vrrp_speaker.engine.programs.fields import Fields, ProgramError
 from vrrp_speaker.engine.programs.known_program import KnownProgram
 from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.programs.reading import ProgramReader
 from vrrp_speaker.engine.programs.set_aside import note_end
 from vrrp_speaker.engine.programs.stored_program import has_other_proved, load_and_keep
 from vrrp_speaker.engine.recorder import Recorder
@@ -89,6 +90,7 @@ class Engine:
         self._network = NodeNetwork()
         dropped = self._shared.get(shm.H_EVENTS_DROPPED)
         self._agent = AgentLink(files.listener, dropped)
+        self._reader = ProgramReader()
         self._announcer = Announcer(self._shared)
         self._recorder = Recorder(self._agent)
         clock = SignatureClock(
@@ -191,7 +193,8 @@ class Engine:
     def _resume(self, known: KnownProgram) -> None:
         self._worker.start()
         self._shared.set(shm.H_LOADED, 0)
-        program = known.take()  # if none, the agent compiles one
+        program = known.take()  # if none, the agent makes one
+        self._reader = known.reader
         self._changes.ask(lambda found: self._remove_left_overs(found, program))
         self._await_network(program)
         if program is not None:
@@ -281,7 +284,7 @@ class Engine:
     def _load(self, ended: frozenset[str]) -> None:
         try:
             with self._loading():
-                program = load_and_keep(self._files.program_path)
+                program = load_and_keep(self._files.program_path, self._reader)
                 self._load_program(program, self._loop.caught_up_ns(), ended)
         except ProgramError as error:
             self._agent.send({"type": "refused", "error": str(error)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,15 @@ def test_failed_store_keeps_the_old_content(path: Path) -> None:
     with pytest.raises(OSError):  # noqa: PT011 - which one depends on who runs the test
         ConfigCache(path, "node-1").store(NodeConfig("node-1", 8, (), (), ()))
     assert ConfigCache(path, "node-1").load() == Reading(CONFIG)
+
+
+def test_each_of_several_configurations_is_loaded_as_it_was_stored(path: Path) -> None:
+    """What did not change is written as it was encoded before."""
+    cache, (one,) = ConfigCache(path, "node-1"), CONFIG.virtual_routers
+    two = replace(one, name='b"\\', virtual_router_id=52)
+    for routers in ((one,), (one, two), (replace(one, base_priority=7), two), (two,), ()):
+        config = replace(
+            CONFIG, virtual_routers=routers, lease_namespace="kube-vrrp", ended=("gone",)
+        )
+        cache.store(config)
+        assert ConfigCache(path, "node-1").load() == Reading(config)

@@ -9,7 +9,7 @@ import pytest
 
 from vrrp_api.errors import FieldError
 from vrrp_api.node_config import parse_node_config
-from vrrp_api.node_config_reading import entries_of, read_node_config, unknown_by_router
+from vrrp_api.node_config_reading import Memory, entries_of, read_node_config, unknown_by_router
 
 KNOWN: dict[str, Any] = {
     "apiVersion": "kube-vrrp.io/v1alpha1",
@@ -149,3 +149,39 @@ def test_who_is_concerned_by_unknown_fields() -> None:
     routers, checks = entries_of(newer, {"a"})
     assert routers == [spec["virtualRouters"][0]]
     assert checks == [spec["healthChecks"][0]]
+
+
+# The same object again ---------------------------------------------------------------------
+
+
+def test_entry_that_did_not_change_is_read_once() -> None:
+    memory, changed = Memory(), copy.deepcopy(KNOWN)
+    before = read_node_config(copy.deepcopy(KNOWN), memory).config
+    changed["spec"]["virtualRouters"][1]["basePriority"] = 7
+    changed["spec"]["healthChecks"][0]["interval"] = "2s"
+    after = read_node_config(changed, memory).config
+    assert after == read_node_config(changed).config
+    assert after.virtual_routers[0] is before.virtual_routers[0]
+    assert after.virtual_routers[1].base_priority == 7
+    assert after.health_checks[1] is before.health_checks[1]
+    assert after.health_checks[0] != before.health_checks[0]
+
+
+def test_what_is_wrong_or_not_known_is_told_each_time() -> None:
+    memory, odd = Memory(), copy.deepcopy(KNOWN)
+    odd["spec"]["virtualRouters"][0]["novel"] = 1
+    odd["spec"]["virtualRouters"][1]["basePriority"] = "high"
+    first, second = (read_node_config(copy.deepcopy(odd), memory) for _ in range(2))
+    assert first == second
+    assert first.ignored == ("spec.virtualRouters[0].novel",)
+    assert set(first.not_understood) == {"b"}
+
+
+def test_entry_that_was_away_is_read_anew() -> None:
+    memory, without = Memory(), copy.deepcopy(KNOWN)
+    before = read_node_config(KNOWN, memory).config
+    del without["spec"]["virtualRouters"][1]
+    read_node_config(without, memory)
+    after = read_node_config(KNOWN, memory).config
+    assert after == before
+    assert after.virtual_routers[1] is not before.virtual_routers[1]

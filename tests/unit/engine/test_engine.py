@@ -18,6 +18,7 @@ from vrrp_speaker.engine.programs import known_program as known_program_module
 from vrrp_speaker.engine.programs.fields import ProgramError
 from vrrp_speaker.engine.programs.known_program import KnownProgram
 from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.programs.reading import ProgramReader
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 
@@ -50,6 +51,7 @@ class Rig:
             "_loop": SimpleNamespace(
                 run=lambda *_: True, caught_up_ns=lambda: self.now_ns, stopping=False
             ),
+            "_reader": ProgramReader(),
             "_agent": SimpleNamespace(send=self.sent.append),
             "_catch_signals": lambda: 0,
         }
@@ -60,15 +62,15 @@ class Rig:
         self.loaded_ns.append(now_ns)
         self.limits_ns.append(self.shared.get(shm.H_SILENCE_LIMIT))
 
-    def read(self, _path: str) -> EngineProgram:
+    def read(self, _path: str, _reader: ProgramReader) -> EngineProgram:
         """Stand for what reads the program file."""
         self.limits_ns.append(self.shared.get(shm.H_SILENCE_LIMIT))
         self.now_ns += READING_NS
         return PROGRAM
 
-    def refuse(self, path: str) -> EngineProgram:
+    def refuse(self, path: str, reader: ProgramReader) -> EngineProgram:
         """Stand for what reads a program file that is wrong."""
-        self.read(path)
+        self.read(path, reader)
         raise ProgramError("wrong")
 
 

@@ -11,6 +11,7 @@ from tests.unit.engine.test_stored_program import program_file
 from vrrp_speaker.engine.programs import known_program as known_program_module
 from vrrp_speaker.engine.programs.known_program import KnownProgram
 from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.programs.reading import ProgramReader
 from vrrp_speaker.engine.programs.stored_program import load_and_keep, stored_program
 
 
@@ -19,9 +20,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was read so far."""
     paths: list[str] = []
 
-    def count(path: str) -> EngineProgram | None:
+    def count(path: str, reader: ProgramReader) -> EngineProgram | None:
         paths.append(path)
-        return stored_program(path)
+        return stored_program(path, reader)
 
     monkeypatch.setattr(known_program_module, "stored_program", count)
     return paths

@@ -556,3 +556,36 @@ def test_router_whose_program_changes_goes_on_with_the_checksum_it_has_heard(rig
     before = dict(router.encoder.encode(200, SignatureClock(), 1, 1))
     rig.load(ONE, preempt=False)
     assert dict(router.encoder.encode(200, SignatureClock(), 1, 1)) == before
+
+
+# What a load costs -------------------------------------------------------------------------
+
+
+def test_equal_program_changes_nothing_but_the_generation(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.load(ONE)
+    looked: list[RunningRouter] = []
+    monkeypatch.setattr(rig.table, "refresh_faults", lambda router, _: looked.append(router))
+    program = tuple(replace(r.program) for r in rig.table.routers.values())
+    rig.table.load(EngineProgram("n", 9, program), NOW + 1)
+    assert rig.shared.get(shm.H_GENERATION) == 9
+    assert looked == []
+
+
+def test_only_routers_that_changed_are_compared_with_the_node(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And those that others may have changed for: by a group that is joined, by who answers."""
+    named = [
+        router_program(PEER, name=name, slot=slot, vrid=slot + 1, **more)
+        for slot, (name, more) in enumerate((("a", {}), ("b", {}), ("group", {"multicast": True})))
+    ]
+    rig.table.load(EngineProgram("n", 1, tuple(named)), NOW)
+    looked: list[str] = []
+    monkeypatch.setattr(
+        rig.table, "refresh_faults", lambda router, _: looked.append(router.program.name)
+    )
+    named[1] = replace(named[1], base_priority=7)
+    rig.table.load(EngineProgram("n", 2, tuple(named)), NOW + 1)
+    assert sorted(looked) == ["b", "group"]

@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 
 from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.programs.reading import ProgramReader
 from vrrp_speaker.engine.programs.set_aside import path_of
 from vrrp_speaker.engine.programs.stored_program import stored_program
 
@@ -20,20 +21,22 @@ class KnownProgram:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self.reader = ProgramReader()
+        """Knows what was read, so that whatever is read next costs what differs."""
         self._program: EngineProgram | None = None
         self._identity: _Identity | None = None
 
     def read(self) -> EngineProgram | None:
         """Read it now, and remember it."""
         self._identity = _identity(self._path)  # first: what is replaced meanwhile is read again
-        self._program = stored_program(self._path)
+        self._program = stored_program(self._path, self.reader)
         return self._program
 
     def take(self) -> EngineProgram | None:
         """Return the newest one that can be used, or None; it is not kept here."""
         program, self._program = self._program, None
         if program is None or self._identity is None or self._identity != _identity(self._path):
-            program = stored_program(self._path)
+            program = stored_program(self._path, self.reader)
         return program
 
 

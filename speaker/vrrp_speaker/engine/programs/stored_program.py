@@ -11,29 +11,30 @@ import contextlib
 
 from vrrp_speaker.engine.programs.fields import ProgramError
 from vrrp_speaker.engine.programs.program import EngineProgram
-from vrrp_speaker.engine.programs.reading import load_program
+from vrrp_speaker.engine.programs.reading import ProgramReader
 from vrrp_speaker.engine.programs.set_aside import read_set_aside
 from vrrp_speaker.program_file import GOOD, PROVED, copy_program, file_checksum
 
 
-def load_and_keep(path: str) -> EngineProgram:
-    """Load the program and keep a copy beside it.
+def load_and_keep(path: str, reader: ProgramReader | None = None) -> EngineProgram:
+    """Load the program and keep a copy beside it; ``reader`` knows what was loaded before.
 
     Raises:
         ProgramError: the file is missing, damaged, wrong or set aside; the copy is as it was.
     """
-    program = load_program(path, read_set_aside(path))
+    program = (reader or ProgramReader()).read(path, read_set_aside(path))
     with contextlib.suppress(OSError):  # the copy is for worse days; the program is loaded
         copy_program(path, path + GOOD)
     return program
 
 
-def stored_program(path: str) -> EngineProgram | None:
+def stored_program(path: str, reader: ProgramReader | None = None) -> EngineProgram | None:
     """Return the newest program that can be used: the file's, else a copy's, else None."""
+    reader = reader or ProgramReader()
     aside = read_set_aside(path)
     for candidate in (path, path + GOOD, path + PROVED):
         with contextlib.suppress(ProgramError):
-            return load_program(candidate, aside)
+            return reader.read(candidate, aside)
     return None
 
 

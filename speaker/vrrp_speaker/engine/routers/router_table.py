@@ -33,7 +33,12 @@ from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.hearing import Hearing
 from vrrp_speaker.engine.routers.members import move_counters, recall_members
 from vrrp_speaker.engine.routers.resuming import left_active, left_backup, left_points
-from vrrp_speaker.engine.routers.running_router import Inputs, RunningRouter, new_router
+from vrrp_speaker.engine.routers.running_router import (
+    Inputs,
+    RunningRouter,
+    new_router,
+    run_already,
+)
 from vrrp_speaker.engine.wire.memberships import Memberships
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
@@ -81,13 +86,16 @@ class RouterTable(Concern):
         ``ended`` elections have no successor: their addresses go at once.
         """
         wanted = {router.name: router for router in program.routers}
+        if self._loaded and run_already(self.routers, wanted):
+            self._shared.set(shm.H_GENERATION, program.generation)
+            return
         for name, router in list(self.routers.items()):
             if name not in wanted or wanted[name].identity != router.program.identity:
                 self._remove(name, now_ns, ended=name in ended)
         moved = [
             (self.routers[name], self.routers[name].program, after)
             for name, after in wanted.items()
-            if name in self.routers and self.routers[name].program != after
+            if name in self.routers and not self.routers[name].runs(after)
         ]
         self._shared.move_slots(
             {before.slot: after.slot for _, before, after in moved if before.slot != after.slot}
@@ -102,9 +110,14 @@ class RouterTable(Concern):
             with over(router_program.name):
                 self._add(router_program, now_ns)
         self._index()
-        self._presence.watch(self._voting(), now_ns)
+        voting = [r.program for r in self.routers.values() if r.program.require_majority]
+        self._presence.watch(voting, now_ns)
         self._conflicts.sync(self.routers.values(), now_ns)
-        self.refresh_all_faults(now_ns)
+        # Whether a group is joined, or a majority answers, may have changed for the others, too.
+        replaced = {after.name for after in added} | {after.name for _, _, after in moved}
+        for name, router in self.routers.items():
+            if name in replaced or router.program.multicast or router.program.require_majority:
+                self.refresh_faults(router, now_ns)
         self._loaded = True
         self._shared.set(shm.H_GENERATION, program.generation)
         self._shared.set(shm.H_LOADED, 1)
@@ -303,9 +316,6 @@ class RouterTable(Concern):
                 alone = not self._presence.has_majority(router.program, now_ns)
                 if alone is not (EngineFault.NO_MAJORITY in router.engine_faults):
                     self.refresh_faults(router, now_ns)
-
-    def _voting(self) -> list[RouterProgram]:
-        return [r.program for r in self.routers.values() if r.program.require_majority]
 
     def run(self, now_ns: int) -> None:
         """Look at what changes by itself: majorities, and what is to be tried again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vrrp.authentication import ReplayMarks
@@ -70,6 +71,10 @@ class RunningRouter:
     """Addresses that are not to be bound yet: they are new, and are asked about first."""
     removed: bool = False
     """No longer in the program: its slot of the shared state may be another's."""
+
+    def runs(self, program: RouterProgram) -> bool:
+        """Return whether that is its program; as a rule it is the same object, or another one."""
+        return self.program is program or self.program == program
 
     @property
     def addresses(self) -> tuple[AddressProgram, ...]:
@@ -182,6 +187,13 @@ def election_of(router: RunningRouter) -> Election:
         authentication=program.authentication,
         marks=router.marks,
         learned=router.learned if program.open else None,
+    )
+
+
+def run_already(routers: Mapping[str, RunningRouter], wanted: Mapping[str, RouterProgram]) -> bool:
+    """Return whether those are the programs that run: no router comes, goes or changes."""
+    return wanted.keys() == routers.keys() and all(
+        router.runs(wanted[name]) for name, router in routers.items()
     )
 
 

@@ -67,6 +67,17 @@ FAULTS = (
     ),
     Fault(
         20,
+        "a kernel that binds at once is waited for, so announcements are no later for it",
+        LEASES,
+        "        self._worker.await_bound(_MOMENT_S)\n",
+        "        return\n",
+        unit(
+            "engine/leases",
+            "kernel_that_binds_at_once_has_the_address_announced_before_its_news_come",
+        ),
+    ),
+    Fault(
+        20,
         "who cannot bind for as long as others would wait leaves it to them",
         LEASES,
         "                self._given_up.add(name)\n                self._refuse(router, now_ns)\n",

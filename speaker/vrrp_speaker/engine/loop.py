@@ -217,7 +217,9 @@ class Loop:
             now_ns = monotonic_ns()
             # Dozens of takeovers take milliseconds: what became due meanwhile is next.
             self._run_active_deadlines(now_ns)
-            self._reach_deadline(self._late.popleft(), now_ns)
+            router = self._late.popleft()
+            self._executor.others_wait = bool(self._late)
+            self._reach_deadline(router, now_ns)
 
     def _run_active_deadlines(self, now_ns: int) -> None:
         """Handle the deadlines of Active routers, and note the others'."""

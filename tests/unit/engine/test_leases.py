@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.engine.programs import packed
-from tests.unit.engine.rig import ONE, SECOND, TWO, Rig, rig
+from tests.unit.engine.programs import address, packed
+from tests.unit.engine.rig import ONE, SECOND, SIX, TWO, Rig, rig
 
 from vrrp.constants import State
 from vrrp.events import DeadlineReached
 from vrrp_speaker.engine.addresses.leases import LEAST_PATIENCE_NS
-from vrrp_speaker.engine.network.netlink import AddressNews
+from vrrp_speaker.engine.network.netlink import ADDRESS_PROTOCOL, AddressNews
+from vrrp_speaker.engine.network.node_network import Digest
 from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.shared_state import EngineFault
 from vrrp_speaker.shared_state import layout as shm
@@ -128,3 +129,28 @@ def test_address_that_is_on_its_way_is_not_put_back(rig: Rig, text: str) -> None
     rig.settle(now_ns)
     assert rig.requests.made == [ADD, f"add {TWO}".encode()]
     assert rig.shared.get(router.offset + shm.S_RESTORED) == 0
+
+
+def test_kernel_that_binds_at_once_has_the_address_announced_before_its_news_come(rig: Rig) -> None:
+    router = rig.load(ONE, SIX)
+    rig.requests.silent = True
+    now_ns = router.machine.next_deadline_ns()
+    assert now_ns is not None
+    rig.executor.handle(router, DeadlineReached(), now_ns)
+    assert rig.wire.sent == [ONE.encode()]  # the other family is announced once it answers
+    digest = Digest()
+    told = AddressNews(2, packed(ONE), address(ONE).prefix_length, ADDRESS_PROTOCOL, True)
+    rig.network.learn([told], digest)
+    assert digest.arrived == []
+
+
+def test_announcement_is_never_ahead_of_others_advertisements(rig: Rig) -> None:
+    router = rig.load(ONE)
+    now_ns = router.machine.next_deadline_ns()
+    assert now_ns is not None
+    rig.executor.others_wait = True
+    rig.executor.handle(router, DeadlineReached(), now_ns)
+    assert rig.wire.sent == []
+    rig.settle(now_ns)
+    rig.announce_until(now_ns)
+    assert rig.wire.sent == [ONE.encode()]

@@ -12,6 +12,7 @@ from vrrp_speaker.engine.network.node_network import Digest, NodeNetwork
 MAC, OTHER_MAC = b"\2\0\0\0\0\1", b"\2\0\0\0\0\2"
 UP, DOWN = LinkNews(2, "eth0", True, True, MAC), LinkNews(2, "eth0", False, True, MAC)
 OWN = AddressNews(2, b"\xc0\0\2\x0b", 24, 0, present=True)
+FOREIGN = AddressNews(2, b"\xc0\0\2\x63", 24, 0, present=True)
 OURS = AddressNews(2, b"\xc0\0\2\x32", 24, 112, present=True)
 
 
@@ -57,16 +58,22 @@ def test_programs_depend_on_links_and_foreign_addresses(
         ([UP], UP, False),
         ([UP], DOWN, True),
         ([UP], LinkNews(2, "eth0", False, False), True),
-        ([UP], OURS, True),
+        ([UP], OURS, False),
         ([UP, OURS], OURS, False),
-        ([UP, OURS], gone(OURS), True),
+        ([UP, OURS], gone(OURS), False),
+        ([UP], FOREIGN, True),
+        ([UP, FOREIGN], FOREIGN, False),
+        ([UP, FOREIGN], gone(FOREIGN), True),
         ([UP], gone(OURS), False),
     ],
 )
 def test_only_what_differs_from_before_is_a_change(
     before: list[News], news: News, changed: bool
 ) -> None:
-    """A lease that is renewed is news too: hundreds a second on a node with many routers."""
+    """A lease that is renewed is news too: hundreds a second on a node with many routers.
+
+    No fault depends on an address of ours.
+    """
     _, found = digest(before, news)
     assert found.changed is changed
 

@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterable
 from vrrp.constants import State
 from vrrp_speaker.engine.addresses.worker import AddressWorker, Kind, Place, Request
 from vrrp_speaker.engine.concern import Concern
-from vrrp_speaker.engine.network.node_network import NodeNetwork
+from vrrp_speaker.engine.network.netlink import ADDRESS_PROTOCOL, AddressNews
+from vrrp_speaker.engine.network.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.programs.program import AddressProgram
 from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 
+_MOMENT_S = 0.0005
+_IMPATIENCE_NS = 20_000_000
 LEAST_PATIENCE_NS = 100_000_000
 """So long at least a router that became Active waits for the kernel."""
 
@@ -34,6 +37,7 @@ class Leases(Concern):
         self._waiting: dict[str, tuple[RunningRouter, int]] = {}
         """Routers that wait for the kernel to bind something, and since when."""
         self._given_up: set[str] = set()
+        self._patient_at_ns = 0
         self.refused: dict[str, RunningRouter] = {}
         """The routers whose addresses the kernel refused, until that is to be tried again."""
         self.on_refusal: Callable[[RunningRouter, int], None] = lambda _router, _now_ns: None
@@ -46,6 +50,23 @@ class Leases(Concern):
         self._worker.bind(router, addresses, now_ns)
         self._waiting.setdefault(router.program.name, (router, now_ns))
         self._renew_later(router, addresses, now_ns)
+        self.note_present(router)
+
+    def await_bound(self, router: RunningRouter, now_ns: int) -> None:
+        """Give the kernel the moment that it takes to bind, so that announcements go out at once.
+
+        Where others hold its lock that is too short, and for a while nobody waits again: its news
+        tell then. They do so for IPv6 always, as it puts an address into use some time later.
+        """
+        if now_ns < self._patient_at_ns:
+            return
+        self._worker.await_bound(_MOMENT_S)
+        if any(self._worker.binding((a.ifindex, a.address)) for a in router.addresses):
+            self._patient_at_ns = now_ns + _IMPATIENCE_NS
+        for a in router.addresses:
+            if len(a.address) == 4 and self._worker.has_bound((a.ifindex, a.address)):
+                bound = AddressNews(a.ifindex, a.address, a.prefix_length, ADDRESS_PROTOCOL, True)
+                self._network.learn([bound], Digest())
         self.note_present(router)
 
     def renew(self, router: RunningRouter, now_ns: int) -> None:

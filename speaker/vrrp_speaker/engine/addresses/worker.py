@@ -112,6 +112,7 @@ class AddressWorker:
         self._wake = _thread.allocate_lock()
         self._wake.acquire()
         self._waits = False
+        self._bound = _thread.allocate_lock()
         self._unbinding = 0
         self._tells = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._failure: BaseException | None = None
@@ -129,6 +130,7 @@ class AddressWorker:
 
     def bind(self, router: RunningRouter, addresses: Iterable[AddressProgram], now_ns: int) -> None:
         """Put addresses on, as soon as the kernel lets us."""
+        self._bound.acquire(blocking=False)
         for address in addresses:
             place = address.ifindex, address.address
             newest = self._open(place)
@@ -139,6 +141,15 @@ class AddressWorker:
                 self._withdraw(newest)
             self._ask(Kind.BIND, router, place, address.add, now_ns)
         self.flush()
+
+    def await_bound(self, seconds: float) -> None:
+        """Wait until the kernel has bound something since ``bind``, or for so long."""
+        self._bound.acquire(timeout=seconds)
+
+    def has_bound(self, place: Place) -> bool:
+        """Return whether the last that became of an address is that it was bound."""
+        newest = self._newest.get(place)
+        return newest is not None and newest.kind is Kind.BIND and newest.done and not newest.error
 
     def renew(
         self, router: RunningRouter, addresses: Iterable[AddressProgram], now_ns: int
@@ -304,6 +315,8 @@ class AddressWorker:
             request.done = True
             if request.error or request.kind is not Kind.RENEW:
                 over.append(request)
+        if batch and batch[-1].kind is Kind.BIND and self._bound.locked():
+            self._bound.release()
         if over:
             self._finished.extend(over)
             os.eventfd_write(self._tells, 1)

@@ -68,7 +68,9 @@ class NodeNetwork:
         key = (news.ifindex, news.address)
         held = self._addresses.setdefault(key, {})
         known = held.pop(news.prefix_length, None)
-        digest.changed |= news.present is (known is None)
+        # No router's fault depends on one of ours, and a takeover has more to do than to look.
+        if ADDRESS_PROTOCOL not in (known, news.protocol):
+            digest.changed |= news.present is (known is None)
         if news.present:
             held[news.prefix_length] = news.protocol
             if known is None:

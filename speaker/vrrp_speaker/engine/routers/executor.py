@@ -78,6 +78,8 @@ class Executor:
         self._network = network
         self._recorder = recorder
         self._on_transition = on_transition
+        self.others_wait = False
+        """Whether other routers wait to advertise: announcements are never ahead of them."""
 
     def handle(self, router: RunningRouter, event: Event, now_ns: int) -> bool:
         """Give one event to a router's machine and do what it asks for.
@@ -125,7 +127,13 @@ class Executor:
                 router.renew_at_ns = None
             case AnnounceAddresses():
                 known = self._shared.get(router.offset + shm.S_STATE)
-                self.announce(router, now_ns, again=known == shm.STATES.index(State.ACTIVE))
+                again = known == shm.STATES.index(State.ACTIVE)
+                at_once = not again and not self.others_wait
+                if at_once:
+                    self.leases.await_bound(router, now_ns)
+                self.announce(router, now_ns, again=again)
+                if at_once:
+                    self._announcer.run(now_ns)
             case StateChanged():
                 self._record(router, action, now_ns)
             case unreachable:

@@ -4,8 +4,7 @@ Standard library only. The engine's code is loaded here and frozen, so that a de
 replaced by a fork: the new one finds its state in shared memory and its addresses still on their
 lease. Of an engine that holds addresses the heir is forked before it is needed, and advertises 1.3
 ms after the death; one that has to be forked first needs 5.5 ms. Where permitted this process is of
-real-time priority too, because it matters only when it is needed at once. A crash loop ends in the
-last will and a growing back-off.
+real-time priority too. A crash loop ends in the last will and a growing back-off.
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ _HEALTHY_S = 5.0
 """An agent that lived this long is started again at once."""
 _ENGINE_HEALTHY_S = 0.5
 """An engine that lived this long has resumed and advertised: its death is no crash loop."""
-_SETTLED_S = 1.0
-"""So long an engine has run its program when its heir is made: longer than in a crash loop."""
+_SETTLED_S, _QUIET_S = 1.0, 60.0
+"""So long an engine runs when its heir is made, longer than in a crash loop, and replaced."""
 _CRASHES_BEFORE_LAST_WILL = 3
 _ENGINE_STOP_S = 25.0
 """Longer than the engine waits for successors."""
@@ -84,7 +83,7 @@ class Supervisor:
         )
         self._loads = self._heir_loads = 0
         """How many programs were loaded, and how many when the heir read the last one."""
-        self._heir_at_s = 0.0
+        self._heir_at_s = self._heir_old_s = 0.0
         self._set_aside = read_set_aside(options.program_path)
         self._wakeup, self._wakeup_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
@@ -269,16 +268,17 @@ class Supervisor:
     def _keep_heir(self) -> None:
         """Have one process wait for the end of an engine that holds addresses.
 
-        None is there in a crash loop. After a change of the program another one takes its place,
-        because what it has read is of use only while it is the newest.
+        None is there in a crash loop. Of a changed program it reads what differs, so another one
+        takes its place when changes are over: to make one costs more than a change.
         """
         now_s, loads = time.monotonic(), self._shared.get(shm.H_LOADS)
         active = bool(self._engine.pid and self._shared.get(shm.H_ACTIVE))
         if loads != self._loads or not active:
             self._loads = loads
             self._heir_at_s = max(self._heir_at_s, now_s + _SETTLED_S)
+            self._heir_old_s = now_s + _QUIET_S
         settled = now_s >= max(self._heir_at_s, self._engine.started_s + _SETTLED_S)
-        if not active or (settled and loads != self._heir_loads):
+        if not active or (loads != self._heir_loads and now_s >= self._heir_old_s):
             self._dismiss_heir()
         if settled and not self._heir.pid:
             self._start_heir(now_s)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.bench.agent_kills import measure_agent_kills
 from tests.bench.changes import measure_changes
+from tests.bench.configuration import measure_configurations
 from tests.bench.deleted_address import measure_deleted_address
 from tests.bench.engine_kills import measure_engine_kills
 from tests.bench.events import EVENTS
@@ -38,8 +39,8 @@ from vrrp_lab.lab import Lab, LabOptions
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 _PARTS = (
-    "failover", "heals", "engine", "overload", "checks", "protocol", "memory", "latency", "changes",
-    "writes",
+    "failover", "heals", "engine", "overload", "checks", "configuration", "protocol", "memory",
+    "latency", "changes", "writes",
 )  # fmt: skip
 _INTERVALS, _ALL_INTERVALS = "1s,200ms", "1s,200ms,100ms,20ms"
 _MINUTES, _ALL_MINUTES = 0.5, 10.0
@@ -90,6 +91,7 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
             ("many checks", lambda: measure_many_checks(report)),
         ],
         "overload": [("overload", lambda: measure_overload(report, 60 * _minutes(options)))],
+        "configuration": [("configuration", lambda: measure_configurations(report))],
         "protocol": [("protocol", lambda: measure_protocol(report))],
         "memory": [("memory", lambda: _cluster(options, report, ("memory",)))],
         "latency": [("latency", lambda: _cluster(options, report, ("latency",)))],
@@ -106,7 +108,7 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
         ("scrapes", lambda: measure_scrapes(report, _SCRAPES)),
         (", ".join(in_cluster), lambda: _cluster(options, report, in_cluster)),
     ]
-    first = ("failover", "heals", "engine", "overload", "checks", "protocol")
+    first = ("failover", "heals", "engine", "overload", "checks", "configuration", "protocol")
     return [*(step for name in first for step in parts[name]), *together]
 
 

@@ -361,9 +361,9 @@ def test_heir_is_replaced_once_changes_of_the_program_are_over(
     heir = home.settle()
     for loads in (8, 9):
         home.shared.set(shm.H_LOADS, loads)
-        home.turn(0.9)
+        home.turn(59)
         assert home.heir() == heir
-    home.turn(1.1)
+    home.turn(61)
     home.turn()
     assert home.heir() not in (0, heir)
     assert "ended" not in capsys.readouterr().err

@@ -9,7 +9,16 @@ from vrrp.states import Backup, Parameters
 from vrrp_speaker.engine.neighbours.additions import Additions
 from vrrp_speaker.engine.neighbours.defence import Defence
 from vrrp_speaker.engine.neighbours.listening import Sighting
-from vrrp_speaker.engine.neighbours.probing import PROBES, Claim, Round, quiet_ns, settling_ns
+from vrrp_speaker.engine.neighbours.probing import (
+    PROBES,
+    Claim,
+    Place,
+    Round,
+    places,
+    quiet_ns,
+    settling_ns,
+)
+from vrrp_speaker.engine.programs.program import RouterProgram
 from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.shared_state import EngineFault, HeldByMember
 
@@ -32,6 +41,18 @@ class Watch:
     """What was told of these."""
     told_held: HeldByMember | None = None
     """Which address was told to be a member's, and whose."""
+    program: RouterProgram | None = None
+    """What it has followed last."""
+    places: frozenset[Place] = frozenset()
+    """Where the router has addresses that are watched over."""
+
+    def follow(self) -> bool:
+        """Follow the router's program; return whether there is something else to watch over."""
+        if self.program is self.router.program:
+            return False
+        before, self.program = self.places, self.router.program
+        self.places = places(self.program)
+        return self.places != before
 
     @property
     def parameters(self) -> Parameters:

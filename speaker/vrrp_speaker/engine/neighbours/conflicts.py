@@ -63,6 +63,7 @@ class Conflicts(Concern):
         self._neighbours = neighbours
         self._watches: dict[str, Watch] = {}
         self._by_address: dict[tuple[int, bytes], Watch] = {}
+        self._looks_out = False
         self._busy: dict[str, Watch] = {}
         self._kin = Kin()
 
@@ -103,29 +104,35 @@ class Conflicts(Concern):
 
     def sync(self, routers: Iterable[RunningRouter], now_ns: int) -> None:
         """Watch over these routers from now on; what is known of those that stay is kept."""
-        before, self._watches, self._by_address = self._watches, {}, {}
+        before, self._watches = self._watches, {}
+        changed = not self._looks_out
         routers = [router for router in routers if router.program.probes]
         for router in routers:
             watch = before.get(router.program.name)
             if watch is None or watch.router is not router:
                 watch = Watch(router, now_ns, last_heard_ns(self._shared, router.program) or None)
                 watch.enter(router.machine.state, now_ns)
-            watched, claim = places(router.program), watch.claim
-            if claim and (claim.sighting.ifindex, claim.sighting.address) not in watched:
+            changed |= watch.follow()
+            claim = watch.claim
+            if claim and (claim.sighting.ifindex, claim.sighting.address) not in watch.places:
                 watch.claim = None
             if watch.defence is not None:
                 watch.additions.keep(router.withheld, now_ns)
             self._watches[router.program.name] = watch
-            self._by_address.update(dict.fromkeys(watched, watch))
         self._busy = dict(self._watches)
-        self._know_members()
-        self._look_out()
+        if changed or before.keys() != self._watches.keys():
+            watches = self._watches.values()
+            self._by_address = {place: watch for watch in watches for place in watch.places}
+            changed = True
+        if self._know_members() or changed:
+            self._look_out()
 
     def _know_members(self) -> bool:
         """Know who is a member now, learned ones too; return whether that is news."""
         return self._kin.sync(watch.router for watch in self._watches.values())
 
     def _look_out(self) -> None:
+        self._looks_out = True
         self._neighbours.watch([*(a for _, a in self._by_address), *self._kin.addresses()])
 
     def _ask_about(self, router: RunningRouter, about: Set[Place], now_ns: int) -> None:

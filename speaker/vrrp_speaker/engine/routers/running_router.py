@@ -69,6 +69,8 @@ class RunningRouter:
     """An engine before us was Backup a moment ago: to be Backup is nothing new."""
     withheld: frozenset[Place] = frozenset()
     """Addresses that are not to be bound yet: they are new, and are asked about first."""
+    election: tuple[RouterProgram, Election] | None = None
+    """What its advertisements are checked against, and the program that it was made of."""
     removed: bool = False
     """No longer in the program: its slot of the shared state may be another's."""
 
@@ -172,8 +174,14 @@ def new_router(program: RouterProgram, *, input_faults: bool, priority: int) -> 
 
 
 def election_of(router: RunningRouter) -> Election:
-    """Return what the router's advertisements are checked against."""
+    """Return what the router's advertisements are checked against; made once for a program."""
     program = router.program
+    if router.election is None or router.election[0] is not program:
+        router.election = program, _election(router, program)
+    return router.election[1]
+
+
+def _election(router: RunningRouter, program: RouterProgram) -> Election:
     return Election(
         version=program.version,
         family=program.family,

@@ -5,7 +5,8 @@ Each works, or the node says in one stable reason why it takes no part.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,7 @@ WORKING = {
     "like-an-address": ("192.0.2.53/32", "192.0.2.1", "192.0.2.1"),
     "dotted": ("192.0.2.54/32", "eth0.100", "eth0.100"),
     "long": ("192.0.2.55/32", LONGEST, LONGEST),
+    "point-to-point": ("192.0.2.56/32", "tunnel0", "tunnel0"),
 }
 """By name: the address, where it is to be, and what the VirtualIP says of that."""
 REFUSED = {
@@ -80,9 +82,35 @@ _ODD = (
 )
 
 
+# A tunnel, whose other end is this process; it has a carrier as long as that lives.
+_TUNNEL = """
+import fcntl, signal, struct
+device = open("/dev/net/tun", "r+b", buffering=0)
+fcntl.ioctl(device, 0x400454CA, struct.pack("16sH", b"tunnel0", 0x1001))  # TUNSETIFF, IFF_TUN
+signal.pause()
+"""
+
+
 def run(host: Host, *lines: str) -> str:
     """Run a shell script on a host; return what it says."""
     return host.namespace.run("sh", "-ec", "\n".join(lines)).stdout
+
+
+def tunnel_is_up(host: Host) -> bool:
+    """Whether the tunnel was there to be brought up."""
+    return host.exec("ip", "link", "set", "tunnel0", "up").returncode == 0
+
+
+def all_held(node: Node, names: Iterable[str]) -> bool:
+    """Whether a node is Active for all of these."""
+    seen = {name: (states(node)[name], faults(node, name)) for name in names}
+    assert seen == {name: ("Active", set()) for name in seen}, seen
+    return True
+
+
+def takes_no_part(node: Node, name: str, why: str) -> bool:
+    """Whether a router is in Fault for one reason."""
+    return states(node)[name] == "Fault" and faults(node, name) == {why}
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +137,8 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             "ip addr add 2001:db8:9::9/64 dev eth1 nodad")  # fmt: skip
         for node in lab.nodes:
             run(node.host, *_ODD)
+            node.host.namespace.start([sys.executable, "-c", _TUNNEL])
+            eventually(partial(tunnel_is_up, node.host), within_s=10)
             node.start_speaker()
         yield lab
 
@@ -149,6 +179,35 @@ def test_address_is_answered_where_its_interface_has_none_of_its_network(
     assert "proto 112" not in run(odd.node("node-2").host, "ip route show dev eth1")
 
 
+_MENDED = (
+    "ip addr add 198.51.100.{number}/24 dev eth1",
+    "sysctl -qw net.ipv6.conf.four0.disable_ipv6=0",
+    "ip link set down0 up",
+    "ip link property add dev end4 altname eth7",
+)
+_BROKEN = (
+    "ip addr del 198.51.100.{number}/24 dev eth1",
+    "sysctl -qw net.ipv6.conf.four0.disable_ipv6=1",
+    "ip link set down0 down",
+    "ip link property del dev end4 altname eth7",
+)
+
+
+def test_what_was_refused_is_held_once_its_cause_is_gone(odd: Lab, home: Node) -> None:
+    mended = REFUSED.keys() - {"of-containers"}
+    hosts = [node.host for node in odd.nodes]
+    for host in hosts:
+        run(host, *(line.format(number=host.number) for line in _MENDED))
+    eventually(partial(all_held, home, mended), within_s=60)
+    for host in hosts:
+        run(host, *(line.format(number=host.number) for line in _BROKEN))
+    # Who holds stays on its interface without an own address there.
+    for name in mended - {"elsewhere"}:
+        eventually(partial(takes_no_part, home, name, REFUSED[name][2]), within_s=30)
+    assert states(home)["elsewhere"] == "Active"
+    eventually(lambda: all_work(odd, home), within_s=60, every_s=0.2)
+
+
 def noticed(node: Node, *lines: str) -> None:
     """Change something, and wait until the engine has acted on news that came after it."""
     before = routers(node)["service"].addresses_restored
@@ -182,7 +241,7 @@ def test_interface_that_goes_elsewhere_is_missed_and_comes_back(odd: Lab, home: 
         run(home.host, "ip link set 192.0.2.1 down", "ip link set 192.0.2.1 name odd1")
         run(home.host, f"ip link set eth0.100 netns {away}")
         for name in ("like-an-address", "dotted"):
-            eventually(lambda: "InterfaceNotFound" in faults(home, name), within_s=20)  # noqa: B023 - asked at once
+            eventually(partial(takes_no_part, home, name, "InterfaceNotFound"), within_s=20)
         run(home.host, "ip link set odd1 name 192.0.2.1", "ip link set 192.0.2.1 up")
         run(home.host, f"nsenter --net=/proc/{away}/ns/net ip link set eth0.100 netns "
             f"{home.host.namespace.holder}", "ip link set eth0.100 up")  # fmt: skip
@@ -191,3 +250,30 @@ def test_interface_that_goes_elsewhere_is_missed_and_comes_back(odd: Lab, home: 
         run(home.host, f"kill {away}")
     assert program(home)["dotted"]["faults"] == []
     assert addresses(home.host)["192.0.2.54"] == "eth0.100"
+
+
+_NO_IPV6 = """
+import errno, os, socket
+
+class Socket(socket.socket):
+    def __init__(self, family=-1, *more, **named):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+        super().__init__(family, *more, **named)
+
+socket.socket = Socket
+"""
+
+
+def test_node_without_ipv6_takes_part_over_ipv4(odd: Lab, home: Node, tmp_path: Path) -> None:
+    """As with ipv6.disable=1; last, because it is not put back."""
+    eventually(lambda: all_work(odd, home), within_s=60, every_s=0.2)
+    node = odd.node("node-2")
+    node.stop_speaker()
+    run(node.host, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
+    (tmp_path / "sitecustomize.py").write_text(_NO_IPV6)
+    node.start_speaker(under=("env", f"PYTHONPATH={tmp_path}"))
+    eventually(partial(takes_no_part, node, "bare", "IPv6Disabled"), within_s=30)
+    eventually(lambda: {states(node)[name] for name in WORKING} == {"Backup"}, within_s=30)
+    home.stop_speaker()
+    eventually(lambda: {states(node)[name] for name in WORKING} == {"Active"}, within_s=30)

@@ -34,6 +34,7 @@ CHILD, PULSE, SUPERVISOR = (
     f"speaker/vrrp_speaker/{name}.py" for name in ("child", "pulse", "supervisor")
 )
 REQUESTS = "speaker/vrrp_speaker/compiler/netlink.py"
+TEMPLATES = "speaker/vrrp_speaker/compiler/templates.py"
 NODE_CONFIG, PLACING = (
     f"speaker/vrrp_speaker/agent/{name}.py" for name in ("node_config", "program")
 )

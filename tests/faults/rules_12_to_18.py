@@ -21,6 +21,7 @@ from tests.faults.places import (
     RANKING,
     RECONCILE,
     TABLE,
+    TEMPLATES,
     VALIDATION,
     netns,
     unit,
@@ -34,6 +35,32 @@ _FORGED = netns(
 _OWNER = netns("reconfiguration", "engine_refuses_the_priority_of_an_owner_and_of_a_release")
 
 CHANGES = (
+    Fault(
+        12,
+        "a router is read again when the templates of its link change",
+        PROGRAM,
+        "            if router.ifindex not in others\n"
+        "            and not any(address.ifindex in others for address in router.addresses)\n",
+        "",
+        unit("engine/reading", "router_whose_links_templates_changed_is_read_again"),
+    ),
+    Fault(
+        12,
+        "and when another one of the same words is set aside",
+        PROGRAM,
+        "        if aside != self._aside:\n            return {}\n",
+        "",
+        unit("engine/reading", "router_that_was_set_aside_is_read_again"),
+    ),
+    Fault(
+        12,
+        "a template that does not give what the libraries build is not given out",
+        TEMPLATES,
+        "        if filled != build(example) or not _says(kind, filled, example):\n",
+        "        if False:\n",
+        unit("compiler/templates", "template_that_the_libraries_contradict_is_not_given_out")
+        + "[gratuitous_arp-built_otherwise]",
+    ),
     Fault(
         12,
         "a router that runs stays on its interface when another network appears",

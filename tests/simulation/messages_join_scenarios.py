@@ -19,7 +19,7 @@ from tests.simulation.story import expect
 
 _TWO_OF_THREE = replace(CALM, machines=3, candidates=2)
 _GONE_S = 330
-_LATE_TO_JOIN = 12
+_LATE_TO_JOIN = 6
 """A seed with which a node takes in that it is to join after it was told to leave."""
 
 

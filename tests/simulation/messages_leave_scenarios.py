@@ -14,11 +14,15 @@ from vrrp.constants import State
 
 _BOOTS_INTO_IT = 1
 """A seed with which a node loads the newest configuration before the one that it had kept."""
+_TOLD_FIRST = 2
+"""A seed with which a leaver would load what takes its router before its successor is Active."""
+_BOTH_MATTER = 21
+"""A seed with whose delays each of two steps matters that are left out one by one."""
 
 
 def who_leaves_goes_when_another_one_has_the_addresses() -> None:
     """It yields as a Backup of the election, and only then gives its router up."""
-    story, holder, _ = begin()
+    story, holder, _ = begin(seed=_TOLD_FIRST)
     slot = holder.slot
     assert slot is not None
     became: list[State] = []
@@ -57,7 +61,7 @@ def a_successor_that_boots_into_what_it_is_asked_takes_over() -> None:
 def a_leaver_gives_its_key_up_for_a_successor_that_does_not_know_it() -> None:
     """An older speaker joins an election that is signed without a key of its own, or never."""
     drawn = replace(CALM, signed=True, own_keys=True)
-    story, holder, others = begin(drawn, ignorant=("node-4",))
+    story, holder, others = begin(drawn, _BOTH_MATTER, ignorant=("node-4",))
     coming = story.machines[3]
     if coming is holder:
         holder = others[0]

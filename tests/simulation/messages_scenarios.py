@@ -31,9 +31,9 @@ from vrrp.actions import StateChanged
 from vrrp.constants import State
 
 _TEN_MINUTES_S = 600
-_LATE_TO_LOAD = 24
+_LATE_TO_LOAD = 47
 """A seed with which a node loads what it kept after others were told, and before it is told."""
-_LATE_TO_LEAVE = 6
+_LATE_TO_LEAVE = 2
 """A seed with which one of two that leave says so before the other one has heard of it."""
 
 

@@ -26,15 +26,15 @@ test: check ## Everything: checks, unit, netns, lab and cluster tests (they play
 	$(VENV)/coverage run -m pytest -q tests/unit/vrrp
 	$(VENV)/coverage report
 	$(PYTHON) -m vrrp_lab build
-	$(VENV)/pytest -q $(TWO_FILES_AT_A_TIME) --ignore=tests/tidy --ignore=tests/unit/vrrp --ignore=tests/interop \
-		--ignore=tests/e2e tests
+	$(VENV)/pytest -q $(THREE_FILES_AT_A_TIME) --durations=25 --ignore=tests/tidy --ignore=tests/unit/vrrp \
+		--ignore=tests/interop --ignore=tests/e2e tests
 	$(VENV)/pytest -q tests/interop
 	$(END_TO_END)
 	$(PYTHON) -m vrrp_lab demo
 
 # Tests in namespaces mostly wait. A file has one worker, for its tests share a lab; files go in order of their names, the
 # longest being among the first. tests/interop plays several duels at a time by itself.
-TWO_FILES_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
+THREE_FILES_AT_A_TIME := -n 3 --dist loadfile --no-loadscope-reorder
 
 e2e: bootstrap ## Images and chart on real kubelets: install, disrupt, upgrade, uninstall; prints figures (ARGS="-k drain")
 	$(END_TO_END) $(ARGS)

@@ -10,6 +10,7 @@ from tests.faults import (
     rules_19_operator,
     rules_19_versions,
     rules_20,
+    rules_22,
 )
 
 LEDGER = (
@@ -20,4 +21,5 @@ LEDGER = (
     *rules_19_operator.FAULTS,
     *rules_19_versions.FAULTS,
     *rules_20.FAULTS,
+    *rules_22.FAULTS,
 )

@@ -15,7 +15,6 @@ HEIR, LAST_WILL, LOOP, MAIN = (
 ANNOUNCER, LEASES, WATCH, WORKER = (
     f"{_ENGINE}addresses/{name}.py" for name in ("announcer", "leases", "address_watch", "worker")
 )
-CHANGES = f"{_ENGINE}network/changes.py"
 CONFLICTS, DEFENCE, KIN = (
     f"{_ENGINE}neighbours/{name}.py" for name in ("conflicts", "defence", "kin")
 )
@@ -23,10 +22,13 @@ ENGINE_MEMBERS, EXECUTOR, HEARING, RESUMING, TABLE = (
     f"{_ENGINE}routers/{name}.py"
     for name in ("members", "executor", "hearing", "resuming", "router_table")
 )
+CHANGES, NEWS_FILTER, NODE_NETWORK = (
+    f"{_ENGINE}network/{name}.py" for name in ("changes", "news_filter", "node_network")
+)
+ROUTER_FAULTS = f"{_ENGINE}routers/faults.py"
 KNOWN_PROGRAM, PROGRAM = (f"{_ENGINE}programs/{name}.py" for name in ("known_program", "reading"))
 ENCODER = f"{_ENGINE}wire/encoder.py"
 LISTENING = f"{_ENGINE}neighbours/listening.py"
-NODE_NETWORK = f"{_ENGINE}network/node_network.py"
 CHOICE, LINK_TABLE, SUBNET_ROUTE = (
     f"speaker/vrrp_speaker/links/{name}.py" for name in ("choice", "table", "subnet_route")
 )

@@ -16,6 +16,7 @@ from tests.faults.places import (
     LISTENING,
     MACHINE,
     RIVALS,
+    ROUTER_FAULTS,
     TABLE,
     WATCH,
     netns,
@@ -278,8 +279,8 @@ STRANGERS = (
     Fault(
         11,
         "an address that a stranger has is not bound",
-        TABLE,
-        "        if self._conflicts.holds_back(router.program.name):\n"
+        ROUTER_FAULTS,
+        "        if self.conflicts.holds_back(program.name):\n"
         "            faults.add(EngineFault.ADDRESS_CONFLICT)\n",
         "",
         netns("conflicts", "address_of_a_stranger_is_bound_once_the_stranger_is_gone")

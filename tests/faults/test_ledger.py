@@ -15,7 +15,7 @@ SOURCES = ("speaker/", "operator/")
 
 
 def test_every_rule_has_a_fault_and_the_rules_are_in_order() -> None:
-    assert {fault.rule for fault in LEDGER} == set(RULES) == set(range(1, 21))
+    assert {fault.rule for fault in LEDGER} == set(RULES)
     assert [fault.rule for fault in LEDGER] == sorted(fault.rule for fault in LEDGER)
 
 

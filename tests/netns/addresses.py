@@ -1,9 +1,8 @@
 """``python -m tests.netns.addresses``: others that add and delete addresses, fast.
 
-``flood ENGINE INTERFACE KEPT TAKEN`` adds and deletes addresses on one interface while the process
-ENGINE is stopped, for less time than it may be silent. It takes KEPT away before that and gives it
-back at the end, when it deletes TAKEN (addresses with their lengths, on eth0), and prints how many
-news the kernel dropped.
+``flood ENGINE KEPT TAKEN`` adds and deletes addresses of eth0 while the process ENGINE is stopped,
+for less time than it may be silent. It takes KEPT away before that and gives it back at the end,
+when it deletes TAKEN (addresses with their lengths), and prints how many news the kernel dropped.
 ``take SECONDS ADDRESS …`` deletes addresses of eth0 every 100 ms and prints, for each deletion,
 the address and how long the host was without it, in milliseconds.
 """
@@ -41,11 +40,11 @@ def request(kind: int, interface: str, address: str) -> bytes:
     return struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body
 
 
-def flood(engine: int, interface: str, kept: str, taken: str) -> int:
+def flood(engine: int, kept: str, taken: str) -> int:
     """Make more news than the engine's socket can hold; return how many were dropped."""
     kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
     listed = [f"10.77.0.{number}/32" for number in range(1, _COUNT + 1)]
-    burst = b"".join(request(kind, interface, a) for kind in (_NEW, _DELETE) for a in listed)
+    burst = b"".join(request(kind, "eth0", a) for kind in (_NEW, _DELETE) for a in listed)
     before = _dropped()
     with contextlib.suppress(PermissionError):  # as the engine does, for a machine that is busy
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))

@@ -78,6 +78,7 @@ class RouterMemory:
             dual_active_ns=0,
             vrid=router.virtual_router_id,
             faults=(),
+            link_down=0,
             peers=tuple(peers),
             unlisted=_NEVER,
             learned=tuple(learned),

@@ -298,6 +298,8 @@ def _numbers(engine: EngineState) -> Iterator[tuple[_Kind, str, str, float]]:
     text = "Advertisements that the kernel did not take."
     yield counter, "send_errors", text, engine.send_errors
     yield counter, "events_dropped", "News the agent was too slow for.", engine.events_dropped
+    text = "Changes of links and addresses that the node's program may depend on."
+    yield counter, "link_changes", text, engine.link_changes
     text = "Announcements due and not sent."
     yield gauge, "announcement_queue_length", text, engine.announcement_queue_length
     yield gauge, "real_time", "1 when the engine has real-time scheduling.", engine.real_time

@@ -15,6 +15,7 @@ from vrrp_api.election import Authentication
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.links.choice import address_link, group_source, node_address, router_link
+from vrrp_speaker.links.concerns import concerns
 from vrrp_speaker.links.subnet_route import (
     add_route_request,
     delete_route_request,
@@ -45,6 +46,8 @@ class Placed:
 
     node: str
     generation: int
+    concerns: Mapping[str, Any]
+    """What of the node it names."""
     routers: tuple[PlacedRouter, ...]
 
     @property
@@ -59,6 +62,7 @@ class Placed:
             "format": FORMAT,
             "node": self.node,
             "generation": self.generation,
+            "concerns": self.concerns,
             "links": [{"ifindex": link.index, "templates": templates[link]} for link in links],
             "routers": [router.document for router in self.routers],
         }
@@ -116,9 +120,8 @@ class Placing:
         self._surroundings = surroundings
         self._running = {name: at for name, at in self._running.items() if name in slots}
         self.go_on_from(placed.document for _, _, placed in self._known.values())
-        return Placed(
-            config.node, config.generation, tuple(placed for _, _, placed in self._known.values())
-        )
+        routers = tuple(placed for _, _, placed in self._known.values())
+        return Placed(config.node, config.generation, concerns(config), routers)
 
     def _stays(self, router: VirtualRouterConfig) -> int:
         """Return the index of the interface that the router has its address on; 0 without one."""

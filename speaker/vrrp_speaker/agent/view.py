@@ -142,6 +142,8 @@ _LIMITS = {4: "net.ipv4.igmp_max_memberships", 6: "net.core.optmem_max"}
 
 def _explained(fault: str, router: Mapping[str, Any], state: RouterState) -> str:
     conflict, held = state.last_conflict, state.held
+    if fault == EngineFault.INTERFACE_DOWN and state.link_down != router["ifindex"]:
+        return f"{fault}: {_link_that_is_down(router, state.link_down)}"
     if fault == EngineFault.GROUP_NOT_JOINED:
         return f"{fault}: on {router['interface']}; {_LIMITS[router['family']]} may be too low"
     if fault == EngineFault.ADDRESS_HELD_BY_MEMBER and held is not None:
@@ -160,3 +162,11 @@ def _member(router: Mapping[str, Any], state: RouterState, hashed: int) -> str |
         if bytes_hash(ipaddress.ip_address(address).packed) == hashed:
             return name
     return None
+
+
+def _link_that_is_down(router: Mapping[str, Any], ifindex: int) -> str:
+    """Return which link it is, where it is another one than the router's own."""
+    for address in router["addresses"]:
+        if address["ifindex"] == ifindex:
+            return f"{address['interface']} of {address['address']}"
+    return f"the interface of {router['source']}, which the advertisements come from"

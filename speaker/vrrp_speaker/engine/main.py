@@ -35,14 +35,15 @@ from vrrp_speaker.engine.neighbours.listening import Neighbours
 from vrrp_speaker.engine.neighbours.presence import Presence
 from vrrp_speaker.engine.neighbours.resolution import Resolution
 from vrrp_speaker.engine.network.changes import NetworkChanges
+from vrrp_speaker.engine.network.interest import EVERYTHING, interest_of
 from vrrp_speaker.engine.network.netlink import (
     ADDRESS_PROTOCOL,
     AddressNews,
     News,
-    NewsSocket,
     RequestSocket,
     delete_address_request,
 )
+from vrrp_speaker.engine.network.news import NewsSocket
 from vrrp_speaker.engine.network.node_network import NodeNetwork
 from vrrp_speaker.engine.programs.fields import Fields, ProgramError
 from vrrp_speaker.engine.programs.known_program import KnownProgram
@@ -152,7 +153,7 @@ class Engine:
             self._table,
             addresses,
             caught_up_ns=self._loop.caught_up_ns,
-            tell_agent=lambda: self._agent.send({"type": "links-changed"}),
+            tell_agent=self._tell_of_links,
         )
         return (
             self._conflicts,
@@ -195,6 +196,7 @@ class Engine:
         self._shared.set(shm.H_LOADED, 0)
         program = known.take()  # if none, the agent makes one
         self._reader = known.reader
+        self._changes.begin(EVERYTHING if program is None else interest_of(program))
         self._changes.ask(lambda found: self._remove_left_overs(found, program))
         self._await_network(program)
         if program is not None:
@@ -285,11 +287,16 @@ class Engine:
         try:
             with self._loading():
                 program = load_and_keep(self._files.program_path, self._reader)
+                self._changes.mind(interest_of(program))
                 self._load_program(program, self._loop.caught_up_ns(), ended)
         except ProgramError as error:
             self._agent.send({"type": "refused", "error": str(error)})
             return
         self._agent.send({"type": "loaded", "generation": program.generation})
+
+    def _tell_of_links(self) -> None:
+        self._shared.add(shm.H_LINK_CHANGES)
+        self._agent.send({"type": "links-changed"})
 
     def _apply_inputs(self, routers: object, now_ns: int) -> None:
         if not isinstance(routers, Mapping):

@@ -101,6 +101,7 @@ H_ACTIVE = 480  # how many routers are Active
 H_LOADS = 488  # how many programs were loaded, by all engines
 H_HEIR = 496  # pid of the next engine, once it is ready
 H_UNOBSERVED = 504  # groups that could not be joined to look for foreign routers
+H_LINK_CHANGES = 2048  # of links and addresses that a program may depend on
 H_REJECTED = 512  # by index in REJECTIONS
 H_OBSERVED = 768  # by index in OBSERVATIONS
 H_ANNOUNCED = 1024  # by index in KINDS
@@ -140,7 +141,8 @@ PEER_RECEIVED, PEER_LAST, PEER_MARK = 0, 8, 16
 S_LEARNED = S_PEERS + MAX_PEERS * PEER_SIZE
 LEARNED_SIZE = 48
 LEARNED_KNOWN, LEARNED_ADDRESS = 24, 32
-assert S_LEARNED + MAX_LEARNED * LEARNED_SIZE <= 3312
+assert S_LEARNED + MAX_LEARNED * LEARNED_SIZE <= 3304
+S_LINK_DOWN = 3304  # index of a link that is needed and does not run
 # What happened lately: two rings of TRANSITION entries, oldest overwritten, and how many each took.
 # What others may do often (a check that flaps in Backup) cannot push out who held the addresses.
 S_TENURES = 3328  # into and out of Active

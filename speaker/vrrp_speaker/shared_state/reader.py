@@ -51,6 +51,7 @@ class SharedStateReader:
                     layout.S_SINCE,
                     layout.S_EFFECTIVE_PRIORITY,
                     layout.S_FAULTS,
+                    layout.S_LINK_DOWN,
                     layout.S_VOICES,
                     layout.S_HELD_BY,
                     layout.S_HELD + 8,

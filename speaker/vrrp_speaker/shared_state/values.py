@@ -70,6 +70,8 @@ class RouterState:
     dual_active_ns: int
     vrid: int
     faults: tuple[str, ...]
+    link_down: int
+    """The index of a link that it needs and that does not run; 0: none."""
     peers: tuple[PeerState, ...]
     unlisted: PeerState
     learned: tuple[LearnedState, ...]
@@ -118,6 +120,7 @@ class EngineState:
     events_dropped: int
     send_errors: int
     unobserved_groups: int
+    link_changes: int
     routers: dict[int, RouterState]
 
 
@@ -162,6 +165,7 @@ def decode(data: bytes) -> EngineState:
         events_dropped=header[layout.H_EVENTS_DROPPED // 8],
         send_errors=header[layout.H_SEND_ERRORS // 8],
         unobserved_groups=layout.U64.unpack_from(data, layout.H_UNOBSERVED)[0],
+        link_changes=layout.U64.unpack_from(data, layout.H_LINK_CHANGES)[0],
         routers={
             slot: _decode_router(data, layout.slot_offset(slot))
             for slot in range(layout.SLOTS)
@@ -185,6 +189,7 @@ def _decode_router(data: bytes, start: int) -> RouterState:
         dual_active_ns=fields[layout.S_DUAL_ACTIVE // 8],
         vrid=fields[layout.S_VRID // 8],
         faults=_faults(fields[layout.S_FAULTS // 8]),
+        link_down=layout.U64.unpack_from(data, start + layout.S_LINK_DOWN)[0],
         peers=_decode_peers(data, start),
         unlisted=PeerState(*fields[layout.S_UNLISTED // 8 : layout.S_UNLISTED // 8 + 2]),
         learned=_decode_learned(data, start),

@@ -68,10 +68,12 @@ def test_foreign_advertisements_are_counted_for_their_virtual_ip(tmp_path: Path)
     shared = engine(tmp_path, State.ACTIVE, State.BACKUP)
     shared.note_foreign(1, ForeignRouter(bytes(4), 150, 6_000_000_000))
     shared.set(shm.H_UNOBSERVED, 2)
+    shared.set(shm.H_LINK_CHANGES, 3)
     seen = view(shared, ("a", "b"))
     counted = values(seen, "kube_vrrp_foreign_advertisements_total")
     assert counted == {"a": 0.0, "b": 1.0}
     assert values(seen, "kube_vrrp_unobserved_groups") == {"": 2.0}
+    assert values(seen, "kube_vrrp_link_changes_total") == {"": 3.0}
 
 
 def test_members_that_no_list_names_are_told_by_address(tmp_path: Path) -> None:

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from vrrp_speaker.engine.network.changes import NetworkChanges
-from vrrp_speaker.engine.network.netlink import LinkNews, News, NewsLostError
+from vrrp_speaker.engine.network.interest import Interest
+from vrrp_speaker.engine.network.netlink import LinkNews, News
+from vrrp_speaker.engine.network.news import NewsLostError
+from vrrp_speaker.engine.network.news_filter import Attention
 from vrrp_speaker.engine.network.node_network import NodeNetwork
 
 UP, DOWN = LinkNews(2, "eth0", True, True), LinkNews(2, "eth0", False, True)
@@ -23,10 +26,13 @@ class Rig:
         """What is received next; None: that some were lost."""
         self.dumps: list[Callable[[list[News]], None]] = []
         self.faults_looked_at = 0
+        self.attention = Attention(everything=True)
         self.network = NodeNetwork()
         memberships = SimpleNamespace(forget=lambda _: None, join=lambda: None)
         parts: dict[str, Any] = {
-            "news": SimpleNamespace(receive=self._receive, discard=self.news.clear),
+            "news": SimpleNamespace(
+                receive=self._receive, discard=self.news.clear, attend=self._attend
+            ),
             "worker": SimpleNamespace(call=lambda _do, then: self.dumps.append(then)),
             "table": SimpleNamespace(
                 memberships=memberships, refresh_all_faults=self._refresh, routers={}
@@ -36,6 +42,10 @@ class Rig:
             "tell_agent": lambda: None,
         }
         self.changes = NetworkChanges(network=self.network, **parts)
+
+    def _attend(self, attention: Attention) -> bool:
+        before, self.attention = self.attention, attention
+        return attention.wider_than(before)
 
     def _receive(self) -> list[News] | None:
         if not self.news:
@@ -88,3 +98,17 @@ def test_news_that_are_lost_while_everything_is_read_have_it_read_again(rig: Rig
     assert not rig.network.running(2)
     newer([UP])
     assert not rig.network.running(2)  # what was told after the loss is newer than both
+
+
+def test_what_matters_only_now_is_read_and_believed_until_then(rig: Rig) -> None:
+    """Its news were kept back before; the program was made for it a moment ago."""
+    rig.changes.mind(Interest(frozenset({3})))
+    assert (rig.dumps, rig.network.known) == ([], False)  # nothing was kept back until now
+    rig.network.reset([UP])
+    rig.changes.mind(Interest(frozenset({2})))
+    assert rig.network.running(2)
+    assert len(rig.dumps) == 1
+    rig.dumps[0]([DOWN])
+    assert not rig.network.running(2)
+    rig.changes.mind(Interest(frozenset({2})))
+    assert (len(rig.dumps), rig.network.known) == (1, True)

@@ -42,7 +42,7 @@ class Rig:
             "_shared": shared,
             "_files": SimpleNamespace(program_path="", parent=0),
             "_worker": SimpleNamespace(start=nothing),
-            "_changes": SimpleNamespace(ask=nothing),
+            "_changes": SimpleNamespace(ask=nothing, begin=nothing, mind=nothing),
             "_network": SimpleNamespace(known=True),
             "_concerns": (),
             "_table": SimpleNamespace(

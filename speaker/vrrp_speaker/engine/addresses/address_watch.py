@@ -96,8 +96,9 @@ class AddressWatch(Concern):
     def announce_sources(self, ifindex: int, now_ns: int) -> None:
         """Tell the peers where this node is, once for an interface that came up."""
         for router in self._table.routers.values():
-            if router.program.ifindex == ifindex and router.program.source_announcements:
-                self._executor.announce_source(router.program, now_ns)
+            frames = router.program.source_announcements
+            if any(frame.ifindex == ifindex for frame in frames):
+                self._executor.announce_source(router.program, ifindex, now_ns)
                 return
 
     def missing(self) -> list[AddressNews]:

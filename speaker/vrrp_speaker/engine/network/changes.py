@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from vrrp_speaker.engine.addresses.address_watch import AddressWatch
 from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.concern import Concern
-from vrrp_speaker.engine.network.netlink import News, NewsLostError, NewsSocket
+from vrrp_speaker.engine.network.interest import Interest
+from vrrp_speaker.engine.network.netlink import News
+from vrrp_speaker.engine.network.news import NewsLostError, NewsSocket
 from vrrp_speaker.engine.network.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.routers.router_table import RouterTable
 
@@ -44,10 +46,28 @@ class NetworkChanges(Concern):
         self._since_asked: list[News] | None = None
         """The news since a dump was asked for; None where none is under way."""
         self._dumps = 0
+        self._lost = False
+        """Whether news were lost that the next dump is to make up for."""
 
     def filenos(self) -> tuple[int, ...]:
         """Return the descriptors to wait on."""
         return (self._news.fileno(),)
+
+    def begin(self, interest: Interest) -> None:
+        """Hear of what a program depends on, before anything is known; ``ask`` is to follow."""
+        self._network.mind(interest)
+        self._news.attend(self._network.attention())
+
+    def mind(self, interest: Interest) -> None:
+        """Hear of what a program that is about to be loaded depends on, and of nothing else.
+
+        What did not matter may not be known yet: until it is, it is believed to be as the program
+        was made for.
+        """
+        passed_over = self._network.mind(interest)
+        if self._news.attend(self._network.attention()) or passed_over:
+            self._network.known = False
+            self.ask()
 
     def ask(self, then: Callable[[list[News]], None] = lambda _found: None) -> None:
         """Have everything read; ``then`` is told what was found, once that is known."""
@@ -69,7 +89,10 @@ class NetworkChanges(Concern):
         except NewsLostError:
             # What is queued is older than a dump, and would be believed after it.
             self._news.discard()
+            self._lost = True
             self.ask()
+        if self._news.attend(self._network.attention()):
+            self.ask()  # more is of interest than was heard of
         self._follow(digest)
 
     def _pending(self) -> Iterator[News]:
@@ -84,9 +107,13 @@ class NetworkChanges(Concern):
     def _dumped(self, found: list[News]) -> None:
         digest, since = Digest(), self._since_asked or []
         self._since_asked = None
-        digest.links_gone += self._network.indexes()  # any of them may be another by now
+        if self._lost:
+            digest.links_gone += self._network.indexes()  # any of them may be another by now
+            self._lost = False
         self._network.reset(found)
         self._network.learn(since, Digest())
+        if self._news.attend(self._network.attention()):
+            self.ask()  # a link matters for an address that was not known to be there
         digest.concerns_programs = digest.changed = True
         digest.gone, digest.arrived = self._addresses.missing(), self._network.ours()
         self._follow(digest)

@@ -14,13 +14,10 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vrrp_speaker.engine.wire import bpf
-
 ADDRESS_PROTOCOL = 112
 """Our mark on every address we bind (IFA_PROTO), so that a later start recognises it."""
 
 _NETLINK_ROUTE = 0
-_GROUPS = 0x1 | 0x10 | 0x100  # RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
@@ -32,7 +29,7 @@ _F_REQUEST, _F_ACK, _F_DUMP = 0x1, 0x4, 0x300
 _F_DUMP_INTERRUPTED = 0x10
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_PROTO = 1, 2, 11
 _IFA_F_TENTATIVE = 0x40
-_IFLA_ADDRESS, _IFLA_IFNAME = 1, 3
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 1, 3, 52, 53
 _RTA_DST, _RTA_OIF = 1, 4
 _RTN_LOCAL = 2
 _NDA_DST = 1
@@ -41,10 +38,7 @@ _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _BUFFER = 1 << 16
 _ANSWER = 1 << 12
 """One message: an acknowledgement, a route, a neighbour."""
-_RECEIVE_BUFFER = 1 << 20
 _DUMP_ATTEMPTS = 5
-_LEAST_NEWS = 64
-"""No message of links or addresses takes less of that buffer."""
 
 _HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
@@ -57,7 +51,6 @@ _SEQUENCE = struct.Struct("=I")
 _MAX_U32 = 0xFFFFFFFF
 _PATIENCE = struct.pack("@ll", 1, 0)
 """A second, as struct timeval: rtnetlink answers before ``send`` returns."""
-_TYPE_OFFSET, _PORT_OFFSET = 4, 12  # of the header
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +62,8 @@ class LinkNews:
     running: bool
     present: bool
     mac: bytes = b""
+    alternatives: tuple[str, ...] = ()
+    """Other names of it (``ip link property add``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,75 +78,6 @@ class AddressNews:
 
 
 News = LinkNews | AddressNews
-
-
-class NewsLostError(Exception):
-    """The kernel dropped news (ENOBUFS): everything must be read again."""
-
-
-class NewsSocket:
-    """Delivers link and address news as they happen."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _NETLINK_ROUTE
-        )
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        self._socket.bind((0, _GROUPS))
-
-    def fileno(self) -> int:
-        """Return the descriptor to wait on."""
-        return self._socket.fileno()
-
-    def pass_over_bound_by(self, requests: RequestSocket) -> None:
-        """Let the kernel keep back the news of addresses that those requests bound or renewed.
-
-        With hundreds of leases they would be most of what there is, and say nothing new. Source:
-        the kernel names in IPv4's whose request it was (``rtmsg_ifa``); IPv6's come still.
-        """
-        pass_over = [
-            (bpf.LOAD_HALF, 0, 0, _TYPE_OFFSET),
-            (bpf.JUMP_IF_EQUAL, 0, 3, socket.htons(RTM_NEWADDR)),
-            (bpf.LOAD_WORD, 0, 0, _PORT_OFFSET),
-            (bpf.JUMP_IF_EQUAL, 0, 1, socket.htonl(requests.port)),
-            (bpf.RETURN, 0, 0, 0),
-            (bpf.RETURN, 0, 0, bpf.ALL),
-        ]
-        bpf.attach(self._socket, bpf.assemble(pass_over))
-
-    def receive(self) -> list[News] | None:
-        """Return the news of one message batch, or None when there is none left.
-
-        Raises:
-            NewsLostError: the socket's buffer overran.
-        """
-        try:
-            data = self._socket.recv(_BUFFER)
-        except (BlockingIOError, InterruptedError):
-            return None
-        except OSError as error:
-            if error.errno == errno.ENOBUFS:
-                raise NewsLostError from error
-            raise
-        return list(parse_news(data))
-
-    def discard(self) -> None:
-        """Throw away what is queued; after an overrun the kernel adds nothing until all is gone.
-
-        A dump that follows is newer than anything here, and news after it are complete again.
-        """
-        for _ in range(_RECEIVE_BUFFER // _LEAST_NEWS):
-            try:
-                self._socket.recv(1)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
 
 
 class RequestSocket:
@@ -332,20 +258,29 @@ def parse_news(data: bytes) -> Iterator[News]:
 
 def _link_news(kind: int, body: bytes) -> LinkNews:
     family, _, ifindex, flags, _ = _IFINFO.unpack_from(body)
-    attributes = _attributes(body[_IFINFO.size :])
+    attributes = dict(_attributes(body[_IFINFO.size :]))
     name = attributes.get(_IFLA_IFNAME, b"\0")
     # A bridge reports that a port left it as DELLINK of family AF_BRIDGE: the link is still there.
     present = kind == RTM_NEWLINK or family != socket.AF_UNSPEC
     running = present and flags & _IFF_UP != 0 and flags & _IFF_RUNNING != 0
     mac = attributes.get(_IFLA_ADDRESS, b"")
-    return LinkNews(ifindex, os.fsdecode(name.rstrip(b"\0")), running, present, mac)
+    others = _alternatives(attributes.get(_IFLA_PROP_LIST, b""))
+    return LinkNews(ifindex, _name(name), running, present, mac, others)
+
+
+def _name(value: bytes) -> str:
+    return os.fsdecode(value.rstrip(b"\0"))
+
+
+def _alternatives(data: bytes) -> tuple[str, ...]:
+    return tuple(_name(value) for kind, value in _attributes(data) if kind == _IFLA_ALT_IFNAME)
 
 
 def _address_news(kind: int, body: bytes) -> AddressNews | None:
     _, prefix_length, flags, _, ifindex = _IFADDR.unpack_from(body)
     if kind == RTM_NEWADDR and flags & _IFA_F_TENTATIVE:
         return None  # not usable before duplicate address detection ends, which is news again
-    attributes = _attributes(body[_IFADDR.size :])
+    attributes = dict(_attributes(body[_IFADDR.size :]))
     # IFA_LOCAL is the address itself on IPv4 (IFA_ADDRESS may be a point-to-point peer).
     address = attributes.get(_IFA_LOCAL) or attributes.get(_IFA_ADDRESS)
     if address is None:
@@ -376,13 +311,11 @@ def _is_interrupted(data: bytes) -> bool:
     return False
 
 
-def _attributes(data: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
     offset = 0
     while offset + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, offset)
         if length < _ATTRIBUTE.size or offset + length > len(data):
             break
-        found[kind & 0x3FFF] = data[offset + _ATTRIBUTE.size : offset + length]
+        yield kind & 0x3FFF, data[offset + _ATTRIBUTE.size : offset + length]
         offset += (length + 3) & ~3
-    return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from vrrp_speaker.engine.network.interest import EVERYTHING, Interest
 from vrrp_speaker.engine.network.netlink import ADDRESS_PROTOCOL, AddressNews, LinkNews, News
+from vrrp_speaker.engine.network.news_filter import Attention
 
 
 @dataclass(slots=True)
@@ -19,26 +21,62 @@ class Digest:
     concerns_programs: bool = False
     """Whether a compiled program may depend on it."""
     changed: bool = False
-    """Whether a link or an address is not as it was; a lease that is renewed changes nothing."""
+    """Whether a link or an address that matters is not as it was; a lease that is renewed changes
+    nothing."""
 
 
 class NodeNetwork:
-    """Links and local addresses of the namespace."""
+    """Links of the namespace, and those local addresses that matter."""
 
     def __init__(self) -> None:
         self.known = False
         """Whether the kernel has told what there is."""
+        self._interest = EVERYTHING
         self._links: dict[int, LinkNews] = {}
         self._addresses: dict[tuple[int, bytes], dict[int, int]] = {}
         """By prefix length, the protocol: one IPv4 address may be there with several."""
+        self._holders: dict[bytes, set[int]] = {}
+        """The interfaces that hold an address: nearly always one."""
         self._awaited: set[tuple[int, bytes]] = set()
+        self._used: frozenset[int] | None = None
+
+    def mind(self, interest: Interest) -> bool:
+        """Keep, and judge by, what matters from now on.
+
+        Returns whether some of it may have been passed over until now: then a dump is due.
+        """
+        before, self._interest, self._used = self._interest, interest, None
+        return interest.wider_than(before)
+
+    def attention(self) -> Attention:
+        """Return what news have to be about to be of any use here."""
+        interest = self._interest
+        if interest.everything:
+            return Attention(everything=True)
+        names = interest.names
+        if names:
+            for link in self._links.values():
+                names = names.difference((link.name, *link.alternatives))
+        return Attention(
+            self._used_links(), interest.addresses, interest.networks, all_links=bool(names)
+        )
+
+    def _used_links(self) -> frozenset[int]:
+        """Return the links of the program, and those that have an address which it is about."""
+        if self._used is None:
+            interest = self._interest
+            holders = (self._holders.get(address, ()) for address in interest.addresses)
+            self._used = interest.links.union(*holders)
+        return self._used
 
     def reset(self, news: Iterable[News]) -> None:
         """Forget everything and learn it again from a dump."""
         self.known = True
         self._links.clear()
         self._addresses.clear()
+        self._holders.clear()
         self._awaited.clear()
+        self._used = None
         self.learn(news, Digest())
 
     def learn(self, news: Iterable[News], digest: Digest) -> None:
@@ -51,21 +89,33 @@ class NodeNetwork:
 
     def _learn_link(self, news: LinkNews, digest: Digest) -> None:
         known = self._links.pop(news.ifindex, None)
-        digest.changed |= known != news
+        if news.present:
+            self._links[news.ifindex] = news
+        else:
+            digest.links_gone.append(news.ifindex)
+        if known == news or not self._matters(known, news):
+            return
+        digest.changed = True
+        # Frames carry the hardware address, and programs name links.
         if not news.present:
             digest.concerns_programs |= known is not None
-            digest.links_gone.append(news.ifindex)
-            return
-        self._links[news.ifindex] = news
-        # Frames carry the hardware address, and programs name links.
-        if known is None or (known.name, known.mac) != (news.name, news.mac):
+        elif known is None or _named(known) != _named(news) or known.mac != news.mac:
             digest.concerns_programs = True
         if news.running and known is not None and not known.running:
             digest.links_up.append(news.ifindex)
 
+    def _matters(self, known: LinkNews | None, news: LinkNews) -> bool:
+        """Return whether anything depends on a link, or could by the name that it has or had."""
+        interest = self._interest
+        if interest.everything or news.ifindex in self._used_links():
+            return True
+        return any(link and not interest.names.isdisjoint(_named(link)) for link in (known, news))
+
     def _learn_address(self, news: AddressNews, digest: Digest) -> None:
         """Our own addresses come and go with elections; they concern no program."""
-        key = (news.ifindex, news.address)
+        if not self._is_wanted(news):
+            return
+        key, self._used = (news.ifindex, news.address), None
         held = self._addresses.setdefault(key, {})
         known = held.pop(news.prefix_length, None)
         # No router's fault depends on one of ours, and a takeover has more to do than to look.
@@ -73,6 +123,7 @@ class NodeNetwork:
             digest.changed |= news.present is (known is None)
         if news.present:
             held[news.prefix_length] = news.protocol
+            self._holders.setdefault(news.address, set()).add(news.ifindex)
             if known is None:
                 digest.arrived.append(news)
                 digest.concerns_programs |= news.protocol != ADDRESS_PROTOCOL
@@ -82,6 +133,24 @@ class NodeNetwork:
         if not held:
             del self._addresses[key]
             self._awaited.discard(key)
+            self._let_go(*key)
+
+    def _is_wanted(self, news: AddressNews) -> bool:
+        """Return whether an address is on a link that is used, or could lead to another one."""
+        interest = self._interest
+        return (
+            interest.everything
+            or news.ifindex in interest.links
+            or news.protocol == ADDRESS_PROTOCOL
+            or interest.could_lead(news.address, news.prefix_length)
+        )
+
+    def _let_go(self, ifindex: int, address: bytes) -> None:
+        holders = self._holders.get(address)
+        if holders is not None:
+            holders.discard(ifindex)
+            if not holders:
+                del self._holders[address]
 
     def ours(self) -> list[AddressNews]:
         """Return the addresses with our mark, as if they were news."""
@@ -104,9 +173,13 @@ class NodeNetwork:
         link = self._links.get(ifindex)
         return not self.known if link is None else link.running
 
+    def holders(self, address: bytes) -> Collection[int]:
+        """Return the interfaces that hold the packed address."""
+        return self._holders.get(address, ())
+
     def has_address(self, address: bytes) -> bool:
         """Return whether any interface holds the packed address; as ``running`` at first."""
-        return not self.known or any(known == address for _, known in self._addresses)
+        return not self.known or address in self._holders
 
     def owns_mac(self, mac: bytes) -> bool:
         """Return whether a link of this node has the hardware address; nobody else at first."""
@@ -133,3 +206,7 @@ class NodeNetwork:
         """Return whether the address is on the interface, and not known to be mute."""
         key = (ifindex, address)
         return key in self._addresses and key not in self._awaited
+
+
+def _named(link: LinkNews) -> tuple[str, ...]:
+    return link.name, *link.alternatives

@@ -83,6 +83,16 @@ class Fields:
         except OSError as error:
             raise self.fail(key, "an IP address") from error
 
+    def addresses(self, key: str) -> tuple[bytes, ...]:
+        """Return a list of packed addresses, of either family."""
+        try:
+            return tuple(
+                self.share(socket.inet_pton(ADDRESS_FAMILIES[_family(text)], text))
+                for text in self.texts(key)
+            )
+        except OSError as error:
+            raise self.fail(key, "a list of IP addresses") from error
+
     def choice(self, key: str, choices: tuple[_Choice, ...]) -> _Choice:
         """Return one of the choices."""
         value = self.raw.get(key)
@@ -113,3 +123,7 @@ class Fields:
             raise self.fail(key, "a list")
         path = f"{self.path}.{key}"
         return [Fields(item, f"{path}[{i}]", self._shared) for i, item in enumerate(value)]
+
+
+def _family(address: str) -> Family:
+    return Family.IPV6 if ":" in address else Family.IPV4

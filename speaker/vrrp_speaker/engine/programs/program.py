@@ -103,9 +103,24 @@ class RouterProgram:
 
 
 @dataclass(frozen=True, slots=True)
+class Concerns:
+    """What the configuration names of the node: interfaces, and addresses (packed).
+
+    These are the virtual addresses and the node's own, also of routers that could not be placed.
+    ``networks``: those of virtual addresses, as (address, prefix length).
+    """
+
+    interfaces: frozenset[str]
+    addresses: frozenset[bytes]
+    networks: frozenset[tuple[bytes, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class EngineProgram:
     """Everything one engine runs; ``generation`` is the NodeConfig's."""
 
     node: str
     generation: int
     routers: tuple[RouterProgram, ...]
+    concerns: Concerns | None = None
+    """None: the agent was of a version that did not tell."""

@@ -14,7 +14,7 @@ from vrrp.constants import NS_PER_SECOND, PRIORITY_MAXIMUM, TTL, VERSION_2, VERS
 from vrrp.timers import lease_seconds
 from vrrp_speaker.engine.programs.fields import Fields, ProgramError, Shared
 from vrrp_speaker.engine.programs.filling import MAX_INDEX, Links, as_written, filled, links_of
-from vrrp_speaker.engine.programs.program import EngineProgram, RouterProgram
+from vrrp_speaker.engine.programs.program import Concerns, EngineProgram, RouterProgram
 from vrrp_speaker.engine.programs.router_fields import (
     authentication_of,
     interval_of,
@@ -95,7 +95,7 @@ class ProgramReader:
         _refuse_doubles(routers)
         self._raw_links, self._links = head.raw.get("links"), links
         self._aside, self._known, self._ready = aside, taken, ready
-        return EngineProgram(node, generation, routers)
+        return EngineProgram(node, generation, routers, _concerns(head))
 
     def _links_of(self, head: Fields) -> Links:
         """Return the templates of a program, as the same objects where they are what they were."""
@@ -179,6 +179,25 @@ def _router(fields: Fields, links: Links | None) -> RouterProgram:
         faults=faults,
         has_checks=bool(fields.items("checks")),
     )
+
+
+def _concerns(head: Fields) -> Concerns | None:
+    if "concerns" not in head.raw:
+        return None
+    concerns = head.item("concerns")
+    networks = (
+        (item.address("address", Family(item.choice("family", (4, 6)))), _length(item))
+        for item in concerns.items("networks")
+    )
+    return Concerns(
+        frozenset(concerns.texts("interfaces")),
+        frozenset(concerns.addresses("addresses")),
+        frozenset(networks),
+    )
+
+
+def _length(network: Fields) -> int:
+    return network.integer("prefixLength", 0, 128)
 
 
 def _taken(fields: Fields, links: Links | None, aside: SetAside) -> RouterProgram:

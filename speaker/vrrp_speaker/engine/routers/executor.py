@@ -171,10 +171,10 @@ class Executor:
         """Go on with what is left after addresses were taken off."""
         self._announcer.keep_only(router.program.name, self.announceable(router))
 
-    def announce_source(self, program: RouterProgram, now_ns: int) -> None:
+    def announce_source(self, program: RouterProgram, ifindex: int, now_ns: int) -> None:
         """Tell the peers where this node is; they may have forgotten while the link was down."""
-        name = f"{_SOURCE_OF} {program.ifindex}"
-        self._announcer.announce(name, program.source_announcements, _SOURCE_PLAN, now_ns)
+        frames = tuple(f for f in program.source_announcements if f.ifindex == ifindex)
+        self._announcer.announce(f"{_SOURCE_OF} {ifindex}", frames, _SOURCE_PLAN, now_ns)
 
     def probe(self, router: RunningRouter, places: Container[Place], now_ns: int) -> None:
         """Ask once who has the addresses there, and the members who they are.

@@ -30,6 +30,7 @@ from vrrp_speaker.engine.network.node_network import NodeNetwork
 from vrrp_speaker.engine.programs.program import AddressProgram, EngineProgram, RouterProgram
 from vrrp_speaker.engine.programs.set_aside import over
 from vrrp_speaker.engine.routers.executor import Executor
+from vrrp_speaker.engine.routers.faults import Faults
 from vrrp_speaker.engine.routers.hearing import Hearing
 from vrrp_speaker.engine.routers.members import move_counters, recall_members
 from vrrp_speaker.engine.routers.resuming import left_active, left_backup, left_points
@@ -71,6 +72,7 @@ class RouterTable(Concern):
         self.by_place: dict[Place, RunningRouter] = {}
         """Whose address is where."""
         self.hearing = Hearing(shared)
+        self._faults = Faults(network, memberships, presence, conflicts)
 
     def take_changed(self) -> list[RunningRouter]:
         """Return the routers whose deadline may have moved since the last call."""
@@ -181,7 +183,7 @@ class RouterTable(Concern):
         if not resume and not backup:
             shared.set(offset + shm.S_STATE, shm.STATES.index(State.INITIALIZE))
             shared.set(offset + shm.S_SINCE, now_ns)
-        router.engine_faults = self._engine_faults(router, now_ns)
+        router.engine_faults = self._faults.of(router, now_ns)
         self._perform(router, FaultChanged(router.faulty), now_ns)
         # What an engine begins with may have been asked long ago.
         first = program.take_over == FIRST_HOLDER and self._loaded
@@ -294,11 +296,12 @@ class RouterTable(Concern):
 
     def refresh_faults(self, router: RunningRouter, now_ns: int) -> None:
         """Tell the machine when faults appeared or went."""
-        router.engine_faults = self._engine_faults(router, now_ns)
+        router.engine_faults = self._faults.of(router, now_ns)
         # What keeps one address off is told, and is no fault: the others are held.
         told = router.engine_faults | self._conflicts.keeps_off(router.program.name, now_ns)
         bits = sum(1 << shm.FAULTS.index(fault) for fault in told)
         self._shared.set(router.offset + shm.S_FAULTS, bits)
+        self._shared.set(router.offset + shm.S_LINK_DOWN, router.link_down)
         hand_over = router.can_hand_over or router.keeps
         self._perform(router, FaultChanged(router.faulty, hand_over, router.keeps), now_ns)
 
@@ -342,27 +345,6 @@ class RouterTable(Concern):
                 router.install_retry_ns = 0
                 if self.routers.get(name) is router:
                     self.refresh_faults(router, now_ns)
-
-    def _engine_faults(self, router: RunningRouter, now_ns: int) -> frozenset[EngineFault]:
-        if EngineFault.SET_ASIDE in router.program.faults:
-            return frozenset({EngineFault.SET_ASIDE})
-        if router.program.faults:
-            return frozenset()  # the compiler has named the reason already
-        faults = set()
-        if not self._network.running(router.program.ifindex):
-            faults.add(EngineFault.INTERFACE_DOWN)
-        elif self.memberships.is_deaf(router.program):
-            faults.add(EngineFault.GROUP_NOT_JOINED)
-        if not self._network.has_address(router.program.source):
-            faults.add(EngineFault.SOURCE_ADDRESS_MISSING)
-        if now_ns < router.install_retry_ns:
-            faults.add(EngineFault.ADDRESS_INSTALL_FAILED)
-        voting = router.program.require_majority
-        if voting and not self._presence.has_majority(router.program, now_ns):
-            faults.add(EngineFault.NO_MAJORITY)
-        if self._conflicts.holds_back(router.program.name):
-            faults.add(EngineFault.ADDRESS_CONFLICT)
-        return frozenset(faults)
 
     # Hearing ---------------------------------------------------------------------------
 

@@ -54,6 +54,8 @@ class RunningRouter:
     learned: LearnedMembers = field(default_factory=LearnedMembers)
     """Members that the program does not list; only where it is open."""
     engine_faults: frozenset[EngineFault] = frozenset()
+    link_down: int = 0
+    """The index of a link that it needs and that does not run; 0: all do."""
     input_keeps: bool = False
     health_points: int = 0
     """What the checks did to the base priority when the agent last told."""

@@ -11,13 +11,21 @@ from array import array
 from collections.abc import Iterable
 
 LOAD_WORD, LOAD_HALF, LOAD_BYTE = 0x20, 0x28, 0x30
-LOAD_BYTE_INDEXED = 0x50
+LOAD_WORD_INDEXED, LOAD_HALF_INDEXED, LOAD_BYTE_INDEXED = 0x40, 0x48, 0x50
 """At the index register plus an offset."""
+LOAD_CONSTANT, LOAD_INDEX = 0x00, 0x01
+"""Into the accumulator, and into the index register."""
+INDEX_BY_ACCUMULATOR = 0x07
+AND = 0x54
+"""The accumulator with the operand."""
 LOAD_HEADER_LENGTH = 0xB1
 """Into the index register: the length of the IPv4 header at an offset."""
-JUMP_IF_EQUAL, RETURN = 0x15, 0x06
+JUMP, JUMP_IF_EQUAL, RETURN = 0x05, 0x15, 0x06
 PACKET_TYPE = 0xFFFFF004
 """The offset that stands for sll_pkttype of packet(7)."""
+ATTRIBUTE, NESTED_ATTRIBUTE = 0xFFFFF00C, 0xFFFFF010
+"""Offsets that stand for where a netlink attribute is, 0 for nowhere: its type is in the index
+register, and where the first of its kin begins, or their parent, in the accumulator."""
 ALL = 0xFFFF
 """Returned: the whole packet passes; 0: none of it."""
 PACKET_MULTICAST, PACKET_OTHERHOST = 2, 3

@@ -199,6 +199,14 @@ LEASE = (
     ),
     Fault(
         4,
+        "a route to another network than the prefix's goes at once",
+        TABLE,
+        "            and not wanted[_identity(address)].replaces_route_of(address)\n",
+        "",
+        unit("engine/added_addresses", "route_to_another_network_is_taken_off_first"),
+    ),
+    Fault(
+        4,
         "an address whose netmask changes is there all along",
         NODE_NETWORK,
         "        if not held:\n            del self._addresses[key]\n",

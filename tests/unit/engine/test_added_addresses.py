@@ -198,6 +198,22 @@ def test_other_prefix_length_of_a_held_address_asks_nobody(rig: Rig, since_ns: i
     assert rig.requests.made == [DELETE, ADD + b"/16"]
 
 
+def test_route_to_another_network_is_taken_off_first(rig: Rig, since_ns: int) -> None:
+    """A prefix that was too wide leads the node's traffic astray until its route is gone."""
+    pass_time(rig, since_ns + REPROBE_WAIT_NS)
+
+    def made_for(route: bytes) -> list[bytes]:
+        rig.requests.made.clear()
+        brings = replace(address(TWO), add=ADD + route, delete=DELETE + route)
+        program = replace(rig.table.routers["a"].program, addresses=(address(ONE), brings))
+        rig.table.load(EngineProgram("n", 1, (program,)), since_ns + 2 * SECOND)
+        return list(rig.requests.made)
+
+    assert made_for(b" 10/8 ") == [ADD + b" 10/8 "]
+    assert made_for(b" 10/24") == [DELETE + b" 10/8 ", ADD + b" 10/24"]
+    assert made_for(b"") == [ADD]
+
+
 def test_named_successor_binds_all_at_once(rig: Rig) -> None:
     load(rig, ONE, at_ns=NOW)
     pass_time(rig, NOW)

@@ -28,6 +28,13 @@ class AddressProgram:
     add: bytes
     delete: bytes
 
+    def replaces_route_of(self, before: AddressProgram) -> bool:
+        """Return whether it brings a route to another network, so that the old one has to go first.
+
+        Where a route only came or went the requests differ in length, and nothing has to go.
+        """
+        return self.delete != before.delete and len(self.delete) == len(before.delete)
+
 
 @dataclass(frozen=True, slots=True)
 class Announcement:

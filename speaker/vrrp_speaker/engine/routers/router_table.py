@@ -251,7 +251,13 @@ class RouterTable(Concern):
         """Take off what the new program no longer has on that interface."""
         if not router.machine.holding:
             return
-        kept = {_identity(address) for address in after.addresses}
+        wanted = {_identity(address): address for address in after.addresses}
+        kept = {
+            _identity(address)
+            for address in router.program.addresses
+            if _identity(address) in wanted
+            and not wanted[_identity(address)].replaces_route_of(address)
+        }
         gone = tuple(a for a in router.addresses if _identity(a) not in kept)
         # From here on the address is nobody's: its removal is not news to restore.
         router.program = replace(

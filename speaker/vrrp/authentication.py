@@ -11,6 +11,12 @@ monotonic clock (``SignatureClock``), for what it sends and for what it holds ot
 receiver remembers the last sequence of each sender (its *mark*) and takes whatever is later; only a
 sender without a mark has to be within the window.
 
+A virtual machine that is put back to a snapshot signs with the time of then, and every mark of it
+is later. Nothing on the machine tells: both of its clocks may go on from there. But it hears
+members that are far ahead. One member alone may be wrong; where a clock of its own that is
+maintained by others, wall or hardware, agrees with what a member has just signed, it follows that
+one. It never goes back so: an old signature, played again, is ahead of nobody who is right.
+
 Election keys. A key that many elections share says that a sender is of the cluster. A key derived
 from it for one election says more: whoever signs with that is of this election, listed or not, and
 nothing that another election or cluster says can count, whatever virtual router ID it uses. The
@@ -139,6 +145,24 @@ class SignatureClock:
             self.offset_ns = max(0, wall_ns - now_ns)
         return now_ns + self.offset_ns
 
+    def is_behind(self, sequence: int, now_ns: int) -> bool:
+        """Return whether a member's sequence, its signature checked, is far ahead of this time."""
+        seconds = (now_ns + self.offset_ns) // NS_PER_SECOND
+        return _seconds_between(sequence >> 32, seconds) > WINDOW_S
+
+    def put_forward(self, sequence: int, now_ns: int, clock_ns: int) -> bool:
+        """Follow another clock from now on, if it agrees with a sequence that this is behind.
+
+        Args:
+            sequence: a member's, its signature checked.
+            now_ns: monotonic clock.
+            clock_ns: what the other clock says now.
+        """
+        if abs(_seconds_between(clock_ns // NS_PER_SECOND, sequence >> 32)) > WINDOW_S:
+            return False
+        self.offset_ns = max(0, clock_ns - now_ns)
+        return True
+
     def next(self, now_ns: int, wall_ns: int) -> int:
         """Return the 64-bit sequence of the next advertisement: seconds, 1/65536 s, counter."""
         seconds, rest_ns = divmod(self.read(now_ns, wall_ns), NS_PER_SECOND)
@@ -157,6 +181,12 @@ class SignatureClock:
 def election_key(key: bytes, election: str) -> bytes:
     """Return the key of one election, derived from the key that all of them share."""
     return hmac_sha256(key, _ELECTION_KEY_LABEL + b"\0" + election.encode())
+
+
+def sequence_of(message: bytes) -> int:
+    """Return the sequence of a message that ends with a trailer."""
+    start = len(message) - TRAILER_LENGTH + 4
+    return int.from_bytes(message[start : start + 8], "big")
 
 
 def sign(

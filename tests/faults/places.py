@@ -27,7 +27,7 @@ CHANGES, NEWS_FILTER, NODE_NETWORK = (
 )
 ROUTER_FAULTS = f"{_ENGINE}routers/faults.py"
 KNOWN_PROGRAM, PROGRAM = (f"{_ENGINE}programs/{name}.py" for name in ("known_program", "reading"))
-ENCODER = f"{_ENGINE}wire/encoder.py"
+ENCODER, OTHER_CLOCKS = (f"{_ENGINE}wire/{name}.py" for name in ("encoder", "clocks"))
 LISTENING = f"{_ENGINE}neighbours/listening.py"
 CHOICE, LINK_TABLE, SUBNET_ROUTE = (
     f"speaker/vrrp_speaker/links/{name}.py" for name in ("choice", "table", "subnet_route")

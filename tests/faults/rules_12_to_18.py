@@ -13,6 +13,7 @@ from tests.faults.places import (
     LOOP,
     MAIN,
     NODE_CONFIG,
+    OTHER_CLOCKS,
     PLACEMENT,
     PLACING,
     PLANNER,
@@ -162,6 +163,26 @@ ALL_ADDRESSES = (
 )
 
 CLOCKS = (
+    Fault(
+        14,
+        "a node that was put back to a snapshot follows members and its own clock",
+        OTHER_CLOCKS,
+        "if clock_ns is not None and self._signing.put_forward(sequence, now_ns, clock_ns):",
+        "if clock_ns is None:",
+        netns("deaths", "node_that_was_put_back_to_a_snapshot_is_believed_again"),
+    ),
+    Fault(
+        14,
+        "but neither of them alone",
+        AUTHENTICATION,
+        "        if abs(_seconds_between(clock_ns // NS_PER_SECOND, sequence >> 32)) > WINDOW_S:\n"
+        "            return False\n",
+        "",
+        unit(
+            "vrrp/signature_clock",
+            "clock_follows_neither_a_member_nor_another_clock_alone",
+        ),
+    ),
     Fault(
         14,
         "the loop lives on the monotonic clock",

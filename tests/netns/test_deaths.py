@@ -30,11 +30,15 @@ from tests.netns.observe import Capture
 from vrrp_lab.lab import Lab
 from vrrp_lab.lan import Lan
 from vrrp_lab.node import Node
+from vrrp_speaker.shared_state import SharedState
+from vrrp_speaker.shared_state import layout as shm
 from vrrp_speaker.shared_state.values import RouterState
 
 pytestmark = pytest.mark.netns
 NODES = 2
 _PTRACE_SEIZE = 0x4206
+_AN_HOUR_NS = 3600 * 10**9
+WANTED = ("Active", "Backup")
 ADDRESS, ADDRESS6 = "192.0.2.50", "2001:db8:0:1::50"
 MANIFEST = manifest("pair", 51, f"{ADDRESS}/24", f"{ADDRESS6}/64", ranks=(1, 2))
 
@@ -87,6 +91,26 @@ def test_engine_of_a_backup_killed_often_counts_no_transition(sized: Lab, home: 
     assert states(backup)["pair"] == "Backup"
     assert routers(backup)["pair"].since_ns == since_ns
     assert transitions(sized.nodes) == before
+
+
+def test_node_that_was_put_back_to_a_snapshot_is_believed_again(sized: Lab, home: Node) -> None:
+    """It signs with the time of then, and the others remember later signatures of it."""
+    other = sized.node("node-2")
+    home.kill_speaker()
+    eventually(lambda: states(other)["pair"] == "Active", within_s=30)
+    shared = SharedState.create(str(home.run_dir / "state.shm"))
+    offset_ns = shared.get(shm.H_CLOCK_OFFSET)
+    assert offset_ns > _AN_HOUR_NS
+    shared.set(shm.H_CLOCK_OFFSET, offset_ns - _AN_HOUR_NS)
+    home.start_speaker()
+    try:
+        eventually(lambda: (states(home)["pair"], states(other)["pair"]) == WANTED, within_s=30)
+        assert shared.get(shm.H_CLOCK_OFFSET) > offset_ns - _AN_HOUR_NS // 2
+    except AssertionError:
+        home.kill_speaker()  # the next test finds it as it was
+        shared.set(shm.H_CLOCK_OFFSET, offset_ns)
+        home.start_speaker()
+        raise
 
 
 def test_dead_engine_is_replaced_before_it_has_ended(sized: Lab, home: Node) -> None:

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Sequence
 from time import monotonic_ns, time_ns
 
-from vrrp.authentication import SignatureClock
+from vrrp.authentication import SignatureClock, sequence_of
 from vrrp.constants import RejectReason, State
 from vrrp.events import DeadlineReached, Event, Shutdown
 from vrrp_speaker.engine.addresses.worker import AddressWorker
@@ -29,6 +29,7 @@ from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.router_table import RouterTable
 from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.engine.waits import Waits
+from vrrp_speaker.engine.wire.clocks import Clocks
 from vrrp_speaker.engine.wire.transport import Transport
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
@@ -68,7 +69,7 @@ class Loop:
         worker: AddressWorker,
     ) -> None:
         self._shared = shared
-        self._clock = clock
+        self._clock, self._clocks = clock, Clocks(clock)
         self._transport = transport
         self._executor = executor
         self._table = table
@@ -314,5 +315,9 @@ class Loop:
             if isinstance(result, RejectReason):
                 self._shared.add(_REJECTIONS[result])
                 self._foreign.refused(datagram, now_ns)
+                if result is RejectReason.AUTH_STALE:  # its signature is good
+                    self._clocks.heard(sequence_of(datagram.message), now_ns)
                 continue
+            if result.sequence is not None:
+                self._clocks.heard(result.sequence, now_ns)
             self.handle(self._table.heard(result, now_ns), result.event, now_ns)

@@ -117,7 +117,7 @@ class Rig:
         return self.datagrams.pop() if self.datagrams else None
 
     def _accepted(self) -> object:
-        return SimpleNamespace(event=AdvertisementReceived(bytes(4), 100, 20))
+        return SimpleNamespace(sequence=None, event=AdvertisementReceived(bytes(4), 100, 20))
 
     def _handle(self, router: RunningRouter, event: Event, now_ns: int) -> bool:
         self.events.append(event)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.vrrp.wire import packed, stamp
 
-from vrrp.authentication import ReplayMarks, SignatureClock
+from vrrp.authentication import HmacKeys, Mode, ReplayMarks, SignatureClock, sequence_of, sign
 from vrrp.constants import NS_PER_SECOND, RejectReason
 
 SOURCE = packed("198.51.100.10")
@@ -277,3 +277,45 @@ def test_node_whose_clock_steps_long_after_boot_and_a_stranger_hear_each_other(
         theirs = other.next(*at(second))
         assert heard(ReplayMarks(), mine, other.read(*at(second))) is None
         assert heard(ReplayMarks(), theirs, clock.read(*at(second, step_s=step_s))) is None
+
+
+# Put back to a snapshot ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late_s", [3_600, 5 * YEAR_S])
+@pytest.mark.parametrize("agrees_s", [0, 29, -29])
+def test_clock_that_is_late_follows_another_one_that_agrees_with_a_member(
+    late_s: int, agrees_s: int
+) -> None:
+    clock = SignatureClock()
+    clock.read(*at(0))
+    said, (now, _) = right(late_s), at(1)
+    mine = at(late_s + agrees_s)[1]
+    assert clock.is_behind(said, now)
+    assert clock.put_forward(said, now, mine)
+    assert clock.read(now, 0) == mine
+    assert not clock.is_behind(said, now)
+    later = clock.next(now, 0)
+    assert ReplayMarks({SOURCE: right(late_s - 60)}).check(SOURCE, later, mine, WINDOW_S) is None
+
+
+@pytest.mark.parametrize("wrong_s", [-3_600, -32, 32, YEAR_S])
+def test_clock_follows_neither_a_member_nor_another_clock_alone(wrong_s: int) -> None:
+    clock = SignatureClock()
+    clock.read(*at(0))
+    now = at(1)[0]
+    assert not clock.put_forward(right(3_600), now, at(3_600 + wrong_s)[1])
+    assert clock.read(now, 0) == at(1)[1]
+
+
+@pytest.mark.parametrize("ahead_s", [-YEAR_S, -60, 0, 29, 31])
+def test_clock_is_not_behind_a_member_within_the_window_or_late_itself(ahead_s: int) -> None:
+    clock = SignatureClock()
+    clock.read(*at(0))
+    assert clock.is_behind(right(100 + ahead_s), at(100)[0]) is (ahead_s > WINDOW_S)
+
+
+def test_sequence_of_a_message_is_that_of_its_trailer() -> None:
+    keys = HmacKeys({1: b"k" * 32}, 1, Mode.ENFORCE)
+    message = b"message!"
+    assert sequence_of(message + sign(keys, message, SOURCE, right(5))) == right(5)

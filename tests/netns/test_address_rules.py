@@ -5,6 +5,7 @@ The requests are those of programs; the kernel is the real one, with an interfac
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -17,7 +18,7 @@ from vrrp_lab.namespaces import LabError
 
 pytestmark = pytest.mark.netns
 
-# What a program asks for one address, sent as the engine does: add or delete.
+# What a program asks for an address, sent as the engine does: a line asks, the errno answers.
 _REQUEST = """
 import sys
 from ipaddress import ip_address
@@ -28,15 +29,34 @@ from vrrp_speaker.engine.network.netlink import RequestSocket
 from vrrp_speaker.links.reading import read_links
 from vrrp_speaker.links.templates import Kind
 
-what, interface, address, lease_s = sys.argv[1:]
-host, _, prefix = address.partition("/")
-table = read_links()
-link = table.by_name(interface, "interface")
-placed = _address(VipAddress(host, int(prefix)), link, int(lease_s), table)
-kind = Kind(what + str(placed["family"]))
-asked = link_templates(link)[kind].fill(ip_address(host).packed, int(lease_s))
-sys.exit(RequestSocket().request(asked + bytes.fromhex(placed.get(what + "Route", ""))))
+requests = RequestSocket()
+for line in sys.stdin:
+    what, interface, address, lease_s = line.split()
+    host, _, prefix = address.partition("/")
+    table = read_links()
+    link = table.by_name(interface, "interface")
+    placed = _address(VipAddress(host, int(prefix)), link, int(lease_s), table)
+    kind = Kind(what + str(placed["family"]))
+    asked = link_templates(link)[kind].fill(ip_address(host).packed, int(lease_s))
+    print(requests.request(asked + bytes.fromhex(placed.get(what + "Route", ""))), flush=True)
 """
+
+
+class Kernel:
+    """A host's kernel, asked as the engine asks it."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        command = [sys.executable, "-c", _REQUEST]
+        self._asker = host.namespace.start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def request(self, what: str, interface: str, address: str, lease_s: int = 60) -> None:
+        """Add an address, or delete it."""
+        assert self._asker.stdin is not None
+        assert self._asker.stdout is not None
+        self._asker.stdin.write(f"{what} {interface} {address} {lease_s}\n".encode())
+        self._asker.stdin.flush()
+        assert self._asker.stdout.readline() == b"0\n"
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +69,9 @@ def hosts() -> Iterator[list[Host]]:
         yield lan.hosts
 
 
-def request(host: Host, what: str, interface: str, address: str, lease_s: int = 60) -> None:
-    """Bind an address, or remove it."""
-    words = (sys.executable, "-c", _REQUEST, what, interface, address, str(lease_s))
-    ended = host.exec(*words)
-    assert ended.returncode == 0, ended
+@pytest.fixture(scope="module")
+def kernel(hosts: list[Host]) -> Kernel:
+    return Kernel(hosts[0])
 
 
 def run(host: Host, *lines: str) -> str:
@@ -74,19 +92,17 @@ def source_to(host: Host, destination: str) -> str:
 
 
 @pytest.mark.parametrize("promote", [0, 1])
-def test_own_addresses_come_and_go_whether_we_hold_one_or_not(
-    hosts: list[Host], promote: int
-) -> None:
+def test_own_addresses_come_and_go_whether_we_hold_one_or_not(kernel: Kernel, promote: int) -> None:
     """RFC 9568 has nothing of it: the kernel's first address of a subnet carries all others."""
-    host, name = hosts[0], f"own{promote}"
+    host, name = kernel.host, f"own{promote}"
     sysctl = f"sysctl -qw net.ipv4.conf.{name}.promote_secondaries={promote}"
     add_interface(host, name, sysctl, f"ip addr add 198.51.100.11/24 dev {name}")
-    request(host, "add", name, "198.51.100.50/24")
+    kernel.request("add", name, "198.51.100.50/24")
     run(host, f"ip addr del 198.51.100.11/24 dev {name}")
     assert host.holds("198.51.100.50")
     run(host, f"ip addr add 198.51.100.11/24 dev {name}")
     assert "src 198.51.100.11" in run(host, f"ip route show 198.51.100.0/24 dev {name}")
-    request(host, "delete", name, "198.51.100.50/24")
+    kernel.request("delete", name, "198.51.100.50/24")
     assert not host.holds("198.51.100.50")
     assert host.holds("198.51.100.11")
     assert "src 198.51.100.11" in run(host, f"ip route show 198.51.100.0/24 dev {name}")
@@ -94,13 +110,13 @@ def test_own_addresses_come_and_go_whether_we_hold_one_or_not(
 
 
 def test_address_is_no_source_of_the_nodes_traffic_to_a_gateway_in_its_subnet(
-    hosts: list[Host],
+    kernel: Kernel,
 ) -> None:
     """The node has a host prefix and its gateway on the link, as clouds and BGP fabrics do."""
-    host = hosts[0]
+    host = kernel.host
     add_interface(host, "edge", "ip addr add 198.51.100.11/32 dev edge")
     run(host, "ip route add 198.51.100.1 dev edge", "ip route add 8.8.8.8 via 198.51.100.1")
-    request(host, "add", "edge", "198.51.100.50/24")
+    kernel.request("add", "edge", "198.51.100.50/24")
     run(host, "ip route flush cache")
     assert source_to(host, "8.8.8.8") == "198.51.100.11"
     assert source_to(host, "198.51.100.1") == "198.51.100.11"
@@ -109,7 +125,7 @@ def test_address_is_no_source_of_the_nodes_traffic_to_a_gateway_in_its_subnet(
     assert "198.51.100.11/32" in listed[0]
     # In IPv6 the kernel lists the newest first; whoever leaves out deprecated ones finds its own.
     run(host, "ip addr add 2001:db8:9::11/64 dev edge nodad")
-    request(host, "add", "edge", "2001:db8:9::50/64")
+    kernel.request("add", "edge", "2001:db8:9::50/64")
     assert source_to(host, "2001:db8:9::1") == "2001:db8:9::11"
     listed = run(host, "ip -6 -o addr show dev edge scope global -deprecated").splitlines()
     assert ["2001:db8:9::11/64" in line for line in listed] == [True]
@@ -125,9 +141,9 @@ def test_address_is_no_source_of_the_nodes_traffic_to_a_gateway_in_its_subnet(
     ids=["four", "six"],
 )
 def test_route_to_the_subnet_comes_with_the_address_where_nothing_else_brings_it(
-    hosts: list[Host], address: str, another: str, neighbour: str, own: str
+    kernel: Kernel, address: str, another: str, neighbour: str, own: str
 ) -> None:
-    host = hosts[0]
+    host = kernel.host
 
     def way() -> str:
         """Return the entry of the table by which a neighbour is reached; empty without one."""
@@ -135,21 +151,21 @@ def test_route_to_the_subnet_comes_with_the_address_where_nothing_else_brings_it
 
     add_interface(host, "bare", "sysctl -qw net.ipv6.conf.bare.accept_dad=0")
     for _ in range(2):  # the second time it is a renewal
-        request(host, "add", "bare", address)
+        kernel.request("add", "bare", address)
         assert "dev bare proto 112" in way()
-    request(host, "add", "bare", another)
-    request(host, "delete", "bare", another)
+    kernel.request("add", "bare", another)
+    kernel.request("delete", "bare", another)
     assert "dev bare proto 112" in way()  # each has its own
-    request(host, "delete", "bare", address)
+    kernel.request("delete", "bare", address)
     assert not way()
     # Where nobody lives to take it away it goes with the lease.
-    request(host, "add", "bare", address, 1)
+    kernel.request("add", "bare", address, 1)
     eventually(lambda: not way(), within_s=10)
     # The node's own is preferred when it comes, and stays when ours goes.
-    request(host, "add", "bare", address)
+    kernel.request("add", "bare", address)
     run(host, f"ip addr add {own} dev bare")
     assert "dev bare proto kernel" in way()
-    request(host, "delete", "bare", address)
+    kernel.request("delete", "bare", address)
     assert "dev bare proto kernel" in way()
     run(host, "ip link del bare")
 

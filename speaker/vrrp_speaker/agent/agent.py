@@ -42,8 +42,7 @@ from vrrp_speaker.shared_state.values import EngineState
 
 _log = logging.getLogger(__name__)
 _MAX_WAIT_S = 0.5
-_WATCHED_S = 0.05
-"""How often the shared state is compared with what was reported, for changes without news."""
+"""How often all is looked at without news: for an engine that fell silent, and lost messages."""
 _STALE_NS = 2_000_000_000
 _SILENCE_LOOKED_FOR_NS = 5_000_000_000
 _PROVED_S = 10.0
@@ -113,7 +112,7 @@ class Agent:
         due_s = self._checks.next_s()
         wait_s = _MAX_WAIT_S if due_s is None else max(0.0, due_s - time.monotonic())
         try:
-            return self._inbox.get(timeout=min(wait_s, _WATCHED_S))
+            return self._inbox.get(timeout=min(wait_s, _MAX_WAIT_S))
         except Empty:
             return None
 

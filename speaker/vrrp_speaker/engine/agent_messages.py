@@ -28,6 +28,7 @@ class AgentMessages(Concern):
         self._agent = agent
         self._caught_up_ns = caught_up_ns
         self._handle = handle
+        self._told = 0
 
     def filenos(self) -> tuple[int, ...]:
         """Return the descriptors to wait on."""
@@ -46,5 +47,8 @@ class AgentMessages(Concern):
                 self._handle(message, self._caught_up_ns())
 
     def run(self, _now_ns: int) -> None:
-        """Tell how much news the agent was too slow for."""
+        """Have the agent look at what it reports, if some of that is not as it was."""
+        if self._shared.changes != self._told:
+            self._told = self._shared.changes
+            self._agent.send({"type": "changed"})
         self._shared.set(shm.H_EVENTS_DROPPED, self._agent.dropped)

@@ -33,6 +33,10 @@ DURATION_BOUNDS_NS = tuple(
 """Upper bounds of the histograms of takeovers and hand-overs; a last bucket follows."""
 
 
+SIGHTING_NS = 10_000_000_000
+"""How often a stranger that is seen all the time is worth a report."""
+
+
 class AnnouncementKind(StrEnum):
     """The kinds of announcement frames, as in ``announcements_sent_total{kind}``."""
 

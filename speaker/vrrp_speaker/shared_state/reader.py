@@ -57,9 +57,8 @@ class SharedStateReader:
                     layout.S_HELD + 8,
                 )
             )
-            # A stranger that goes on is news every ten seconds.
             found += (
-                self._words[(start + last_seen) >> 3] // 10**10
+                self._words[(start + last_seen) >> 3] // layout.SIGHTING_NS
                 for last_seen in (layout.S_CONFLICT, layout.S_FOREIGN)
             )
         return tuple(found)

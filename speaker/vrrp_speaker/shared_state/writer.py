@@ -25,6 +25,8 @@ class SharedState:
     def __init__(self, memory: mmap.mmap) -> None:
         self._memory = memory
         self._words = memoryview(memory).cast("Q")
+        self.changes = 0
+        """How often something changed that the agent reports, since this process began."""
         self._halves = memoryview(memory).cast("I")
 
     @classmethod
@@ -55,6 +57,12 @@ class SharedState:
     def set(self, offset: int, value: int) -> None:
         """Write an unsigned 64-bit integer at ``offset``, a multiple of 8."""
         self._words[offset >> 3] = value
+
+    def report(self, offset: int, value: int) -> None:
+        """As ``set``, of what the agent reports: it is counted in ``changes`` if it differs."""
+        if self._words[offset >> 3] != value:
+            self._words[offset >> 3] = value
+            self.changes += 1
 
     def add(self, offset: int, amount: int = 1) -> int:
         """Add to the integer at ``offset`` and return the new value (one writer only)."""
@@ -129,6 +137,7 @@ class SharedState:
 
     def note_conflict(self, slot: int, conflict: Conflict, count: int) -> None:
         """Count sightings of a stranger and keep the last one."""
+        self._report_sighting(layout.slot_offset(slot) + layout.S_CONFLICT, conflict.seen_ns)
         fields = conflict.seen_ns, len(conflict.address), conflict.address, conflict.mac
         layout.CONFLICT.pack_into(
             self._memory, layout.slot_offset(slot) + layout.S_CONFLICT, *fields
@@ -139,17 +148,24 @@ class SharedState:
         """Keep which address a member has; None: none that is to be told."""
         start = layout.slot_offset(slot)
         place = start + layout.S_HELD
-        self.set(start + layout.S_HELD_BY, 0)
+        self.report(start + layout.S_HELD_BY, 0)
         if held is not None:
+            self.changes += 1
             self._memory[place : place + 16] = layout.mapped(held.address)
             self.set(start + layout.S_HELD_BY, held.member)  # last: who reads sees all or nothing
 
     def note_foreign(self, slot: int, router: ForeignRouter) -> None:
         """Count an advertisement of a foreign router and keep who sent it."""
         start = layout.slot_offset(slot)
+        self._report_sighting(start + layout.S_FOREIGN, router.seen_ns)
         fields = router.seen_ns, router.priority, len(router.source), router.source
         layout.FOREIGN.pack_into(self._memory, start + layout.S_FOREIGN, *fields)
         self.add(start + layout.S_FOREIGN_COUNT)
+
+    def _report_sighting(self, place: int, seen_ns: int) -> None:
+        """A stranger that goes on is worth a report every ten seconds."""
+        if self.get(place) // layout.SIGHTING_NS != seen_ns // layout.SIGHTING_NS:
+            self.changes += 1
 
     def clear_slot(self, slot: int) -> None:
         """Free a slot: all of it becomes zero."""

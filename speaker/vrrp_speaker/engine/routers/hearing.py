@@ -102,7 +102,8 @@ class Hearing:
             observations=tuple(_OBSERVATIONS[observation] for observation in observed),
         )
         if known is None or known.place != voice.place:
-            self._shared.add(router.offset + shm.S_VOICES)
+            voices = router.offset + shm.S_VOICES
+            self._shared.report(voices, self._shared.get(voices) + 1)
         return voice
 
     def _count_dual_active(self, router: RunningRouter, place: int, now_ns: int) -> None:

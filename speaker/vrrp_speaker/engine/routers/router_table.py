@@ -271,7 +271,7 @@ class RouterTable(Concern):
         self._shared.set(offset + shm.S_NAME_HASH, shm.name_hash(program.name))
         self._shared.set(offset + shm.S_VRID, program.vrid)
         self._shared.set(offset + shm.S_BASE_PRIORITY, program.base_priority)
-        self._shared.set(offset + shm.S_EFFECTIVE_PRIORITY, router.machine.parameters.priority)
+        self._shared.report(offset + shm.S_EFFECTIVE_PRIORITY, router.machine.parameters.priority)
 
     # Inputs of the agent ---------------------------------------------------------------
 
@@ -289,7 +289,7 @@ class RouterTable(Concern):
             if priority != router.machine.parameters.priority:
                 self._perform(router, PriorityChanged(priority, unhealthy), now_ns)
                 router.prepare()
-                self._shared.set(router.offset + shm.S_EFFECTIVE_PRIORITY, priority)
+                self._shared.report(router.offset + shm.S_EFFECTIVE_PRIORITY, priority)
             router.input_faults, router.input_keeps = told.faulty, told.keeps
             self.refresh_faults(router, now_ns)
 
@@ -306,8 +306,8 @@ class RouterTable(Concern):
         # What keeps one address off is told, and is no fault: the others are held.
         told = router.engine_faults | self._conflicts.keeps_off(router.program.name, now_ns)
         bits = sum(1 << shm.FAULTS.index(fault) for fault in told)
-        self._shared.set(router.offset + shm.S_FAULTS, bits)
-        self._shared.set(router.offset + shm.S_LINK_DOWN, router.link_down)
+        self._shared.report(router.offset + shm.S_FAULTS, bits)
+        self._shared.report(router.offset + shm.S_LINK_DOWN, router.link_down)
         hand_over = router.can_hand_over or router.keeps
         self._perform(router, FaultChanged(router.faulty, hand_over, router.keeps), now_ns)
 

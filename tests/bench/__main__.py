@@ -22,6 +22,7 @@ from tests.bench.events import EVENTS
 from tests.bench.failover import FAILURES, Matrix, measure_failovers
 from tests.bench.failover_page import write_failovers
 from tests.bench.heals import measure_heals
+from tests.bench.held_lock import measure_held_lock
 from tests.bench.last_will import measure_last_will
 from tests.bench.latency import measure_latencies
 from tests.bench.many_checks import measure_many_checks
@@ -39,8 +40,8 @@ from vrrp_lab.lab import Lab, LabOptions
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 _PARTS = (
-    "failover", "heals", "engine", "overload", "checks", "configuration", "protocol", "memory",
-    "latency", "changes", "writes",
+    "failover", "heals", "engine", "lock", "overload", "checks", "configuration", "protocol",
+    "memory", "latency", "changes", "writes",
 )  # fmt: skip
 _INTERVALS, _ALL_INTERVALS = "1s,200ms", "1s,200ms,100ms,20ms"
 _MINUTES, _ALL_MINUTES = 0.5, 10.0
@@ -90,6 +91,7 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
             ("process killed", lambda: measure_process_deaths(report, min(_DEATHS, kills))),
             ("many checks", lambda: measure_many_checks(report)),
         ],
+        "lock": [("the kernel's lock held", lambda: measure_held_lock(report))],
         "overload": [("overload", lambda: measure_overload(report, 60 * _minutes(options)))],
         "configuration": [("configuration", lambda: measure_configurations(report))],
         "protocol": [("protocol", lambda: measure_protocol(report))],
@@ -108,7 +110,9 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
         ("scrapes", lambda: measure_scrapes(report, _SCRAPES)),
         (", ".join(in_cluster), lambda: _cluster(options, report, in_cluster)),
     ]
-    first = ("failover", "heals", "engine", "overload", "checks", "configuration", "protocol")
+    first = (
+        "failover", "heals", "engine", "lock", "overload", "checks", "configuration", "protocol",
+    )  # fmt: skip
     return [*(step for name in first for step in parts[name]), *together]
 
 

@@ -116,7 +116,7 @@ class Loop:
             if now_ns >= self._look_around_ns:
                 self._look_around(now_ns)
             self._worker.flush()
-            ready = self._waits.wait(self._wait_s())
+            ready = self._wait()
             if parent in ready:
                 self._own = self._own[:-1]  # it stays readable
                 self._stop_within_ns = ORPHAN_STOP_NS
@@ -169,14 +169,20 @@ class Loop:
 
     # Deadlines -------------------------------------------------------------------------
 
-    def _wait_s(self) -> float:
+    def _wait(self) -> set[int]:
+        """Wait for whatever is due or comes; return the descriptors with something to read."""
         if self._late:
-            return 0
-        now_ns = monotonic_ns()
+            return self._waits.wait(0)
+        now_ns, fine = monotonic_ns(), False
         due_ns = min(now_ns + self._longest_wait_ns, self._others_due_ns)
-        if self._deadlines:
-            due_ns = min(due_ns, self._deadlines[0][0])
-        return max(0, due_ns - now_ns) / 1e9
+        if self._deadlines and self._deadlines[0][0] < due_ns:
+            due_ns, _, router = self._deadlines[0]
+            # Backups take over in the order of their skews, as far as they did not hear meanwhile.
+            fine = (
+                router.machine.state is not State.ACTIVE
+                and router.machine.next_deadline_ns() == due_ns
+            )
+        return self._waits.wait(max(0, due_ns - now_ns) / 1e9, fine=fine)
 
     def _look_around(self, now_ns: int) -> None:
         """Do what is due besides elections, and find out when that is the case again."""

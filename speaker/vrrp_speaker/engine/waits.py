@@ -1,8 +1,8 @@
-"""Waiting for descriptors and for time, finer than a millisecond.
+"""Waiting for descriptors and for time, where it matters finer than a millisecond.
 
-``epoll_wait`` counts in milliseconds, and several Backups of a fast election have their turns
-within one. An epoll descriptor can be waited for like any other, and ``select`` counts in
-microseconds; the descriptors themselves are looked at only where there is something.
+``epoll_wait`` counts in milliseconds. That is well for advertisements, of which several are sent in
+one turn then; but several Backups of a fast election have their turns within one. An epoll
+descriptor can be waited for like any other, and ``select`` counts in microseconds.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import select
 from collections.abc import Iterable
 
 _MOST = 16
+_MILLISECOND = 0.001
 
 
 class Waits:
@@ -31,11 +32,17 @@ class Waits:
             self._epoll.register(descriptor, select.EPOLLIN)
         self._registered = wanted
 
-    def wait(self, seconds: float) -> set[int]:
-        """Wait so long at most; return the descriptors with something to read."""
-        if not select.select((self._epoll,), (), (), seconds)[0]:
-            return set()
-        return {descriptor for descriptor, _ in self._epoll.poll(0, _MOST)}
+    def wait(self, seconds: float, *, fine: bool = False) -> set[int]:
+        """Wait so long at most; return the descriptors with something to read.
+
+        ``fine``: not a millisecond longer; it may be less, and the rest is waited for then.
+        """
+        if fine and seconds < _MILLISECOND:
+            select.select((self._epoll,), (), (), seconds)
+            seconds = 0
+        elif fine:
+            seconds = int(seconds / _MILLISECOND) * _MILLISECOND
+        return {descriptor for descriptor, _ in self._epoll.poll(seconds, _MOST)}
 
     def close(self) -> None:
         """Forget all of it."""

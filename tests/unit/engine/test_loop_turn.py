@@ -36,7 +36,7 @@ class VirtualWaits(Waits):
         self._rig = rig
         self.left = 100
 
-    def wait(self, seconds: float) -> set[int]:
+    def wait(self, seconds: float, *, fine: bool = False) -> set[int]:
         """Return what is ready; where nothing is, the wait is over at once."""
         self.left -= 1
         assert self.left, "the loop turns without waiting"

@@ -99,7 +99,7 @@ def claims_of(frames: list[Frame], mac: str) -> list[Frame]:
 
 def looks(node: Node) -> bool:
     """Return whether the node's program looks for conflicts."""
-    return all(router["probes"] for router in program(node).values())
+    return all(r["addresses"] and r["detectConflicts"] for r in program(node).values())
 
 
 def in_fault(node: Node) -> bool:
@@ -171,9 +171,9 @@ def added(standalone: Lab, home: Node) -> Iterator[Callable[[str], None]]:
 
 
 def asks_about(node: Node, address: str) -> bool:
-    """Return whether the node's program has a probe for the address."""
-    routers = program(node).values()
-    return any(probe["address"] == address for router in routers for probe in router["probes"])
+    """Return whether the node's program has the address, and conflicts are looked for."""
+    routers = [router for router in program(node).values() if router["detectConflicts"]]
+    return any(own["address"] == address for router in routers for own in router["addresses"])
 
 
 def told_faults(node: Node) -> tuple[str, ...]:

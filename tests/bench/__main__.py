@@ -28,6 +28,7 @@ from tests.bench.latency import measure_latencies
 from tests.bench.many_checks import measure_many_checks
 from tests.bench.memory import measure_memory
 from tests.bench.overload import measure_overload
+from tests.bench.pods import measure_pods
 from tests.bench.process_death import measure_process_deaths
 from tests.bench.protocol import measure_protocol
 from tests.bench.report import Report
@@ -40,14 +41,15 @@ from vrrp_lab.lab import Lab, LabOptions
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 _PARTS = (
-    "failover", "heals", "engine", "lock", "overload", "checks", "configuration", "protocol",
-    "memory", "latency", "changes", "writes",
+    "failover", "heals", "engine", "lock", "overload", "checks", "configuration", "pods",
+    "protocol", "memory", "latency", "changes", "writes",
 )  # fmt: skip
 _INTERVALS, _ALL_INTERVALS = "1s,200ms", "1s,200ms,100ms,20ms"
 _MINUTES, _ALL_MINUTES = 0.5, 10.0
 _SCRAPES, _MOVES = 50, 6
 _KILLS, _AGENT_KILLS, _WILLS, _ROUNDS = 100, 20, 5, 3
 _DEATHS = 20
+_PODS_S = 60.0
 Step = Callable[[], None]
 
 
@@ -94,6 +96,7 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
         "lock": [("the kernel's lock held", lambda: measure_held_lock(report))],
         "overload": [("overload", lambda: measure_overload(report, 60 * _minutes(options)))],
         "configuration": [("configuration", lambda: measure_configurations(report))],
+        "pods": [("pods", lambda: measure_pods(report, _PODS_S))],
         "protocol": [("protocol", lambda: measure_protocol(report))],
         "memory": [("memory", lambda: _cluster(options, report, ("memory",)))],
         "latency": [("latency", lambda: _cluster(options, report, ("latency",)))],

@@ -26,17 +26,17 @@ MEMBER_FAULTS = (
         "members are remembered for ever",
     ),
     in_authentication(
-        "own = self.stage is Stage.SIGN or self.stage is Stage.REQUIRE",
-        "own = self.stage is Stage.REQUIRE",
+        "shared = self.stage is None or self.stage is Stage.ACCEPT",
+        "shared = self.stage is not Stage.REQUIRE",
         "the shared key signs until no other is believed",
     ),
     in_authentication(
-        "own = self.stage is Stage.SIGN or self.stage is Stage.REQUIRE",
-        "own = self.stage is not None",
+        "shared = self.stage is None or self.stage is Stage.ACCEPT",
+        "shared = self.stage is None",
         "the election's key signs before all have it",
     ),
     in_authentication(
-        "    if listed and (stage is Stage.ACCEPT or stage is Stage.SIGN):",
+        "    if listed and stage is not None and stage is not Stage.REQUIRE:",
         "    if listed and stage is Stage.ACCEPT:",
         "the shared key is refused as soon as it does not sign",
     ),

@@ -223,7 +223,7 @@ class ApiClient:
         """
         query = (
             f"?watch=1&fieldSelector=metadata.name%3D{node}&resourceVersion={resource_version}"
-            f"&allowWatchBookmarks=true&timeoutSeconds={_WATCH_S}"
+            f"&timeoutSeconds={_WATCH_S}"
         )
         timeout = urllib3.Timeout(connect=3, read=_WATCH_S + _SILENCE_S)
         response = self._request("GET", _COLLECTION + query, timeout=timeout, preload=False)

@@ -64,10 +64,14 @@ class ApiConfigSource:
                 self._backoff_s = min(_MAX_BACKOFF_S, self._backoff_s * 2)
 
     def _follow(self) -> None:
-        """List once, then watch for as long as the object is there and nothing fails.
+        """List, then watch until that ends.
+
+        A watch that was opened before the kind was changed brings objects without fields that are
+        new since, and one that went on from there would not bring them again. So the list follows
+        each watch.
 
         Raises:
-            ApiError: not reached, refused, or the watch is too old to go on (410): list again.
+            ApiError: not reached, refused, or the watch is too old (410).
         """
         items, version = self._client.list_node_configs(self._node)
         if self._outage:
@@ -81,30 +85,23 @@ class ApiConfigSource:
             time.sleep(_ABSENT_PAUSE_S)  # the operator has not made it yet, or the node is going
             return
         self._absent_since_s = None
-        while version:
-            begun_s = time.monotonic()
-            version = self._watch(version)
-            if time.monotonic() - begun_s < _SHORTEST_WATCH_S:
-                time.sleep(_SHORTEST_WATCH_S)  # who ends watches at once is not asked at once
+        begun_s = time.monotonic()
+        self._watch(version)
+        if time.monotonic() - begun_s < _SHORTEST_WATCH_S:
+            time.sleep(_SHORTEST_WATCH_S)  # who ends watches at once is not asked at once
 
-    def _watch(self, version: str) -> str:
-        """Take what a watch brings until the server ends it.
-
-        Return where to go on: a bookmark moves that on without news, so that it does not expire.
-        Empty: the object is gone, list again.
-        """
+    def _watch(self, version: str) -> None:
+        """Take what a watch brings until the server ends it, or the object is gone."""
         for event in self._client.watch_node_config(self._node, version):
             kind, obj = event.get("type"), event.get("object") or {}
             if kind == "ERROR":
                 raise ApiError(f"watch: {obj.get('message')}", obj.get("code") or 0)
             self._backoff_s = _FIRST_BACKOFF_S
             if kind == "DELETED":
-                return ""
-            version = obj.get("metadata", {}).get("resourceVersion") or version
+                return
             if kind in ("ADDED", "MODIFIED"):
                 self._take(obj)
         self._backoff_s = _FIRST_BACKOFF_S
-        return version
 
     def _note_failure(self, error: ApiError) -> None:
         if error.status == _NOT_FOUND:

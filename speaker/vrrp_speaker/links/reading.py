@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from vrrp_speaker.links.nature import Nature
 from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
+from vrrp_speaker.netlink_attributes import walk_attributes
 
 _ERROR, _DONE = 2, 3
 _NEW_LINK, _GET_LINK, _NEW_ADDRESS, _GET_ADDRESS = 16, 18, 20, 22
@@ -21,7 +22,6 @@ _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBi")
 _ATTRIBUTE = struct.Struct("=HH")
 _NUMBER = struct.Struct("=I")
-_TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_AF_SPEC, _IFLA_EXT_MASK = 1, 3, 26, 29
 _SKIP_STATS = 1 << 3  # RTEXT_FILTER_SKIP_STATS
 _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_PROP_LIST = 10, 18, 52
@@ -110,7 +110,7 @@ def _name(text: bytes) -> str:
 
 def _other_names(properties: bytes) -> tuple[str, ...]:
     return tuple(
-        _name(value) for kind, value in _each_attribute(properties) if kind == _IFLA_ALT_IFNAME
+        _name(value) for kind, value in walk_attributes(properties) if kind == _IFLA_ALT_IFNAME
     )
 
 
@@ -172,15 +172,4 @@ def _answers(kernel: socket.socket, asked: int) -> Iterator[tuple[int, int, byte
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:
-    return dict(_each_attribute(data))
-
-
-def _each_attribute(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the kind and value of each attribute; a damaged tail ends the walk."""
-    offset = 0
-    while offset + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < _ATTRIBUTE.size or offset + length > len(data):
-            break
-        yield kind & _TYPE_MASK, data[offset + _ATTRIBUTE.size : offset + length]
-        offset += (length + 3) & ~3
+    return dict(walk_attributes(data))

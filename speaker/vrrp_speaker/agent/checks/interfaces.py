@@ -13,15 +13,14 @@ from vrrp_api.check_kinds import CheckKind
 from vrrp_speaker.agent.checks.verdict import Result
 from vrrp_speaker.agent.checks.watching import News, Watching
 from vrrp_speaker.agent.messages import CheckMessage
+from vrrp_speaker.netlink_attributes import walk_attributes
 
 _GROUP_LINKS = 0x1
 _ERROR, _DONE, _NEW_LINK, _DELETE_LINK, _GET_LINK = 2, 3, 16, 17, 18
 _REQUEST_DUMP = 0x1 | 0x300
 _HEADER = struct.Struct("=IHHII")
 _LINK = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
-_ATTRIBUTE = struct.Struct("=HH")
 _IFLA_NAME, _IFLA_PROP_LIST, _IFLA_ALT_NAME = 3, 52, 53
-_TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
 _UP, _RUNNING = 0x1, 0x40
 _BUFFER = 1 << 17
 _PATIENCE_S = 2.0
@@ -138,12 +137,8 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _names(attributes: bytes) -> Iterator[str]:
     """Yield the name of a link and its alternative ones."""
-    offset = 0
-    while offset + _ATTRIBUTE.size <= len(attributes):
-        length, kind = _ATTRIBUTE.unpack_from(attributes, offset)
-        value = attributes[offset + _ATTRIBUTE.size : offset + length]
-        if kind & _TYPE_MASK == _IFLA_PROP_LIST:
+    for kind, value in walk_attributes(attributes):
+        if kind == _IFLA_PROP_LIST:
             yield from _names(value)
-        elif kind & _TYPE_MASK in (_IFLA_NAME, _IFLA_ALT_NAME):
+        elif kind in (_IFLA_NAME, _IFLA_ALT_NAME):
             yield value.rstrip(b"\0").decode(errors="backslashreplace")
-        offset += max(_ATTRIBUTE.size, (length + 3) & ~3)

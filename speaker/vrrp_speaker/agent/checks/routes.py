@@ -7,6 +7,8 @@ import socket
 import struct
 from enum import Enum, auto
 
+from vrrp_speaker.netlink_attributes import walk_attributes
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _ERROR, _GET_ROUTE, _REQUEST = 2, 26, 0x1
@@ -20,7 +22,6 @@ _OUR_PROTOCOL = 112
 """The mark of routes that come with our addresses; the same number as in ``subnet_route``."""
 _DST, _GATEWAY, _MULTIPATH, _VIA, _NEXT_HOP = 1, 5, 9, 18, 30
 _LEADS_ON = {_GATEWAY, _MULTIPATH, _VIA, _NEXT_HOP}
-_TYPE_MASK = 0x3FFF  # NLA_TYPE_MASK
 _BUFFER = 1 << 14
 _PATIENCE_S = 1.0
 
@@ -59,20 +60,10 @@ def _read(answer: bytes) -> Distance:
     _, prefix_length, _, _, _, protocol, _, of_type, _ = _ROUTE.unpack_from(answer, _HEADER.size)
     if of_type == _LOCAL:
         return Distance.NODE
-    attributes = _attributes(answer[_HEADER.size + _ROUTE.size : length])
+    found = {kind for kind, _ in walk_attributes(answer[_HEADER.size + _ROUTE.size : length])}
     # A default route without a gateway (a tunnel, PPP) leads to the whole world.
     # A VirtualIP may bring a route to its subnet; whoever writes one opens no network by it.
     ours = protocol == _OUR_PROTOCOL
-    if of_type != _UNICAST or prefix_length == 0 or attributes & _LEADS_ON or ours:
+    if of_type != _UNICAST or prefix_length == 0 or found & _LEADS_ON or ours:
         return Distance.BEYOND
     return Distance.SUBNET
-
-
-def _attributes(data: bytes) -> set[int]:
-    """Return which attributes there are."""
-    found, offset = set(), 0
-    while offset + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        found.add(kind & _TYPE_MASK)
-        offset += max(_ATTRIBUTE.size, (length + 3) & ~3)
-    return found

@@ -14,6 +14,8 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from vrrp_speaker.netlink_attributes import walk_attributes
+
 ADDRESS_PROTOCOL = 112
 """Our mark on every address we bind (IFA_PROTO), so that a later start recognises it."""
 
@@ -258,7 +260,7 @@ def parse_news(data: bytes) -> Iterator[News]:
 
 def _link_news(kind: int, body: bytes) -> LinkNews:
     family, _, ifindex, flags, _ = _IFINFO.unpack_from(body)
-    attributes = dict(_attributes(body[_IFINFO.size :]))
+    attributes = dict(walk_attributes(body[_IFINFO.size :]))
     name = attributes.get(_IFLA_IFNAME, b"\0")
     # A bridge reports that a port left it as DELLINK of family AF_BRIDGE: the link is still there.
     present = kind == RTM_NEWLINK or family != socket.AF_UNSPEC
@@ -273,14 +275,14 @@ def _name(value: bytes) -> str:
 
 
 def _alternatives(data: bytes) -> tuple[str, ...]:
-    return tuple(_name(value) for kind, value in _attributes(data) if kind == _IFLA_ALT_IFNAME)
+    return tuple(_name(value) for kind, value in walk_attributes(data) if kind == _IFLA_ALT_IFNAME)
 
 
 def _address_news(kind: int, body: bytes) -> AddressNews | None:
     _, prefix_length, flags, _, ifindex = _IFADDR.unpack_from(body)
     if kind == RTM_NEWADDR and flags & _IFA_F_TENTATIVE:
         return None  # not usable before duplicate address detection ends, which is news again
-    attributes = dict(_attributes(body[_IFADDR.size :]))
+    attributes = dict(walk_attributes(body[_IFADDR.size :]))
     # IFA_LOCAL is the address itself on IPv4 (IFA_ADDRESS may be a point-to-point peer).
     address = attributes.get(_IFA_LOCAL) or attributes.get(_IFA_ADDRESS)
     if address is None:
@@ -309,13 +311,3 @@ def _is_interrupted(data: bytes) -> bool:
             return True
         offset += max(_HEADER.size, (length + 3) & ~3)
     return False
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    offset = 0
-    while offset + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < _ATTRIBUTE.size or offset + length > len(data):
-            break
-        yield kind & 0x3FFF, data[offset + _ATTRIBUTE.size : offset + length]
-        offset += (length + 3) & ~3

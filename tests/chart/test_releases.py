@@ -134,36 +134,36 @@ def test_a_namespace_that_refuses_speakers_is_said_to(newest: Cluster, level: st
     assert newest.install(*ADOPT, namespace=namespace).returncode == 0
 
 
-def test_networks_of_services_are_learned_from_the_cluster(cluster: Cluster) -> None:
-    found = json.loads(cluster.kubectl("get", "servicecidrs", "-o", "json"))["items"]
+def test_networks_of_services_are_learned_from_the_cluster(newest: Cluster) -> None:
+    found = json.loads(newest.kubectl("get", "servicecidrs", "-o", "json"))["items"]
     (network,) = {cidr for item in found for cidr in item["spec"]["cidrs"]}
-    installed = cluster.install("--set", "serviceCIDRs={10.200.0.0/16}")
+    installed = newest.install("--set", "serviceCIDRs={10.200.0.0/16}")
     assert installed.returncode == 0, installed.stderr
     assert "set serviceCIDRs" not in installed.stdout
     policy = ("get", "validatingadmissionpolicy", "kube-vrrp-addresses", "-o", "json")
-    variables = json.loads(cluster.kubectl(*policy))["spec"]["variables"]
+    variables = json.loads(newest.kubectl(*policy))["spec"]["variables"]
     (refused,) = [v["expression"] for v in variables if v["name"] == "serviceCIDRs"]
     assert set(json.loads(refused)) == {"10.200.0.0/16", network}
 
 
 def test_checks_may_ask_whom_they_could_before_until_a_value_says_otherwise(
-    cluster: Cluster,
+    newest: Cluster,
 ) -> None:
-    found = json.loads(cluster.kubectl("get", "servicecidrs", "-o", "json"))["items"]
+    found = json.loads(newest.kubectl("get", "servicecidrs", "-o", "json"))["items"]
     services = [cidr for item in found for cidr in item["spec"]["cidrs"]]
-    assert cluster.install().returncode == 0
-    assert targets(cluster) == ",".join(["Node", "Subnets", *services])
+    assert newest.install().returncode == 0
+    assert targets(newest) == ",".join(["Node", "Subnets", *services])
     speaker = "daemonset/kube-vrrp-speaker"
-    cluster.kubectl("-n", "kube-vrrp", "set", "env", speaker, "CHECK_TARGETS-")
+    newest.kubectl("-n", "kube-vrrp", "set", "env", speaker, "CHECK_TARGETS-")
     for _ in range(2):
-        upgraded = cluster.upgrade()
+        upgraded = newest.upgrade()
         assert upgraded.returncode == 0, upgraded.stderr
         assert "Health checks may ask any address" in upgraded.stdout
-        assert targets(cluster) == "0.0.0.0/0,::/0"
-    told = cluster.upgrade("--set", "speaker.checks.targets={Node,10.0.0.0/8}")
+        assert targets(newest) == "0.0.0.0/0,::/0"
+    told = newest.upgrade("--set", "speaker.checks.targets={Node,10.0.0.0/8}")
     assert told.returncode == 0, told.stderr
     assert "Health checks may ask any address" not in told.stdout
-    assert targets(cluster) == "Node,10.0.0.0/8"
+    assert targets(newest) == "Node,10.0.0.0/8"
 
 
 def targets(cluster: Cluster) -> str:
@@ -207,15 +207,15 @@ def test_a_new_install_makes_another_key(newest: Cluster) -> None:
     assert newest.keys()["cluster.1"] != first["cluster.1"]
 
 
-def test_keys_of_others_in_the_secret_stay(cluster: Cluster) -> None:
-    assert cluster.install().returncode == 0
+def test_keys_of_others_in_the_secret_stay(newest: Cluster) -> None:
+    assert newest.install().returncode == 0
     patch = {"stringData": {"routers.1": "hex:" + "ab" * 32, "old.pass": "secret"}}
     edit = ("-n", "kube-vrrp", "patch", "secret", "kube-vrrp-keys", "--type=merge", "-p")
-    cluster.kubectl(*edit, json.dumps(patch))
-    before = cluster.keys()
+    newest.kubectl(*edit, json.dumps(patch))
+    before = newest.keys()
     for flags in ((), rotated("1,2", 1), rotated("1,2", 2), rotated("2", 2)):
-        assert cluster.upgrade(*flags).returncode == 0
-    after = cluster.keys()
+        assert newest.upgrade(*flags).returncode == 0
+    after = newest.keys()
     assert {after["routers.1"], after["old.pass"]} == {before["routers.1"], "secret"}
 
 
@@ -234,20 +234,20 @@ def test_a_lost_secret_is_not_replaced_behind_anybodys_back(newest: Cluster) -> 
     assert newest.keys() == {"cluster.1": "hex:" + "ab" * 32, "cluster.active": "1"}
 
 
-def test_a_key_is_turned_on_in_two_steps(cluster: Cluster) -> None:
+def test_a_key_is_turned_on_in_two_steps(newest: Cluster) -> None:
     off = ("--set", "clusterKey.enabled=false")
-    assert cluster.install(*off).returncode == 0
-    assert cluster.keys() == {}
-    refused = cluster.upgrade("--set", "clusterKey.enabled=true")
+    assert newest.install(*off).returncode == 0
+    assert newest.keys() == {}
+    refused = newest.upgrade("--set", "clusterKey.enabled=true")
     assert refused.returncode != 0
     assert "upgrade with clusterKey.signByDefault: false first" in refused.stderr
-    learned = cluster.upgrade("--set", "clusterKey.signByDefault=false")
+    learned = newest.upgrade("--set", "clusterKey.signByDefault=false")
     assert learned.returncode == 0, learned.stderr
-    made = cluster.keys()
+    made = newest.keys()
     assert KEY.fullmatch(made["cluster.1"])
-    signs = cluster.upgrade("--set", "clusterKey.signByDefault=true")
+    signs = newest.upgrade("--set", "clusterKey.signByDefault=true")
     assert signs.returncode == 0, signs.stderr
-    assert cluster.keys() == made
+    assert newest.keys() == made
 
 
 def test_a_key_of_ones_own_is_not_exchanged_for_a_new_one(newest: Cluster) -> None:

@@ -2,7 +2,8 @@
 
 A recording has every event that reached a router, with its time, and replays through the protocol;
 ``tests.simulation.watch`` judges each step as it does in virtual time: nobody acts before its timer
-ended, late wakes listen first, losers are answered once an interval, addresses go when they must.
+ended, late wakes listen first (a Backup to what came meanwhile, too), losers are answered once an
+interval, addresses go when they must.
 """
 
 from __future__ import annotations
@@ -68,7 +69,11 @@ def _judge(path: Path, lateness_ns: int, verdict: Verdict) -> None:
                 watches[line["router"]] = watch
             yield line
 
+    last_ns = woke_ns = None
     for step in replay(noted()):
+        if last_ns is not None and step.at_ns - last_ns > lateness_ns:
+            woke_ns = step.at_ns
+        last_ns = step.at_ns
         verdict.lost += step.missing_before
         if step.missing_before:
             watches.clear()  # from here on nobody knows what they should have done
@@ -76,7 +81,8 @@ def _judge(path: Path, lateness_ns: int, verdict: Verdict) -> None:
         if watch is None:
             continue
         verdict.events[type(step.event).__name__] += 1
-        wrong = watch.judge(step.event, step.at_ns, step.actions, NAMES[type(step.state)])
+        after = NAMES[type(step.state)]
+        wrong = watch.judge(step.event, step.at_ns, step.actions, after, woke_ns=woke_ns)
         if wrong:
             verdict.wrong.append(_words(path, step, wrong))
             watch.take_up(step.state)

@@ -55,12 +55,23 @@ class Watch(Rightful):
 
     __slots__ = ()
 
-    def judge(self, event: Event, now_ns: int, actions: Sequence[Action], after: State) -> str:
-        """Take note of an event and what was done; return what is wrong with that, or nothing."""
+    def judge(
+        self,
+        event: Event,
+        now_ns: int,
+        actions: Sequence[Action],
+        after: State,
+        *,
+        woke_ns: int | None = None,
+    ) -> str:
+        """Take note of an event and what was done; return what is wrong with that, or nothing.
+
+        ``woke_ns``: when the process last woke after it had stood still, where that is known.
+        """
         due_ns = self._due_ns()
         if due_ns is not None and not isinstance(event, DeadlineReached):
             overdue_ns = now_ns - due_ns - self._lateness_ns - _ROUNDING_NS
-            if overdue_ns > 0:
+            if overdue_ns > 0 and not self._hears_first(event, now_ns, due_ns, woke_ns):
                 return f"waits {overdue_ns} ns too long as {self._state}"
         done = self._letters(actions)
         if isinstance(event, AdvertisementReceived):
@@ -73,6 +84,12 @@ class Watch(Rightful):
             wrong = f"{self._state} → {after} does not fit the actions {done}"
         self._state = after
         return wrong
+
+    def _hears_first(self, event: Event, now_ns: int, due_ns: int, woke_ns: int | None) -> bool:
+        """Return whether a Backup takes in what came while it stood still, before it acts."""
+        if self._state is not State.BACKUP or not isinstance(event, AdvertisementReceived):
+            return False
+        return woke_ns is not None and due_ns <= woke_ns and now_ns - woke_ns <= self._lateness_ns
 
     def _letters(self, actions: Sequence[Action]) -> str:
         """Return the actions, a letter each; S is an advertisement of our priority, 0 a release."""

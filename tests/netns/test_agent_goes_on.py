@@ -80,7 +80,8 @@ def test_compiler_that_was_killed_is_started_again(pair: Lab, tmp_path: Path) ->
 
     link = ["ip", "link", "add", "new0", "type", "veth", "peer", "name", "new1"]
     assert node.host.exec(*link).returncode == 0
-    assert node.host.exec("ip", "link", "set", "new0", "up").returncode == 0
+    for end in ("new0", "new1"):
+        assert node.host.exec("ip", "link", "set", end, "up").returncode == 0
     hunter = threading.Thread(target=kill_one)
     hunter.start()
     try:

@@ -26,7 +26,7 @@ from tests.faults.places import (
 _STOPPED = netns("speaker", "stopped_speaker_releases_at_once")
 _REFUSED = (
     "tests/conformance/test_on_the_wire_changes.py"
-    "::test_router_whose_address_is_refused_announces_nothing_and_releases"
+    "::test_refused_address_is_not_announced_and_its_router_releases"
 )
 _WINNER = netns("announcements", "winner_of_two_active_routers_counts_and_announces_again")
 _LOSER = netns("made_up_peer", "loser_of_two_active_routers_yields")

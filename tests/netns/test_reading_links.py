@@ -20,6 +20,7 @@ from vrrp_speaker.engine.network.netlink import RequestSocket
 from vrrp_speaker.links.nature import Nature
 from vrrp_speaker.links.reading import read_links
 
+TENTATIVE = 0x40
 def ip(*words): subprocess.run([b"ip", *(word.encode() for word in words)], check=True)
 odd = [b"ip", b"link", b"add", b"name", b"od\\xffd", b"type", b"veth", b"peer", b"name", b"odd0"]
 subprocess.run(odd, check=True)
@@ -27,6 +28,7 @@ ip("link", "add", "end9", "type", "veth", "peer", "name", "end8")
 ip("link", "set", "end9", "up")
 ip("addr", "add", "198.51.100.1", "peer", "198.51.100.9/24", "dev", "end9")
 ip("addr", "add", "2001:db8:9::1/64", "dev", "end9", "nodad")
+ip("addr", "add", "2001:db8:9::2/64", "dev", "end9")  # tentative, as the link has no carrier
 Path("/proc/sys/net/ipv6/conf/end9/forwarding").write_text("1")
 ours = add_request(VipAddress("203.0.113.7", 28), read_links().by_name("end9", ""), 60)
 assert RequestSocket().request(ours) == 0
@@ -41,6 +43,8 @@ with IPRoute() as ipr:
         mac = bytes(int(part, 16) for part in parts) if len(parts) == 6 else b""
         wanted[link["index"]] = (name, mac, set())
     for address in ipr.get_addr():
+        if address.get_attr("IFA_FLAGS") & TENTATIVE:
+            continue
         text = address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
         mark = address.get_attr("IFA_PROTO") or 0
         wanted[address["index"]][2].add((text, address["prefixlen"], mark))
@@ -54,6 +58,8 @@ found = {
     for link in links
 }
 assert found == wanted, (found, wanted)
+own = {text for link in found.values() for text, *_ in link[2]}
+assert "2001:db8:9::1" in own and "2001:db8:9::2" not in own, own
 assert ("203.0.113.7", 32, 112) in set().union(*(link[2] for link in found.values()))
 
 # What they are: kinds, ports, other names, and the settings of the kernel that matter.

@@ -36,6 +36,7 @@ _FORWARDING, _DISABLE_IPV6 = 0, 26
 _ALL_ARP_IGNORE = "/proc/sys/net/ipv4/conf/all/arp_ignore"
 _LOOPBACK, _POINT_TO_POINT, _NO_ARP = 0x8, 0x10, 0x80  # linux/if.h
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_PROTO = 1, 2, 11
+_TENTATIVE = 0x40  # IFA_F_TENTATIVE
 _MAC_LENGTH = 6
 _BUFFER = 1 << 16
 _ATTEMPTS = 5
@@ -124,7 +125,9 @@ def _setting(settings: bytes, position: int, absent: int) -> int:
 
 
 def _address(body: bytes) -> tuple[int, LinkAddress | None]:
-    family, prefix_length, _, _, index = _IFADDR.unpack_from(body)
+    family, prefix_length, flags, _, index = _IFADDR.unpack_from(body)
+    if flags & _TENTATIVE:
+        return index, None  # not usable before duplicate address detection ends: that is news
     attributes = _attributes(body[_IFADDR.size :])
     # IFA_LOCAL is the address itself; IFA_ADDRESS may be that of a point-to-point peer.
     packed = attributes.get(_IFA_LOCAL) or attributes.get(_IFA_ADDRESS)

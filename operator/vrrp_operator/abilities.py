@@ -1,9 +1,10 @@
 """What a node's speaker can do, whatever of its statuses came late (pure).
 
-A status that was given up may arrive after newer ones, also one of the speaker that was there
-before: it lacks features that the present one has. The speaker writes it over with its next
+Statuses that were given up may arrive after newer ones, also those of the speaker that was there
+before: they lack features that the present one has. The speaker writes them over with its next
 heartbeat. Until then the node would have to leave elections that sign with keys of their own. So
-the features of a status that is older, by the node's own clock, count once the node says so again.
+the features of a status that is older, by the node's own clock, do not count before everything that
+was sent ahead of the newest one must have arrived.
 """
 
 from __future__ import annotations
@@ -13,34 +14,42 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 Object = Mapping[str, Any]
+LATE_S = 90.0
+"""So late a write may be done that was given up: an API server ends requests after 60 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """The features of the newest status, and its time; ``doubted`` is that of one behind it."""
+    """The features of the newest status, its time, and when it was seen (monotonic, seconds).
+
+    ``doubted``: the status that is there is an older one.
+    """
 
     time: str
     features: tuple[str, ...]
-    doubted: str = ""
+    seen_s: float
+    doubted: bool = False
 
 
-def abilities_after(before: Abilities | None, obj: Object) -> Abilities:
+def abilities_after(before: Abilities | None, obj: Object, now_s: float) -> Abilities:
     """Return what is known of a node's speaker once its NodeConfig was seen.
 
-    A clock that was set back costs one more status, not the time until it has caught up.
+    A clock that was set back costs a minute and a half, not the time until it has caught up.
     """
     status = obj.get("status") or {}
     time = str(status.get("heartbeatTime") or "")
     features = tuple((status.get("speaker") or {}).get("features") or ())
-    if before is not None and time < before.time and time <= (before.doubted or time):
-        return replace(before, doubted=before.doubted or time)
-    return Abilities(time, features)
+    if before is not None and time < before.time and now_s - before.seen_s < LATE_S:
+        return replace(before, doubted=True)
+    if before is not None and time == before.time:
+        now_s = before.seen_s
+    return Abilities(time, features, now_s)
 
 
 def with_abilities(obj: Object, known: Abilities | None) -> Object:
     """Return a NodeConfig with the features that count, where its status may have come late."""
-    status = obj.get("status") or {}
-    if known is None or not known.doubted or status.get("heartbeatTime", "") > known.doubted:
+    if known is None or not known.doubted:
         return obj
+    status = obj.get("status") or {}
     speaker = {**(status.get("speaker") or {}), "features": list(known.features)}
     return {**obj, "status": {**status, "speaker": speaker}}

@@ -245,7 +245,7 @@ class ObjectCache:
             router: seen[router] if router in seen and seen[router][0] == since else (since, now_s)
             for router, since in _active_routers(obj)
         }
-        self._abilities[name] = abilities_after(self._abilities.get(name), obj)
+        self._abilities[name] = abilities_after(self._abilities.get(name), obj, now_s)
         return self._beat("status", name, (obj.get("status") or {}).get("heartbeatTime", ""), now_s)
 
     def _beat(self, kind: str, name: str, text: str, now_s: float) -> bool:

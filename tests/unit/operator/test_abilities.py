@@ -38,6 +38,14 @@ def test_what_an_older_speaker_said_does_not_count_when_it_comes_late() -> None:
     assert features(cache) == NEW
 
 
+def test_several_that_come_late_count_no_more_than_one() -> None:
+    cache = ObjectCache()
+    put(cache, 1, "2026-01-01T00:00:30Z", *NEW)
+    for version, second in ((2, 5), (3, 15), (4, 25)):
+        put(cache, version, f"2026-01-01T00:00:{second:02}Z", "Leases")
+        assert features(cache) == NEW
+
+
 def test_an_older_speaker_that_begins_counts_at_once() -> None:
     cache = ObjectCache()
     put(cache, 1, "2026-01-01T00:00:10Z", *NEW)
@@ -45,12 +53,14 @@ def test_an_older_speaker_that_begins_counts_at_once() -> None:
     assert features(cache) == ("Leases",)
 
 
-def test_with_a_clock_that_was_set_back_it_counts_when_it_says_so_again() -> None:
+def test_with_a_clock_that_was_set_back_it_counts_once_nothing_can_be_late() -> None:
     cache = ObjectCache()
     put(cache, 1, "2026-01-01T12:00:00Z", *NEW)
     put(cache, 2, "2026-01-01T00:00:00Z", "Leases")
     assert features(cache) == NEW
-    put(cache, 3, "2026-01-01T00:00:10Z", "Leases")
+    put(cache, 90, "2026-01-01T00:01:28Z", "Leases")
+    assert features(cache) == NEW
+    put(cache, 91, "2026-01-01T00:01:29Z", "Leases")
     assert features(cache) == ("Leases",)
 
 

@@ -3,9 +3,9 @@
 The first of those that take part stays first, however much it leads: to balance what runs would
 move addresses for the sake of others. Where it is no candidate any more, the next of them follows,
 as it has the address by then. Only an election that nobody runs is placed: in order of age, each at
-the best scored of its nodes that has room. A node has room for
-its fair share, and one in eight more, of what is led by the nodes that this VirtualIP may use, so
-VirtualIPs of other nodes do not count.
+the best scored of its nodes that has room. A node has room for its fair share, and one in eight
+more, of what is led by the nodes that this VirtualIP may use, so VirtualIPs of other nodes do not
+count.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vrrp_api.node_config import VirtualRouterConfig
 from vrrp_operator.membership.facts import Seen
@@ -15,11 +15,12 @@ from vrrp_operator.membership.waiting import Wait
 class Change:
     """How members are to speak now; None: as is wanted.
 
-    ``keeper``: the one that stays while all others leave, as they could not hear one another.
+    ``stays``: who stays while all others leave, as they could not hear one another: one, or, where
+    none that is wanted runs it, nobody. None: whoever is wanted.
     """
 
     manner: Manner | None = None
-    keeper: str | None = None
+    stays: tuple[str, ...] | None = None
     waits: tuple[Wait, ...] = ()
 
     def may_speak(self, router: VirtualRouterConfig) -> bool:
@@ -36,7 +37,12 @@ class Change:
         return router if alike else self.spoken(router)
 
 
-def change(wanted: Mapping[str, VirtualRouterConfig], running: Mapping[str, Seen]) -> Change:
+def change(
+    wanted: Mapping[str, VirtualRouterConfig],
+    running: Mapping[str, Seen],
+    *,
+    newcomers_know_keys: bool = True,
+) -> Change:
     """Return how to come from what members speak to what is wanted of them.
 
     One that is late holds up the next step: it may speak yet as it did before the last one.
@@ -65,9 +71,30 @@ def change(wanted: Mapping[str, VirtualRouterConfig], running: Mapping[str, Seen
         return Change(target_or_none)
     keeper = _keeper(wanted, running)
     if keeper is None:
-        return Change(current, waits=(_wait(current, goal, running.values()),))
+        return _for_newcomers(current, wanted, running, newcomers_know_keys)
     leaving = [node for node in running if node != keeper]
-    return Change(current, keeper, (Wait.to_restart(_what(current, goal), keeper, leaving),))
+    return Change(current, (keeper,), (Wait.to_restart(_what(current, goal), keeper, leaving),))
+
+
+def _for_newcomers(
+    current: Manner,
+    wanted: Mapping[str, VirtualRouterConfig],
+    running: Mapping[str, Seen],
+    know_keys: bool,
+) -> Change:
+    """Return how members speak that are all to leave, so that whoever comes can take part first.
+
+    Who has no address of their family holds other addresses: it cannot succeed them, nor harm them.
+    """
+    goal = manner_of(next(iter(wanted.values())))
+    if all(router.family != current.family for router in wanted.values()):
+        wait = Wait.to_begin_anew(_what(current, goal), running, wanted)
+        return Change(current, (), (wait,))
+    plain_key = current.signed(replace(current.authentication, election_key=None))
+    step = None if know_keys else next_manner(current, plain_key)
+    if step is not None:
+        return Change(step)
+    return Change(current, waits=(_wait(current, goal, running.values()),))
 
 
 def _others(running: Mapping[str, Seen], manner: Manner) -> list[Seen]:

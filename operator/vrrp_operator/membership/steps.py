@@ -134,11 +134,12 @@ class _Stage:
         self._running = running
         self._family = _family(facts)
         self._waits: list[Wait] = []
-        self._change = changes.change(wanted, running)
+        knowing = all(facts[node].knows_keys for node in wanted if node not in running)
+        self._change = changes.change(wanted, running, newcomers_know_keys=knowing)
         self._waits += self._change.waits
-        keeper = self._change.keeper
-        if keeper is not None:
-            wanted = {keeper: wanted[keeper]}
+        stays = self._change.stays
+        if stays is not None:
+            wanted = {node: wanted[node] for node in stays}
         room = MOST_MEMBERS - len(running)
         joiners = [node for node in wanted if node not in running][: max(0, room)]
         self._wanted = {n: r for n, r in wanted.items() if n in running or n in joiners}

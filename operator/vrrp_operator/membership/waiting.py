@@ -65,6 +65,15 @@ class Wait:
             f" {keeper} changes alone, and they join again; nobody stands by until then",
         )
 
+    @staticmethod
+    def to_begin_anew(what: str, leaving: Iterable[str], coming: Iterable[str]) -> Wait:
+        """Return that none that runs it is to stay, and none that comes can hear those who do."""
+        return Wait(
+            Reason.ELECTION_RESTARTS,
+            f"{what}: {', '.join(coming)} could not hear {', '.join(leaving)},"
+            " which leave first; nobody has the addresses until then",
+        )
+
 
 def _wait(text: str, waited_for: Iterable[Seen]) -> Wait:
     found = list(waited_for)

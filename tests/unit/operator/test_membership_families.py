@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from tests.unit.operator.cluster import nodes, virtual_ip
-from tests.unit.operator.membership_cluster import Cluster
+from tests.unit.operator.membership_cluster import Cluster, messages, reasons
 
+from vrrp_api.conditions import Reason
 from vrrp_api.node_config import parse_node_config
 
 IPV4, IPV6 = "192.0.2.50", "2001:db8::50"
@@ -89,3 +90,19 @@ def test_a_change_comes_to_its_end_when_all_are_back() -> None:
     made.settle()
     assert families(made) == {6}
     assert len(made.taking_part()) == 3
+
+
+def test_those_who_hold_the_old_family_leave_first_where_none_of_them_stays() -> None:
+    made = both_families(1)
+    first = made.nodes[0]
+    second = replace(nodes(2)[1], addresses=("192.0.2.12", "2001:db8::2"))
+    made.nodes = [replace(first, out_of_service=True), second]
+    made.vip = virtual_ip("a", IPV6, vrid=1)
+    found = made.cycle()
+    assert made.taking_part() == []
+    assert reasons(found)[0] is Reason.ELECTION_RESTARTS
+    assert "node-2 could not hear node-1, which leave first" in messages(found)
+    assert made.cycle().configs["node-2"].virtual_routers == ()  # not before node-1 says so
+    made.settle()
+    assert made.taking_part() == ["node-2"]
+    assert families(made) == {6}

@@ -196,6 +196,19 @@ def test_a_leaver_gives_the_key_up_in_steps_for_a_successor_that_does_not_know_i
     assert made.taking_part() == ["node-2"]
 
 
+def test_it_goes_in_steps_too_where_no_step_leads_to_what_is_wanted() -> None:
+    """The only member leaves while the version changes: its successor can speak the old one."""
+    made = signed(1)
+    made.nodes = [replace(made.nodes[0], out_of_service=True), nodes(2)[1]]
+    made.ignorant = {"node-2"}
+    made.vip = virtual_ip("a", vrid=1, version=2, advertisementInterval="1s")
+    made.settle()
+    assert made.taking_part() == ["node-2"]
+    router = made.router("node-2")
+    assert router is not None
+    assert router.election.version == 2
+
+
 def test_a_member_that_does_not_know_it_any_more_leaves_and_joins_without() -> None:
     made = signed(3)
     made.ignorant = {"node-2"}

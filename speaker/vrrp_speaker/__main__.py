@@ -26,7 +26,7 @@ def main() -> int:
 def _check(arguments: Sequence[str]) -> int:
     if _lacks_something():
         return _CANNOT_RUN
-    from vrrp_speaker.agent.check_command import check  # noqa: PLC0415 - not in process 1
+    from vrrp_speaker.agent.config.check_command import check  # noqa: PLC0415 - not in process 1
 
     return check(arguments)
 
@@ -38,8 +38,8 @@ def _run(arguments: Sequence[str]) -> int:
         return _CANNOT_RUN
     from vrrp_speaker.log_stream import LogStream  # noqa: PLC0415 - after the signals
     from vrrp_speaker.options import parse_options  # noqa: PLC0415 - after the signals
-    from vrrp_speaker.run_directory import CannotRunError  # noqa: PLC0415 - not for commands
-    from vrrp_speaker.supervisor import supervise  # noqa: PLC0415 - not for commands
+    from vrrp_speaker.supervisor.run_directory import CannotRunError  # noqa: PLC0415 - not for commands
+    from vrrp_speaker.supervisor.supervisor import supervise  # noqa: PLC0415 - not for commands
 
     options = parse_options(arguments)
     with redirect_stderr(LogStream(2)):

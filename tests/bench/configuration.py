@@ -29,12 +29,12 @@ from vrrp_api.node_config import NodeConfig, Peer, VirtualRouterConfig
 from vrrp_api.node_config_reading import Memory, read_node_config
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_lab.lan import Lan
-from vrrp_speaker.agent.cache import ConfigCache
-from vrrp_speaker.agent.inputs import InputsJudge
-from vrrp_speaker.agent.link_templates import LinkTemplates, run_compiler
-from vrrp_speaker.agent.node_program import NodeProgram
-from vrrp_speaker.agent.program_maker import ProgramMaker
-from vrrp_speaker.agent.program_store import ProgramStore
+from vrrp_speaker.agent.checks.inputs import InputsJudge
+from vrrp_speaker.agent.config.cache import ConfigCache
+from vrrp_speaker.agent.programs.link_templates import LinkTemplates, run_compiler
+from vrrp_speaker.agent.programs.node_program import NodeProgram
+from vrrp_speaker.agent.programs.program_maker import ProgramMaker
+from vrrp_speaker.agent.programs.program_store import ProgramStore
 from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
 
 _SIZES = ((1, 1), (16, 64), (255, 1), (255, 64))

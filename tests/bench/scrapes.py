@@ -13,7 +13,7 @@ from tests.bench.report import Report
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
-from vrrp_speaker.agent.metrics import NodeCollector
+from vrrp_speaker.agent.serving.metrics import NodeCollector
 from vrrp_speaker.agent.view import NodeView
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm

@@ -33,12 +33,13 @@ CHOICE, LINK_TABLE, SUBNET_ROUTE = (
     f"speaker/vrrp_speaker/links/{name}.py" for name in ("choice", "table", "subnet_route")
 )
 CHILD, PULSE, SUPERVISOR = (
-    f"speaker/vrrp_speaker/{name}.py" for name in ("child", "pulse", "supervisor")
+    f"speaker/vrrp_speaker/{name}.py"
+    for name in ("supervisor/child", "pulse", "supervisor/supervisor")
 )
 REQUESTS = "speaker/vrrp_speaker/compiler/netlink.py"
 TEMPLATES = "speaker/vrrp_speaker/compiler/templates.py"
 NODE_CONFIG, PLACING = (
-    f"speaker/vrrp_speaker/agent/{name}.py" for name in ("node_config", "program")
+    f"speaker/vrrp_speaker/agent/{name}.py" for name in ("config/api_source", "programs/placing")
 )
 ALLOCATOR, APPLY, CONDITIONS, LEADERSHIP, ORDER, PLACEMENT, PLANNER, RANKING, RECONCILE = (
     f"operator/vrrp_operator/{name}.py"

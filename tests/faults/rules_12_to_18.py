@@ -81,7 +81,7 @@ CHANGES = (
     Fault(
         12,
         "after an agent began anew as well",
-        "speaker/vrrp_speaker/agent/node_program.py",
+        "speaker/vrrp_speaker/agent/programs/node_program.py",
         "        maker.go_on_from(self.document or {})\n",
         "",
         unit("agent/node_program", "agent_that_begins_leaves_routers_where_they_run"),

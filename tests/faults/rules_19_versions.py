@@ -27,7 +27,7 @@ FAULTS = (
     Fault(
         19,
         "a router that a speaker cannot read stays what it was",
-        f"{_AGENT}not_understood.py",
+        f"{_AGENT}config/not_understood.py",
         "kept = _with_kept(arrived.config, arrived.not_understood.keys(), running)",
         "kept = arrived.config",
         unit("agent/not_understood", "router_that_ran_stays_as_it_was_with_its_checks"),
@@ -43,7 +43,7 @@ FAULTS = (
     Fault(
         19,
         "an own key that is taken away at once signs on for a while",
-        f"{_AGENT}key_withdrawal.py",
+        f"{_AGENT}config/key_withdrawal.py",
         'SIGNED_TWICE if now_s < until_s else "Accept"',
         '"Accept"',
         unit("agent/key_withdrawal", "key_signs_on_for_a_while_and_is_accepted_for_ever"),

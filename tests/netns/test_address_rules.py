@@ -23,7 +23,7 @@ _REQUEST = """
 import sys
 from ipaddress import ip_address
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.agent.program import _address
+from vrrp_speaker.agent.programs.placing import _address
 from vrrp_speaker.compiler.templates import link_templates
 from vrrp_speaker.engine.network.netlink import RequestSocket
 from vrrp_speaker.links.reading import read_links

@@ -269,7 +269,7 @@ def test_late_wake_takes_the_address_off_before_its_lease_ends(lan: Lan) -> None
 # As process 1: three grandchildren lose their parents and end together; collect once, look again.
 _ORPHANS = """
 import os, pathlib, signal
-from vrrp_speaker.child import reap_orphans
+from vrrp_speaker.supervisor.child import reap_orphans
 assert os.getpid() == 1
 for _ in range(3):
     if not (child := os.fork()):

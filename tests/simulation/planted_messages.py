@@ -124,12 +124,12 @@ LEFT_OUT = (
         "who_was_told_to_leave_in_vain_is_known_by_its_old_address",
     ),
     LeftOut(
-        "status_pace",
+        "pace",
         "return self._there_time == self._written_time",
         "return True",
         "an older status that came late stays",
         "an_older_status_that_came_late_is_written_over",
-        folder="speaker/vrrp_speaker/agent",
+        folder="speaker/vrrp_speaker/agent/status",
     ),
     LeftOut(
         "fences",

@@ -16,7 +16,7 @@ from tests.simulation.settings import MS, SECOND
 
 from vrrp_api.lease import lease_name, renewal
 from vrrp_api.node_status import NodeConfigStatus
-from vrrp_speaker.agent.status_pace import WritePace
+from vrrp_speaker.agent.status.pace import WritePace
 
 COALESCE_NS = 30 * MS
 _CONNECT_NS, _ANSWER_NS = 3 * SECOND, 10 * SECOND

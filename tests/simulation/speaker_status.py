@@ -13,7 +13,7 @@ from vrrp.actions import StateChanged
 from vrrp.validation import Datagram
 from vrrp_api.node_config import VirtualRouterConfig
 from vrrp_api.node_status import NodeConfigStatus
-from vrrp_speaker.agent.status import StatusBuilder
+from vrrp_speaker.agent.status.builder import StatusBuilder
 from vrrp_speaker.agent.view import NodeView, address_text
 from vrrp_speaker.shared_state import layout
 from vrrp_speaker.shared_state.values import (

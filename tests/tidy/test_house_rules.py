@@ -122,7 +122,7 @@ def test_every_metric_is_documented_and_no_other() -> None:
         (ROOT / part).read_text()
         for part in (
             "operator/vrrp_operator/metrics.py",
-            "speaker/vrrp_speaker/agent/metrics.py",
+            "speaker/vrrp_speaker/agent/serving/metrics.py",
         )
     )
     for metric in documented:

@@ -22,26 +22,27 @@ from vrrp_speaker.agent.api_client import (
     in_cluster_credentials,
     load_kubeconfig,
 )
-from vrrp_speaker.agent.cache import CacheError, ConfigCache
 from vrrp_speaker.agent.channel import EngineChannel
 from vrrp_speaker.agent.checks.assembly import check_runner
 from vrrp_speaker.agent.checks.probes import CheckSettings
 from vrrp_speaker.agent.checks.targets import TargetsError, parse_targets
-from vrrp_speaker.agent.config_file import ConfigFileError
-from vrrp_speaker.agent.control import LogLevel, Signals, serve_dump
-from vrrp_speaker.agent.dump import Clock, Dump, node_dump
-from vrrp_speaker.agent.file_source import FileConfigSource
-from vrrp_speaker.agent.keys import KeyFolder, material_of_program
-from vrrp_speaker.agent.link_templates import LinkTemplates
+from vrrp_speaker.agent.config.api_source import ApiConfigSource
+from vrrp_speaker.agent.config.cache import CacheError, ConfigCache
+from vrrp_speaker.agent.config.config_file import ConfigFileError
+from vrrp_speaker.agent.config.file_source import FileConfigSource
+from vrrp_speaker.agent.config.keys import KeyFolder, material_of_program
 from vrrp_speaker.agent.log import configure_logging
 from vrrp_speaker.agent.messages import ConfigArrived, ConfigSource, Inbox, Stop
-from vrrp_speaker.agent.metrics import LogCollector, NodeCollector
-from vrrp_speaker.agent.node_config import ApiConfigSource
-from vrrp_speaker.agent.node_program import NodeProgram
-from vrrp_speaker.agent.program_maker import ProgramMaker
-from vrrp_speaker.agent.program_store import ProgramStore
+from vrrp_speaker.agent.programs.link_templates import LinkTemplates
+from vrrp_speaker.agent.programs.node_program import NodeProgram
+from vrrp_speaker.agent.programs.program_maker import ProgramMaker
+from vrrp_speaker.agent.programs.program_store import ProgramStore
 from vrrp_speaker.agent.recording import RecordingFile
-from vrrp_speaker.agent.status import StatusBuilder, StatusWriter
+from vrrp_speaker.agent.serving.control import LogLevel, Signals, serve_dump
+from vrrp_speaker.agent.serving.dump import Clock, Dump, node_dump
+from vrrp_speaker.agent.serving.metrics import LogCollector, NodeCollector
+from vrrp_speaker.agent.status.builder import StatusBuilder
+from vrrp_speaker.agent.status.writer import StatusWriter
 from vrrp_speaker.links.reading import read_links
 from vrrp_speaker.log_stream import LogStream
 from vrrp_speaker.options import CANNOT_RUN, Options, parse_options

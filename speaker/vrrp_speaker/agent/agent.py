@@ -11,12 +11,13 @@ from typing import Any
 
 from vrrp.constants import State
 from vrrp_api.node_config import NodeConfig
-from vrrp_speaker.agent.cache import ConfigCache
 from vrrp_speaker.agent.channel import EngineChannel
+from vrrp_speaker.agent.checks.inputs import InputsJudge, RouterInputs
 from vrrp_speaker.agent.checks.runner import CheckRunner
-from vrrp_speaker.agent.inputs import InputsJudge, RouterInputs
-from vrrp_speaker.agent.key_withdrawal import KeyWithdrawal
-from vrrp_speaker.agent.keys import KeyFolder
+from vrrp_speaker.agent.config.cache import ConfigCache
+from vrrp_speaker.agent.config.key_withdrawal import KeyWithdrawal
+from vrrp_speaker.agent.config.keys import KeyFolder
+from vrrp_speaker.agent.config.not_understood import Known
 from vrrp_speaker.agent.messages import (
     CheckEnded,
     CheckNews,
@@ -32,8 +33,7 @@ from vrrp_speaker.agent.messages import (
     Stop,
     TemplatesMade,
 )
-from vrrp_speaker.agent.node_program import NodeProgram
-from vrrp_speaker.agent.not_understood import Known
+from vrrp_speaker.agent.programs.node_program import NodeProgram
 from vrrp_speaker.agent.recording import RecordingFile
 from vrrp_speaker.agent.retry import Retry
 from vrrp_speaker.agent.view import CheckView, NodeView

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vrrp.constants import State
-from vrrp_speaker.agent.not_understood import NotUnderstood
+from vrrp_speaker.agent.config.not_understood import NotUnderstood
 from vrrp_speaker.shared_state import EngineFault
 from vrrp_speaker.shared_state.layout import bytes_hash
 from vrrp_speaker.shared_state.values import EngineState, PeerState, RouterState

@@ -13,7 +13,7 @@ from vrrp_api.election import ElectionSpec
 from vrrp_api.node_config import NodeConfig, Peer, VirtualRouterConfig
 from vrrp_api.node_config_reading import Reading
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.agent.cache import CacheError, ConfigCache
+from vrrp_speaker.agent.config.cache import CacheError, ConfigCache
 
 CONFIG = NodeConfig(
     "node-1",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.unit.agent.config_files import GOOD, changed
 
-from vrrp_speaker.agent.config_file import ConfigFileError, Finding, read_config_file
+from vrrp_speaker.agent.config.config_file import ConfigFileError, Finding, read_config_file
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from tests.eventually import eventually
 from tests.unit.agent.api_server import BROKEN, EMPTY_LIST, SILENT, ApiServer
 from tests.unit.agent.inbox import Inbox, arrived, refused
 
-from vrrp_speaker.agent import node_config
 from vrrp_speaker.agent.api_client import ApiClient, Credentials
+from vrrp_speaker.agent.config import api_source
+from vrrp_speaker.agent.config.api_source import ApiConfigSource
 from vrrp_speaker.agent.messages import ConfigSource
-from vrrp_speaker.agent.node_config import ApiConfigSource
 
 over: set[ApiServer] = set()
 """Servers whose test is over: who follows them waits for ever, in silence."""
@@ -50,9 +50,9 @@ class Client(ApiClient):
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits as short as tests can take them; what they are for is not their length."""
-    monkeypatch.setattr(node_config, "_MAX_BACKOFF_S", 0.1)
-    monkeypatch.setattr(node_config, "_SHORTEST_WATCH_S", 0.05)
-    monkeypatch.setattr(node_config, "_ABSENT_PAUSE_S", 0.05)
+    monkeypatch.setattr(api_source, "_MAX_BACKOFF_S", 0.1)
+    monkeypatch.setattr(api_source, "_SHORTEST_WATCH_S", 0.05)
+    monkeypatch.setattr(api_source, "_ABSENT_PAUSE_S", 0.05)
 
 
 def obj(generation: int, version: str = "9", **spec: Any) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_answer_of_something_else_is_lived_through(server: ApiServer, answer: by
 def test_server_that_went_away_and_came_back(
     server: ApiServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_config, "_OUTAGE_S", 0.1)
+    monkeypatch.setattr(api_source, "_OUTAGE_S", 0.1)
     caplog.set_level(logging.INFO)
     server.answer = listed(obj(1))
     server.watch(SILENT)
@@ -226,7 +226,7 @@ def test_deleted_kind_keeps_what_runs_and_says_so_once(server: ApiServer) -> Non
 def test_absence_counts_only_while_other_nodes_have_theirs(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch, others: int
 ) -> None:
-    monkeypatch.setattr(node_config, "_ABSENCE_S", 0.0)
+    monkeypatch.setattr(api_source, "_ABSENCE_S", 0.0)
     server.answer = lambda path: listed(*[{}] * others) if "limit" in path else EMPTY_LIST
     inbox = follow(server)
     if others:

@@ -17,7 +17,7 @@ import pytest
 from tests.eventually import eventually
 
 from vrrp_speaker import __main__
-from vrrp_speaker.agent.control import LogLevel, Signals, serve_dump
+from vrrp_speaker.agent.serving.control import LogLevel, Signals, serve_dump
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from tests.unit.agent.node import engine, program, view
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
-from vrrp_speaker.agent.dump import Clock, node_dump
+from vrrp_speaker.agent.serving.dump import Clock, node_dump
 from vrrp_speaker.agent.view import CheckView, NodeView
 from vrrp_speaker.shared_state import layout as shm
 

@@ -11,9 +11,9 @@ from tests.eventually import eventually
 from tests.unit.agent.config_files import GOOD, changed
 from tests.unit.agent.inbox import Inbox, arrived, refused
 
-from vrrp_speaker.agent import file_source
-from vrrp_speaker.agent.config_file import ConfigFileError
-from vrrp_speaker.agent.file_source import FileConfigSource
+from vrrp_speaker.agent.config import file_source
+from vrrp_speaker.agent.config.config_file import ConfigFileError
+from vrrp_speaker.agent.config.file_source import FileConfigSource
 from vrrp_speaker.agent.inotify import Watcher
 from vrrp_speaker.agent.messages import ConfigSource
 

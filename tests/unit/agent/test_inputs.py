@@ -12,8 +12,8 @@ from vrrp_api.election import ElectionSpec
 from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
+from vrrp_speaker.agent.checks.inputs import InputsJudge, RouterInputs, router_inputs
 from vrrp_speaker.agent.checks.verdict import Verdict
-from vrrp_speaker.agent.inputs import InputsJudge, RouterInputs, router_inputs
 
 PASSING = Verdict(decided=True, passing=True)
 FAILING = Verdict(decided=True, passing=False)

@@ -10,7 +10,7 @@ from vrrp_api.election import Authentication, ElectionSpec, Transport
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_operator.membership.manner import compatible, manner_of
-from vrrp_speaker.agent.key_withdrawal import SIGNS_ON_S, KeyWithdrawal
+from vrrp_speaker.agent.config.key_withdrawal import SIGNS_ON_S, KeyWithdrawal
 
 ADVERTISEMENT = Advertisement(3, 51, 200, 20, (bytes((192, 0, 2, 50)),))
 

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 import pytest
 from tests.eventually import eventually
 
-from vrrp_speaker.agent.keys import KeyFolder, material_of_program
+from vrrp_speaker.agent.config.keys import KeyFolder, material_of_program
 from vrrp_speaker.agent.messages import Inbox, KeysChanged
 
 HEX = "ab" * 32

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.agent.node import engine, view
 
 from vrrp.constants import State, TransitionReason
-from vrrp_speaker.agent.metrics import NodeCollector
+from vrrp_speaker.agent.serving.metrics import NodeCollector
 from vrrp_speaker.agent.view import CheckView, NodeView
 from vrrp_speaker.shared_state import Conflict, ForeignRouter
 from vrrp_speaker.shared_state import layout as shm

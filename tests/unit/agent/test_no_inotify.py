@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from vrrp_api.check_kinds import FileCheck
 from vrrp_speaker.agent.checks.file_watch import Files
-from vrrp_speaker.agent.file_source import FileConfigSource
+from vrrp_speaker.agent.config.file_source import FileConfigSource
 from vrrp_speaker.agent.messages import CheckTouched
 
 limit, folder, other = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]

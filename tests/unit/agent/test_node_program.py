@@ -13,11 +13,11 @@ from tests.unit.agent.inbox import Inbox, take
 from tests.unit.agent.test_program import ETH0, node_config, objects_of, router
 
 from vrrp_api.node_config import NodeConfig
-from vrrp_speaker.agent import link_templates
 from vrrp_speaker.agent.messages import TemplatesMade
-from vrrp_speaker.agent.node_program import NodeProgram
-from vrrp_speaker.agent.program_maker import ProgramMaker
-from vrrp_speaker.agent.program_store import ProgramStore
+from vrrp_speaker.agent.programs import link_templates
+from vrrp_speaker.agent.programs.node_program import NodeProgram
+from vrrp_speaker.agent.programs.program_maker import ProgramMaker
+from vrrp_speaker.agent.programs.program_store import ProgramStore
 from vrrp_speaker.engine.programs.reading import load_program
 from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
 

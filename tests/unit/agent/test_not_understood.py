@@ -17,10 +17,10 @@ from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
 from vrrp_api.node_status import parse_node_config_status
 from vrrp_api.virtual_ip import VipAddress
+from vrrp_speaker.agent.config.not_understood import Known, NotUnderstood
 from vrrp_speaker.agent.messages import ConfigArrived, ConfigSource
-from vrrp_speaker.agent.metrics import NodeCollector
-from vrrp_speaker.agent.not_understood import Known, NotUnderstood
-from vrrp_speaker.agent.status import StatusBuilder
+from vrrp_speaker.agent.serving.metrics import NodeCollector
+from vrrp_speaker.agent.status.builder import StatusBuilder
 
 WHY = "spec.virtualRouters[0].version: 4 must be an integer from 2 to 3"
 

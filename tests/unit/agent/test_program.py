@@ -14,7 +14,7 @@ from vrrp.authentication import HmacKeys, Mode, SimplePassword, Stage
 from vrrp_api.election import Authentication, ElectionSpec, Transport
 from vrrp_api.node_config import NodeConfig, Peer, RouterCheck, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
-from vrrp_speaker.agent.program import Placing, assign_slots
+from vrrp_speaker.agent.programs.placing import Placing, assign_slots
 from vrrp_speaker.compiler.templates import link_templates
 from vrrp_speaker.engine.programs.program import EngineProgram, RouterProgram
 from vrrp_speaker.links.table import Link, LinkAddress, LinkTable

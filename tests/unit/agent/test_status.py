@@ -18,9 +18,10 @@ from vrrp.actions import StateChanged
 from vrrp.constants import State, TransitionReason
 from vrrp_api.features import FEATURES
 from vrrp_api.node_status import NodeConfigStatus, Transition, parse_node_config_status
-from vrrp_speaker.agent import status_pace
 from vrrp_speaker.agent.api_client import ApiClient, ApiError
-from vrrp_speaker.agent.status import StatusBuilder, StatusWriter, rfc3339
+from vrrp_speaker.agent.status import pace
+from vrrp_speaker.agent.status.builder import StatusBuilder, rfc3339
+from vrrp_speaker.agent.status.writer import StatusWriter
 from vrrp_speaker.agent.view import CheckView
 from vrrp_speaker.shared_state import Conflict, ForeignRouter, HeldByMember
 from vrrp_speaker.shared_state import layout as shm
@@ -308,7 +309,7 @@ def test_stop_does_not_wait_for_an_api_server_that_is_away() -> None:
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_pace, "IDLE_HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(pace, "IDLE_HEARTBEAT_S", 0.02)
 
 
 def leased(client: FakeClient, source: Source) -> StatusWriter:

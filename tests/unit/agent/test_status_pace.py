@@ -8,7 +8,7 @@ import pytest
 from tests.unit.operator.cluster import router_status
 
 from vrrp_api.node_status import CheckStatus, NodeConfigStatus
-from vrrp_speaker.agent.status_pace import (
+from vrrp_speaker.agent.status.pace import (
     BURST,
     HEARTBEAT_S,
     IDLE_HEARTBEAT_S,

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from vrrp_speaker import pulse as pulse_module
-from vrrp_speaker.child import ready
 from vrrp_speaker.pulse import Pulse
+from vrrp_speaker.supervisor.child import ready
 
 
 @pytest.fixture

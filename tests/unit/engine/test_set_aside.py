@@ -14,7 +14,7 @@ from tests.unit.engine.test_stored_program import program_file
 
 from vrrp.constants import State
 from vrrp.events import DeadlineReached
-from vrrp_speaker.agent.program_store import ProgramStore
+from vrrp_speaker.agent.programs.program_store import ProgramStore
 from vrrp_speaker.engine import main as main_module
 from vrrp_speaker.engine.main import EngineFiles, run_engine
 from vrrp_speaker.engine.programs import set_aside as set_aside_module

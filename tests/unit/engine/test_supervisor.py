@@ -17,17 +17,17 @@ from typing import Any, cast
 import pytest
 from tests.unit.engine.test_program import document
 
-from vrrp_speaker import child as child_module
-from vrrp_speaker import supervisor as supervisor_module
-from vrrp_speaker.child import Child, ready
 from vrrp_speaker.engine.main import Engine
 from vrrp_speaker.engine.programs.set_aside import RouterError, note_end
 from vrrp_speaker.options import CANNOT_RUN, Options, parse_options
 from vrrp_speaker.program_file import encode
 from vrrp_speaker.pulse import Pulse
-from vrrp_speaker.run_directory import CannotRunError
 from vrrp_speaker.shared_state import layout as shm
-from vrrp_speaker.supervisor import Supervisor
+from vrrp_speaker.supervisor import child as child_module
+from vrrp_speaker.supervisor import supervisor as supervisor_module
+from vrrp_speaker.supervisor.child import Child, ready
+from vrrp_speaker.supervisor.run_directory import CannotRunError
+from vrrp_speaker.supervisor.supervisor import Supervisor
 
 
 @pytest.fixture

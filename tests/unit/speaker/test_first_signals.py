@@ -20,7 +20,7 @@ def test_signals_that_end_it_wait_while_it_is_loaded(monkeypatch: pytest.MonkeyP
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     monkeypatch.setitem(
-        sys.modules, "vrrp_speaker.supervisor", SimpleNamespace(supervise=supervise)
+        sys.modules, "vrrp_speaker.supervisor.supervisor", SimpleNamespace(supervise=supervise)
     )
     monkeypatch.setattr(sys, "argv", ["vrrp-speaker", "--node", "node-1"])
     try:

@@ -12,8 +12,8 @@ import pytest
 
 from vrrp_speaker import __main__
 from vrrp_speaker.engine.network.netlink import RequestSocket
-from vrrp_speaker.kernel import require_address_marks
-from vrrp_speaker.run_directory import CannotRunError
+from vrrp_speaker.supervisor.kernel import require_address_marks
+from vrrp_speaker.supervisor.run_directory import CannotRunError
 
 
 @pytest.mark.parametrize("answer", [errno.ERANGE, errno.EPERM, errno.ETIMEDOUT])

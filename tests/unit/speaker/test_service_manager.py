@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vrrp_speaker.service_manager import ServiceManager
+from vrrp_speaker.supervisor.service_manager import ServiceManager
 
 
 @pytest.fixture(params=["path", "abstract"])

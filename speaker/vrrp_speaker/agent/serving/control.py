@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from socketserver import ThreadingMixIn, UnixStreamServer
 
-from vrrp_speaker.agent.dump import Dump
+from vrrp_speaker.agent.serving.dump import Dump
 
 _log = logging.getLogger(__name__)
 _TOGGLE_LEVEL, _WRITE_DUMP = signal.SIGUSR1, signal.SIGUSR2

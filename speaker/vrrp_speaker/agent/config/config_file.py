@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vrrp_api.errors import FieldError
 from vrrp_api.node_config import NodeConfig, parse_node_config
-from vrrp_speaker.agent.config_warnings import config_warnings
+from vrrp_speaker.agent.config.config_warnings import config_warnings
 
 if TYPE_CHECKING:
     import yaml

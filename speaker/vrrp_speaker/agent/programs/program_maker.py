@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
-from vrrp_speaker.agent.link_templates import LinkTemplates
 from vrrp_speaker.agent.messages import TemplatesMade
-from vrrp_speaker.agent.program import Keys, Placing
+from vrrp_speaker.agent.programs.link_templates import LinkTemplates
+from vrrp_speaker.agent.programs.placing import Keys, Placing
 from vrrp_speaker.links.choice import likely_links
 from vrrp_speaker.links.table import LinkTable
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from vrrp_api.node_config import NodeConfig
 from vrrp_speaker.agent.messages import TemplatesMade
-from vrrp_speaker.agent.program import Keys
-from vrrp_speaker.agent.program_maker import ProgramMaker
-from vrrp_speaker.agent.program_store import ProgramStore
+from vrrp_speaker.agent.programs.placing import Keys
+from vrrp_speaker.agent.programs.program_maker import ProgramMaker
+from vrrp_speaker.agent.programs.program_store import ProgramStore
 from vrrp_speaker.agent.retry import Retry
 
 _log = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from vrrp_api.node_config import NodeConfig
-from vrrp_speaker.agent.config_file import ConfigFileError, read_config_file
-from vrrp_speaker.agent.config_warnings import config_warnings
-from vrrp_speaker.agent.keys import KeyFolder
-from vrrp_speaker.agent.program import Placing
+from vrrp_speaker.agent.config.config_file import ConfigFileError, read_config_file
+from vrrp_speaker.agent.config.config_warnings import config_warnings
+from vrrp_speaker.agent.config.keys import KeyFolder
+from vrrp_speaker.agent.programs.placing import Placing
 from vrrp_speaker.links.reading import read_links
 from vrrp_speaker.options import CANNOT_RUN, DEFAULT_KEYS_DIR, WITH_WARNINGS
 

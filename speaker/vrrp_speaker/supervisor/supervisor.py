@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
 import signal
 import sys
@@ -20,24 +19,33 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
 
-from vrrp_speaker.child import Child, backoff_s, fork_aside, fork_deaf, ready, reap_orphans
 from vrrp_speaker.engine.heir import await_turn
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
 from vrrp_speaker.engine.programs.set_aside import read_set_aside
-from vrrp_speaker.kernel import require_address_marks
 from vrrp_speaker.log_stream import LogStream
 from vrrp_speaker.options import CANNOT_RUN, Options
 from vrrp_speaker.pulse import Pulse
-from vrrp_speaker.run_directory import create_shared_state, listen, lock, prepare_directories
-from vrrp_speaker.service_manager import ServiceManager
 from vrrp_speaker.shared_state import layout as shm
+from vrrp_speaker.supervisor.child import (
+    Child,
+    backoff_s,
+    fork_aside,
+    fork_deaf,
+    ready,
+    reap_orphans,
+)
+from vrrp_speaker.supervisor.kernel import require_address_marks
+from vrrp_speaker.supervisor.log import log
+from vrrp_speaker.supervisor.run_directory import (
+    create_shared_state,
+    listen,
+    lock,
+    prepare_directories,
+)
+from vrrp_speaker.supervisor.service_manager import ServiceManager
+from vrrp_speaker.supervisor.silence import Silence
 
-_LONGEST_WAIT_S = 0.1
-_CHECKS_PER_LIMIT = 5
-"""How often the heartbeat is looked at while the engine may be silent."""
-_FIRST_LIMIT_NS = 2_000_000_000
-"""How long an engine may be silent that has not said itself how long."""
 _AGENT_BEGUN_S = 60.0
 """An agent that lived this long did begin; a busy machine takes seconds to find that it cannot."""
 _HEALTHY_S = 5.0
@@ -71,10 +79,10 @@ class Supervisor:
         self._for_agent: list[signal.Signals] = []
         self._manager = ServiceManager(os.environ, os.getpid())
         self._exit_status = 0
-        self._looked_s = self._awake_since_s = time.monotonic()
         prepare_directories(options)
         self._lock = lock(options)
         self._shared = create_shared_state(options)
+        self._silence = Silence(self._shared)
         self._listener = listen(options.socket_path)
         # The children hold the reading end: it ends when this process is gone, however it went.
         self._lifeline, self._lifeline_end = os.pipe2(os.O_CLOEXEC)
@@ -133,7 +141,7 @@ class Supervisor:
 
     def _not_started(self, child: Child, error: OSError) -> None:
         """Try again later: a process more than allowed, or no memory, must not end this one."""
-        _log("cannot be started", "error", process=child.name, error=str(error))
+        log("cannot be started", "error", process=child.name, error=str(error))
         child.failures += 1
         if child is self._engine:
             self._replace_engine()
@@ -196,7 +204,7 @@ class Supervisor:
         """Wait for news of processes, and no longer than the heartbeat may; return if there are."""
         children = self._engine, self._heir, self._agent
         watched = [self._wakeup, *(d for child in children for d in child.descriptors)]
-        if not ready(watched, self._wait_s()):
+        if not ready(watched, self._silence.wait_s):
             return False
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup, 512)
@@ -216,7 +224,7 @@ class Supervisor:
                 del self._dead[pid]
                 code = os.waitstatus_to_exitcode(status)
                 if told is not None:
-                    _log(f"{told[0]} ended", "error", status=code, failures=told[1])
+                    log(f"{told[0]} ended", "error", status=code, failures=told[1])
         reap_orphans({self._engine.pid, self._heir.pid, self._agent.pid, *self._dead})
 
     def _engine_stopped(self) -> bool:
@@ -251,7 +259,7 @@ class Supervisor:
         """Begin anew with what is left of the program, where what engines ended under is known."""
         known, self._set_aside = self._set_aside, read_set_aside(self._options.program_path)
         if self._set_aside != known:
-            _log("set aside what engines ended under", "error", **self._set_aside.told())
+            log("set aside what engines ended under", "error", **self._set_aside.told())
             self._engine.failures = 0
 
     def _replace_engine(self) -> None:
@@ -290,7 +298,7 @@ class Supervisor:
         except OSError as error:
             heir.failures += 1
             self._heir_at_s = now_s + backoff_s(heir.failures)
-            _log("cannot be started", "error", process=heir.name, error=str(error))
+            log("cannot be started", "error", process=heir.name, error=str(error))
 
     def _dismiss_heir(self) -> None:
         heir = self._heir
@@ -314,7 +322,7 @@ class Supervisor:
         try:
             execute_last_will(self._shared, self._options.program_path, is_obsolete)
         except OSError as error:
-            _log("last will failed", "error", error=str(error))
+            log("last will failed", "error", error=str(error))
 
     def _agent_ended(self, status: int) -> None:
         agent = self._agent
@@ -324,43 +332,26 @@ class Supervisor:
             # It has said why. Nothing depends on this speaker yet: let the user see it fail.
             self._stopping, self._exit_status = True, CANNOT_RUN
             return
-        _log("agent ended", "error", status=status, failures=agent.failures)
+        log("agent ended", "error", status=status, failures=agent.failures)
         agent.restart_at_s = time.monotonic() + backoff_s(agent.failures - 1)
 
     def _check_heartbeat(self) -> None:
-        """Replace an engine that is alive but silent.
-
-        Who slept too cannot tell: we must have been awake for as long as it may be silent.
-        """
-        now_s, limit_ns = time.monotonic(), self._silence_limit_ns()
-        if now_s - self._looked_s > 2 * self._wait_s():
-            self._awake_since_s = now_s
-        self._looked_s = now_s
-        if not self._engine.pid or now_s - self._awake_since_s < limit_ns / 1e9:
-            return
-        silent_ns = time.monotonic_ns() - self._shared.get(shm.H_HEARTBEAT)
-        if silent_ns > limit_ns:
-            _log("engine is silent", "error", silentMs=silent_ns // 1_000_000)
+        """Replace an engine that is alive but silent."""
+        if self._silence.is_too_long() and self._engine.pid:
+            log("engine is silent", "error", silentMs=self._silence.lasted_ns // 1_000_000)
             self._engine.signal(signal.SIGKILL)
 
     def _forward(self) -> None:
         while self._for_agent:
             number = self._for_agent.pop(0)
             if not self._agent.pid:
-                _log("no agent to tell", "warning", signal=number.name)
+                log("no agent to tell", "warning", signal=number.name)
             self._agent.signal(number)
 
     def _tell_manager(self) -> None:
-        silent_ns = time.monotonic_ns() - self._shared.get(shm.H_HEARTBEAT)
-        alive = bool(self._engine.pid) and silent_ns <= self._silence_limit_ns()
+        alive = bool(self._engine.pid) and self._silence.lasted_ns <= self._silence.limit_ns
         ready = alive and bool(self._shared.get(shm.H_LOADED))
         self._manager.turn(time.monotonic(), ready=ready, alive=alive)
-
-    def _silence_limit_ns(self) -> int:
-        return self._shared.get(shm.H_SILENCE_LIMIT) or _FIRST_LIMIT_NS
-
-    def _wait_s(self) -> float:
-        return min(_LONGEST_WAIT_S, self._silence_limit_ns() / _CHECKS_PER_LIMIT / 1e9)
 
     # Stopping --------------------------------------------------------------------------
 
@@ -378,7 +369,7 @@ class Supervisor:
             return False
         child.signal(signal.SIGTERM)
         if not ready([child.pidfd], patience_s):
-            _log("does not stop", "error", process=child.name)
+            log("does not stop", "error", process=child.name)
             child.signal(signal.SIGKILL)
         return child.ended() == 0
 
@@ -392,9 +383,3 @@ def supervise(options: Options, arguments: Sequence[str]) -> int:
     """
     require_address_marks()
     return Supervisor(options, arguments).run()
-
-
-def _log(message: str, level: str, **fields: object) -> None:
-    """Write one JSON line; the logging package would cost every speaker 2 MB twice."""
-    record = {"time": time.time(), "level": level, "process": "supervisor", "message": message}
-    print(json.dumps({**record, **fields}), file=sys.stderr, flush=True)

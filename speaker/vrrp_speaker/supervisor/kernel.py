@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 
 from vrrp_speaker.engine.network.netlink import RequestSocket, damaged_mark_request
-from vrrp_speaker.run_directory import CannotRunError
+from vrrp_speaker.supervisor.run_directory import CannotRunError
 
 Ask = Callable[[bytes], int]
 """Sends a netlink request; returns 0 or the errno."""

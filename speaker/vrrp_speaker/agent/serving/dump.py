@@ -12,7 +12,7 @@ from typing import Any
 
 from vrrp.timers import active_down_interval_ns, skew_time_ns
 from vrrp_speaker import __version__
-from vrrp_speaker.agent.status import past_transition, rfc3339
+from vrrp_speaker.agent.status.builder import past_transition, rfc3339
 from vrrp_speaker.agent.view import CheckView, NodeView, address_text, peers_heard
 from vrrp_speaker.shared_state.values import EngineState, RouterState
 

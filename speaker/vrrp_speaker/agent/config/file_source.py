@@ -10,7 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from vrrp_api.node_config import NodeConfig
-from vrrp_speaker.agent.config_file import ConfigFile, ConfigFileError, Finding, read_config_file
+from vrrp_speaker.agent.config.config_file import (
+    ConfigFile,
+    ConfigFileError,
+    Finding,
+    read_config_file,
+)
 from vrrp_speaker.agent.inotify import Watcher
 from vrrp_speaker.agent.messages import ConfigArrived, ConfigRefused, ConfigSource, Inbox
 

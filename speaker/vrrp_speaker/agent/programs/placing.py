@@ -27,7 +27,7 @@ from vrrp_speaker.program_file import FORMAT
 from vrrp_speaker.shared_state.layout import SLOTS
 
 Keys = Mapping[str, Mapping[str, Any]]
-"""By ref, what the key folder holds (``agent.keys``)."""
+"""By ref, what the key folder holds (``agent.config.keys``)."""
 LinkObjects = Mapping[Link, Mapping[str, Any]]
 """The templates of links, as the compiler has made them, by ``Link.bare``."""
 

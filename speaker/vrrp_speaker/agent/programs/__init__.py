@@ -1,0 +1,1 @@
+"""Engine programs: routers placed on links, joined with templates, stored, and tried again."""

@@ -1,0 +1,1 @@
+"""What others may ask of this node: metrics, its whole state, another log level."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 
-from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST
-from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_NEWADDR
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+from vrrp_speaker.compiler.parts import parts_alone
+
+with parts_alone("pyroute2"):
+    from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST
+    from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_NEWADDR
+    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.links.subnet_route import host_prefix

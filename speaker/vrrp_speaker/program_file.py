@@ -33,13 +33,13 @@ engines ran for a while."""
 
 def encode(document: Mapping[str, Any]) -> bytes:
     """Return the file of a program document, whose ``routers`` are a list of objects."""
-    return b"".join(encode_lines(document, map(line_of, document["routers"])))
-
-
-def encode_lines(document: Mapping[str, Any], routers: Iterable[bytes]) -> list[bytes]:
-    """Return the lines of a program's file, whose routers are encoded already (``line_of``)."""
     head = {key: value for key, value in document.items() if key != "routers"}
-    lines, found = [line_of(head), *routers], 0
+    return b"".join(encode_lines(line_of(head), map(line_of, document["routers"])))
+
+
+def encode_lines(head: bytes, routers: Iterable[bytes]) -> list[bytes]:
+    """Return the lines of a program's file, whose head and routers are encoded (``line_of``)."""
+    lines, found = [head, *routers], 0
     for line in lines:
         found = zlib.crc32(line, found)
     return [_first_line(found), *lines]

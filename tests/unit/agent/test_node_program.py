@@ -20,6 +20,7 @@ from vrrp_speaker.agent.programs.program_maker import ProgramMaker
 from vrrp_speaker.agent.programs.program_store import ProgramStore
 from vrrp_speaker.engine.programs.reading import load_program
 from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
+from vrrp_speaker.program_file import encode
 
 ETH1 = Link(3, "eth1", bytes.fromhex("02005e005312"), (LinkAddress("198.51.100.1", 24, 0),))
 ONE = node_config(router("a", 1, "192.0.2.50"))
@@ -177,3 +178,12 @@ def test_agent_that_begins_leaves_routers_where_they_run(bench: Bench, tmp_path:
     assert again.make(TWO)
     assert again.program.document is not None
     assert again.program.document["routers"][1]["faults"] == ["InterfaceAmbiguous: eth0, eth2"]
+
+
+def test_file_says_all_of_the_program_whatever_was_encoded_before(bench: Bench) -> None:
+    changed = node_config(replace(ONE.virtual_routers[0], base_priority=7))
+    for config in (ONE, changed, TWO, replace(TWO, generation=9), ELSEWHERE, ONE):
+        assert bench.make(config)
+        assert bench.program.document is not None
+        assert bench.path.read_bytes() == encode(bench.program.document)
+        assert ProgramStore(bench.path).stored() == bench.program.document

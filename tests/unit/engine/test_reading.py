@@ -131,3 +131,19 @@ def test_router_that_was_set_aside_is_read_again() -> None:
     after = finished(reader.parse(lines, aside))
     assert [router.faults for router in after.routers] == [(), (EngineFault.SET_ASIDE,)]
     assert finished(reader.parse(lines)) == before
+
+
+def test_what_a_program_names_of_the_node_is_read_once() -> None:
+    """Of 16,320 addresses it would be most of what a change costs."""
+    reader, named = ProgramReader(), [["192.0.2.50"], ["192.0.2.50"], ["192.0.2.50", "192.0.2.51"]]
+    found = []
+    for generation, addresses in enumerate(named):
+        program = {
+            **with_templates(),
+            "generation": generation,
+            "concerns": {"interfaces": [], "addresses": addresses, "networks": []},
+        }
+        found.append(finished(reader.parse(read_lines(io.BytesIO(encode(program))))))
+        assert found[-1] == parsed(program)
+    assert found[0].concerns is found[1].concerns is not None
+    assert found[2].concerns != found[1].concerns

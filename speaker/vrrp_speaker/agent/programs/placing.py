@@ -15,7 +15,7 @@ from vrrp_api.election import Authentication
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
 from vrrp_speaker.links.choice import address_link, group_source, node_address, router_link
-from vrrp_speaker.links.concerns import concerns
+from vrrp_speaker.links.concerns import Concerns
 from vrrp_speaker.links.subnet_route import (
     add_route_request,
     delete_route_request,
@@ -83,6 +83,7 @@ class Placing:
     def __init__(self) -> None:
         self._surroundings: _Surroundings | None = None
         self._known: dict[str, tuple[VirtualRouterConfig, int, PlacedRouter]] = {}
+        self._concerns = Concerns()
         self._running: dict[str, tuple[str, int]] = {}
         """By name, the first address and the index of the interface it was last placed on."""
 
@@ -121,7 +122,7 @@ class Placing:
         self._running = {name: at for name, at in self._running.items() if name in slots}
         self.go_on_from(placed.document for _, _, placed in self._known.values())
         routers = tuple(placed for _, _, placed in self._known.values())
-        return Placed(config.node, config.generation, concerns(config), routers)
+        return Placed(config.node, config.generation, self._concerns.of(config), routers)
 
     def _stays(self, router: VirtualRouterConfig) -> int:
         """Return the index of the interface that the router has its address on; 0 without one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +12,12 @@ from vrrp_speaker.program_file import GOOD, PROVED, copy_program, decode, encode
 
 
 class ProgramStore:
-    """Writes program files whole or not at all; a router that did not change is encoded once."""
+    """Writes program files whole or not at all; what did not change is encoded once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines: dict[str, tuple[Mapping[str, Any], bytes]] = {}
+        self._texts: dict[str, tuple[object, str]] = {}
 
     def stored(self) -> Mapping[str, Any] | None:
         """Return the document on disk, or None; its fields are the engine's to check, not ours."""
@@ -53,10 +55,21 @@ class ProgramStore:
         # The program holds keys: nobody else may read it.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "wb") as file:
-            file.writelines(encode_lines(document, self._routers(document)))
+            file.writelines(encode_lines(self._head(document), self._routers(document)))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)
+
+    def _head(self, document: Mapping[str, Any]) -> bytes:
+        before, self._texts = self._texts, {}
+        for key, value in document.items():
+            if key != "routers":
+                known = before.get(key)
+                if known is None or known[0] is not value:
+                    known = value, _text(value)
+                self._texts[key] = known
+        members = (f"{_text(key)}:{text}" for key, (_, text) in self._texts.items())
+        return f"{{{','.join(members)}}}\n".encode()
 
     def _routers(self, document: Mapping[str, Any]) -> list[bytes]:
         before, self._lines = self._lines, {}
@@ -66,3 +79,7 @@ class ProgramStore:
                 known = router, line_of(router)
             self._lines[router["name"]] = known
         return [line for _, line in self._lines.values()]
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))

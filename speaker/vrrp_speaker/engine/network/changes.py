@@ -64,6 +64,8 @@ class NetworkChanges(Concern):
         What did not matter may not be known yet: until it is, it is believed to be as the program
         was made for.
         """
+        if self._network.minds(interest):
+            return
         passed_over = self._network.mind(interest)
         if self._news.attend(self._network.attention()) or passed_over:
             self._network.known = False

@@ -8,7 +8,6 @@ be another's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vrrp_speaker.engine.programs.program import EngineProgram
@@ -77,16 +76,11 @@ def interest_of(program: EngineProgram) -> Interest:
         return EVERYTHING
     routers = program.routers
     return Interest(
-        links=frozenset(_links(program)),
+        links=frozenset(
+            {router.ifindex for router in routers if router.ifindex}
+            | {address.ifindex for router in routers for address in router.addresses}
+        ),
         names=concerns.interfaces,
         addresses=concerns.addresses | {router.source for router in routers if router.ifindex},
         networks=concerns.networks,
     )
-
-
-def _links(program: EngineProgram) -> Iterable[int]:
-    for router in program.routers:
-        if router.ifindex:
-            yield router.ifindex
-        for address in router.addresses:
-            yield address.ifindex

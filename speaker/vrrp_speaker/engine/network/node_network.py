@@ -48,6 +48,10 @@ class NodeNetwork:
         before, self._interest, self._used = self._interest, interest, None
         return interest.wider_than(before)
 
+    def minds(self, interest: Interest) -> bool:
+        """Return whether that is what matters already."""
+        return interest == self._interest
+
     def attention(self) -> Attention:
         """Return what news have to be about to be of any use here."""
         interest = self._interest

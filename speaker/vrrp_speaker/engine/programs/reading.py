@@ -38,6 +38,8 @@ class ProgramReader:
     def __init__(self) -> None:
         self._raw_links: object = None
         self._links: Links = {}
+        self._raw_concerns: object = None
+        self._concerns: Concerns | None = None
         self._aside = NOTHING_ASIDE
         self._known: dict[int, RouterProgram] = {}
         """By what tells a router's line from any other in this process."""
@@ -93,15 +95,23 @@ class ProgramReader:
             taken[mark] = router
         routers = tuple(taken.values())
         _refuse_doubles(routers)
+        concerns = self._concerns_of(head)
         self._raw_links, self._links = head.raw.get("links"), links
+        self._raw_concerns, self._concerns = head.raw.get("concerns"), concerns
         self._aside, self._known, self._ready = aside, taken, ready
-        return EngineProgram(node, generation, routers, _concerns(head))
+        return EngineProgram(node, generation, routers, concerns)
 
     def _links_of(self, head: Fields) -> Links:
         """Return the templates of a program, as the same objects where they are what they were."""
         if self._raw_links is not None and head.raw.get("links") == self._raw_links:
             return self._links
         return links_of(head)
+
+    def _concerns_of(self, head: Fields) -> Concerns | None:
+        """Return what a program names of the node, as the same object where that is what it was."""
+        if self._raw_concerns is not None and head.raw.get("concerns") == self._raw_concerns:
+            return self._concerns
+        return _concerns(head)
 
     def _still_known(self, links: Links, aside: SetAside) -> dict[int, RouterProgram]:
         """Return the routers of whose links all is as it was when they were read."""

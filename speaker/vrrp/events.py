@@ -40,6 +40,14 @@ class DeadlineReached:
 
 
 @dataclass(frozen=True, slots=True)
+class OthersAdvertise:
+    """Other elections' advertisements leave just now: one that is due soon may go along.
+
+    So those of one node come to leave together, and wake it and its peers less often.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class AdvertisementReceived:
     """A valid advertisement of a configured peer; ``source`` is its packed address."""
 
@@ -104,6 +112,7 @@ Event = (
     | Resume
     | Shutdown
     | DeadlineReached
+    | OthersAdvertise
     | AdvertisementReceived
     | PriorityChanged
     | ConfigurationChanged

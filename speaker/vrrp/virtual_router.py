@@ -65,6 +65,7 @@ from vrrp.events import (
     Doubt,
     Event,
     FaultChanged,
+    OthersAdvertise,
     PriorityChanged,
     Resume,
     Shutdown,
@@ -139,13 +140,17 @@ class VirtualRouter:
             case unreachable:
                 assert_never(unreachable)
 
-    def handle(self, event: Event, now_ns: int) -> Actions:  # noqa: C901 - a case for each event
+    def handle(self, event: Event, now_ns: int) -> Actions:  # noqa: C901, PLR0912 - one for each event
         """Apply one event and return the actions it asks for, in order."""
         match event:
             case AdvertisementReceived():
                 return self._hear(event, now_ns)
             case DeadlineReached():
                 return self._deadline_reached(now_ns)
+            case OthersAdvertise() if isinstance(self._state, Active):
+                return self._advertise(self._state.hurried(now_ns), now_ns)
+            case OthersAdvertise():
+                return NOTHING
             case Startup():
                 return self._start(event, now_ns)
             case Resume():

@@ -83,7 +83,8 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
         "failover": [("failover", lambda: _failovers(options, report))],
         "heals": [("cuts that heal", lambda: measure_heals(report, 2 * options.runs))],
         "engine": [
-            ("engine killed", lambda: measure_engine_kills(report, kills)),
+            ("engine killed", lambda: measure_engine_kills(report, kills, 200)),
+            ("engine killed at 20 ms", lambda: measure_engine_kills(report, kills // 2, 20)),
             ("engine that cannot resume", lambda: measure_last_will(report, wills)),
             ("agent killed", lambda: measure_agent_kills(report, min(_AGENT_KILLS, kills))),
             ("rolling restart", lambda: measure_restarts(report, _ROUNDS)),

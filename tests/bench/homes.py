@@ -112,7 +112,9 @@ def told(before: Counter[str], after: Counter[str]) -> str:
 
 
 @contextlib.contextmanager
-def homes(nodes: int = 3, *, advertisements: bool = False) -> Iterator[Homes]:
+def homes(
+    nodes: int = 3, *, advertisements: bool = False, interval_ms: int = INTERVAL_MS
+) -> Iterator[Homes]:
     """Make the lab and wait until every address is at home."""
     with tempfile.TemporaryDirectory(prefix="kube-vrrp-bench-") as folder:
         path = Path(folder) / "homes.yaml"
@@ -120,7 +122,7 @@ def homes(nodes: int = 3, *, advertisements: bool = False) -> Iterator[Homes]:
         for home in range(nodes):
             priorities = [200 - 20 * ((other - home) % nodes) for other in range(nodes)]
             name, address = f"home-{home + 1}", f"192.0.2.{51 + home}"
-            texts.append(manifest(name, address, home + 1, INTERVAL_MS, priorities))
+            texts.append(manifest(name, address, home + 1, interval_ms, priorities))
         path.write_text("---".join(texts))
         with Lab(LabOptions(nodes=nodes, standalone=(path,))) as lab:
             found = Homes(lab, Holders(lab.lan.hosts, advertisements=advertisements))

@@ -28,6 +28,7 @@ from vrrp.events import (
     Doubt,
     Event,
     FaultChanged,
+    OthersAdvertise,
     PriorityChanged,
     Resume,
     Shutdown,
@@ -78,6 +79,8 @@ class Watch(Rightful):
             wrong = self._judge_heard(event, now_ns, done, after)
         elif isinstance(event, DeadlineReached):
             wrong = self._judge_deadline(now_ns, done, after)
+        elif isinstance(event, OthersAdvertise):
+            wrong = self._judge_ahead(now_ns, done, after)
         else:
             wrong = self._judge_other(event, now_ns, done, after)
         if not wrong and (("C" in done) is not (self._state is not after)):
@@ -134,6 +137,13 @@ class Watch(Rightful):
         if late_ns > _ROUNDING_NS:
             return f"did not take over {late_ns} ns after its deadline"
         return _unless(done == "" and after is State.BACKUP, f"did {done}, became {after}")
+
+    def _judge_ahead(self, now_ns: int, done: str, after: State) -> str:
+        """Others advertise: an Active router may go along, and goes on from there."""
+        if self._state is not State.ACTIVE:
+            return _unless(done == "" and after is self._state, f"did {done}, became {after}")
+        self._deadline_ns = min(self._deadline_ns, now_ns)
+        return self._judge_rhythm(now_ns, done, after)
 
     def _judge_rhythm(self, now_ns: int, done: str, after: State) -> str:
         """Active: time for the next advertisement, or much too late for it."""

@@ -21,7 +21,7 @@ from time import monotonic_ns, time_ns
 
 from vrrp.authentication import SignatureClock, sequence_of
 from vrrp.constants import RejectReason, State
-from vrrp.events import DeadlineReached, Event, Shutdown
+from vrrp.events import DeadlineReached, Event, OthersAdvertise, Shutdown
 from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.neighbours.foreign import ForeignRouters
@@ -44,6 +44,8 @@ HEARTBEAT_NS = 100_000_000
 """The longest wait: /healthz expects a turn at least this often."""
 LOOK_AROUND_NS = 20_000_000
 """A loop that turns looks around at least this often, whether anything asked for it or not."""
+_AHEAD = 8
+"""An eighth of its interval before it is due an advertisement goes along with others."""
 _TURNS_PER_LIMIT = 4
 """How often the loop turns at least while the supervisor would let it be silent."""
 _BATCH = 64
@@ -235,30 +237,56 @@ class Loop:
             self._look_around_ns = 0
         if not self._deadlines or self._deadlines[0][0] > now_ns:
             return  # as in most turns of a Backup
+        intervals: set[int] = set()
         while due := self._pop_due(now_ns):
             if due.machine.state is State.ACTIVE:
                 self._reach_deadline(due, now_ns)
+                intervals.add(due.machine.parameters.adver_interval_ns)
             else:
                 self._late.append(due)
+        for interval_ns in intervals:
+            self._take_along(interval_ns, now_ns)
+
+    def _take_along(self, interval_ns: int, now_ns: int) -> None:
+        """Have Active routers of the same interval advertise that are to do so soon.
+
+        From then on they are due together: that wakes this node, and their peers, less often.
+        """
+        until_ns = now_ns + interval_ns // _AHEAD
+        while (router := self._head(until_ns)) is not None:
+            mine = router.machine
+            if mine.state is not State.ACTIVE or mine.parameters.adver_interval_ns != interval_ns:
+                return
+            self._unqueue()
+            self.handle(router, OthersAdvertise(), now_ns)
 
     def _pop_due(self, now_ns: int) -> RunningRouter | None:
         """Return the next router whose deadline has come."""
+        return self._unqueue() if self._head(now_ns) is not None else None
+
+    def _head(self, until_ns: int) -> RunningRouter | None:
+        """Return the router whose deadline is the next one, if that comes by then."""
         queue = self._deadlines
-        while queue and queue[0][0] <= now_ns:
+        while queue and queue[0][0] <= until_ns:
             queued_ns, _, router = queue[0]
             deadline_ns = router.machine.next_deadline_ns()
-            if router.queued_ns == queued_ns and deadline_ns is not None and deadline_ns > now_ns:
+            if router.queued_ns != queued_ns:
+                heapq.heappop(queue)  # a nearer entry replaced this one
+            elif deadline_ns is None:
+                self._unqueue()
+            elif deadline_ns > queued_ns:
                 # It moved on meanwhile, as in a Backup that hears the Active Router.
                 router.queued_ns = deadline_ns
                 heapq.heapreplace(queue, (deadline_ns, id(router), router))
-                continue
-            heapq.heappop(queue)
-            if router.queued_ns != queued_ns:
-                continue  # a nearer entry replaced this one
-            router.queued_ns = None
-            if deadline_ns is not None:
+            else:
                 return router
         return None
+
+    def _unqueue(self) -> RunningRouter:
+        """Take the first router from the queue."""
+        router = heapq.heappop(self._deadlines)[2]
+        router.queued_ns = None
+        return router
 
     def _reach_deadline(self, router: RunningRouter, now_ns: int) -> None:
         deadline_ns = router.machine.next_deadline_ns()

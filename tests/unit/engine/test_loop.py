@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -126,3 +127,50 @@ def test_advertisement_that_becomes_due_during_takeovers_waits_for_one_of_them(
     assert names[1] == "busy"
     assert executor.handled[1][1] == down_ns + BINDING_NS
     assert [routers[n].machine.state for n in "abc"] == [State.ACTIVE] * 3
+
+
+def test_advertisements_of_one_interval_that_are_due_soon_go_along_and_stay_together(
+    loop: Loop, executor: Executor, clock: Clock
+) -> None:
+    first_ns = clock.now_ns + INTERVAL_NS
+    schedule_active(loop, "first", first_ns)
+    schedule_active(loop, "soon", first_ns + INTERVAL_NS // 8)
+    schedule_active(loop, "later", first_ns + INTERVAL_NS // 8 + 1)
+    for due_ns, together in ((first_ns, {"first", "soon"}), (first_ns + INTERVAL_NS, {"later"})):
+        clock.now_ns = due_ns
+        loop._run_deadlines(clock.now_ns)
+        assert {name for name, _ in executor.handled} == {"first", "soon"} | together
+    handled = dict(executor.handled)
+    assert handled["first"] == handled["soon"] == first_ns + INTERVAL_NS
+
+
+@pytest.mark.parametrize("beside", ["another interval", "a Backup"])
+def test_what_is_not_of_their_kind_does_not_go_along(
+    loop: Loop, executor: Executor, clock: Clock, beside: str
+) -> None:
+    first_ns = clock.now_ns + INTERVAL_NS
+    schedule_active(loop, "first", first_ns)
+    if beside == "a Backup":
+        router = new_router(router_program(name="other"), input_faults=False, priority=200)
+        router.machine.handle(Startup(), clock.now_ns - 2 * INTERVAL_NS)
+        loop.schedule(router)
+        due_ns = router.machine.next_deadline_ns() or 0
+    else:
+        due_ns = first_ns + MS
+        schedule_active(loop, "other", due_ns, 2 * INTERVAL_NS)
+    assert first_ns < due_ns
+    clock.now_ns = max(first_ns, due_ns - 20 * MS)
+    loop._run_deadlines(clock.now_ns)
+    assert [name for name, _ in executor.handled] == ["first"]
+
+
+def schedule_active(
+    loop: Loop, name: str, due_ns: int, interval_ns: int = INTERVAL_NS
+) -> RunningRouter:
+    """Give the loop an Active router whose next advertisement is due then."""
+    program = replace(router_program(name=name), adver_interval_ns=interval_ns)
+    router = new_router(program, input_faults=False, priority=200)
+    router.machine.handle(Resume(), due_ns - interval_ns)
+    assert router.machine.next_deadline_ns() == due_ns
+    loop.schedule(router)
+    return router

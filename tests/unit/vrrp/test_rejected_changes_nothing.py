@@ -32,6 +32,7 @@ from vrrp.events import (
     DeadlineReached,
     Event,
     FaultChanged,
+    OthersAdvertise,
     PriorityChanged,
     Resume,
     Shutdown,
@@ -99,6 +100,7 @@ def right(setting: Setting, priority: int, sequence: int) -> Datagram:
 _PASSED = st.sampled_from([0, 1, 5 * MS, 100 * MS, SECOND])
 _EVENTS = st.one_of(
     st.just(DeadlineReached()),
+    st.just(OthersAdvertise()),
     st.builds(FaultChanged, st.booleans(), st.booleans()),
     st.just(TakeOver()),
     st.integers(1, 254).map(PriorityChanged),

@@ -14,13 +14,19 @@ from tests.unit.vrrp.routers import (
     V3,
     Timing,
     active,
+    backup,
     heard,
     parameters,
 )
 
 from vrrp.actions import Action, AnnounceAddresses, SendAdvertisement
 from vrrp.constants import State
-from vrrp.events import AdvertisementReceived, ConfigurationChanged, DeadlineReached
+from vrrp.events import (
+    AdvertisementReceived,
+    ConfigurationChanged,
+    DeadlineReached,
+    OthersAdvertise,
+)
 from vrrp.virtual_router import VirtualRouter
 
 ANSWER: tuple[Action, ...] = (SendAdvertisement(200),)
@@ -86,6 +92,33 @@ def test_active_flooded_by_a_loser_answers_ten_times_in_ten_intervals() -> None:
     for passed in range(0, 10 * V3.interval_ns, MS):
         answers += bool(router.handle(heard(100), since + passed))
     assert answers == 10
+
+
+# Ahead of time ---------------------------------------------------------------------------
+
+
+@BOTH
+def test_active_goes_along_with_others_and_keeps_that_rhythm(timing: Timing) -> None:
+    router, since = active(parameters(timing))
+    early = since + timing.interval_ns // 2
+    assert router.handle(OthersAdvertise(), early) == ANSWER
+    assert router.next_deadline_ns() == early + timing.interval_ns
+
+
+def test_active_that_is_late_already_goes_on_as_at_its_deadline() -> None:
+    router, since = active()
+    slow, _ = active()
+    late = since + V3.interval_ns + 5
+    assert router.handle(OthersAdvertise(), late) == slow.handle(DeadlineReached(), late)
+    assert router.next_deadline_ns() == slow.next_deadline_ns()
+
+
+def test_backup_does_not_go_along() -> None:
+    router = backup()
+    due = router.next_deadline_ns()
+    assert due is not None
+    assert router.handle(OthersAdvertise(), due) == ()
+    assert router.next_deadline_ns() == due
 
 
 # A release -------------------------------------------------------------------------------

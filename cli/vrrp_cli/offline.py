@@ -12,10 +12,10 @@ from vrrp_api.check_kinds import NodeConditionCheck, ServiceCheck, kind_name
 from vrrp_api.election import may_have_own_key
 from vrrp_api.node_config import NodeConfig
 from vrrp_cli.manifests import ManifestError, Object, read_manifests
-from vrrp_operator.check_conditions import weight_warnings
-from vrrp_operator.planner import Plan, plan
-from vrrp_operator.ranking import expected_priorities
-from vrrp_operator.snapshot import ClusterSnapshot, Node, node_value, take_snapshot
+from vrrp_operator.model.snapshot import ClusterSnapshot, Node, node_value, take_snapshot
+from vrrp_operator.plan.planner import Plan, plan
+from vrrp_operator.plan.ranking import expected_priorities
+from vrrp_operator.report.check_conditions import weight_warnings
 
 
 def validate(paths: Sequence[Path]) -> tuple[list[str], list[str]]:

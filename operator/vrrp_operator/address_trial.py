@@ -17,7 +17,7 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from vrrp_api import API_VERSION
-from vrrp_operator.api_server import load_client
+from vrrp_operator.api.api_server import load_client
 
 COMMAND = "try-address"
 _PATH = f"/apis/{API_VERSION}/virtualips"

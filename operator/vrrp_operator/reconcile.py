@@ -14,26 +14,26 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from vrrp_operator.api_server import ApiUnavailableError, ObjectGoneError
-from vrrp_operator.apply import NotLeadingError, Writer
-from vrrp_operator.cache import KINDS, ObjectCache
+from vrrp_operator.api.api_server import ApiUnavailableError, ObjectGoneError
+from vrrp_operator.api.cache import KINDS, ObjectCache
+from vrrp_operator.api.endpoints import EndpointWatch
+from vrrp_operator.api.requirements import missing_requirement
 from vrrp_operator.caught import Caught, Report
-from vrrp_operator.elector import Alone, Leader
-from vrrp_operator.endpoints import EndpointWatch
-from vrrp_operator.events import Occurrence
-from vrrp_operator.fitting import without_news
 from vrrp_operator.health import Health
+from vrrp_operator.lead.elector import Alone, Leader
 from vrrp_operator.metrics import Metrics
-from vrrp_operator.observe import services_of
-from vrrp_operator.order import in_order
-from vrrp_operator.other_versions import as_written
-from vrrp_operator.panic import PanicJudge
-from vrrp_operator.planner import Plan, plan
-from vrrp_operator.requirements import missing_requirement
-from vrrp_operator.snapshot import ClusterSnapshot
-from vrrp_operator.status import condition_counts, condition_truths, speakers_reporting
-from vrrp_operator.statuses import VIRTUAL_IPS, Status, Statuses
-from vrrp_operator.writes import FENCED, Writes
+from vrrp_operator.model.snapshot import ClusterSnapshot
+from vrrp_operator.plan.fitting import without_news
+from vrrp_operator.plan.observe import services_of
+from vrrp_operator.plan.other_versions import as_written
+from vrrp_operator.plan.panic import PanicJudge
+from vrrp_operator.plan.planner import Plan, plan
+from vrrp_operator.report.events import Occurrence
+from vrrp_operator.report.status import condition_counts, condition_truths, speakers_reporting
+from vrrp_operator.write.apply import NotLeadingError, Writer
+from vrrp_operator.write.order import in_order
+from vrrp_operator.write.statuses import VIRTUAL_IPS, Status, Statuses
+from vrrp_operator.write.writes import FENCED, Writes
 
 _log = logging.getLogger(__name__)
 

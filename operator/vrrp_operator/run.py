@@ -22,21 +22,21 @@ from kubernetes.config import ConfigException
 
 from vrrp_http import MetricsAddressError, serve
 from vrrp_operator import __version__, address_trial
-from vrrp_operator.api_server import ApiUnavailableError, load_client
-from vrrp_operator.apply import Writer
-from vrrp_operator.cache import ObjectCache
+from vrrp_operator.api.api_server import ApiUnavailableError, load_client
+from vrrp_operator.api.cache import ObjectCache
+from vrrp_operator.api.endpoints import EndpointWatch
+from vrrp_operator.api.handlers import configure, register_handlers
+from vrrp_operator.api.heartbeats import LeaseWatch, namespace_of_pod
 from vrrp_operator.caught import Caught
-from vrrp_operator.elector import Alone, Elector
-from vrrp_operator.endpoints import EndpointWatch
-from vrrp_operator.event_poster import EventPoster
-from vrrp_operator.handlers import configure, register_handlers
-from vrrp_operator.heartbeats import LeaseWatch, namespace_of_pod
-from vrrp_operator.leadership import Leadership
-from vrrp_operator.lease_store import LeaseStore
+from vrrp_operator.lead.elector import Alone, Elector
+from vrrp_operator.lead.leadership import Leadership
+from vrrp_operator.lead.lease_store import LeaseStore
 from vrrp_operator.log import configure_logging
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.options import add_default_key_ref, add_lease_namespace
 from vrrp_operator.reconcile import Reconciler
+from vrrp_operator.write.apply import Writer
+from vrrp_operator.write.event_poster import EventPoster
 
 CANNOT_RUN = 4
 ENDED = 1

@@ -41,13 +41,14 @@ TEMPLATES = "speaker/vrrp_speaker/compiler/templates.py"
 NODE_CONFIG, PLACING = (
     f"speaker/vrrp_speaker/agent/{name}.py" for name in ("config/api_source", "programs/placing")
 )
-ALLOCATOR, APPLY, CONDITIONS, LEADERSHIP, ORDER, PLACEMENT, PLANNER, RANKING, RECONCILE = (
-    f"operator/vrrp_operator/{name}.py"
-    for name in (
-        "allocator", "apply", "conditions", "leadership", "order", "placement", "planner",
-        "ranking", "reconcile",
-    )
-)  # fmt: skip
+_OPERATOR = "operator/vrrp_operator/"
+ALLOCATOR, PLACEMENT, PLANNER, RANKING = (
+    f"{_OPERATOR}plan/{name}.py" for name in ("allocator", "placement", "planner", "ranking")
+)
+APPLY, ORDER = (f"{_OPERATOR}write/{name}.py" for name in ("apply", "order"))
+CONDITIONS = f"{_OPERATOR}report/conditions.py"
+LEADERSHIP = f"{_OPERATOR}lead/leadership.py"
+RECONCILE = f"{_OPERATOR}reconcile.py"
 
 
 def netns(module: str, function: str) -> str:
@@ -57,7 +58,7 @@ def netns(module: str, function: str) -> str:
 
 def membership(module: str) -> str:
     """Return a file of the operator's room for membership."""
-    return f"operator/vrrp_operator/membership/{module}.py"
+    return f"{_OPERATOR}membership/{module}.py"
 
 
 def unit(module: str, function: str) -> str:

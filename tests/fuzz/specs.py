@@ -22,7 +22,7 @@ from vrrp.events import AdvertisementReceived, DeadlineReached
 from vrrp_api.errors import FieldError
 from vrrp_api.node_config import NodeConfig, parse_node_config
 from vrrp_api.virtual_ip import parse_virtual_ip
-from vrrp_operator.planner import plan
+from vrrp_operator.plan.planner import plan
 from vrrp_speaker.agent.programs.placing import Placing
 from vrrp_speaker.compiler.templates import link_templates
 from vrrp_speaker.engine.programs.program import EngineProgram

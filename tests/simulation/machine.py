@@ -15,7 +15,7 @@ from tests.simulation.speaker_status import SpeakerStatus
 from vrrp_api.features import LEASES
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig, parse_node_config
 from vrrp_api.node_status import NodeConfigStatus
-from vrrp_operator.cache import FRESH_S, GONE_S
+from vrrp_operator.api.cache import FRESH_S, GONE_S
 
 _SILENCE_LOOKED_FOR_NS = 5 * SECOND
 _LONGEST_START_MS = 2_000

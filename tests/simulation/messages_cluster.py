@@ -24,7 +24,7 @@ from tests.simulation.sim_operator import KEY_REF, SimulatedOperator
 
 from vrrp.constants import VERSION_3, Family
 from vrrp.packet import ChecksumForm
-from vrrp_operator.planner import Plan
+from vrrp_operator.plan.planner import Plan
 
 ELECTION, SECOND_ELECTION = "web", "mail"
 SETTLE_NS = 6 * SECOND

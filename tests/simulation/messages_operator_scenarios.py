@@ -12,7 +12,7 @@ from tests.simulation.sim_elector import SimulatedElector
 from tests.simulation.sim_operator import SimulatedOperator
 from tests.simulation.story import expect
 
-from vrrp_operator.leadership import DURATION_S
+from vrrp_operator.lead.leadership import DURATION_S
 
 _TWO = replace(CALM, machines=5, operators=2, longest_ms=200)
 _TAKEN_S = DURATION_S + 4

@@ -137,7 +137,7 @@ LEFT_OUT = (
         "return []",
         "a write that was given up arrives, and is done",
         "a_write_of_an_operator_that_ended_comes_too_late",
-        folder="operator/vrrp_operator",
+        folder="operator/vrrp_operator/write",
     ),
     LeftOut(
         "planner",
@@ -145,7 +145,7 @@ LEFT_OUT = (
         "if own_key:",
         "an election comes to its own key before every speaker knows such keys",
         "the_key_of_its_own_waits_for_every_speaker",
-        folder="operator/vrrp_operator",
+        folder="operator/vrrp_operator/plan",
     ),
     LeftOut(
         "abilities",
@@ -153,7 +153,7 @@ LEFT_OUT = (
         "time < '' and",
         "what an older speaker said, and came late, counts",
         "an_older_speakers_status_that_came_late_parts_nobody",
-        folder="operator/vrrp_operator",
+        folder="operator/vrrp_operator/model",
     ),
     LeftOut(
         "ranking",
@@ -161,7 +161,7 @@ LEFT_OUT = (
         "if not node.gone]",
         "who is silent is replaced although members hear it",
         "a_holder_that_is_heard_is_not_replaced",
-        folder="operator/vrrp_operator",
+        folder="operator/vrrp_operator/plan",
     ),
     LeftOut(
         "facts",
@@ -268,7 +268,7 @@ LEFT_OUT = (
         "return self._leads_until_s > float('-inf')",
         "a former leader writes on after its Lease",
         "who_cannot_renew_writes_no_more",
-        folder="operator/vrrp_operator",
+        folder="operator/vrrp_operator/lead",
     ),
     LeftOut(
         "leadership",
@@ -276,6 +276,6 @@ LEFT_OUT = (
         "return self._next_s",
         "a Lease is taken that is renewed",
         "who_cannot_renew_writes_no_more",
-        folder="operator/vrrp_operator",
+        folder="operator/vrrp_operator/lead",
     ),
 )

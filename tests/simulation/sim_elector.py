@@ -15,7 +15,7 @@ from tests.simulation.lan import SimulatedLan
 from tests.simulation.settings import MS, SECOND
 from tests.simulation.timeline import OracleViolation
 
-from vrrp_operator.leadership import Claim, Leadership, Lease
+from vrrp_operator.lead.leadership import Claim, Leadership, Lease
 
 _TIMEOUT_NS = 2_500 * MS
 _LOST, _LATE = 0.01, 0.02

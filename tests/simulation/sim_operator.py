@@ -13,10 +13,10 @@ from tests.simulation.api import Object, SimulatedApi
 from tests.simulation.settings import MS, SECOND
 from tests.simulation.sim_elector import Done, SimulatedElector, SimulatedLease
 
-from vrrp_operator.cache import ObjectCache
-from vrrp_operator.fences import FENCE, Fences
-from vrrp_operator.planner import Plan, plan
-from vrrp_operator.status import virtual_ip_status
+from vrrp_operator.api.cache import ObjectCache
+from vrrp_operator.plan.planner import Plan, plan
+from vrrp_operator.report.status import virtual_ip_status
+from vrrp_operator.write.fences import FENCE, Fences
 
 TICK_NS = 10 * SECOND
 DEBOUNCE_NS = 50 * MS

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vrrp_api.conditions import Reason
-from vrrp_operator.events import EventReason
+from vrrp_operator.report.events import EventReason
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("operator", "speaker", "cli", "crds", "lab", "scripts")

@@ -9,7 +9,7 @@ from vrrp_api.conditions import Reason
 from vrrp_api.features import ELECTION_KEYS
 from vrrp_api.node_config import VirtualRouterConfig
 from vrrp_api.node_status import RouterStatus
-from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport
+from vrrp_operator.model.snapshot import ClusterSnapshot, Node, NodeReport
 
 ACTIVE, BACKUP = "Active", "Backup"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from vrrp_api.node_status import RouterStatus
 from vrrp_operator.membership.facts import ACTIVE, BACKUP
-from vrrp_operator.snapshot import ClusterSnapshot, NodeReport
+from vrrp_operator.model.snapshot import ClusterSnapshot, NodeReport
 
 Told = Mapping[str, tuple[NodeReport, RouterStatus]]
 """What each node reported last of an election."""

@@ -17,8 +17,8 @@ from vrrp_api.bounds import (
     violations,
 )
 from vrrp_api.node_config import MOST_CHECKS, parse_node_config
-from vrrp_operator.planner import plan
-from vrrp_operator.snapshot import Node, take_snapshot
+from vrrp_operator.model.snapshot import Node, take_snapshot
+from vrrp_operator.plan.planner import plan
 
 Schema = Mapping[str, Any]
 SCHEMAS = schemas()

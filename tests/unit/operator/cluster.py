@@ -7,8 +7,8 @@ from typing import Any
 
 from vrrp_api.node_config import NodeConfig
 from vrrp_api.node_status import NodeConfigStatus, RouterStatus, Transition
-from vrrp_operator.planner import Plan
-from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport, take_snapshot
+from vrrp_operator.model.snapshot import ClusterSnapshot, Node, NodeReport, take_snapshot
+from vrrp_operator.plan.planner import Plan
 
 
 def virtual_ip(

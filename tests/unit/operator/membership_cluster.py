@@ -10,8 +10,8 @@ from tests.unit.operator.cluster import nodes, snapshot, virtual_ip
 from vrrp_api.conditions import Reason
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.node_status import NodeConfigStatus, RouterStatus, Transition
-from vrrp_operator.planner import Plan, plan
-from vrrp_operator.snapshot import Node, NodeReport
+from vrrp_operator.model.snapshot import Node, NodeReport
+from vrrp_operator.plan.planner import Plan, plan
 
 ACTIVE, BACKUP, FAULT = "Active", "Backup", "Fault"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vrrp_operator.cache import ObjectCache
+from vrrp_operator.api.cache import ObjectCache
 
 NEW = ("Leases", "ElectionKeys")
 

@@ -9,8 +9,8 @@ import pytest
 from tests.unit.operator.cluster import applied, nodes, snapshot, virtual_ip
 
 from vrrp_api.conditions import Reason
-from vrrp_operator.allocator import allocate_vrids
-from vrrp_operator.planner import Plan, plan
+from vrrp_operator.plan.allocator import allocate_vrids
+from vrrp_operator.plan.planner import Plan, plan
 
 
 def test_what_the_status_remembers_stays() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vrrp_operator.cache import FRESH_S, GONE_S, ObjectCache
-from vrrp_operator.snapshot import ClusterSnapshot
+from vrrp_operator.api.cache import FRESH_S, GONE_S, ObjectCache
+from vrrp_operator.model.snapshot import ClusterSnapshot
 
 
 def node_config(name: str, heartbeat: str, version: int, **status: Any) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 from tests.unit.operator.cluster import nodes, router_status, snapshot, tcp_check, virtual_ip
 
 from vrrp_api.node_status import CheckStatus, NodeConfigStatus
-from vrrp_operator.planner import plan
-from vrrp_operator.snapshot import ClusterSnapshot, NodeReport, Panic
-from vrrp_operator.status import health_check_status, virtual_ip_status
+from vrrp_operator.model.snapshot import ClusterSnapshot, NodeReport, Panic
+from vrrp_operator.plan.planner import plan
+from vrrp_operator.report.status import health_check_status, virtual_ip_status
 
 NOW = "2026-01-01T00:00:00Z"
 

@@ -9,9 +9,9 @@ import pytest
 from tests.unit.operator.cluster import nodes, report, router_status, snapshot, virtual_ip
 
 from vrrp_api.node_status import Conflict, ForeignRouter, RouterStatus, Transition
-from vrrp_operator.planner import plan
-from vrrp_operator.snapshot import Node, NodeReport
-from vrrp_operator.status import virtual_ip_status
+from vrrp_operator.model.snapshot import Node, NodeReport
+from vrrp_operator.plan.planner import plan
+from vrrp_operator.report.status import virtual_ip_status
 
 NOW = "2026-03-01T00:00:00Z"
 

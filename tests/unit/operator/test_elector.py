@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from vrrp_operator.api_server import ApiUnavailableError, ObjectGoneError
-from vrrp_operator.elector import Elector
-from vrrp_operator.leadership import Leadership
-from vrrp_operator.lease_store import NAME, LeaseStore
+from vrrp_operator.api.api_server import ApiUnavailableError, ObjectGoneError
+from vrrp_operator.lead.elector import Elector
+from vrrp_operator.lead.leadership import Leadership
+from vrrp_operator.lead.lease_store import NAME, LeaseStore
 
 PATH = "/apis/coordination.k8s.io/v1/namespaces/kube-vrrp/leases"
 

@@ -12,9 +12,9 @@ from tests.unit.operator.test_made_anew import NODES, running, say, specs
 from vrrp.constants import FIRST_HOLDER
 from vrrp_api.features import ENDINGS
 from vrrp_api.node_config import NodeConfig
-from vrrp_operator.order import in_order
-from vrrp_operator.planner import plan
-from vrrp_operator.snapshot import ClusterSnapshot, NodeReport
+from vrrp_operator.model.snapshot import ClusterSnapshot, NodeReport
+from vrrp_operator.plan.planner import plan
+from vrrp_operator.write.order import in_order
 
 
 def asked() -> NodeConfig:

@@ -7,9 +7,8 @@ from typing import Any
 
 from tests.eventually import eventually
 
-from vrrp_operator.api_server import ApiUnavailableError, ObjectGoneError
-from vrrp_operator.apply import Writer
-from vrrp_operator.event_budget import (
+from vrrp_operator.api.api_server import ApiUnavailableError, ObjectGoneError
+from vrrp_operator.report.event_budget import (
     OBJECT_BURST,
     OBJECT_REFILL_S,
     SERIES_EVERY_S,
@@ -18,8 +17,9 @@ from vrrp_operator.event_budget import (
     SeriesUpdate,
     Verdict,
 )
-from vrrp_operator.event_poster import MAX_WAITING, EventPoster
-from vrrp_operator.events import EventReason, Occurrence, Regarding
+from vrrp_operator.report.events import EventReason, Occurrence, Regarding
+from vrrp_operator.write.apply import Writer
+from vrrp_operator.write.event_poster import MAX_WAITING, EventPoster
 
 NOW = "2026-03-01T12:00:00.000000Z"
 

@@ -18,11 +18,11 @@ from tests.unit.operator.cluster import (
 )
 
 from vrrp_api.node_status import CheckStatus, RouterStatus, Transition
-from vrrp_operator.chronicle import Chronicle
-from vrrp_operator.events import Occurrence, newest_first
-from vrrp_operator.planner import plan
-from vrrp_operator.snapshot import ClusterSnapshot, NodeReport
-from vrrp_operator.status import virtual_ip_status
+from vrrp_operator.model.snapshot import ClusterSnapshot, NodeReport
+from vrrp_operator.plan.planner import plan
+from vrrp_operator.report.chronicle import Chronicle
+from vrrp_operator.report.events import Occurrence, newest_first
+from vrrp_operator.report.status import virtual_ip_status
 
 WALL = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 NOW = "2026-03-01T12:00:00Z"

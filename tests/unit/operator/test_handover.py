@@ -13,8 +13,8 @@ from tests.unit.operator.cluster import nodes, report, router_status, snapshot, 
 
 from vrrp_api.election import Announcements
 from vrrp_api.node_config import VirtualRouterConfig
-from vrrp_operator.planner import Plan, plan
-from vrrp_operator.snapshot import Node, NodeReport
+from vrrp_operator.model.snapshot import Node, NodeReport
+from vrrp_operator.plan.planner import Plan, plan
 
 
 def handed(name: str, node: str | None, *addresses: str, **spec: Any) -> dict[str, Any]:

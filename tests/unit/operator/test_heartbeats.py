@@ -15,11 +15,11 @@ from tests.unit.operator.test_cache import active, fresh, node_config, put
 from vrrp_api.features import LEASES
 from vrrp_api.lease import LABEL, heartbeat_of, lease_name, new_lease
 from vrrp_api.node_status import NodeConfigStatus
-from vrrp_operator.api_server import ApiUnavailableError
-from vrrp_operator.cache import FRESH_S, ObjectCache
-from vrrp_operator.heartbeats import LeaseWatch
-from vrrp_operator.planner import plan
-from vrrp_operator.snapshot import NodeReport
+from vrrp_operator.api.api_server import ApiUnavailableError
+from vrrp_operator.api.cache import FRESH_S, ObjectCache
+from vrrp_operator.api.heartbeats import LeaseWatch
+from vrrp_operator.model.snapshot import NodeReport
+from vrrp_operator.plan.planner import plan
 
 
 def lease(node: str, time: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.operator.cluster import router_status
 
 from vrrp_api.node_status import RouterStatus, Transition
-from vrrp_operator.history import past_of, takeovers
+from vrrp_operator.report.history import past_of, takeovers
 
 KEPT = 5
 

@@ -10,14 +10,16 @@ import pytest
 from tests.unit.operator.cluster import virtual_ip
 from tests.unit.operator.test_reconcile import FakeServer, cluster, node, speaking
 
-from vrrp_operator import planner, ranking, reconcile, statuses
-from vrrp_operator.api_server import ApiUnavailableError
-from vrrp_operator.cache import ObjectCache
-from vrrp_operator.handlers import end_with
+from vrrp_operator import reconcile
+from vrrp_operator.api.api_server import ApiUnavailableError
+from vrrp_operator.api.cache import ObjectCache
+from vrrp_operator.api.handlers import end_with
+from vrrp_operator.api.list_watch import ListWatch
 from vrrp_operator.health import STALE_S
-from vrrp_operator.list_watch import ListWatch
+from vrrp_operator.plan import planner, ranking
 from vrrp_operator.reconcile import Reconciler
-from vrrp_operator.status import virtual_ip_status
+from vrrp_operator.report.status import virtual_ip_status
+from vrrp_operator.write import statuses
 
 OTHER = "192.0.2.51"
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from vrrp_operator.leadership import (
+from vrrp_operator.lead.leadership import (
     DURATION_S,
     GIVE_UP_S,
     RENEW_S,

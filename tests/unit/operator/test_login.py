@@ -5,7 +5,7 @@ from __future__ import annotations
 import kopf
 import pytest
 
-from vrrp_operator.handlers import login_of_pod
+from vrrp_operator.api.handlers import login_of_pod
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 from tests.unit.operator.cluster import virtual_ip
 from tests.unit.operator.test_reconcile import FakeServer, node, start
 
-from vrrp_operator.cache import ObjectCache
+from vrrp_operator.api.cache import ObjectCache
 from vrrp_operator.reconcile import Reconciler
 
 NODES = ("node-1", "node-2", "node-3")

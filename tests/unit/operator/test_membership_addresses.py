@@ -8,7 +8,7 @@ from tests.unit.operator.membership_cluster import cluster
 from vrrp_api.conditions import Reason
 from vrrp_operator.membership.facts import facts_of
 from vrrp_operator.membership.steps import next_step
-from vrrp_operator.planner import plan
+from vrrp_operator.plan.planner import plan
 
 # Addresses ----------------------------------------------------------------------------
 

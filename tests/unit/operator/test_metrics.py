@@ -10,13 +10,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.operator.cluster import nodes, report, snapshot, virtual_ip
 from tests.unit.operator.test_reconcile import FakeServer, cluster
 
-from vrrp_operator.api_server import ApiUnavailableError
-from vrrp_operator.cache import ObjectCache
-from vrrp_operator.endpoints import EndpointWatch
+from vrrp_operator.api.api_server import ApiUnavailableError
+from vrrp_operator.api.cache import ObjectCache
+from vrrp_operator.api.endpoints import EndpointWatch
 from vrrp_operator.metrics import Metrics
+from vrrp_operator.model.snapshot import ClusterSnapshot, Node, NodeReport
 from vrrp_operator.reconcile import Reconciler
-from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport
-from vrrp_operator.status import condition_truths, speakers_reporting
+from vrrp_operator.report.status import condition_truths, speakers_reporting
 
 
 def samples(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:

@@ -10,8 +10,8 @@ from tests.unit.operator.test_made_anew import NODES, running, say, specs
 from tests.unit.operator.test_reconcile import FakeServer
 
 from vrrp_api.node_status import parse_node_config_status
-from vrrp_operator.api_server import ApiUnavailableError
-from vrrp_operator.cache import ObjectCache
+from vrrp_operator.api.api_server import ApiUnavailableError
+from vrrp_operator.api.cache import ObjectCache
 from vrrp_operator.reconcile import Reconciler
 
 

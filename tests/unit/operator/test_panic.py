@@ -10,9 +10,9 @@ import pytest
 from tests.unit.operator.cluster import nodes, router_status, snapshot, tcp_check, virtual_ip
 
 from vrrp_api.node_status import CheckStatus, NodeConfigStatus
-from vrrp_operator.panic import HOLD_S, STAGE_S, PanicJudge
-from vrrp_operator.planner import plan
-from vrrp_operator.snapshot import ClusterSnapshot, NodeReport, Panic
+from vrrp_operator.model.snapshot import ClusterSnapshot, NodeReport, Panic
+from vrrp_operator.plan.panic import HOLD_S, STAGE_S, PanicJudge
+from vrrp_operator.plan.planner import plan
 
 KEY = ("a", "web")
 ALL = frozenset({"node-1", "node-2", "node-3"})

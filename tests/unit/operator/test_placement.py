@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vrrp_operator.placement import Contest, first_places
+from vrrp_operator.plan.placement import Contest, first_places
 
 NODES = [f"node-{number}" for number in range(6)]
 node_sets = st.frozensets(st.sampled_from(NODES), min_size=1)

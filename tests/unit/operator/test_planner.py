@@ -15,9 +15,9 @@ from tests.unit.operator.cluster import applied, nodes, snapshot, tcp_check, vir
 from vrrp_api.conditions import Reason
 from vrrp_api.election import PLAIN, Authentication, ElectionSpec, Preemption, Transport
 from vrrp_api.node_config import parse_node_config
-from vrrp_operator.planner import Plan, plan
-from vrrp_operator.ranking import priority_for_rank
-from vrrp_operator.snapshot import Node
+from vrrp_operator.model.snapshot import Node
+from vrrp_operator.plan.planner import Plan, plan
+from vrrp_operator.plan.ranking import priority_for_rank
 
 
 def fifty() -> list[dict[str, Any]]:

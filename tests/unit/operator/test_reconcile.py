@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from tests.unit.operator.cluster import virtual_ip
 
-from vrrp_operator.api_server import ApiUnavailableError, ObjectGoneError
-from vrrp_operator.apply import Writer
-from vrrp_operator.cache import ObjectCache
-from vrrp_operator.elector import Alone
-from vrrp_operator.endpoints import EndpointWatch
-from vrrp_operator.events import Occurrence
-from vrrp_operator.fences import Fences
+from vrrp_operator.api.api_server import ApiUnavailableError, ObjectGoneError
+from vrrp_operator.api.cache import ObjectCache
+from vrrp_operator.api.endpoints import EndpointWatch
 from vrrp_operator.health import STALE_S
+from vrrp_operator.lead.elector import Alone
 from vrrp_operator.metrics import Metrics
-from vrrp_operator.older_kinds import undeclared_by_kind
 from vrrp_operator.reconcile import Reconciler
-from vrrp_operator.refusals import FIRST_S
+from vrrp_operator.report.events import Occurrence
+from vrrp_operator.write.apply import Writer
+from vrrp_operator.write.fences import Fences
+from vrrp_operator.write.older_kinds import undeclared_by_kind
+from vrrp_operator.write.refusals import FIRST_S
 
 DISCOVERY = {
     "/version": {"major": "1", "minor": "34"},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vrrp_operator.requirements import missing_requirement
+from vrrp_operator.api.requirements import missing_requirement
 
 VERSION = {"major": "1", "minor": "34"}
 GROUP = {"versions": [{"groupVersion": "kube-vrrp.io/v1alpha1"}]}

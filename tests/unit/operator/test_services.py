@@ -9,9 +9,9 @@ from typing import Any
 
 from tests.eventually import eventually
 
-from vrrp_operator.api_server import ApiUnavailableError
-from vrrp_operator.endpoints import EndpointWatch, ServiceEndpoints
-from vrrp_operator.services import count_ready, ready_by_node, selector, service_of
+from vrrp_operator.api.api_server import ApiUnavailableError
+from vrrp_operator.api.endpoints import EndpointWatch, ServiceEndpoints
+from vrrp_operator.model.services import count_ready, ready_by_node, selector, service_of
 
 
 def endpoint(node: str | None, pod: str, ready: bool | None = True) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from tests.unit.operator.cluster import virtual_ip
 from tests.unit.operator.test_metrics import samples
 from tests.unit.operator.test_reconcile import FakeServer, cluster
 
-from vrrp_operator.api_server import ApiUnavailableError, ObjectChangedError, ObjectGoneError
-from vrrp_operator.apply import NotLeadingError
-from vrrp_operator.cache import ObjectCache
-from vrrp_operator.endpoints import EndpointWatch
+from vrrp_operator.api.api_server import ApiUnavailableError, ObjectChangedError, ObjectGoneError
+from vrrp_operator.api.cache import ObjectCache
+from vrrp_operator.api.endpoints import EndpointWatch
 from vrrp_operator.health import STALE_S
 from vrrp_operator.metrics import Metrics
 from vrrp_operator.reconcile import Reconciler
+from vrrp_operator.write.apply import NotLeadingError
 
 
 class SwitchedLeader:

@@ -16,9 +16,9 @@ from tests.unit.operator.cluster import (
 )
 
 from vrrp_api.node_status import CheckStatus, RouterStatus, Transition
-from vrrp_operator.planner import plan
-from vrrp_operator.snapshot import ClusterSnapshot, Node, NodeReport
-from vrrp_operator.status import health_check_status, virtual_ip_status
+from vrrp_operator.model.snapshot import ClusterSnapshot, Node, NodeReport
+from vrrp_operator.plan.planner import plan
+from vrrp_operator.report.status import health_check_status, virtual_ip_status
 
 NOW = "2026-03-01T00:00:00Z"
 

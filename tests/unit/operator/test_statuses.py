@@ -9,10 +9,10 @@ import pytest
 from tests.unit.operator.cluster import virtual_ip
 from tests.unit.operator.test_reconcile import FakeServer, cluster, speaking
 
-from vrrp_operator.api_server import ApiUnavailableError
-from vrrp_operator.cache import ObjectCache
+from vrrp_operator.api.api_server import ApiUnavailableError
+from vrrp_operator.api.cache import ObjectCache
 from vrrp_operator.reconcile import Reconciler
-from vrrp_operator.writes import SIDE_BY_SIDE
+from vrrp_operator.write.writes import SIDE_BY_SIDE
 
 PATIENCE_S = 60.0
 

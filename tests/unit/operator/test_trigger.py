@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from vrrp_operator.handlers import Trigger, pause_s
+from vrrp_operator.api.handlers import Trigger, pause_s
 from vrrp_operator.reconcile import Reconciler
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from tests.unit.operator.cluster import nodes, snapshot, tcp_check, virtual_ip
 
-from vrrp_operator.check_conditions import weight_warnings
-from vrrp_operator.planner import plan
-from vrrp_operator.ranking import expected_priorities
-from vrrp_operator.status import virtual_ip_status
+from vrrp_operator.plan.planner import plan
+from vrrp_operator.plan.ranking import expected_priorities
+from vrrp_operator.report.check_conditions import weight_warnings
+from vrrp_operator.report.status import virtual_ip_status
 
 
 def warnings(

@@ -1,0 +1,1 @@
+"""Which of several operators decides: the one that holds the Lease."""

@@ -1,0 +1,119 @@
+"""Whether NodeConfigs fit their own schema, and one request, before they are written (pure).
+
+All that VirtualIPs and HealthChecks allow fits by itself, but for the size of the whole; this says
+whose fault it is where something does not, so that the others are written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from vrrp_api.bounds import NODE_CONFIG_SPEC, path_text, violations
+from vrrp_api.conditions import Reason
+from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
+from vrrp_operator.model.snapshot import ClusterSnapshot
+from vrrp_operator.plan.validation import Problem
+
+LARGEST_BYTES = 491_520
+"""Of one spec. etcd takes 1.5 MiB; the status, and the record of who wrote what, come to twice the
+spec again."""
+
+
+def find_unfit(configs: Mapping[str, NodeConfig], snapshot: ClusterSnapshot) -> dict[str, Problem]:
+    """Return the VirtualIPs that cannot be written as planned, and why."""
+    found: dict[str, Problem] = {}
+    for node, config in configs.items():
+        report = snapshot.reports.get(node)
+        before = report.config if report is not None else None
+        if before is not None and replace(before, generation=0) == config:
+            continue
+        spec = config.to_object()["spec"]
+        for name, message in (*_wrong(spec), *_too_much(spec, before, snapshot)):
+            found.setdefault(
+                name, Problem(Reason.DOES_NOT_FIT, f"NodeConfig {node}: spec.{message}")
+            )
+    return found
+
+
+def without_doubles(
+    routers: Iterable[VirtualRouterConfig], vrids: Mapping[str, int]
+) -> list[VirtualRouterConfig]:
+    """Return routers of which no two have the same virtual router ID over the same family.
+
+    An election may go on as it was, or stay on a node that cannot be told, while its number is
+    another one's by now: it gives way to the one that has the number on record.
+    """
+    found: dict[tuple[int, int], VirtualRouterConfig] = {}
+    for router in sorted(routers, key=lambda r: vrids.get(r.name) != r.virtual_router_id):
+        found.setdefault((router.family, router.virtual_router_id), router)
+    return list(found.values())
+
+
+def without_news(
+    config: NodeConfig, names: Collection[str], before: NodeConfig | None
+) -> NodeConfig:
+    """Return a configuration that leaves some elections as they were."""
+    if not names:
+        return config
+    old = before.virtual_routers if before is not None else ()
+    routers = (
+        *(router for router in config.virtual_routers if router.name not in names),
+        *(router for router in old if router.name in names),
+    )
+    known = {check.name: check for check in (before.health_checks if before is not None else ())}
+    known |= {check.name: check for check in config.health_checks}
+    used = {check.name for router in routers for check in router.health_checks}
+    return replace(
+        config,
+        virtual_routers=tuple(sorted(routers, key=lambda router: router.name)),
+        health_checks=tuple(known[name] for name in sorted(used) if name in known),
+    )
+
+
+def _wrong(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the VirtualIP whose part of a spec is wrong, and what is wrong."""
+    for path, message in violations(NODE_CONFIG_SPEC, spec):
+        text = f"{path_text(path)} {message}"
+        if len(path) < 2 or path[0] not in ("virtualRouters", "healthChecks"):
+            continue  # of the node itself: no VirtualIP's fault
+        name = spec[str(path[0])][path[1]]["name"]
+        if path[0] == "virtualRouters":
+            yield name, text
+        else:
+            for router in spec["virtualRouters"]:
+                if any(check["name"] == name for check in router["healthChecks"]):
+                    yield router["name"], text
+
+
+def _too_much(
+    spec: Mapping[str, Any], before: NodeConfig | None, snapshot: ClusterSnapshot
+) -> Iterator[tuple[str, str]]:
+    """Yield the VirtualIPs for which there is no room: the newest first, those that run last."""
+    size = len(json.dumps(spec))
+    if size <= LARGEST_BYTES:
+        return
+    running = {router.name for router in before.virtual_routers} if before is not None else set()
+    ages = {record.name: record.age_key for record in snapshot.virtual_ips}
+    routers = {router["name"]: router for router in spec["virtualRouters"]}
+    checks = {check["name"]: len(json.dumps(check)) for check in spec["healthChecks"]}
+    users: dict[str, set[str]] = {name: set() for name in checks}
+    for name, router in routers.items():
+        for check in router["healthChecks"]:
+            users.setdefault(check["name"], set()).add(name)
+    newest_first = sorted(routers, key=lambda name: ages.get(name, ("", name)), reverse=True)
+    for name in sorted(newest_first, key=lambda name: name in running):
+        if size <= LARGEST_BYTES:
+            return
+        size -= len(json.dumps(routers[name]))
+        for check in routers[name]["healthChecks"]:
+            users[check["name"]].discard(name)
+            if not users[check["name"]]:
+                size -= checks.get(check["name"], 0)
+        yield (
+            name,
+            f"virtualRouters has no room for it (accepted: {LARGEST_BYTES} bytes on a node); have"
+            " fewer VirtualIPs on it (nodeSelector), or shorter HealthChecks",
+        )

@@ -1,0 +1,331 @@
+"""Who may take part in each election, and in which order (pure).
+
+Ranking is a rendezvous hash: each pair (VirtualIP, node) has a score, and a VirtualIP ranks its
+nodes by score. A node that comes or goes therefore changes only what it wins or held. Scores alone
+spread 50 VirtualIPs over 3 nodes unevenly by chance (10 to 24 is usual), so who comes first is
+decided by ``placement``.
+
+A VirtualIP that is handed to a node by name is ranked as ever, and then that node is put above all
+others. Theirs, and what balancing sees, stays as it was: nobody has to hear of a lower priority
+before the named node can take over, and the end of the hand-over restores what was before.
+
+Who takes part already comes before who does not, so that a node that joins takes nobody's place and
+moves nothing; and a node that was silent for so long that another one joins for it keeps its place
+in the order, for it may be back at any moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from vrrp_api.virtual_ip import VirtualIP
+from vrrp_operator.membership.hearing import heard_silent
+from vrrp_operator.model.snapshot import ClusterSnapshot, Node, VirtualIPRecord
+from vrrp_operator.plan.placement import Contest, first_places, score
+
+FIRST_PRIORITY = 200
+LARGEST_GAP = 20
+HANDOVER_PRIORITY = FIRST_PRIORITY + LARGEST_GAP
+"""What the named node has among ranked ones; no rank gives it."""
+_MAXIMUM = 254
+
+Ranking = list[tuple[Node, int]]
+"""Candidates with their priorities, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A VirtualIP with its candidates, best first, those in ``absent`` included.
+
+    ``absent`` are members that are gone: others take their places as candidates beside them.
+    """
+
+    record: VirtualIPRecord
+    ranking: Ranking
+    absent: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Eligible:
+    """Who may take part in one election: ``nodes``, and ``absent`` members that may be back.
+
+    ``members`` are those who do already, with their priorities: their order stays.
+    """
+
+    nodes: list[Node]
+    absent: list[Node]
+    members: Mapping[str, int]
+
+
+def rank_all(accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot) -> list[Ranked]:
+    """Return each VirtualIP with its candidates and their priorities, best first."""
+    eligible = {r.name: _eligible(r, snapshot) for r in accepted}
+    first = _first_places(accepted, eligible)
+    return [_rank(record, eligible[record.name], first) for record in accepted]
+
+
+def rank_each(
+    accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot
+) -> list[tuple[Ranked, Exception | None]]:
+    """Return each VirtualIP ranked, or why it cannot be; those who can are ranked without it."""
+    try:
+        return [(ranked, None) for ranked in rank_all(accepted, snapshot)]
+    except Exception:
+        broken: dict[str, Exception] = {}
+        for record in accepted:
+            try:
+                rank_all([record], snapshot)
+            except Exception as error:
+                broken[record.name] = error
+        if not broken:
+            raise
+    others = [record for record in accepted if record.name not in broken]
+    return [
+        *((Ranked(r, []), broken[r.name]) for r in accepted if r.name in broken),
+        *((ranked, None) for ranked in rank_all(others, snapshot)),
+    ]
+
+
+def rank_carried(
+    record: VirtualIPRecord, asked: Mapping[str, int], snapshot: ClusterSnapshot, *, stay: bool
+) -> Ranking:
+    """Return who takes part in an election that goes on although its VirtualIP is not accepted.
+
+    Who takes part keeps its priority; newcomers, for members that are gone, come below all.
+
+    Args:
+        record: the VirtualIP, with the addresses that the election runs for.
+        asked: the priorities of the nodes that are asked to run it now.
+        snapshot: the cluster.
+        stay: members stay whatever the selector says, for it is not the one they were chosen by.
+    """
+    assert record.spec is not None
+    most = max(record.spec.candidates, len(asked)) if stay else record.spec.candidates
+    carried = replace(record, spec=replace(record.spec, node_priorities={}, candidates=most))
+    eligible = _eligible(carried, snapshot, frozenset(asked) if stay else frozenset())
+    first = _first_places([carried], {record.name: eligible})
+    chosen = [node for node, _ in _rank(carried, eligible, first).ranking]
+    known = [(node, asked[node.name]) for node in chosen if node.name in asked]
+    lowest = min((priority for _, priority in known), default=FIRST_PRIORITY + 1)
+    return known + _below(lowest, [node for node in chosen if node.name not in asked])
+
+
+def priority_for_rank(rank: int, candidates: int) -> int:
+    """Return the priority of a place, 0 being the best, among so many candidates.
+
+    Gaps are wide, because scheduling jitter is larger than the difference of neighbouring
+    priorities in time (RFC 9568 §8.3.2; reference V3-80).
+    """
+    gap = max(1, min(LARGEST_GAP, (FIRST_PRIORITY - 1) // max(1, candidates)))
+    return FIRST_PRIORITY - rank * gap
+
+
+def expected_priorities(spec: VirtualIP) -> tuple[int, ...]:
+    """Return the priorities in an election with as many candidates as it may have, best first.
+
+    With fewer, the gaps are the same or wider.
+    """
+    pinned = [Node(name, {}, ()) for name in spec.node_priorities]
+    others = [Node(str(place), {}, ()) for place in range(spec.candidates)]
+    ranking = _with_priorities((pinned + others)[: spec.candidates], spec)
+    return tuple(sorted((priority for _, priority in ranking), reverse=True))
+
+
+def without_address(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    """Return the nodes that are selected and have no address of the election's family.
+
+    One that cannot be believed counts for none where the node does not take part already.
+    """
+    assert record.spec is not None
+    members = _members(record, snapshot)
+    return tuple(
+        node.name
+        for node in _selected(record, snapshot)
+        if not _has_address(node, record.spec.family, members)
+    )
+
+
+# Who ------------------------------------------------------------------------------------
+
+
+def _selected(
+    record: VirtualIPRecord, snapshot: ClusterSnapshot, also: frozenset[str] = frozenset()
+) -> list[Node]:
+    spec = record.spec
+    assert spec is not None
+    known = {*_asked(record.name, snapshot), *remembered(record, snapshot)}
+    return [
+        node
+        for node in snapshot.nodes
+        if (node.has_speaker or node.name in known)
+        and (
+            spec.node_selector is None
+            or node.name in also
+            or spec.node_selector.matches(node.labels)
+        )
+    ]
+
+
+def _eligible(
+    record: VirtualIPRecord, snapshot: ClusterSnapshot, also: frozenset[str] = frozenset()
+) -> _Eligible:
+    """Return the nodes that may take part; ``also`` may whatever the selector says.
+
+    Those that are out of service do only when no other node is there, those that are gone only when
+    all are. A node whose new addresses cannot be believed takes part where it does already.
+    """
+    spec = record.spec
+    assert spec is not None
+    members = _members(record, snapshot)
+    heard = heard_silent(record.name, snapshot)
+    selected = _selected(record, snapshot, also)
+    nodes = [node for node in selected if _has_address(node, spec.family, members)]
+    present = [node for node in nodes if not node.gone or node.name in heard]
+    in_service = [node for node in present if not node.out_of_service]
+    chosen = in_service or present or nodes
+    absent = [n for n in nodes if n.name in members and not n.out_of_service and n not in present]
+    return _Eligible(chosen, [node for node in absent if node not in chosen], members)
+
+
+def _members(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> dict[str, int]:
+    """Return the nodes that are asked to run an election now, with their priorities.
+
+    One that has it on loan counts only where it took part before, with what it would have: not
+    where it was added.
+    """
+    assert record.spec is not None
+    asked = _asked(record.name, snapshot)
+    if not asked:
+        return remembered(record, snapshot)
+    added = len(asked) > record.spec.candidates
+    places = [priority_for_rank(rank, len(asked)) for rank in range(len(asked))]
+    free = [place for place in places if place not in asked.values()]
+    return {
+        node: free[0] if priority == HANDOVER_PRIORITY and free else priority
+        for node, priority in asked.items()
+        if not (added and priority == HANDOVER_PRIORITY)
+    }
+
+
+def _asked(name: str, snapshot: ClusterSnapshot) -> dict[str, int]:
+    """Return the base priorities of the nodes that are asked to run an election now."""
+    return {
+        node: router.base_priority
+        for node, report in snapshot.reports.items()
+        for router in (report.config.virtual_routers if report.config is not None else ())
+        if router.name == name
+    }
+
+
+def remembered(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> dict[str, int]:
+    """Return who ran an election, as its status says, and has reported nothing else since.
+
+    So it is where all NodeConfigs were gone while no operator ran: their nodes go on.
+    """
+    mute = {node.name for node in snapshot.nodes if not node.has_speaker}
+    found = {
+        str(entry["node"]): int(entry.get("effectivePriority") or 0)
+        for entry in record.status.get("nodes") or ()
+        if entry.get("node") in mute
+    }
+    active = record.status.get("activeNode")
+    if active in found:
+        found[active] = _MAXIMUM + 1
+    return found
+
+
+def _has_address(node: Node, family: int, members: Mapping[str, int]) -> bool:
+    """Return whether a node has an address of a family that it can take part with.
+
+    One that is kept because its Node says what cannot be will do where it is known already.
+    """
+    address = node.address(family)
+    doubted = bool(node.refused) and address in node.kept
+    return address is not None and (node.name in members or not doubted)
+
+
+# In which order -------------------------------------------------------------------------
+
+
+def _rank(record: VirtualIPRecord, eligible: _Eligible, first: Mapping[str, str]) -> Ranked:
+    spec = record.spec
+    assert spec is not None
+    pinned = spec.node_priorities
+    absent = frozenset(node.name for node in eligible.absent)
+    by_score = sorted(
+        [*eligible.nodes, *eligible.absent],
+        key=lambda n: (
+            n.name == first.get(record.name),
+            eligible.members.get(n.name, 0),
+            score(record.name, n.name),
+        ),
+        reverse=True,
+    )
+    explicit = sorted(
+        (n for n in by_score if n.name in pinned), key=lambda n: pinned[n.name], reverse=True
+    )
+    rest = [n for n in by_score if n.name not in pinned]
+    chosen: list[Node] = []
+    for node in explicit + rest:
+        if node.name in absent or sum(n.name not in absent for n in chosen) < spec.candidates:
+            chosen.append(node)
+    ranking = _with_priorities(chosen, spec)
+    named = next((node for node in eligible.nodes if node.name == record.handover_to), None)
+    if named is not None:
+        ranking = _handed_to(named, ranking)
+    return Ranked(record, ranking, absent)
+
+
+def _with_priorities(chosen: list[Node], spec: VirtualIP) -> Ranking:
+    """Return the chosen nodes, best first, with what the VirtualIP or their place gives them."""
+    pinned = spec.node_priorities
+    ranking = [(node, pinned[node.name]) for node in chosen if node.name in pinned]
+    if not ranking:
+        return [(node, priority_for_rank(i, len(chosen))) for i, node in enumerate(chosen)]
+    lowest = min(priority for _, priority in ranking)
+    return ranking + _below(lowest, [node for node in chosen if node.name not in pinned])
+
+
+def _below(lowest: int, nodes: list[Node]) -> Ranking:
+    """Rank nodes without a priority of their own below those that have one.
+
+    Nodes for which no priority is left above 0 take no part: equal priorities would not rank.
+    """
+    fitting = nodes[: lowest - 1]
+    gap = max(1, min(LARGEST_GAP, (lowest - 1) // (len(fitting) + 1)))
+    return [(node, lowest - (i + 1) * gap) for i, node in enumerate(fitting)]
+
+
+def _handed_to(named: Node, ranking: Ranking) -> Ranking:
+    """Return the ranking with one node put first, beside the others where it is not among them.
+
+    They keep their priorities, except where the best has the highest there is.
+    """
+    if ranking[0][0] == named:
+        return ranking
+    others = [(node, priority) for node, priority in ranking if node != named]
+    result = [(named, min(_MAXIMUM, ranking[0][1] + LARGEST_GAP))]
+    for node, priority in others:
+        result.append((node, min(priority, result[-1][1] - 1)))
+    return result
+
+
+# First places ---------------------------------------------------------------------------
+
+
+def _first_places(
+    accepted: list[VirtualIPRecord], eligible: Mapping[str, _Eligible]
+) -> dict[str, str]:
+    """Return the first place of each VirtualIP that does not name its own."""
+    free = [r for r in accepted if eligible[r.name].nodes and r.spec and not r.spec.node_priorities]
+    return first_places(
+        [
+            Contest(
+                record.name,
+                frozenset(node.name for node in eligible[record.name].nodes),
+                eligible[record.name].members,
+            )
+            for record in sorted(free, key=lambda record: record.age_key)
+        ]
+    )

@@ -1,0 +1,1 @@
+"""What nodes say, as statuses, conditions and what happened (pure)."""

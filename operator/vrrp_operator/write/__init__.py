@@ -1,0 +1,1 @@
+"""What was decided, written: NodeConfigs, statuses and Events, each object by itself."""

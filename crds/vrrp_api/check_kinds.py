@@ -204,8 +204,8 @@ class NodeConditionCheck:
 class ServiceCheck:
     """A Service that must have a ready endpoint on the node.
 
-    ``ready_endpoints``: how many it has here, filled in by the operator; None: the Service does not
-    exist (or a user's object).
+    ``ready_endpoints``: filled in by the operator, 1 where it has any here and 0 where it has none
+    (earlier operators told how many); None: the Service does not exist (or a user's object).
     """
 
     namespace: str

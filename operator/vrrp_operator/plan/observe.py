@@ -14,9 +14,10 @@ _LONGEST_STATUS = 16
 def observed(
     check: HealthCheck, node: Node, snapshot: ClusterSnapshot, before: HealthCheck | None
 ) -> HealthCheck:
-    """Return a check as a node is to run it: with its condition, or its ready endpoints.
+    """Return a check as a node is to run it: with its condition, or whether it has ready endpoints.
 
-    A Service that nothing is known of keeps what ``before``, the node's present check, says.
+    How many is not said: it changes nothing, and a rolling update would be a write for each Pod. A
+    Service that nothing is known of keeps what ``before``, the node's present check, says.
     """
     kind = check.kind
     match kind:
@@ -43,7 +44,7 @@ def _ready(
 ) -> int | None:
     if snapshot.services is not None and kind.target in snapshot.services:
         ready = snapshot.services[kind.target]
-        return None if ready is None else ready.get(node.name, 0)
+        return None if ready is None else min(1, ready.get(node.name, 0))
     known = before.kind if before is not None else None
     same = isinstance(known, ServiceCheck) and known.target == kind.target
     return known.ready_endpoints if same and isinstance(known, ServiceCheck) else None

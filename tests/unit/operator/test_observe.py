@@ -43,10 +43,18 @@ def ready(planned: Plan) -> dict[str, int | None]:
     return found
 
 
-def test_each_node_is_told_its_ready_endpoints() -> None:
+def test_each_node_is_told_whether_it_has_ready_endpoints() -> None:
     planned = plan(cluster({"web/nginx": {"node-2": 3}}))
-    assert ready(planned) == {"node-1": 0, "node-2": 3}
+    assert ready(planned) == {"node-1": 0, "node-2": 1}
     assert "readyEndpoints" in str(planned.configs["node-1"].to_object())
+
+
+def test_how_many_endpoints_are_ready_changes_nothing_but_whether_any_are_does() -> None:
+    four, five = (plan(cluster({"web/nginx": {"node-2": n}})).configs for n in (4, 5))
+    assert four == five
+    none = plan(cluster({"web/nginx": {}})).configs
+    assert none["node-2"] != four["node-2"]
+    assert none["node-1"] == four["node-1"]
 
 
 def test_a_service_that_does_not_exist_has_no_number() -> None:
@@ -66,7 +74,7 @@ def test_a_service_that_nothing_is_known_of_holds_back_what_is_new() -> None:
 def test_an_operator_that_knows_nothing_yet_keeps_what_was_observed() -> None:
     reports = applied(plan(cluster({"web/nginx": {"node-2": 3}})))
     again = plan(cluster({}, reports))
-    assert ready(again) == {"node-1": 0, "node-2": 3}
+    assert ready(again) == {"node-1": 0, "node-2": 1}
     assert again.configs == plan(cluster({"web/nginx": {"node-2": 3}})).configs
 
 

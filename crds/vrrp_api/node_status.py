@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,9 @@ class CheckStatus:
     message: str
 
 
+_Entry = TypeVar("_Entry", RouterStatus, CheckStatus)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeConfigStatus:
     """What a speaker reports; ``config_source`` is API, Cache or File."""
@@ -169,33 +172,60 @@ def _router_status_object(router: RouterStatus) -> dict[str, Any]:
     return item
 
 
-def parse_node_config_status(obj: Mapping[str, Any]) -> NodeConfigStatus | None:
+class StatusMemory:
+    """Entries of a node's last status: one that did not change is read once, and the same value."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Mapping[str, Any], RouterStatus | CheckStatus]] = {}
+        self._now: dict[str, tuple[Mapping[str, Any], RouterStatus | CheckStatus]] = {}
+
+    def begin(self) -> None:
+        """Begin to read another status; what is not in it is forgotten with the one after."""
+        self._known, self._now = self._now, {}
+
+    def read(self, item: Mapping[str, Any], read: Callable[[Mapping[str, Any]], _Entry]) -> _Entry:
+        """Return what ``read`` makes of an entry, or made of an equal one."""
+        key = f"{read.__name__} {item.get('name', '')}"
+        known = self._known.get(key)
+        entry = known[1] if known is not None and known[0] == item else read(item)
+        self._now[key] = (item, entry)
+        return cast("_Entry", entry)  # as the key says
+
+
+def parse_node_config_status(
+    obj: Mapping[str, Any], memory: StatusMemory | None = None
+) -> NodeConfigStatus | None:
     """Read a NodeConfig's status; None while no speaker has reported.
 
     Lenient: a speaker of another version may say less or more, and the API server has checked the
-    types against the schema.
+    types against the schema. ``memory`` is of the node's statuses before.
     """
     status = obj.get("status") or {}
     if not status.get("heartbeatTime"):
         return None
     speaker = status.get("speaker") or {}
+    memory = memory or StatusMemory()
+    memory.begin()
     return NodeConfigStatus(
         observed_generation=status.get("observedGeneration", 0),
         heartbeat_time=status["heartbeatTime"],
         version=speaker.get("version", ""),
         engine_restarts=speaker.get("engineRestarts", 0),
         config_source=speaker.get("configSource", ""),
-        virtual_routers=tuple(_router_status(item) for item in status.get("virtualRouters") or ()),
-        checks=tuple(
-            CheckStatus(
-                name=item.get("name", ""),
-                passing=item.get("passing", False),
-                since=item.get("since", ""),
-                message=item.get("message", ""),
-            )
-            for item in status.get("checks") or ()
+        virtual_routers=tuple(
+            memory.read(item, _router_status) for item in status.get("virtualRouters") or ()
         ),
+        checks=tuple(memory.read(item, _check_status) for item in status.get("checks") or ()),
         features=tuple(speaker.get("features") or ()),
+    )
+
+
+def _check_status(item: Mapping[str, Any]) -> CheckStatus:
+    return CheckStatus(
+        name=item.get("name", ""),
+        passing=item.get("passing", False),
+        since=item.get("since", ""),
+        message=item.get("message", ""),
     )
 
 

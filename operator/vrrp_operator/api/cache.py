@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from vrrp_api.lease import DURATION_S, heartbeat_of
-from vrrp_operator.model.abilities import Abilities, abilities_after, with_abilities
+from vrrp_operator.model.abilities import Abilities, abilities_after
+from vrrp_operator.model.readings import Readings
 from vrrp_operator.model.snapshot import (
     ClusterSnapshot,
     Node,
@@ -22,9 +23,6 @@ from vrrp_operator.model.snapshot import (
     is_off,
     is_out_of_service,
     node_conditions,
-    node_report,
-    node_value,
-    take_snapshot,
 )
 
 FRESH_S = float(DURATION_S)
@@ -36,6 +34,8 @@ _BLIND_S = 60.0
 _NOTICED_S = 40.0
 """An API server that is away is noticed at the latest when heartbeats seem stale, and a tick on."""
 
+_OF_NODES = ("addresses", "conditions")
+
 Object = Mapping[str, Any]
 API_SERVER, LEASES = "the API server", "Leases"
 
@@ -45,6 +45,7 @@ class ObjectCache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._readings = Readings()
         self._objects: dict[str, dict[str, Object]] = {kind: {} for kind in KINDS}
         self._deleted: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
         """Versions at which objects were deleted, for lists that were made before."""
@@ -94,13 +95,13 @@ class ObjectCache:
     def replace(self, kind: str, objects: Sequence[Object], now_s: float, version: int) -> None:
         """Take in a complete list of one kind; what a watch has told since its version stays so."""
         with self._lock:
-            listed = {obj["metadata"]["name"]: obj for obj in objects}
+            listed = {obj["metadata"]["name"]: lean(kind, obj) for obj in objects}
             deleted = {n: v for n, v in self._deleted[kind].items() if v > version}
             newer = {n: obj for n, obj in self._objects[kind].items() if _version(obj) > version}
             if kind == "nodeconfigs":
                 before = self._objects[kind]
                 self._lose({n: o for n, o in before.items() if n not in listed and n not in newer})
-            kept = {n: obj for n, obj in listed.items() if n not in deleted}
+            kept = {n: self._same(kind, obj) for n, obj in listed.items() if n not in deleted}
             self._objects[kind], self._deleted[kind] = {**kept, **newer}, deleted
             if kind == "nodeconfigs":
                 for obj in objects:
@@ -108,7 +109,7 @@ class ObjectCache:
 
     def put(self, kind: str, obj: Object, *, deleted: bool, now_s: float) -> bool:
         """Take in one object; return whether a decision or a status may change by it."""
-        name = obj["metadata"]["name"]
+        name, obj = obj["metadata"]["name"], lean(kind, obj)
         with self._lock:
             before = self._objects[kind].get(name)
             if deleted:
@@ -127,6 +128,13 @@ class ObjectCache:
             if revived or self._is_contested(kind, name):
                 return True  # a heartbeat tells that both Active nodes are alive
         return before is None or _relevant(kind, before) != _relevant(kind, obj)
+
+    def _same(self, kind: str, obj: Object) -> Object:
+        """Return what is known of an object where it is that version: it is read already."""
+        known = self._objects[kind].get(obj["metadata"]["name"])
+        if known is None or not _version(obj) or _identity(known) != _identity(obj):
+            return obj
+        return known
 
     def _lose(self, deleted: Mapping[str, Object]) -> None:
         """Remember NodeConfigs of which a node has reported; what was lost before is older."""
@@ -179,7 +187,7 @@ class ObjectCache:
             return sorted(self._objects[kind])
 
     def snapshot(self, now_s: float) -> ClusterSnapshot:
-        """Return everything as values; ``now_s`` is monotonic."""
+        """Return everything as values; ``now_s`` is monotonic. One thread at a time may ask."""
         with self._lock:
             objects = {kind: dict(items) for kind, items in self._objects.items()}
             objects["nodeconfigs"] = self._found_again()
@@ -197,13 +205,17 @@ class ObjectCache:
             beat = heartbeats.get(name)
             fresh, heard_s = ages.get(name, FRESH_S) < FRESH_S, beat.seen_s if beat else 0.0
             try:
-                reports[name] = node_report(
-                    with_abilities(obj, abilities.get(name)),
+                asked, status = self._readings.node_config(obj, abilities.get(name))
+                reports[name] = NodeReport(
+                    config=asked.config,
+                    status=status,
                     fresh=fresh,
                     heard_s=heard_s,
-                    active_seen_s=active_seen_s.get(name),
+                    active_seen_s=active_seen_s.get(name, {}),
                     alive=beat is not None and beat.moved,
                     beat=beat.text if beat else "",
+                    unknown=asked.unknown,
+                    as_written=asked.as_written,
                 )
             except Exception as error:  # of one node
                 unreadable.append(error)
@@ -213,13 +225,17 @@ class ObjectCache:
             silent = unbroken_s >= GONE_S and ages.get(name, 0.0) >= GONE_S
             speaks = name in reports and reports[name].status is not None
             try:
-                nodes.append(node_value(obj, has_speaker=speaks, gone=silent))
+                nodes.append(self._readings.node(obj, has_speaker=speaks, gone=silent))
             except Exception as error:  # of one node, which is there all the same
                 unreadable.append(error)
                 nodes.append(Node(name, {}, (), has_speaker=speaks, gone=silent))
-        virtual_ips, checks = objects["virtualips"].values(), objects["healthchecks"].values()
-        return replace(
-            take_snapshot(virtual_ips, checks, nodes, reports), unreadable=tuple(unreadable)
+        self._readings.forget_others(objects["nodes"], objects["nodeconfigs"])
+        return ClusterSnapshot(
+            virtual_ips=self._readings.virtual_ips(objects["virtualips"].values()),
+            health_checks=self._readings.health_checks(objects["healthchecks"].values()),
+            nodes=tuple(sorted(nodes, key=lambda node: node.name)),
+            reports=reports,
+            unreadable=tuple(unreadable),
         )
 
     def _is_contested(self, kind: str, node: str) -> bool:
@@ -281,6 +297,22 @@ def _active_routers(obj: Object) -> list[tuple[str, str]]:
     """Return (name, since) of the routers that a NodeConfig reports as Active."""
     routers = (obj.get("status") or {}).get("virtualRouters") or ()
     return [(r.get("name", ""), r.get("since", "")) for r in routers if r.get("state") == "Active"]
+
+
+def lean(kind: str, obj: Object) -> Object:
+    """Return an object without what nobody decides from, and which is most of a Node."""
+    metadata = obj["metadata"]
+    if "managedFields" in metadata:
+        metadata = {key: value for key, value in metadata.items() if key != "managedFields"}
+        obj = {**obj, "metadata": metadata}
+    if kind == "nodes" and "status" in obj:
+        status = obj["status"] or {}
+        obj = {**obj, "status": {key: status[key] for key in _OF_NODES if key in status}}
+    return obj
+
+
+def _identity(obj: Object) -> tuple[object, object]:
+    return obj["metadata"].get("uid"), obj["metadata"].get("resourceVersion")
 
 
 def _version(obj: Object) -> int:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from vrrp_api.node_status import NodeConfigStatus
+
 Object = Mapping[str, Any]
 LATE_S = 90.0
 """So late a write may be done that was given up: an API server ends requests after 60 s."""
@@ -46,10 +48,10 @@ def abilities_after(before: Abilities | None, obj: Object, now_s: float) -> Abil
     return Abilities(time, features, now_s)
 
 
-def with_abilities(obj: Object, known: Abilities | None) -> Object:
-    """Return a NodeConfig with the features that count, where its status may have come late."""
-    if known is None or not known.doubted:
-        return obj
-    status = obj.get("status") or {}
-    speaker = {**(status.get("speaker") or {}), "features": list(known.features)}
-    return {**obj, "status": {**status, "speaker": speaker}}
+def with_abilities(
+    status: NodeConfigStatus | None, known: Abilities | None
+) -> NodeConfigStatus | None:
+    """Return a status with the features that count, where it may have come late."""
+    if status is None or known is None or not known.doubted:
+        return status
+    return replace(status, features=known.features)

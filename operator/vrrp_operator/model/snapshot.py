@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vrrp_api.accepted import accepted_before
 from vrrp_api.annotations import HANDOVER_TO, MAINTENANCE, OUT_OF_SERVICE_TAINTS
 from vrrp_api.conditions import Condition, parse_conditions
 from vrrp_api.errors import FieldError
 from vrrp_api.health_check import HealthCheck, parse_health_check
 from vrrp_api.node_config import NodeConfig
-from vrrp_api.node_config_reading import entries_of, read_node_config, unknown_by_router
-from vrrp_api.node_status import NodeConfigStatus, parse_node_config_status
+from vrrp_api.node_config_reading import Memory, entries_of, read_node_config, unknown_by_router
+from vrrp_api.node_status import NodeConfigStatus
 from vrrp_api.virtual_ip import VirtualIP, parse_virtual_ip
 
 Object = Mapping[str, Any]
@@ -160,16 +161,24 @@ class ClusterSnapshot:
         return {check.name: check.spec for check in self.health_checks if check.spec is not None}
 
 
-def virtual_ip_record(obj: Object) -> VirtualIPRecord:
-    """Read a VirtualIP object; a wrong one is a record with an error."""
+def virtual_ip_record(
+    obj: Object, before: tuple[Object, VirtualIPRecord] | None = None
+) -> VirtualIPRecord:
+    """Read a VirtualIP object; a wrong one is a record with an error.
+
+    ``before`` is the object as it was, and its record: what is asked for is the same value then.
+    """
     metadata, status = obj["metadata"], obj.get("status") or {}
     spec, error = None, None
-    try:
-        spec = parse_virtual_ip(obj)
-    except FieldError as caught:
-        error = caught
-    except Exception as caught:
-        error = _unreadable("VirtualIP", metadata, caught)
+    if before is not None and _read_from(before[0]) == _read_from(obj):
+        spec, error = before[1].spec, before[1].error
+    else:
+        try:
+            spec = parse_virtual_ip(obj)
+        except FieldError as caught:
+            error = caught
+        except Exception as caught:
+            error = _unreadable("VirtualIP", metadata, caught)
     return VirtualIPRecord(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
@@ -182,6 +191,14 @@ def virtual_ip_record(obj: Object) -> VirtualIPRecord:
         conditions=parse_conditions(status.get("conditions") or ()),
         handover_to=handover_to(obj),
     )
+
+
+def _read_from(obj: Object) -> tuple[object, ...]:
+    """Return all that the parsers look at: whatever else changes, they say the same."""
+    metadata = obj["metadata"]
+    identity = (metadata.get(key) for key in ("name", "uid", "generation", "creationTimestamp"))
+    kind = obj.get("apiVersion"), obj.get("kind")
+    return (*kind, *identity, accepted_before(obj), obj.get("spec"))
 
 
 def _unreadable(kind: str, metadata: Object, error: Exception) -> FieldError:
@@ -206,16 +223,24 @@ def is_off(obj: Object) -> bool:
     return any(taint.get("key") in OUT_OF_SERVICE_TAINTS for taint in taints)
 
 
-def health_check_record(obj: Object) -> HealthCheckRecord:
-    """Read a HealthCheck object; a wrong one is a record with an error."""
+def health_check_record(
+    obj: Object, before: tuple[Object, HealthCheckRecord] | None = None
+) -> HealthCheckRecord:
+    """Read a HealthCheck object; a wrong one is a record with an error.
+
+    ``before`` is the object as it was, and its record.
+    """
     metadata, status = obj["metadata"], obj.get("status") or {}
     spec, error = None, None
-    try:
-        spec = parse_health_check(obj)
-    except FieldError as caught:
-        error = caught
-    except Exception as caught:
-        error = _unreadable("HealthCheck", metadata, caught)
+    if before is not None and _read_from(before[0]) == _read_from(obj):
+        spec, error = before[1].spec, before[1].error
+    else:
+        try:
+            spec = parse_health_check(obj)
+        except FieldError as caught:
+            error = caught
+        except Exception as caught:
+            error = _unreadable("HealthCheck", metadata, caught)
     return HealthCheckRecord(
         name=metadata["name"],
         generation=metadata.get("generation", 0),
@@ -288,38 +313,26 @@ def node_conditions(obj: Object) -> dict[str, str]:
     return {c["type"]: c["status"] for c in conditions if "type" in c and "status" in c}
 
 
-def node_report(
-    obj: Object,
-    *,
-    fresh: bool,
-    heard_s: float = 0.0,
-    active_seen_s: Mapping[str, float] | None = None,
-    alive: bool = True,
-    beat: str = "",
-) -> NodeReport:
-    """Read a NodeConfig object, which another version may have written.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a NodeConfig asks, as ``NodeReport`` has it."""
 
-    One of which nothing can be read counts as not there.
-    """
     config: NodeConfig | None = None
-    unknown: Mapping[str, str] = {}
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    as_written: AsWritten = ((), ())
+
+
+def asked_of(obj: Object, memory: Memory | None = None) -> Asked:
+    """Read what a NodeConfig object asks, which another version may have written.
+
+    One of which nothing can be read counts as not there. ``memory`` is of the readings before.
+    """
     try:
-        reading = read_node_config(obj)
+        reading = read_node_config(obj, memory)
     except FieldError:
-        pass
-    else:
-        config, unknown = reading.config, unknown_by_router(obj, reading)
-    return NodeReport(
-        config=config,
-        status=parse_node_config_status(obj),
-        fresh=fresh,
-        heard_s=heard_s,
-        active_seen_s=active_seen_s or {},
-        alive=alive,
-        beat=beat,
-        unknown=unknown,
-        as_written=entries_of(obj, unknown) if unknown else ((), ()),
-    )
+        return Asked()
+    unknown = unknown_by_router(obj, reading)
+    return Asked(reading.config, unknown, entries_of(obj, unknown) if unknown else ((), ()))
 
 
 def take_snapshot(
@@ -329,14 +342,15 @@ def take_snapshot(
     reports: Mapping[str, NodeReport],
 ) -> ClusterSnapshot:
     """Return the snapshot of these objects; objects that are being deleted are left out."""
-
-    def kept(objects: Iterable[Object]) -> list[Object]:
-        alive = [obj for obj in objects if not obj["metadata"].get("deletionTimestamp")]
-        return sorted(alive, key=lambda obj: str(obj["metadata"]["name"]))
-
     return ClusterSnapshot(
-        virtual_ips=tuple(virtual_ip_record(obj) for obj in kept(virtual_ips)),
-        health_checks=tuple(health_check_record(obj) for obj in kept(health_checks)),
+        virtual_ips=tuple(virtual_ip_record(obj) for obj in not_deleted(virtual_ips)),
+        health_checks=tuple(health_check_record(obj) for obj in not_deleted(health_checks)),
         nodes=tuple(sorted(nodes, key=lambda node: node.name)),
         reports=dict(reports),
     )
+
+
+def not_deleted(objects: Iterable[Object]) -> list[Object]:
+    """Return the objects that are not being deleted, by name."""
+    alive = [obj for obj in objects if not obj["metadata"].get("deletionTimestamp")]
+    return sorted(alive, key=lambda obj: str(obj["metadata"]["name"]))

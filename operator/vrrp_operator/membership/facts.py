@@ -107,9 +107,11 @@ def facts_of(
     """
     found: dict[str, Seen] = {}
     nodes = {node.name: node for node in snapshot.nodes}
+    asked, told = snapshot.index.asked(name), snapshot.index.told(name)
     for node in nodes.keys() | snapshot.reports.keys():
         known, report = nodes.get(node), snapshot.reports.get(node)
-        seen = _seen(node, name, family, known, report, heard=node in heard)
+        said = asked.get(node), told.get(node)
+        seen = _seen(node, family, known, report, said, heard=node in heard)
         if seen is not None:
             found[node] = seen
     return dict(sorted(found.items()))
@@ -117,28 +119,28 @@ def facts_of(
 
 def _seen(
     node: str,
-    name: str,
     family: int,
     known: Node | None,
     report: NodeReport | None,
+    said: tuple[VirtualRouterConfig | None, RouterStatus | None],
     *,
     heard: bool,
 ) -> Seen | None:
-    """Return what is known of one node; None for one that left the cluster and is silent."""
+    """Return what is known of one node; None for one that left the cluster and is silent.
+
+    ``said`` is what it is asked to run, and what it reported.
+    """
+    written, told = said
     fresh = report is not None and report.fresh and report.status is not None
     if known is None and not fresh:
         return None
     config = report.config if report is not None else None
     status = report.status if report is not None else None
-    routers = config.virtual_routers if config is not None else ()
-    reported = status.virtual_routers if status is not None else ()
-    told = next((router for router in reported if router.name == name), None)
     declared_off = known is not None and known.off
     silent = known is not None and known.gone and not heard
     told_addresses = config.addresses if config is not None else ()
     before = _first(told_addresses, family)
     address = _first(known.addresses if known is not None else told_addresses, family)
-    written = next((router for router in routers if router.name == name), None)
     return Seen(
         node=node,
         address=address,

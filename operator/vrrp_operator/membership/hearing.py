@@ -17,13 +17,8 @@ def heard_silent(name: str, snapshot: ClusterSnapshot) -> frozenset[str]:
 
     A member that no node is known for is told by its address.
     """
-    told = {
-        node: (report, router)
-        for node, report in snapshot.reports.items()
-        if report.status is not None
-        for router in report.status.virtual_routers
-        if router.name == name
-    }
+    said = snapshot.index.told(name)
+    told = {node: (snapshot.reports[node], router) for node, router in said.items()}
     fresh = {node for node, (report, _) in told.items() if report.fresh}
     if any(told[node][1].peers_heard for node in fresh):
         return frozenset(_heard(name, told, snapshot)) - fresh
@@ -35,7 +30,6 @@ def _heard(name: str, told: Told, snapshot: ClusterSnapshot) -> Iterator[str]:
 
     What a node said before it was known that another one became Active may be over.
     """
-    owners = {a: node.name for node in snapshot.nodes for a in node.addresses}
     active = [r.active_seen_s.get(name, 0.0) for r, router in told.values() if r.fresh]
     since_s = max(active, default=0.0)
     for report, router in told.values():
@@ -43,7 +37,7 @@ def _heard(name: str, told: Told, snapshot: ClusterSnapshot) -> Iterator[str]:
             continue
         for peer in router.peers_heard:
             if peer.heard:
-                yield peer.node or owners.get(peer.address, peer.address)
+                yield peer.node or snapshot.owners.get(peer.address, peer.address)
 
 
 def _inferred(told: Told) -> frozenset[str]:

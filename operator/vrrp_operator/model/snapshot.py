@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from vrrp_api.accepted import accepted_before
@@ -16,6 +17,7 @@ from vrrp_api.node_config import NodeConfig
 from vrrp_api.node_config_reading import Memory, entries_of, read_node_config, unknown_by_router
 from vrrp_api.node_status import NodeConfigStatus
 from vrrp_api.virtual_ip import VirtualIP, parse_virtual_ip
+from vrrp_operator.model.index import Index
 
 Object = Mapping[str, Any]
 _MOST_ADDRESSES = 16
@@ -132,7 +134,7 @@ PanicKey = tuple[str, str]
 """(VirtualIP, HealthCheck)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class ClusterSnapshot:
     """The cluster at one moment; tuples are sorted by name.
 
@@ -156,9 +158,29 @@ class ClusterSnapshot:
     unreadable: tuple[Exception, ...] = ()
     """What went wrong with objects that could not be read."""
 
-    def checks(self) -> dict[str, HealthCheck]:
-        """Return the valid HealthChecks by name."""
+    @cached_property
+    def index(self) -> Index:
+        """What nodes are asked and say, by election and check."""
+        return Index((node, of.config, of.status) for node, of in self.reports.items())
+
+    @cached_property
+    def checks(self) -> Mapping[str, HealthCheck]:
+        """The valid HealthChecks by name."""
         return {check.name: check.spec for check in self.health_checks if check.spec is not None}
+
+    @cached_property
+    def owners(self) -> Mapping[str, str]:
+        """The nodes by their addresses."""
+        return {address: node.name for node in self.nodes for address in node.addresses}
+
+    @cached_property
+    def users(self) -> Mapping[str, tuple[str, ...]]:
+        """The VirtualIPs that name a check, by its name."""
+        found: dict[str, dict[str, None]] = {}
+        for record in self.virtual_ips:
+            for reference in record.spec.health_checks if record.spec is not None else ():
+                found.setdefault(reference.name, {})[record.name] = None
+        return {check: tuple(users) for check, users in found.items()}
 
 
 def virtual_ip_record(

@@ -35,7 +35,7 @@ def observed(
 
 def services_of(snapshot: ClusterSnapshot) -> frozenset[str]:
     """Return the Services that checks name, as namespace/name."""
-    kinds = [check.kind for check in snapshot.checks().values()]
+    kinds = [check.kind for check in snapshot.checks.values()]
     return frozenset(kind.target for kind in kinds if isinstance(kind, ServiceCheck))
 
 

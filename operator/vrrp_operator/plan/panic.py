@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from vrrp_api.check_kinds import FileCheck
 from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import RouterCheck
-from vrrp_api.node_status import NodeConfigStatus
 from vrrp_operator.model.snapshot import ClusterSnapshot, Panic, PanicKey
 
 HOLD_S = 5.0
@@ -120,27 +119,22 @@ def _tallies(snapshot: ClusterSnapshot) -> dict[PanicKey, _Tally]:
         if report.status is None or not report.fresh:
             continue
         tally.candidates += 1
-        state, faults = _state(report.status, router)
-        if state == "Active":
+        told = snapshot.index.told(router).get(node)
+        if told is not None and told.state == "Active":
             tally.active.add(node)
-        if f"CheckFailed: {check.name}" in faults:
+        if told is not None and f"CheckFailed: {check.name}" in told.faults:
             tally.in_fault.add(node)
-        passing = {result.name: result.passing for result in report.status.checks}
-        if check.name in passing and fails(check, reference, passing[check.name]):
+        result = snapshot.index.results(check.name).get(node)
+        if result is not None and fails(check, reference, result.passing):
             tally.failing.append(node)
     return tallies
-
-
-def _state(status: NodeConfigStatus, router: str) -> tuple[str, tuple[str, ...]]:
-    found = (r for r in status.virtual_routers if r.name == router)
-    return next(((r.state, r.faults) for r in found), ("", ()))
 
 
 def _uses(
     snapshot: ClusterSnapshot,
 ) -> Iterator[tuple[str, str, RouterCheck, HealthCheck]]:
     """Yield (node, router, check, check) for all that nodes are asked to run now."""
-    known = snapshot.checks()
+    known = snapshot.checks
     for node, report in sorted(snapshot.reports.items()):
         if report.config is None:
             continue

@@ -262,12 +262,7 @@ class _Board:
 
     def _running(self, name: str) -> dict[str, VirtualRouterConfig]:
         """Return what nodes are asked to run of an election now."""
-        return {
-            node: router
-            for node, report in sorted(self._snapshot.reports.items())
-            for router in (report.config.virtual_routers if report.config is not None else ())
-            if router.name == name
-        }
+        return dict(self._snapshot.index.asked(name))
 
     def configs(self) -> tuple[dict[str, NodeConfig], dict[str, Exception]]:
         """Return the configuration of every node, and of those that left and report yet.
@@ -316,7 +311,7 @@ def _routers(
     snapshot: ClusterSnapshot,
 ) -> dict[str, VirtualRouterConfig]:
     """Return one election as each of its nodes is to take part in it, best first, without peers."""
-    spec, checks = record.spec, snapshot.checks()
+    spec, checks = record.spec, snapshot.checks
     assert spec is not None
     references = [resolved(reference, checks) for reference in spec.health_checks]
     if any(virtual_ip == record.name for virtual_ip, _ in snapshot.panics):
@@ -360,8 +355,7 @@ def _take_over(record: VirtualIPRecord, node: str, snapshot: ClusterSnapshot) ->
     report = snapshot.reports.get(node)
     if node != record.handover_to or report is None or report.status is None:
         return None
-    runs = any(router.name == record.name for router in report.status.virtual_routers)
-    return record.handover_to if runs else None
+    return record.handover_to if node in snapshot.index.told(record.name) else None
 
 
 def _config(
@@ -373,7 +367,7 @@ def _config(
     if report is not None and report.config is not None:
         before = {check.name: check for check in report.config.health_checks}
     # A check that was deleted under a router that is carried over stays as it was.
-    known = {**before, **snapshot.checks()}
+    known = {**before, **snapshot.checks}
     checks = [
         observed(replace(known[name], generation=0), node, snapshot, before.get(name))
         for name in sorted(used)

@@ -210,12 +210,7 @@ def _members(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> dict[str, in
 
 def _asked(name: str, snapshot: ClusterSnapshot) -> dict[str, int]:
     """Return the base priorities of the nodes that are asked to run an election now."""
-    return {
-        node: router.base_priority
-        for node, report in snapshot.reports.items()
-        for router in (report.config.virtual_routers if report.config is not None else ())
-        if router.name == name
-    }
+    return {node: router.base_priority for node, router in snapshot.index.asked(name).items()}
 
 
 def remembered(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> dict[str, int]:

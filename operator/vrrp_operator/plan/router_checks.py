@@ -16,7 +16,7 @@ def weighed(
     references: Iterable[RouterCheck], virtual_ip: str, node: str, snapshot: ClusterSnapshot
 ) -> tuple[RouterCheck, ...]:
     """Return the checks that a node can run for a router, with whether each counts there now."""
-    checks = snapshot.checks()
+    checks = snapshot.checks
 
     def ignored(name: str) -> bool:
         panic = snapshot.panics.get((virtual_ip, name))

@@ -99,7 +99,7 @@ def _external_peer_problem(spec: VirtualIP, node_addresses: dict[str, str]) -> P
 
 
 def _check_problem(spec: VirtualIP, snapshot: ClusterSnapshot) -> Problem | None:
-    known = snapshot.checks()
+    known = snapshot.checks
     for index, reference in enumerate(spec.health_checks):
         if reference.name not in known:
             exists = any(check.name == reference.name for check in snapshot.health_checks)

@@ -31,11 +31,7 @@ def check_conditions(
         snapshot: the cluster.
         results: what its status says of each node.
     """
-    users = sorted(
-        vip.name
-        for vip in snapshot.virtual_ips
-        if vip.spec is not None and any(r.name == record.name for r in vip.spec.health_checks)
-    )
+    users = snapshot.users.get(record.name, ())
     return [
         _accepted(record, users),
         _passing(record, snapshot, users, results),
@@ -57,7 +53,7 @@ def weight_warnings(
     names: Sequence[str] = (),
 ) -> list[str]:
     """Return what is to be said of weights that never move a valid VirtualIP."""
-    checks = snapshot.checks()
+    checks = snapshot.checks
     if record.spec is None or any(r.name not in checks for r in record.spec.health_checks):
         return []
     references = [resolved(reference, checks) for reference in record.spec.health_checks]
@@ -125,8 +121,8 @@ def _without(record: HealthCheckRecord, snapshot: ClusterSnapshot, users: Sequen
         f"{node} goes without: its speaker does not know {', '.join(sorted(unknown))}; upgrade it"
         for node, report in sorted(snapshot.reports.items())
         if report.status is not None
-        and any(router.name in users for router in report.status.virtual_routers)
         and (unknown := features_unknown(record.spec, node, snapshot))
+        and any(router.name in users for router in report.status.virtual_routers)
     ]
     return "; ".join(found[:_TOLD]) + (f" and {len(found) - _TOLD} more" if found[_TOLD:] else "")
 

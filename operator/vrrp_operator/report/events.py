@@ -151,13 +151,7 @@ def virtual_ip_facts(
     record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan, status: Mapping[str, Any]
 ) -> VirtualIPFacts:
     """Return the facts of one VirtualIP; ``status`` is the one that was written of it."""
-    told = {
-        node: router
-        for node, report in sorted(snapshot.reports.items())
-        if report.status is not None
-        for router in report.status.virtual_routers
-        if router.name == record.name
-    }
+    told = snapshot.index.told(record.name)
     return VirtualIPFacts(
         regarding=Regarding("VirtualIP", record.name, record.uid),
         virtual_router_id=status.get("virtualRouterID"),
@@ -304,14 +298,8 @@ class HealthCheckFacts:
 
 def health_check_facts(record: HealthCheckRecord, snapshot: ClusterSnapshot) -> HealthCheckFacts:
     """Return the facts of one HealthCheck."""
-    results = {
-        node: check
-        for node, report in sorted(snapshot.reports.items())
-        if report.status is not None
-        for check in report.status.checks
-        if check.name == record.name
-    }
-    return HealthCheckFacts(Regarding("HealthCheck", record.name, record.uid), results)
+    regarding = Regarding("HealthCheck", record.name, record.uid)
+    return HealthCheckFacts(regarding, snapshot.index.results(record.name))
 
 
 def health_check_events(

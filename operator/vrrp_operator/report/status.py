@@ -20,7 +20,6 @@ from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.model.snapshot import (
     ClusterSnapshot,
     HealthCheckRecord,
-    NodeReport,
     VirtualIPRecord,
 )
 from vrrp_operator.plan.planner import Plan
@@ -97,10 +96,7 @@ def health_check_status(
             "since": check.since,
             "message": check.message[:_TOLD],
         }
-        for node, report in sorted(snapshot.reports.items())
-        if report.status is not None
-        for check in report.status.checks
-        if check.name == record.name
+        for node, check in snapshot.index.results(record.name).items()
     ]
     kind: dict[str, str] = {}
     if record.spec is not None:
@@ -173,10 +169,9 @@ def _reported(record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan) ->
             router,
             report.fresh and node not in superseded and (report.alive or node not in unknown),
         )
-        for node, report in sorted(snapshot.reports.items())
-        if report.status is not None
-        for router in report.status.virtual_routers
-        if router.name == record.name and (report.fresh or node in plan.members[record.name])
+        for node, router in snapshot.index.told(record.name).items()
+        for report in (snapshot.reports[node],)
+        if report.fresh or node in plan.members[record.name]
     ]
 
 
@@ -186,8 +181,9 @@ def _superseded(name: str, snapshot: ClusterSnapshot) -> set[str]:
     A node that died said so until the end; one that lives and is Active too will say it again.
     """
     seen = {
-        node: (report.active_seen_s[name], _since(name, report), node)
-        for node, report in snapshot.reports.items()
+        node: (report.active_seen_s[name], router.since, node)
+        for node, router in snapshot.index.told(name).items()
+        for report in (snapshot.reports[node],)
         if name in report.active_seen_s
     }
     if len(seen) < 2:
@@ -196,11 +192,6 @@ def _superseded(name: str, snapshot: ClusterSnapshot) -> set[str]:
     return {
         node for node in seen if node != latest[2] and snapshot.reports[node].heard_s <= latest[0]
     }
-
-
-def _since(name: str, report: NodeReport) -> str:
-    routers = report.status.virtual_routers if report.status is not None else ()
-    return next((router.since for router in routers if router.name == name), "")
 
 
 def _not_yet(record: VirtualIPRecord, plan: Plan) -> list[dict[str, Any]]:

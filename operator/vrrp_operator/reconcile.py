@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from vrrp_operator.api.api_server import ApiUnavailableError, ObjectGoneError
 from vrrp_operator.api.cache import KINDS, ObjectCache
@@ -31,9 +32,9 @@ from vrrp_operator.plan.planner import Plan, plan
 from vrrp_operator.report.events import Occurrence
 from vrrp_operator.report.status import condition_counts, condition_truths, speakers_reporting
 from vrrp_operator.write.apply import NotLeadingError, Writer
-from vrrp_operator.write.order import in_order
+from vrrp_operator.write.order import in_turns
 from vrrp_operator.write.statuses import VIRTUAL_IPS, Status, Statuses
-from vrrp_operator.write.writes import FENCED, Writes
+from vrrp_operator.write.writes import FENCED, Wish, Writes
 
 _log = logging.getLogger(__name__)
 
@@ -187,8 +188,11 @@ class Reconciler:
         self._writes.begin()
         _log.debug("cycle begins")
         wall = datetime.now(UTC)
-        for name in self._writer.unfenced():
-            self._writes.write("nodeconfigs", name, None, partial(self._fence, name), part=FENCED)
+        fences = [
+            Wish("nodeconfigs", name, None, partial(self._fence, name), part=FENCED)
+            for name in self._writer.unfenced()
+        ]
+        self._write(fences)
         snapshot = self._look(now_s)
         planned = plan(snapshot, self._default_key_ref)
         for task, error in planned.caught:
@@ -239,19 +243,30 @@ class Reconciler:
     def _write_node_configs(
         self, snapshot: ClusterSnapshot, planned: Plan, unrecorded: frozenset[str]
     ) -> None:
-        for node, config in in_order(planned.configs, snapshot.reports):
-            report = snapshot.reports.get(node)
-            before = report.config if report is not None else None
-            known = without_news(config, unrecorded, before).to_object()
-            obj = as_written(known, report, planned.untouched)
-            write = partial(self._writer.apply_node_config, obj)
-            self._writes.write("nodeconfigs", node, obj["spec"], write)
-        for name in self._cache.names("nodeconfigs"):
-            # A list of nodes that came back empty is not a cluster without nodes.
-            if name not in planned.configs and name not in planned.unplanned and snapshot.nodes:
-                self._writes.write(
-                    "nodeconfigs", name, None, partial(self._writer.delete_node_config, name)
-                )
+        for turn in in_turns(planned.configs, snapshot.reports):
+            wishes = []
+            for node, config in turn:
+                report = snapshot.reports.get(node)
+                before = report.config if report is not None else None
+                known = without_news(config, unrecorded, before).to_object()
+                wishes.append(self._node_config(as_written(known, report, planned.untouched)))
+            self._write(wishes)
+        # A list of nodes that came back empty is not a cluster without nodes.
+        kept = {*planned.configs, *planned.unplanned}
+        gone = [n for n in self._cache.names("nodeconfigs") if n not in kept and snapshot.nodes]
+        delete = self._writer.delete_node_config
+        self._write([Wish("nodeconfigs", name, None, partial(delete, name)) for name in gone])
         self._writes.forget_others(
             "nodeconfigs", {*self._cache.names("nodeconfigs"), *planned.configs}
         )
+
+    def _node_config(self, obj: Mapping[str, Any]) -> Wish:
+        """Return the wish that a NodeConfig says this."""
+        known = self._writer.has_node_config(obj)
+        write = None if known else partial(self._writer.apply_node_config, obj)
+        return Wish("nodeconfigs", obj["metadata"]["name"], obj["spec"], write)
+
+    def _write(self, wishes: Iterable[Wish]) -> None:
+        """Make writes side by side."""
+        for _ in self._writes.write_side_by_side(wishes):
+            pass  # what was not written waits, and is tried again

@@ -89,10 +89,10 @@ class Writer(ApiServer):
             ApiUnavailableError: not reached or refused.
         """
         name = obj["metadata"]["name"]
+        if self.has_node_config(obj):
+            return False
         current = self._cache.get("nodeconfigs", name)
         obj = self._undeclared["nodeconfigs"].known_part(obj, time.monotonic())
-        if current is not None and says(current.get("spec"), obj["spec"]):
-            return False
         path = f"{_PATHS['nodeconfigs']}/{name}"
         over = _identity(current) if current is not None else {"resourceVersion": _NEW}
         obj = {**obj, "metadata": {**obj["metadata"], **over}}
@@ -109,6 +109,12 @@ class Writer(ApiServer):
         self._fences.answered(name)
         _log.info("NodeConfig written", extra={"node": name})
         return True
+
+    def has_node_config(self, obj: Mapping[str, Any]) -> bool:
+        """Return whether a NodeConfig says already what it is to."""
+        current = self._cache.get("nodeconfigs", obj["metadata"]["name"])
+        wanted = self._undeclared["nodeconfigs"].known_part(obj, time.monotonic())
+        return current is not None and says(current.get("spec"), wanted["spec"])
 
     def undeclared(self) -> frozenset[str]:
         """Return the fields that the API server's NodeConfigs lack, as far as is known."""
@@ -174,7 +180,7 @@ class Writer(ApiServer):
             return False
         if current["metadata"].get("uid", "") != uid:
             raise ObjectChangedError(f"{_KINDS[kind]} {name} was made anew", _CONFLICT)
-        if current.get("status") == status:
+        if self.has_status(kind, name, status, uid=uid):
             return False
         version = current["metadata"].get("resourceVersion")
         obj = {
@@ -186,6 +192,12 @@ class Writer(ApiServer):
         with self._over(kind, name):
             self._remember(kind, self._apply(kind, f"{_PATHS[kind]}/{name}/status", obj))
         return True
+
+    def has_status(self, kind: str, name: str, status: Mapping[str, Any], *, uid: str) -> bool:
+        """Return whether an object has the status already that it is to have."""
+        current = self._cache.get(kind, name)
+        same = current is not None and current["metadata"].get("uid", "") == uid
+        return same and current is not None and bool(current.get("status") == status)
 
     @contextmanager
     def _over(self, kind: str, name: str) -> Iterator[None]:

@@ -15,16 +15,23 @@ from vrrp_operator.model.snapshot import NodeReport
 _FIRST, _BETWEEN, _LAST = range(3)
 
 
-def in_order(
+def in_turns(
     configs: Mapping[str, NodeConfig], reports: Mapping[str, NodeReport]
-) -> list[tuple[str, NodeConfig]]:
-    """Return the nodes' configurations, those first that clients wait for.
+) -> tuple[list[tuple[str, NodeConfig]], list[tuple[str, NodeConfig]]]:
+    """Return the nodes' configurations in two turns, and in each those first that clients wait for.
 
     Who holds addresses, or is to be the first to, comes first: an address that is added is answered
-    by it. But the end of what it holds a node is told after all others: what it lets go of before
-    they know may be theirs for a moment.
+    by it. But the end of what it holds a node is told after all others, in the second turn: what it
+    lets go of before they know may be theirs for a moment.
     """
-    return sorted(configs.items(), key=lambda item: _place(item[1], reports.get(item[0])))
+    placed = [(_place(config, reports.get(node)), node) for node, config in configs.items()]
+    in_order = [(place, node) for place, node in sorted(placed, key=lambda item: item[0])]
+    turns = (
+        [(node, configs[node]) for place, node in in_order if (place == _LAST) is last]
+        for last in (False, True)
+    )
+    first, second = turns
+    return first, second
 
 
 def _place(config: NodeConfig, report: NodeReport | None) -> int:

@@ -107,7 +107,10 @@ class Statuses:
         return frozenset(missing)
 
     def _wish(self, status: Status) -> Wish:
-        return Wish(status.kind, status.record.name, status.said, self._apply(status, status.said))
+        record, said = status.record, status.said
+        known = self._writer.has_status(status.kind, record.name, said, uid=record.uid)
+        write = None if known else self._apply(status, said)
+        return Wish(status.kind, record.name, said, write)
 
     def _apply(self, status: Status, said: Mapping[str, Any]) -> Callable[[], bool]:
         record = status.record
@@ -121,7 +124,7 @@ class Statuses:
         why = self._writes.why(kind).get(record.name, "")
         bare = status_with(record, Reason.STATUS_REFUSED, why, status.now, instead_of=status.said)
         write = self._apply(status, bare)
-        return self._writes.write(kind, record.name, bare, write, part=IN_SHORT)
+        return self._writes.write(Wish(kind, record.name, bare, write, part=IN_SHORT))
 
     def _said(
         self,

@@ -1,4 +1,4 @@
-"""Writes objects one by one: one that is refused keeps no other waiting, and waits by itself."""
+"""Writes objects side by side: one that is refused keeps no other waiting, and waits by itself."""
 
 from __future__ import annotations
 
@@ -21,17 +21,26 @@ IN_SHORT, FENCED = "in short", "fenced"
 _ITS_OWN = (400, 413, 422, 500)
 """Answers to what an object says: etcd's to one that is too large is a 500."""
 SIDE_BY_SIDE = 8
-"""How many statuses are under way at a time. Each waits for the API server's disk, not for us."""
+"""How many writes are under way at a time. Each waits for the API server's disk, not for us."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One object as it is to be; ``write`` makes it so and returns whether it had to."""
+    """One object as it is to be; ``write`` makes it so and returns whether it had to.
+
+    None: it is as wanted already. ``part`` tells several writes of one object apart.
+    """
 
     kind: str
     name: str
     wanted: object
-    write: Callable[[], bool]
+    write: Callable[[], bool] | None
+    part: str = ""
+
+    @property
+    def key(self) -> str:
+        """By what a refusal of it is remembered, with its name."""
+        return f"{self.kind} {self.part}" if self.part else self.kind
 
 
 class Writes:
@@ -53,21 +62,14 @@ class Writes:
         """Begin a cycle."""
         self.undone = self.lost = False
 
-    def write(
-        self, kind: str, name: str, wanted: object, write: Callable[[], bool], *, part: str = ""
-    ) -> bool:
+    def write(self, wish: Wish) -> bool:
         """Write one object unless it has to wait; return whether it is as wanted now.
-
-        ``part`` tells several writes of one object apart.
 
         Raises:
             ApiUnavailableError: nobody answers, so the others would fare no better.
             NotLeadingError: nor would they while another operator leads.
         """
-        key = f"{kind} {part}" if part else kind
-        if self._refusals.must_wait(key, name, wanted, time.monotonic()):
-            return False
-        return self._came_to(Wish(kind, name, wanted, write), key, write)
+        return all(self.write_side_by_side([wish]))
 
     def write_side_by_side(self, wishes: Iterable[Wish]) -> Iterator[bool]:
         """Write objects of which none has to wait for another; yield which are as wanted now.
@@ -78,29 +80,35 @@ class Writes:
             NotLeadingError: likewise, where another operator may lead.
         """
         now_s = time.monotonic()
-        begun = [
-            (wish, None if self._waits(wish, now_s) else self._pool.submit(wish.write))
-            for wish in wishes
-        ]
+        begun = [(wish, self._begin(wish, now_s)) for wish in wishes]
         unanswered: ApiUnavailableError | NotLeadingError | None = None
         for wish, answer in begun:
-            if answer is None or (unanswered and _is_not_done(answer)):
+            if isinstance(answer, bool):
+                yield answer
+                continue
+            if unanswered and _is_not_done(answer):
                 yield False
                 continue
             try:
-                done = self._came_to(wish, wish.kind, answer.result)
+                done = self._came_to(wish, answer.result)
             except (ApiUnavailableError, NotLeadingError) as error:
                 unanswered, done = error, False
             yield done
         if unanswered is not None:
             raise unanswered
 
-    def _waits(self, wish: Wish, now_s: float) -> bool:
-        return self._refusals.must_wait(wish.kind, wish.name, wish.wanted, now_s)
+    def _begin(self, wish: Wish, now_s: float) -> Future[bool] | bool:
+        """Begin a write; return whether the object is as wanted where there is nothing to do."""
+        if wish.write is None:
+            self._refusals.written(wish.key, wish.name)
+            return True
+        if self._refusals.must_wait(wish.key, wish.name, wish.wanted, now_s):
+            return False
+        return self._pool.submit(wish.write)
 
-    def _came_to(self, wish: Wish, key: str, outcome: Callable[[], bool]) -> bool:
+    def _came_to(self, wish: Wish, outcome: Callable[[], bool]) -> bool:
         """Note what a write comes to; return whether the object is as wanted now."""
-        kind, name, wanted = wish.kind, wish.name, wish.wanted
+        kind, name, key, wanted = wish.kind, wish.name, wish.key, wish.wanted
         try:
             wrote = outcome()
         except NotLeadingError:

@@ -14,7 +14,7 @@ from vrrp_api.features import ENDINGS
 from vrrp_api.node_config import NodeConfig
 from vrrp_operator.model.snapshot import ClusterSnapshot, NodeReport
 from vrrp_operator.plan.planner import plan
-from vrrp_operator.write.order import in_order
+from vrrp_operator.write.order import in_turns
 
 
 def asked() -> NodeConfig:
@@ -95,7 +95,7 @@ def test_who_holds_addresses_is_told_of_changes_first() -> None:
     active = report(asked(), router_status("a", "Active"))
     backup = report(asked(), router_status("a", "Backup"))
     reports = {NODES[0]: backup, NODES[1]: active}
-    assert next(iter(in_order(routers, reports)))[0] == NODES[1]
+    assert in_turns(routers, reports)[0][0][0] == NODES[1]
     (router,) = asked().virtual_routers
     named = replace(asked(), virtual_routers=(replace(router, take_over=FIRST_HOLDER),))
-    assert next(iter(in_order({**routers, NODES[2]: named}, {})))[0] == NODES[2]
+    assert in_turns({**routers, NODES[2]: named}, {})[0][0][0] == NODES[2]

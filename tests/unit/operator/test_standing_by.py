@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ class SwitchedLeader:
         self.problem: ApiUnavailableError | None = None
         self.ends_after: int | None = None
         """How often it may be asked yet before it leads no more."""
+        self._lock = threading.Lock()
 
     def begin(self) -> None:
         """Lead in a new term."""
@@ -34,10 +36,11 @@ class SwitchedLeader:
 
     def leads(self) -> bool:
         """Return what it was told."""
-        if self.ends_after is not None:
-            self.ends_after -= 1
-            self.leading = self.leading and self.ends_after >= 0
-        return self.leading
+        with self._lock:
+            if self.ends_after is not None:
+                self.ends_after -= 1
+                self.leading = self.leading and self.ends_after >= 0
+            return self.leading
 
 
 def standing_by() -> tuple[FakeServer, ObjectCache, Metrics, SwitchedLeader, Reconciler]:
@@ -71,8 +74,9 @@ def test_who_begins_to_lead_reads_all_and_fences_all_before_it_writes() -> None:
     server.add(virtualips=[virtual_ip("a"), virtual_ip("b", "192.0.2.51")])  # no watch told
     leader.begin()
     assert reconciler.run_cycle()
-    assert server.fenced == ["left", "node-1", "node-2"]
-    assert server.requests[:2] == ["PATCH virtualips/a/status", "PATCH virtualips/b/status"]
+    assert sorted(server.fenced) == ["left", "node-1", "node-2"]
+    recorded = sorted(server.requests[:2])
+    assert recorded == ["PATCH virtualips/a/status", "PATCH virtualips/b/status"]
     assert reconciler.ready() == (True, "ok")
     assert cache.names("virtualips") == ["a", "b"]
 
@@ -89,7 +93,7 @@ def test_who_leads_again_with_nobody_in_between_fences_nothing() -> None:
     assert server.fenced == []
     leader.begin()
     assert reconciler.run_cycle()
-    assert server.fenced == ["left", "node-1", "node-2"]
+    assert sorted(server.fenced) == ["left", "node-1", "node-2"]
 
 
 @pytest.mark.parametrize("asked", range(2, 8))

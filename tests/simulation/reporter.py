@@ -107,7 +107,8 @@ class Reporter:
         if told_by_lease and self._pace.tells_nothing(status, now_ns / SECOND):
             self._send(partial(self._renew, status), partial(self._pace.beat, status), status)
         else:
-            self._send(partial(self._write, status), partial(self._pace.wrote, status), status)
+            wrote = partial(self._pace.wrote, status, status.heartbeat_time)
+            self._send(partial(self._write, status), wrote, status)
 
     def _send(
         self,

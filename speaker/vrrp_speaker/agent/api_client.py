@@ -241,8 +241,10 @@ class ApiClient:
         finally:
             response.close()
 
-    def apply_status(self, node: str, status: Mapping[str, Any]) -> None:
+    def apply_status(self, node: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
         """Server-side apply the status of this node's NodeConfig, as far as its kind knows it.
+
+        Return it as the API server says that it has it then, empty where it says something else.
 
         Raises:
             ApiError: not reached or refused.
@@ -255,11 +257,16 @@ class ApiClient:
         }
         path = f"{_COLLECTION}/{node}/status?fieldManager={_FIELD_MANAGER}&force=true"
 
-        def apply(known: Mapping[str, Any]) -> None:
+        def apply(known: Mapping[str, Any]) -> Mapping[str, Any]:
             headers = {"Content-Type": "application/apply-patch+yaml"}
-            self._request("PATCH", path, body=json.dumps(known).encode(), headers=headers)
+            data = json.dumps(known).encode()
+            response = self._request("PATCH", path, body=data, headers=headers)
+            try:
+                return dict(response.json()["status"])
+            except (ValueError, KeyError, TypeError):
+                return {}
 
-        self._undeclared.applied(body, apply, time.monotonic)
+        return self._undeclared.applied(body, apply, time.monotonic)
 
     def renew_lease(self, namespace: str, node: str, time: str) -> None:
         """Renew this node's Lease, and make it where there is none; ``time`` is RFC 3339.

@@ -112,6 +112,12 @@ def test_kernel_asks_whether_the_server_is_still_there(server: ApiServer) -> Non
     assert int(timers[0][3:], 16) <= 500  # hundredths of a second
 
 
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"status": 7}'])
+def test_status_is_written_whatever_the_answer_says(server: ApiServer, answer: bytes) -> None:
+    server.answer = answer
+    assert ApiClient(Credentials(server.url)).apply_status("node-1", {}) == {}
+
+
 @pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"items": [7], "metadata": {}}'])
 def test_answer_that_is_no_list_is_an_error(server: ApiServer, answer: bytes) -> None:
     server.answer = answer
@@ -120,7 +126,9 @@ def test_answer_that_is_no_list_is_an_error(server: ApiServer, answer: bytes) ->
 
 
 def test_status_is_applied_server_side(server: ApiServer) -> None:
-    ApiClient(Credentials(server.url)).apply_status("node-1", {"heartbeatTime": "now"})
+    server.answer = b'{"metadata": {}, "status": {"heartbeatTime": "now", "more": 1}}'
+    there = ApiClient(Credentials(server.url)).apply_status("node-1", {"heartbeatTime": "now"})
+    assert there == {"heartbeatTime": "now", "more": 1}
     method, path, headers, body = server.requests[0]
     assert method == "PATCH"
     assert path.endswith("/nodeconfigs/node-1/status?fieldManager=kube-vrrp-speaker&force=true")

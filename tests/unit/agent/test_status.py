@@ -224,7 +224,8 @@ class FakeClient(ApiClient):
         self.renewed: list[tuple[str, str]] = []
         self.lease_refused: int | None = None
         self.asked = 0
-        self.there: Callable[[str], None] = lambda _: None
+        self.stored: dict[str, Any] = {}
+        self.there: Callable[[Any], None] = lambda _: None
 
     def renew_lease(self, namespace: str, node: str, time: str) -> None:
         self.asked += 1
@@ -232,12 +233,15 @@ class FakeClient(ApiClient):
             raise ApiError("no Leases", self.lease_refused)
         self.renewed.append((namespace, node))
 
-    def apply_status(self, node: str, status: Any) -> None:
+    def apply_status(self, node: str, status: Any) -> Any:
         if self.refusals:
             self.refusals -= 1
             raise ApiError("away")
         self.written.append((node, status["observedGeneration"]))
-        self.there(status["heartbeatTime"])
+        # As far as its kinds know it.
+        self.stored = {key: value for key, value in status.items() if key != "speaker"}
+        self.there(self.stored)
+        return self.stored
 
 
 class Source:
@@ -321,13 +325,14 @@ def leased(client: FakeClient, source: Source) -> StatusWriter:
 
 @pytest.mark.usefixtures("often")
 def test_status_that_the_server_has_otherwise_is_written_again() -> None:
-    """An older one that came late, one of before a restore, or none at all any more."""
+    """An older one that came late, one of before a restore, none at all any more, another's."""
     client = FakeClient()
     made = leased(client, Source())
     made.start()
     eventually(lambda: client.renewed, within_s=5)
-    for times, other in enumerate(("0", "restored", ""), 2):
-        made.reported(other)
+    others: list[dict[str, Any]] = [{"heartbeatTime": "0"}, {}, {"checks": [1]}]
+    for times, other in enumerate(others, 2):
+        made.reported({**client.stored, **other} if other else other)
         eventually(partial(has_written, client, times), within_s=5)
     renewed = len(client.renewed)
     eventually(lambda: len(client.renewed) > renewed + 2, within_s=5)

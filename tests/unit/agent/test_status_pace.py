@@ -37,7 +37,7 @@ def test_without_a_change_there_is_a_heartbeat_that_keeps_no_step(
 ) -> None:
     made = pace(chance)
     assert made.wait_s(status, 100) == 0
-    made.wrote(status, 100)
+    made.wrote(status, "", 100)
     later = replace(status, heartbeat_time="2026-01-01T00:00:09Z")
     assert made.wait_s(later, 100) == pytest.approx(every_s * factor)
     assert made.wait_s(later, 100 + every_s * factor) == 0
@@ -53,10 +53,10 @@ def test_changes_are_written_at_once_until_there_are_too_many() -> None:
     made = pace()
     for generation in range(1, BURST + 1):
         assert made.wait_s(number(generation), 100) == 0
-        made.wrote(number(generation), 100)
+        made.wrote(number(generation), "", 100)
     assert made.wait_s(number(BURST + 1), 100) == pytest.approx(REFILL_S)
     assert made.wait_s(number(BURST + 1), 100 + REFILL_S) == 0
-    made.wrote(number(BURST + 1), 100 + REFILL_S)
+    made.wrote(number(BURST + 1), "", 100 + REFILL_S)
     assert made.wait_s(number(BURST + 2), 100 + REFILL_S) == pytest.approx(REFILL_S)
 
 
@@ -68,7 +68,7 @@ def test_nothing_is_told_before_it_is_known_what_the_node_runs() -> None:
     assert not made.is_known(unknown)
     assert made.wait_s(RUNNING, 101) == 0
     assert made.wait_s(unknown, 100 + UNKNOWN_S) == 0  # nothing came: then that is what it is
-    made.wrote(unknown, 100 + UNKNOWN_S)
+    made.wrote(unknown, "", 100 + UNKNOWN_S)
     assert made.is_known(unknown)
 
 
@@ -76,11 +76,11 @@ def test_heartbeats_use_up_nothing_that_changes_need() -> None:
     made = pace()
     now_s = 0.0
     for _ in range(100):
-        made.wrote(RUNNING, now_s)
+        made.wrote(RUNNING, "", now_s)
         now_s += 0.001
     for generation in range(2, BURST + 1):
         assert made.wait_s(number(generation), now_s) == 0
-        made.wrote(number(generation), now_s)
+        made.wrote(number(generation), "", now_s)
 
 
 def test_failures_are_tried_again_ever_more_seldom() -> None:
@@ -91,7 +91,7 @@ def test_failures_are_tried_again_ever_more_seldom() -> None:
         waits.append(made.wait_s(RUNNING, 100))
     assert waits == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5])
     assert lasts
-    made.wrote(RUNNING, 105)
+    made.wrote(RUNNING, "", 105)
     assert not made.failed(RUNNING, 105)
     assert made.wait_s(RUNNING, 105) == pytest.approx(0.1)
 
@@ -117,7 +117,7 @@ def test_what_a_check_says_waits_for_the_heartbeat_and_its_verdict_does_not() ->
         return replace(RUNNING, checks=(CheckStatus("web", passing, "", message),))
 
     made = pace()
-    made.wrote(status(True, "took 5 ms"), 100)
+    made.wrote(status(True, "took 5 ms"), "", 100)
     assert made.wait_s(status(True, "took 6 ms"), 100) == pytest.approx(HEARTBEAT_S)
     assert made.wait_s(status(False, "took 6 ms"), 100) == 0
 
@@ -128,7 +128,7 @@ def test_what_a_check_says_is_written_once_a_minute_where_leases_are_heartbeats(
 
     made = pace()
     assert not made.tells_nothing(said("took 5 ms"), 100)
-    made.wrote(said("took 5 ms"), 100)
+    made.wrote(said("took 5 ms"), "", 100)
     assert made.tells_nothing(said("took 5 ms"), 100 + 10 * MESSAGES_S)
     assert made.tells_nothing(said("took 6 ms"), 100 + MESSAGES_S - 1)
     assert not made.tells_nothing(said("took 6 ms"), 100 + MESSAGES_S)

@@ -33,12 +33,16 @@ _NOT_FOUND = 404
 class ApiConfigSource:
     """Follows one NodeConfig; never gives up.
 
-    ``reported`` is called with the time of the status that the API server has, as often as it may
-    be another one.
+    ``reported`` is called with the status that the API server has, as often as it may be another
+    one.
     """
 
     def __init__(
-        self, client: ApiClient, node: str, inbox: Inbox, reported: Callable[[str], None]
+        self,
+        client: ApiClient,
+        node: str,
+        inbox: Inbox,
+        reported: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self._client = client
         self._node = node
@@ -131,7 +135,7 @@ class ApiConfigSource:
 
     def _take(self, obj: Mapping[str, Any]) -> None:
         self._kept = False
-        self._reported((obj.get("status") or {}).get("heartbeatTime", ""))
+        self._reported(obj.get("status") or {})
         try:
             reading = read_node_config(
                 {**obj, "apiVersion": "kube-vrrp.io/v1alpha1", "kind": "NodeConfig"}, self._memory

@@ -42,17 +42,17 @@ class WritePace:
         self._begun_s: float | None = None
         self._failed: tuple[NodeConfigStatus, float, float] | None = None
         """What could not be written, when, and until when to wait."""
-        self._written_time = self._there_time = ""
-        """Times of the status that was written last, and of the one that the API server has."""
+        self._written_mark = self._there_mark = ""
+        """By which one tells the status that was written last, and the one that is there."""
 
-    def reported(self, time: str) -> None:
-        """Note the time of the status that the API server has; empty: it has none."""
-        self._there_time = time
+    def reported(self, mark: str) -> None:
+        """Note by which one tells the status that the API server has."""
+        self._there_mark = mark
 
     @property
     def is_there(self) -> bool:
         """Whether the API server has the status that was written last, as far as is known."""
-        return self._there_time == self._written_time
+        return self._there_mark == self._written_mark
 
     def is_known(self, status: NodeConfigStatus) -> bool:
         """Return whether a status says what the node runs: a configuration is, or was, loaded."""
@@ -74,13 +74,13 @@ class WritePace:
             return max(0.0, (1 - self._tokens_now(now_s)) * REFILL_S)
         return max(0.0, self._heartbeat_due_s - now_s)
 
-    def wrote(self, status: NodeConfigStatus, now_s: float) -> None:
-        """Note a write that succeeded."""
+    def wrote(self, status: NodeConfigStatus, mark: str, now_s: float) -> None:
+        """Note a write that succeeded, and by which one tells what the API server has then."""
         if _content(status) != self._written:
             self._tokens, self._tokens_at_s = self._tokens_now(now_s) - 1, now_s
         self._written = _content(status)
         self._told_checks, self._written_at_s = status.checks, now_s
-        self._written_time = status.heartbeat_time
+        self._written_mark = mark
         self.beat(status, now_s)
 
     def tells_nothing(self, status: NodeConfigStatus, now_s: float) -> bool:

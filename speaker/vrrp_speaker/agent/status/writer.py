@@ -6,11 +6,14 @@ what happened meanwhile.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from vrrp_api.bounds import NODE_CONFIG_STATUS, bounded
 from vrrp_api.lease import lease_name
@@ -30,7 +33,8 @@ class StatusWriter:
     Between, a heartbeat says that it is still so: a Lease is renewed in the namespace that
     ``lease_namespace`` returns, or, where that is None or a Lease is refused, the status written.
     So it is where the API server has another one than was written: an older write that came late,
-    out of a connection that was given up, or a copy of before that was restored.
+    out of a connection that was given up, a copy of before that was restored, or what somebody else
+    wrote over it.
     """
 
     def __init__(
@@ -58,9 +62,9 @@ class StatusWriter:
         """Ask for a write soon."""
         self._changed.set()
 
-    def reported(self, time: str) -> None:
-        """Note the time of the status that the API server has; empty: it has none."""
-        self._pace.reported(time)
+    def reported(self, status: Mapping[str, Any]) -> None:
+        """Note the status that the API server has; empty: it has none."""
+        self._pace.reported(_mark(status))
 
     def stop(self, patience_s: float) -> None:
         """Try one last write and end."""
@@ -88,14 +92,14 @@ class StatusWriter:
             return
         try:
             fitting = bounded(NODE_CONFIG_STATUS, status.to_object())
-            self._client.apply_status(self._node, fitting)
+            there = self._client.apply_status(self._node, fitting)
         except ApiError as error:
             lasts = self._pace.failed(status, time.monotonic())
             # 404: the operator has not made the object yet.
             if lasts and error.status != 404:
                 _log.warning("status not written", extra={"error": str(error)})
         else:
-            self._pace.wrote(status, time.monotonic())
+            self._pace.wrote(status, _mark(there), time.monotonic())
 
     def _renew_lease(self, status: NodeConfigStatus) -> bool:
         """Return whether a heartbeat was due, and a Lease is it."""
@@ -118,3 +122,9 @@ class StatusWriter:
         self._lease_refused = False
         self._pace.beat(status, time.monotonic())
         return True
+
+
+def _mark(status: Mapping[str, Any]) -> str:
+    """Return what another status would not have."""
+    text = json.dumps(status, sort_keys=True)
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()

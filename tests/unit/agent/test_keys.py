@@ -68,6 +68,7 @@ def test_absent_folder_holds_nothing(tmp_path: Path) -> None:
             {"c.1": "hex:" + HEX, "c.2": "hex:" + HEX},
             "c.active: is absent (accepted: one of 1, 2)",
         ),
+        ({"c.active": "1"}, "c.active: names key 1 (accepted: the id of a key beside it)"),
         ({"c.pass": "ninechars"}, "c.pass: 9 bytes (accepted: 1 to 8)"),
         ({"c.pass": ""}, "c.pass: 0 bytes (accepted: 1 to 8)"),
     ],
@@ -93,6 +94,27 @@ def test_key_that_was_good_outlives_a_typing_error(tmp_path: Path) -> None:
     key.unlink()
     assert folder(tmp_path, **good).material() == good
     assert folder(tmp_path, **good).problem == "cluster: its files are gone"
+
+
+@pytest.mark.parametrize(
+    ("lost", "problem"),
+    [
+        (("c.1",), "c.active: names key 1 (accepted: the id of a key beside it)"),
+        (("c.1", "c.active"), "c: its keys are gone"),
+        (("c.pass",), "c: its password is gone"),
+    ],
+)
+def test_key_that_was_good_outlives_its_file(
+    lost: tuple[str, ...], problem: str, tmp_path: Path
+) -> None:
+    for name, text in (("c.1", f"hex:{HEX}"), ("c.active", "1"), ("c.pass", "secret")):
+        (tmp_path / name).write_text(text)
+    good = folder(tmp_path).material()
+    for name in lost:
+        (tmp_path / name).unlink()
+    damaged = folder(tmp_path, **good)
+    assert damaged.material() == good
+    assert damaged.problem == problem
 
 
 def test_change_is_told_once_it_means_something(tmp_path: Path) -> None:

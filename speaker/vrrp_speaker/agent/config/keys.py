@@ -103,7 +103,9 @@ class KeyFolder:
         problems = []
         for ref in sorted(files.keys() | self._material.keys()):
             try:
-                self._material[ref] = read_material(ref, files.get(ref, {}))
+                material = read_material(ref, files.get(ref, {}))
+                _compare(ref, self._material.get(ref, {}), material)
+                self._material[ref] = material
             except KeyFileError as error:
                 problems.append(str(error))
                 if ref not in self._material or "error" in self._material[ref]:
@@ -112,6 +114,17 @@ class KeyFolder:
         if problem and problem != self.problem:
             _log.error("keys not used", extra={"error": problem})
         self.problem = problem
+
+
+def _compare(ref: str, known: KeyMaterial, found: KeyMaterial) -> None:
+    """Have a ref that loses all its keys, or its password, count as damaged.
+
+    Raises:
+        KeyFileError: it does; what is in use stays so.
+    """
+    for part, lost in (("keys", "keys are"), ("password", "password is")):
+        if known.get(part) and not found[part]:
+            raise KeyFileError(f"{ref}: its {lost} gone")
 
 
 def read_material(ref: str, files: Mapping[str, Path]) -> KeyMaterial:
@@ -134,9 +147,10 @@ def read_material(ref: str, files: Mapping[str, Path]) -> KeyMaterial:
     ids = [int(key_id) for key_id in material["keys"]]
     if active is None and len(ids) == 1:
         active = ids[0]
-    if ids and active not in ids:
+    if active not in ids and (ids or active is not None):
         named = f"names key {active}" if active is not None else "is absent"
-        raise KeyFileError(f"{ref}.active: {named} (accepted: one of {', '.join(map(str, ids))})")
+        accepted = f"one of {', '.join(map(str, ids))}" if ids else "the id of a key beside it"
+        raise KeyFileError(f"{ref}.active: {named} (accepted: {accepted})")
     material["active"] = active
     return material
 

@@ -24,6 +24,6 @@ def test_what_is_odd_costs_itself_and_says_so(
     cluster: Lab, record_property: Callable[[str, object], None]
 ) -> None:
     said: list[str] = []
-    outcome = run_in(cluster, draw_steps(7, 40), pace_s=0.5, say=said.append)
+    outcome = run_in(cluster, draw_steps(94, 40), pace_s=0.5, say=said.append)
     record_property("measured", outcome.figures)
     assert not outcome.wrong, "\n".join([*outcome.wrong, *said])

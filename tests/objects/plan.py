@@ -1,8 +1,8 @@
 """What is done to a cluster's objects, step by step: drawn from a seed before anything runs (pure).
 
-Beside ten ordinary VirtualIPs odd ones come, change and go, and so do odd HealthChecks and Nodes.
-Statuses and NodeConfigs are written over, compilers killed, disks filled. Now and then one of the
-ten changes, as its owner would change it.
+Beside ten ordinary VirtualIPs odd ones come, change and go, and so do odd HealthChecks, Nodes and
+EndpointSlices. Statuses, Leases and NodeConfigs are written over, compilers killed, disks filled,
+keys damaged. Now and then one of the ten changes, as its owner would change it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,29 @@ from enum import StrEnum
 from typing import Any
 
 from tests.fuzz.draw import draw_health_check, draw_virtual_ip, schema
+from tests.objects.odd import (
+    DAMAGES,
+    NODES,
+    OF_TEN,
+    TEN,
+    defaced,
+    odd_lease,
+    odd_node,
+    odd_report,
+    odd_report_of_machine,
+    odd_slice,
+    odd_status,
+)
 
-NODES = ("node-1", "node-2", "node-3", "node-4")
-TEN = tuple(f"ten-{n}" for n in range(10))
 GHOST = "ghost"
 """A Node without a machine, which reports all the same."""
 _ODD_VIRTUAL_IPS = (*(f"odd-{n}" for n in range(20)), "odd-" + "n" * 249)
 _CHECKS = ("one", "two", "none", "n" * 253)
 """The names that odd VirtualIPs ask for."""
 ODD_NODES = (GHOST, "n" * 253, "node-9", "192.0.2.13")
-_OF_TEN = "192.0.2.150"
+_ODD_SLICES = ("odd-0", "odd-1")
 LONGEST_FAULT_S = 2.0
+_MOST_KILLED = 2
 
 
 class Kind(StrEnum):
@@ -40,7 +52,12 @@ class Kind(StrEnum):
     REPORT = "odd report"
     CONFIG = "NodeConfig defaced"
     LOSE_CONFIG = "NodeConfig deleted"
-    KILL = "compilers killed"
+    SLICE = "odd EndpointSlice"
+    LEASE = "odd Lease"
+    KILL = "link changed, compilers killed"
+    KEYS = "keys damaged"
+    NAME = "odd interface"
+    IDLE = "idle connections"
     FULL = "disk full"
     READ_ONLY = "disk read-only"
     CHANGE = "change of the ten"
@@ -57,7 +74,12 @@ _WEIGHTS: Mapping[Kind, int] = {
     Kind.REPORT: 6,
     Kind.CONFIG: 6,
     Kind.LOSE_CONFIG: 4,
-    Kind.KILL: 3,
+    Kind.SLICE: 4,
+    Kind.LEASE: 4,
+    Kind.KILL: 4,
+    Kind.KEYS: 3,
+    Kind.NAME: 2,
+    Kind.IDLE: 2,
     Kind.FULL: 3,
     Kind.READ_ONLY: 3,
     Kind.CHANGE: 16,
@@ -79,7 +101,8 @@ class Step:
     def __str__(self) -> str:
         words = (f"{self.number:3}", self.kind, self.kind_of, self.name[:40], self.to[:40])
         text = " ".join(word for word in words if word)
-        return text if self.value is None else f"{text}: {str(self.value)[:300]}"
+        told = text if self.value is None else f"{text}: {str(self.value)[:300]}"
+        return told.encode(errors="backslashreplace").decode()
 
 
 @dataclass
@@ -115,21 +138,54 @@ def _step(drawing: _Drawing, number: int, schemas: Mapping[str, Mapping[str, Any
         return _of_odd(drawing, number, kind, schemas)
     if kind is Kind.CHANGE:
         return _change(drawing, number)
-    if kind is Kind.NODE:
-        return _node(rng, number)
     if kind is Kind.STATUS:
-        names = [("virtualips", n) for n in (*TEN, *sorted(drawing.odd["virtualips"]))]
-        names += [("healthchecks", n) for n in sorted(drawing.odd["healthchecks"])]
-        of, name = rng.choice(names)
-        return Step(number, kind, of, name, _odd_status(rng))
-    if kind is Kind.REPORT:
-        return Step(number, kind, "nodeconfigs", GHOST, _odd_report(rng))
-    if kind is Kind.CONFIG:
-        return Step(number, kind, "nodeconfigs", rng.choice(NODES), _defaced(rng))
-    if kind is Kind.LOSE_CONFIG:
-        return Step(number, kind, "nodeconfigs", rng.choice((*NODES, "--all")))
-    seconds = round(rng.uniform(0.2, LONGEST_FAULT_S), 1)
-    return Step(number, kind, "seconds on", rng.choice(NODES), seconds)
+        return _status(drawing, number)
+    return Step(number, kind, *_OF_OTHERS[kind](rng))
+
+
+def _seconds(rng: random.Random) -> float:
+    return round(rng.uniform(0.2, LONGEST_FAULT_S), 1)
+
+
+def _for_seconds(rng: random.Random) -> tuple[str, str, Any]:
+    return "seconds on", rng.choice(NODES), _seconds(rng)
+
+
+def _keys(rng: random.Random) -> tuple[str, str, Any]:
+    file, found = rng.choice(DAMAGES)
+    return file, rng.choice(NODES), (_seconds(rng), found)
+
+
+_OF_OTHERS: Mapping[Kind, Callable[[random.Random], tuple[str, str, Any]]] = {
+    Kind.NODE: lambda rng: (
+        *("nodes", rng.choice(ODD_NODES)),
+        odd_node(rng) if rng.random() < 0.75 else None,
+    ),
+    Kind.REPORT: lambda rng: ("nodeconfigs", GHOST, odd_report(rng)),
+    Kind.CONFIG: lambda rng: ("nodeconfigs", rng.choice(NODES), defaced(rng)),
+    Kind.LOSE_CONFIG: lambda rng: ("nodeconfigs", rng.choice((*NODES, "--all")), None),
+    Kind.SLICE: lambda rng: ("endpointslices", rng.choice(_ODD_SLICES), odd_slice(rng)),
+    Kind.LEASE: lambda rng: ("leases", rng.choice(NODES), odd_lease(rng)),
+    Kind.KILL: lambda rng: ("times on", rng.choice(NODES), rng.randint(1, _MOST_KILLED)),
+    Kind.KEYS: _keys,
+    Kind.NAME: _for_seconds,
+    Kind.IDLE: _for_seconds,
+    Kind.FULL: _for_seconds,
+    Kind.READ_ONLY: _for_seconds,
+}
+"""What is done to what nobody keeps count of: kind, name, value; without that the thing goes."""
+
+
+def _status(drawing: _Drawing, number: int) -> Step:
+    """Return a step that writes over what the operator, or a speaker, has said."""
+    rng = drawing.rng
+    if rng.random() < 0.25:
+        name = rng.choice(NODES)
+        return Step(number, Kind.STATUS, "nodeconfigs", name, odd_report_of_machine(rng))
+    names = [("virtualips", n) for n in (*TEN, *sorted(drawing.odd["virtualips"]))]
+    names += [("healthchecks", n) for n in sorted(drawing.odd["healthchecks"])]
+    of, name = rng.choice(names)
+    return Step(number, Kind.STATUS, of, name, odd_status(rng))
 
 
 def _of_odd(
@@ -159,7 +215,7 @@ def _of_odd(
 def _spec(rng: random.Random, of: str, whole: Mapping[str, Any]) -> Any:
     drawn = _DRAW[of](rng, whole)
     if of == "virtualips" and isinstance(drawn, dict) and rng.random() < 0.15:
-        drawn["addresses"] = [{"address": rng.choice((f"{_OF_TEN}/24", _OF_TEN))}]
+        drawn["addresses"] = [{"address": rng.choice((f"{OF_TEN}/24", OF_TEN))}]
     if of == "virtualips" and isinstance(drawn, dict) and rng.random() < 0.1:
         drawn["virtualRouterID"] = rng.randint(1, 16)  # one of the ten's, most likely
     return drawn
@@ -187,95 +243,3 @@ def address_of(name: str) -> str:
 def second_address_of(name: str) -> str:
     """Return the address that one of the ten has now and then."""
     return f"192.0.2.{170 + TEN.index(name)}"
-
-
-# What others write --------------------------------------------------------------------------
-
-
-def _node(rng: random.Random, number: int) -> Step:
-    """Return a Node that comes, changes or, without a value, goes."""
-    name = rng.choice(ODD_NODES)
-    if rng.random() < 0.25:
-        return Step(number, Kind.NODE, "nodes", name)
-    addresses = rng.choices(
-        (
-            {"type": "InternalIP", "address": rng.choice(("192.0.2.99", "192.0.2.11", _OF_TEN))},
-            {"type": "InternalIP", "address": rng.choice(("", "nowhere", "fe80::1%eth0", "::"))},
-            {"type": "InternalIP", "address": "2001:db8::99"},
-            {"type": "Hostname", "address": "ü" * 100},
-        ),
-        k=rng.choice((0, 1, 2, 5)),
-    )
-    conditions = rng.choices(
-        (
-            {"type": "Ready", "status": rng.choice(("True", "False", "Unknown", "Perhaps", ""))},
-            {"type": "T" * 500, "status": "True", "message": "ü" * 2000},
-            {"type": "", "status": ""},
-        ),
-        k=rng.choice((0, 1, 3)),
-    )
-    unique = list({condition["type"]: condition for condition in conditions}.values())
-    labels = rng.choice(({}, {"kubernetes.io/hostname": "node-1"}, {"example.com/a": "v" * 63}))
-    notes = rng.choice(({}, {"kube-vrrp.io/maintenance": rng.choice(("true", "perhaps", ""))}))
-    taint = {"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}
-    value = {
-        "metadata": {"labels": labels, "annotations": notes},
-        "spec": {"taints": [taint]} if rng.random() < 0.2 else {},
-        "status": {"addresses": addresses, "conditions": unique},
-    }
-    return Step(number, Kind.NODE, "nodes", name, value)
-
-
-def _odd_status(rng: random.Random) -> Any:
-    """Return what is merged into a status; None: the whole of it goes."""
-    long = {"type": "Ready", "status": "True", "reason": "R" * 1024, "message": "m" * 32768}
-    return rng.choice(
-        (
-            None,
-            {"virtualRouterID": None},
-            {"nodes": None, "history": None},
-            {"conditions": []},
-            {"conditions": [{**long, "lastTransitionTime": "0001-01-01T00:00:00Z"}]},
-            {"conditions": [{**long, "type": "Odd", "lastTransitionTime": "9999-12-31T23:59:59Z"}]},
-            {"observedGeneration": rng.choice((0, 2**53, -1))},
-            {"activeNode": "nobody", "since": "never", "effectivePriority": 0},
-            {"nodes": [{"node": n, "state": "Active"} for n in NODES]},
-            {"transitions": 2**53, "standbys": -1, "unknown": {"field": 1}},
-        )
-    )
-
-
-def _odd_report(rng: random.Random) -> dict[str, Any]:
-    """Return what a node without a machine says of itself and of the ten."""
-    name = rng.choice(TEN)
-    router = {
-        "name": name,
-        "virtualIPGeneration": rng.choice((0, 1, 2**53)),
-        "state": rng.choice(("Active", "Backup", "Fault", "Initialize")),
-        "effectivePriority": rng.choice((0, 1, 254)),
-        "since": rng.choice(("2020-01-01T00:00:00Z", "9999-12-31T23:59:59Z")),
-        "transitions": rng.choice((0, 2**31)),
-        "faults": rng.choice(([], ["x" * 512], ["CheckFailed: one"])),
-    }
-    return {
-        "heartbeatTime": f"2026-01-01T00:00:{rng.randint(0, 59):02}Z",
-        "observedGeneration": rng.choice((0, 1, 2**53)),
-        "virtualRouters": rng.choice(([], [router], [router, {**router, "name": "nobody"}])),
-        "checks": rng.choice(([], [{"name": "one", "passing": True, "message": "ü" * 300}])),
-    }
-
-
-def _defaced(rng: random.Random) -> dict[str, Any] | None:
-    """Return what is merged into a NodeConfig's metadata; None: its spec gets a router more."""
-    return rng.choice(
-        (
-            None,
-            None,
-            {"annotations": {"kube-vrrp.io/fence": "another one's"}},
-            {"annotations": {"kube-vrrp.io/fence": None}},
-            {"annotations": {"a": "v" * 100_000}},
-            {"labels": {"kube-vrrp.io/node": "another"}},
-            {"finalizers": ["example.org/hold"]},
-            {"finalizers": None},
-        )
-    )

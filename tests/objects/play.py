@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import subprocess
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from tests.objects.disks import Disks
-from tests.objects.plan import NODES, ODD_NODES, Kind, Step, address_of
+from tests.objects import disks
+from tests.objects.machines import Killer, damage_key, keep_open, name_oddly
+from tests.objects.odd import NODES
+from tests.objects.passing import PassingFaults
+from tests.objects.plan import ODD_NODES, Kind, Step, address_of
 
 from vrrp_lab.lab import Lab, LabOptions, node_manifest
 from vrrp_lab.node import Node
@@ -22,23 +23,22 @@ from vrrp_lab.node import Node
 OPTIONS = LabOptions(nodes=len(NODES), start_speakers=False)
 _OPERATOR = "system:serviceaccount:kube-vrrp:kube-vrrp-operator"
 _KINDS = {"virtualips": "VirtualIP", "healthchecks": "HealthCheck", "nodeconfigs": "NodeConfig"}
+_LEASES = "kube-vrrp"
+"""The namespace of speakers' Leases."""
 _STRAY = "192.0.2.190"
 """The address of a router that is written into NodeConfigs, and that no VirtualIP has."""
 
 
 class Player:
-    """One cluster while steps are carried out; its speakers run from ``Disks``."""
+    """One cluster while steps are carried out; its speakers run on disks of their own."""
 
-    def __init__(self, lab: Lab, disks: Disks) -> None:
+    def __init__(self, lab: Lab) -> None:
         self._lab = lab
-        self._disks = disks
-        self._hunted: dict[str, float] = {}
-        self._over = threading.Event()
-        self._hunter = threading.Thread(target=self._hunt, name="hunter", daemon=True)
+        self._passing = PassingFaults()
+        self.killer = Killer(lab)
         self._specs: dict[tuple[str, str], Any] = {}
         self.answers: Counter[str] = Counter()
         """How many steps of each kind were taken, and how many refused, by the API server."""
-        self.killed = 0
         self._do: dict[Kind, Callable[[Step], bool]] = {
             Kind.CREATE: lambda step: self._apply(step.kind_of, step.name, step.value),
             Kind.EDIT: lambda step: self._apply(step.kind_of, step.name, step.value),
@@ -50,16 +50,20 @@ class Player:
             Kind.REPORT: self._report,
             Kind.CONFIG: self._deface,
             Kind.LOSE_CONFIG: lambda step: self._delete(step.kind_of, step.name),
-            Kind.KILL: self._kill,
-            Kind.FULL: lambda step: self._fault(step, self._disks.fill),
-            Kind.READ_ONLY: lambda step: self._fault(step, self._disks.protect),
+            Kind.SLICE: self._slice,
+            Kind.LEASE: self._lease,
+            Kind.KILL: lambda step: self.killer.change_link(step.name, step.number, step.value),
+            Kind.KEYS: self._damage_key,
+            Kind.NAME: lambda step: self._fault(step, "name", step.value, name_oddly),
+            Kind.IDLE: lambda step: self._fault(step, "idle", step.value, partial(keep_open, lab)),
+            Kind.FULL: lambda step: self._fault(step, "disk", step.value, disks.fill),
+            Kind.READ_ONLY: lambda step: self._fault(step, "disk", step.value, disks.protect),
             Kind.CHANGE: lambda step: self._merge(step.kind_of, step.name, {"spec": step.value}),
         }
-        self._hunter.start()
 
     def take(self, step: Step) -> None:
         """Take one step; that the API server refuses it is one of the ways it may end."""
-        self._disks.tick(time.monotonic())
+        self._passing.tick(time.monotonic())
         taken = self._do[step.kind](step)
         self.answers[f"{step.kind} {'taken' if taken else 'refused'}"] += 1
 
@@ -68,9 +72,7 @@ class Player:
 
         Other objects stay as they are, but for what keeps them from being deleted.
         """
-        self._disks.heal()
-        self._over.set()
-        self._hunter.join()
+        self._passing.heal()
         for name in ODD_NODES:
             self._delete("nodes", name)
         for node in NODES:
@@ -111,13 +113,18 @@ class Player:
     def _merge(self, kind: str, name: str, patch: Any, *flags: str) -> bool:
         return self._run("patch", kind, name, "--type=merge", "-p", json.dumps(patch), *flags)
 
+    def _put(self, obj: Mapping[str, Any], name: str) -> bool:
+        obj = {**obj, "metadata": {**obj["metadata"], "name": name}}
+        options = ("--server-side", "--force-conflicts")
+        return self._run("apply", *options, "-f", "-", stdin=json.dumps(obj))
+
     def _node(self, step: Step) -> bool:
         if step.value is None:
             return self._delete(step.kind_of, step.name)
-        metadata = {**step.value["metadata"], "name": step.name}
-        obj = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": step.value["spec"]}
-        options = ("--server-side", "--force-conflicts")
-        made = self._run("apply", *options, "-f", "-", stdin=json.dumps(obj))
+        spec, metadata = step.value["spec"], step.value["metadata"]
+        made = self._put(
+            {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}, step.name
+        )
         status = {"status": step.value["status"]}
         return made and self._merge("nodes", step.name, status, "--subresource=status")
 
@@ -153,24 +160,35 @@ class Player:
         flags = ("--type=json", "-p", patch, f"--as={_OPERATOR}")
         return self._run("patch", "nodeconfig", step.name, *flags)
 
+    def _slice(self, step: Step) -> bool:
+        if step.value is None:
+            return self._delete(step.kind_of, step.name)
+        return self._put(step.value, step.name)
+
+    def _lease(self, step: Step) -> bool:
+        of_node, where = f"node.{step.name}", ("--namespace", _LEASES)
+        if step.value is not None:
+            return self._merge(step.kind_of, of_node, step.value, *where)
+        return self._run("delete", step.kind_of, of_node, *where, "--ignore-not-found")
+
     # Machines ---------------------------------------------------------------------------
 
-    def _kill(self, step: Step) -> bool:
-        self._hunted[step.name] = time.monotonic() + step.value
-        return True
+    def _damage_key(self, step: Step) -> bool:
+        seconds, found = step.value
+        return self._fault(
+            step, "keys", seconds, lambda node: damage_key(node, step.kind_of, found)
+        )
 
-    def _hunt(self) -> None:
-        """Kill the compilers of hunted nodes, as the kernel does where memory is short."""
-        while not self._over.wait(0.05):
-            now_s = time.monotonic()
-            for name in [name for name, until_s in self._hunted.items() if now_s < until_s]:
-                for pid in self._lab.node(name).compilers():
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                        self.killed += 1
-
-    def _fault(self, step: Step, begin: Callable[[Node, float], bool]) -> bool:
-        return begin(self._lab.node(step.name), time.monotonic() + step.value)
+    def _fault(
+        self,
+        step: Step,
+        kind: str,
+        seconds: float,
+        begin: Callable[[Node], Callable[[], object]],
+    ) -> bool:
+        node = self._lab.node(step.name)
+        until_s = time.monotonic() + seconds
+        return self._passing.begin(kind, node.name, until_s, partial(begin, node))
 
 
 def ordinary(name: str) -> dict[str, Any]:

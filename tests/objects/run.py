@@ -13,9 +13,11 @@ from typing import Any
 
 from tests.bench.holders import Holders
 from tests.eventually import eventually
-from tests.objects.disks import Disks
+from tests.objects.disks import start_on_disks
 from tests.objects.judge import MS, kernel_latencies, percentiles, silent
-from tests.objects.plan import TEN, Step, address_of, second_address_of
+from tests.objects.machines import ON_THE_LINK, add_link
+from tests.objects.odd import TEN
+from tests.objects.plan import Step, address_of, second_address_of
 from tests.objects.play import FINE, OPTIONS, Player, ordinary
 from tests.objects.told import Told
 
@@ -55,15 +57,16 @@ def run(
 
 def run_in(lab: Lab, steps: Sequence[Step], pace_s: float, say: Callable[[str], None]) -> Outcome:
     """Carry steps out, one each ``pace_s`` seconds, on a cluster that has nothing yet."""
-    disks = Disks()
     for node in lab.nodes:
-        disks.start(node)
+        add_link(node)
+        start_on_disks(node)
     _begin(lab)
     holders = Holders(lab.lan.hosts)
     before = _processes(lab)
-    player, told = Player(lab, disks), Told(lab, TEN)
+    player, told = Player(lab), Told(lab, TEN)
     with contextlib.ExitStack() as stack:
         stack.callback(told.close)
+        stack.callback(player.killer.end)
         probes = {name: stack.enter_context(_probe(lab, name)) for name in TEN}
         since_ns = time.monotonic_ns()
         sent: list[tuple[int, Step]] = []
@@ -73,7 +76,7 @@ def run_in(lab: Lab, steps: Sequence[Step], pace_s: float, say: Callable[[str], 
             player.take(step)
             say(f"{(sent[-1][0] - since_ns) / 1e9:6.1f} s {step}")
         player.end()
-        settled_s, wrong = _settle(lab, told)
+        settled_s, wrong = _settle(lab, told, player)
         until_ns = time.monotonic_ns()
         wrong += list(_lost(probes, since_ns, until_ns))
     after = _processes(lab)
@@ -94,7 +97,7 @@ def run_in(lab: Lab, steps: Sequence[Step], pace_s: float, say: Callable[[str], 
     counted = ", ".join(f"{number} {what}" for what, number in sorted(player.answers.items()))
     figures = (
         f"{len(steps)} steps ({counted};"
-        f" {player.killed} compilers killed);"
+        f" {player.killer.killed} compilers killed);"
         f" on the nodes {percentiles(kernel_ns)}; in statuses {percentiles(told_ns)};"
         f" all said {settled_s:.0f} s after the last step; {len(wrong) + len(never)} faults"
     )
@@ -112,10 +115,10 @@ def _begin(lab: Lab) -> None:
     eventually(
         lambda: all("virtualRouterID" in v.get("status", {}) for v in _vips(lab)), within_s=60
     )
-    items = [ordinary(name) for name in TEN]
+    items = [*(ordinary(name) for name in TEN), ON_THE_LINK]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     lab.kubectl("apply", "--server-side", "-f", "-", stdin=text)
-    eventually(lambda: len(_ready(lab)) == _EARLY + len(TEN), within_s=120, every_s=0.5)
+    eventually(lambda: len(_ready(lab)) == _EARLY + len(items), within_s=120, every_s=0.5)
     lab.kubectl("delete", "vip", *(f"early-{n}" for n in range(_EARLY)))
     eventually(lambda: all(len(lab.holders(address_of(n))) == 1 for n in TEN), within_s=60)
 
@@ -148,7 +151,7 @@ def _is_ready(vip: dict[str, Any]) -> bool:
     return conditions.get("Ready") == conditions.get("Programmed") == "True"
 
 
-def _settle(lab: Lab, told: Told) -> tuple[float, list[str]]:
+def _settle(lab: Lab, told: Told, player: Player) -> tuple[float, list[str]]:
     """Wait until all is said; return how long that took, and what never came to be."""
     begun_s = time.monotonic()
 
@@ -156,6 +159,7 @@ def _settle(lab: Lab, told: Told) -> tuple[float, list[str]]:
         checks = lab.kubectl_json("get", "healthcheck")["items"]
         found = [text for obj in (*_vips(lab), *checks) if (text := silent(obj))]
         found += [f"{name} is not ready" for name in set(TEN) - _ready(lab)]
+        found += player.killer.missed()
         found += [
             f"{name}: generation {number} was never told of"
             for name, changes in told.changes().items()

@@ -5,6 +5,7 @@ Each works, or the node says in one stable reason why it takes no part.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -237,7 +238,8 @@ def test_interface_that_goes_elsewhere_is_missed_and_comes_back(odd: Lab, home: 
     eventually(lambda: all_work(odd, home), within_s=60, every_s=0.2)
     away = run(home.host, "unshare --net sleep infinity >/dev/null 2>&1 & echo $!").strip()
     try:
-        eventually(lambda: int(away) > 0, within_s=1)
+        own = os.stat(home.host.namespace.path).st_ino
+        eventually(lambda: os.stat(f"/proc/{away}/ns/net").st_ino != own, within_s=20)
         run(home.host, "ip link set 192.0.2.1 down", "ip link set 192.0.2.1 name odd1")
         run(home.host, f"ip link set eth0.100 netns {away}")
         for name in ("like-an-address", "dotted"):

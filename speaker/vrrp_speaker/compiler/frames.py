@@ -5,16 +5,22 @@ from __future__ import annotations
 import ipaddress
 import logging
 
-# scapy warns about missing routes while it is imported; a compiler has no use for that.
-logging.getLogger("scapy").setLevel(logging.ERROR)
+import scapy.interfaces
+from scapy.config import conf
 
-from scapy.layers.inet6 import (  # noqa: E402 - after the logger is quiet
+# While it is imported scapy reads the host's routes, interfaces and addresses, 2.5 ms for each of
+# thousands (kube-proxy's IPVS), and warns about what it misses. Who only builds frames needs none.
+logging.getLogger("scapy").setLevel(logging.ERROR)
+conf.route_autoload = conf.route6_autoload = False
+scapy.interfaces.ifaces.reload = lambda: None  # type: ignore[method-assign]  # no setting
+
+from scapy.layers.inet6 import (  # noqa: E402 - after that
     ICMPv6ND_NA,
     ICMPv6ND_NS,
     ICMPv6NDOptDstLLAddr,
     IPv6,
 )
-from scapy.layers.l2 import ARP, Ether  # noqa: E402 - after the logger is quiet
+from scapy.layers.l2 import ARP, Ether  # noqa: E402 - after that
 
 _UNSPECIFIED = "0.0.0.0"  # noqa: S104 - a sender that claims nothing, not a socket's address
 _NOBODY = "00:00:00:00:00:00"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +69,15 @@ def test_neighbor_probe_is_the_one_of_duplicate_address_detection() -> None:
     pseudo = frame[22:54] + bytes.fromhex("000000180000003a")
     words = struct.unpack("!32H", pseudo + frame[54:])
     assert sum(words) % 0xFFFF == 0
+
+
+def test_nothing_of_the_host_is_read_to_build_frames() -> None:
+    """A node has thousands of addresses and routes that are nobody's VirtualIP."""
+    asked = (
+        "import vrrp_speaker.compiler.frames\n"
+        "from scapy.config import conf\n"
+        "print(len(conf.ifaces.data), len(conf.route.routes), len(conf.route6.routes))"
+    )
+    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["0", "0", "0"]
+    assert socket.if_nameindex()  # there was something to read

@@ -5,19 +5,15 @@ Standard library only, and in milliseconds: it is done at each change that may c
 
 from __future__ import annotations
 
-import errno
+import itertools
 import socket
 import struct
-from collections.abc import Iterator
 
 from vrrp_speaker.links.nature import Nature
 from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
-from vrrp_speaker.netlink_attributes import walk_attributes
+from vrrp_speaker.netlink_messages import dump, walk_attributes
 
-_ERROR, _DONE = 2, 3
 _NEW_LINK, _GET_LINK, _NEW_ADDRESS, _GET_ADDRESS = 16, 18, 20, 22
-_REQUEST, _DUMP, _INTERRUPTED = 0x1, 0x300, 0x10
-_HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBi")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -38,8 +34,6 @@ _LOOPBACK, _POINT_TO_POINT, _NO_ARP = 0x8, 0x10, 0x80  # linux/if.h
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_PROTO = 1, 2, 11
 _TENTATIVE = 0x40  # IFA_F_TENTATIVE
 _MAC_LENGTH = 6
-_BUFFER = 1 << 16
-_ATTEMPTS = 5
 _PATIENCE_S = 5.0
 
 
@@ -54,8 +48,11 @@ def read_links() -> LinkTable:
     ) as kernel:
         kernel.settimeout(_PATIENCE_S)
         addresses: dict[int, list[LinkAddress]] = {}
-        for body in _dump(kernel, _GET_ADDRESS, _NEW_ADDRESS, _IFADDR.pack(0, 0, 0, 0, 0)):
-            index, found = _address(body)
+        sequences = itertools.count(1)
+        for told in dump(kernel, _GET_ADDRESS, _IFADDR.pack(0, 0, 0, 0, 0), sequences):
+            if told.kind != _NEW_ADDRESS:
+                continue
+            index, found = _address(told.body)
             if found is not None:
                 addresses.setdefault(index, []).append(found)
         asked = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
@@ -63,8 +60,9 @@ def read_links() -> LinkTable:
         ignored = _arp_ignored_by_all()
         return LinkTable(
             tuple(
-                _link(body, addresses, ignored)
-                for body in _dump(kernel, _GET_LINK, _NEW_LINK, asked)
+                _link(told.body, addresses, ignored)
+                for told in dump(kernel, _GET_LINK, asked, sequences)
+                if told.kind == _NEW_LINK
             )
         )
 
@@ -135,43 +133,6 @@ def _address(body: bytes) -> tuple[int, LinkAddress | None]:
         return index, None
     protocol = attributes.get(_IFA_PROTO, b"\0")[0]
     return index, LinkAddress(socket.inet_ntop(family, packed), prefix_length, protocol)
-
-
-def _dump(kernel: socket.socket, asked: int, told: int, body: bytes) -> list[bytes]:
-    """Return what one dump says.
-
-    One during which something came or went may lack what did neither, so it is asked for again,
-    though not for ever where something always moves.
-    """
-    found: list[bytes] = []
-    for sequence in range(1, _ATTEMPTS + 1):
-        found, whole = [], True
-        header = _HEADER.pack(_HEADER.size + len(body), asked, _REQUEST | _DUMP, sequence, 0)
-        kernel.send(header + body)
-        for kind, flags, answer in _answers(kernel, sequence):
-            whole &= not flags & _INTERRUPTED
-            if kind == told:
-                found.append(answer)
-        if whole:
-            break
-    return found
-
-
-def _answers(kernel: socket.socket, asked: int) -> Iterator[tuple[int, int, bytes]]:
-    """Yield the kind, flags and body of each message that answers a dump, its end included."""
-    while True:
-        data, offset = kernel.recv(_BUFFER), 0
-        while offset + _HEADER.size <= len(data):
-            length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
-            if length < _HEADER.size:
-                break
-            if sequence == asked:
-                if kind == _ERROR:
-                    raise OSError(errno.EIO, "the kernel refused a netlink dump")
-                yield kind, flags, data[offset + _HEADER.size : offset + length]
-                if kind == _DONE:
-                    return
-            offset += (length + 3) & ~3
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:

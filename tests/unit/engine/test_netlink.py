@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import struct
 
@@ -132,6 +133,7 @@ class Dumps:
             if kind == RTM_GETLINK
             else address_message(RTM_NEWADDR, "192.0.2.11", None)
         )
+        whole = whole[:8] + struct.pack("=I", sequence) + whole[12:]
         flags = NLM_F_MULTI | (NLM_F_DUMP_INTR if interrupted else 0)
         done = struct.pack("=IHHIIi", 20, NLMSG_DONE, flags, sequence, 0, 0)
         self._answers += [done] if interrupted else [whole, done]
@@ -142,7 +144,7 @@ class Dumps:
 
 def dump(kernel: Dumps) -> list[object]:
     requests = RequestSocket.__new__(RequestSocket)
-    vars(requests).update(_socket=kernel, _sequence=0)
+    vars(requests).update(_socket=kernel, _sequences=itertools.count(1))
     return list(requests.dump())
 
 

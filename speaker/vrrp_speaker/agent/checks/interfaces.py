@@ -13,7 +13,7 @@ from vrrp_api.check_kinds import CheckKind
 from vrrp_speaker.agent.checks.verdict import Result
 from vrrp_speaker.agent.checks.watching import News, Watching
 from vrrp_speaker.agent.messages import CheckMessage
-from vrrp_speaker.netlink_attributes import walk_attributes
+from vrrp_speaker.netlink_messages import walk_attributes
 
 _GROUP_LINKS = 0x1
 _ERROR, _DONE, _NEW_LINK, _DELETE_LINK, _GET_LINK = 2, 3, 16, 17, 18

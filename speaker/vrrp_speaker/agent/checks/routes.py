@@ -7,7 +7,7 @@ import socket
 import struct
 from enum import Enum, auto
 
-from vrrp_speaker.netlink_attributes import walk_attributes
+from vrrp_speaker.netlink_messages import walk_attributes
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

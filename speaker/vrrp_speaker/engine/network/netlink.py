@@ -8,27 +8,34 @@ if_addr,if_link}.h. ``tests/netns`` checks the parser against pyroute2.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from vrrp_speaker.netlink_attributes import walk_attributes
+from vrrp_speaker.netlink_messages import (
+    ERROR,
+    F_ACK,
+    F_REQUEST,
+    HEADER,
+    Message,
+    dump,
+    walk_attributes,
+    walk_messages,
+)
 
 ADDRESS_PROTOCOL = 112
 """Our mark on every address we bind (IFA_PROTO), so that a later start recognises it."""
 
 _NETLINK_ROUTE = 0
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_GETROUTE = 24, 26
 RTM_NEWNEIGH, RTM_GETNEIGH = 28, 30
 NUD_INCOMPLETE = 0x01
 """A neighbour's hardware address is looked for; packets to it wait (rtnetlink(7), ndm_state)."""
-_F_REQUEST, _F_ACK, _F_DUMP = 0x1, 0x4, 0x300
-_F_DUMP_INTERRUPTED = 0x10
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_PROTO = 1, 2, 11
 _IFA_F_TENTATIVE = 0x40
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 1, 3, 52, 53
@@ -40,9 +47,7 @@ _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 _BUFFER = 1 << 16
 _ANSWER = 1 << 12
 """One message: an acknowledgement, a route, a neighbour."""
-_DUMP_ATTEMPTS = 5
 
-_HEADER = struct.Struct("=IHHII")
 _IFINFO = struct.Struct("=BxHiII")
 _IFADDR = struct.Struct("=BBBBi")
 _NEIGHBOUR = struct.Struct("=BxxxiHBB")
@@ -90,7 +95,7 @@ class RequestSocket:
         # Not ``settimeout``, which asks the kernel before each call whether it could be made.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE)
         self._socket.bind((0, 0))
-        self._sequence = 0
+        self._sequences = (number & _MAX_U32 for number in itertools.count(1))
 
     @property
     def port(self) -> int:
@@ -106,7 +111,7 @@ class RequestSocket:
             return errno.ETIMEDOUT
         except OSError as error:
             return error.errno or errno.EIO
-        return _error(body) if kind == _NLMSG_ERROR else errno.EPROTO
+        return _error(body) if kind == ERROR else errno.EPROTO
 
     def request_all(self, messages: Sequence[bytes]) -> list[int]:
         """Send requests that ask for acknowledgements at once; return 0 or the errno of each.
@@ -114,21 +119,21 @@ class RequestSocket:
         The kernel handles them in order, each on its own.
         """
         errors = [errno.ETIMEDOUT] * len(messages)
-        first = self._sequence + 1
+        places: dict[int, int] = {}
         pieces = []
-        for message in messages:
-            self._sequence += 1
-            pieces.append(message[:8] + _SEQUENCE.pack(self._sequence & _MAX_U32) + message[12:])
+        for place, message in enumerate(messages):
+            sequence = next(self._sequences)
+            places[sequence] = place
+            pieces.append(message[:8] + _SEQUENCE.pack(sequence) + message[12:])
             pieces.append(bytes(-len(message) % 4))
         left = len(messages)
         try:
             if left:
                 self._socket.send(b"".join(pieces))
             while left:
-                for kind, sequence, body in _messages(self._socket.recv(_BUFFER)):
-                    place = (sequence - first) & _MAX_U32
-                    if kind == _NLMSG_ERROR and place < len(messages):
-                        errors[place], left = _error(body), left - 1
+                for kind, _, sequence, body in walk_messages(self._socket.recv(_BUFFER)):
+                    if kind == ERROR and sequence in places:
+                        errors[places[sequence]], left = _error(body), left - 1
         except BlockingIOError:
             pass
         except OSError as error:
@@ -161,47 +166,22 @@ class RequestSocket:
 
     def _ask(self, message: bytes) -> tuple[int, bytes]:
         """Send a request and return the kind and body of the first message that answers it."""
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        numbered = message[:8] + struct.pack("=I", self._sequence) + message[12:]
-        self._socket.send(numbered)
+        asked = next(self._sequences)
+        self._socket.send(message[:8] + _SEQUENCE.pack(asked) + message[12:])
         while True:
-            for kind, sequence, body in _messages(self._socket.recv(_ANSWER)):
-                if sequence == self._sequence:
+            for kind, _, sequence, body in walk_messages(self._socket.recv(_ANSWER)):
+                if sequence == asked:
                     return kind, body
 
     def dump(self) -> list[News]:
         """Return every link and address of the namespace."""
-        links = self._dump(RTM_GETLINK, _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
-        return links + self._dump(RTM_GETADDR, _IFADDR.pack(socket.AF_UNSPEC, 0, 0, 0, 0))
-
-    def _dump(self, kind: int, body: bytes) -> list[News]:
-        """Return what one dump says.
-
-        One during which something came or went may lack what did neither, and of that there will be
-        no news: it is asked for again, though not for ever where something always moves.
-        """
-        news: list[News] = []
-        for _ in range(_DUMP_ATTEMPTS):
-            pieces = list(self._dump_once(kind, body))
-            news = [item for piece in pieces for item in parse_news(piece)]
-            if not any(map(_is_interrupted, pieces)):
-                break
-        return news
-
-    def _dump_once(self, kind: int, body: bytes) -> Iterator[bytes]:
-        """Yield the datagrams that answer one request for a dump, the last one included."""
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        length = _HEADER.size + len(body)
-        flags = _F_REQUEST | _F_DUMP
-        self._socket.send(_HEADER.pack(length, kind, flags, self._sequence, 0) + body)
-        while True:
-            data = self._socket.recv(_BUFFER)
-            yield data
-            for answer, sequence, _ in _messages(data):
-                if sequence == self._sequence and answer == _NLMSG_ERROR:
-                    raise OSError(errno.EIO, "the kernel refused a netlink dump")
-                if sequence == self._sequence and answer == _NLMSG_DONE:
-                    return
+        links = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+        addresses = _IFADDR.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+        return [
+            news
+            for kind, body in ((RTM_GETLINK, links), (RTM_GETADDR, addresses))
+            for news in _news(dump(self._socket, kind, body, self._sequences))
+        ]
 
     def close(self) -> None:
         """Close the socket."""
@@ -213,8 +193,8 @@ def delete_address_request(news: AddressNews) -> bytes:
     family = socket.AF_INET if len(news.address) == 4 else socket.AF_INET6
     attribute = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(news.address), _IFA_LOCAL) + news.address
     body = _IFADDR.pack(family, news.prefix_length, 0, 0, news.ifindex) + attribute
-    flags = _F_REQUEST | _F_ACK
-    return _HEADER.pack(_HEADER.size + len(body), RTM_DELADDR, flags, 0, 0) + body
+    flags = F_REQUEST | F_ACK
+    return HEADER.pack(HEADER.size + len(body), RTM_DELADDR, flags, 0, 0) + body
 
 
 def damaged_mark_request() -> bytes:
@@ -222,7 +202,7 @@ def damaged_mark_request() -> bytes:
     local = _ATTRIBUTE.pack(_ATTRIBUTE.size + 4, _IFA_LOCAL) + bytes([127, 0, 0, 1])
     mark = _ATTRIBUTE.pack(_ATTRIBUTE.size, _IFA_PROTO)
     body = _IFADDR.pack(socket.AF_INET, 32, 0, 0, _NO_INTERFACE) + local + mark
-    return _HEADER.pack(_HEADER.size + len(body), RTM_NEWADDR, _F_REQUEST | _F_ACK, 0, 0) + body
+    return HEADER.pack(HEADER.size + len(body), RTM_NEWADDR, F_REQUEST | F_ACK, 0, 0) + body
 
 
 def _route_request(ifindex: int, address: bytes) -> bytes:
@@ -231,7 +211,7 @@ def _route_request(ifindex: int, address: bytes) -> bytes:
     body = _ROUTE.pack(family, 8 * len(address), 0, 0, 0, 0, 0, 0, 0)
     body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(address), _RTA_DST) + address
     body += _ATTRIBUTE.pack(_ATTRIBUTE.size + _INDEX.size, _RTA_OIF) + _INDEX.pack(ifindex)
-    return _HEADER.pack(_HEADER.size + len(body), RTM_GETROUTE, _F_REQUEST, 0, 0) + body
+    return HEADER.pack(HEADER.size + len(body), RTM_GETROUTE, F_REQUEST, 0, 0) + body
 
 
 def _neighbour_request(ifindex: int, address: bytes) -> bytes:
@@ -239,7 +219,7 @@ def _neighbour_request(ifindex: int, address: bytes) -> bytes:
     family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
     body = _NEIGHBOUR.pack(family, ifindex, 0, 0, 0)
     body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(address), _NDA_DST) + address
-    return _HEADER.pack(_HEADER.size + len(body), RTM_GETNEIGH, _F_REQUEST, 0, 0) + body
+    return HEADER.pack(HEADER.size + len(body), RTM_GETNEIGH, F_REQUEST, 0, 0) + body
 
 
 def _error(body: bytes) -> int:
@@ -248,8 +228,12 @@ def _error(body: bytes) -> int:
 
 
 def parse_news(data: bytes) -> Iterator[News]:
-    """Yield the link and address messages of one netlink datagram; others are passed over."""
-    for kind, _, body in _messages(data):
+    """Return the link and address messages of one netlink datagram; others are passed over."""
+    return _news(walk_messages(data))
+
+
+def _news(messages: Iterable[Message]) -> Iterator[News]:
+    for kind, _, _, body in messages:
         if kind in (RTM_NEWLINK, RTM_DELLINK) and len(body) >= _IFINFO.size:
             yield _link_news(kind, body)
         elif kind in (RTM_NEWADDR, RTM_DELADDR) and len(body) >= _IFADDR.size:
@@ -289,25 +273,3 @@ def _address_news(kind: int, body: bytes) -> AddressNews | None:
         return None
     protocol = attributes.get(_IFA_PROTO, b"\0")[0]
     return AddressNews(ifindex, address, prefix_length, protocol, kind == RTM_NEWADDR)
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (type, sequence, body) of each message; a damaged tail ends the walk."""
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, kind, _, sequence, _ = _HEADER.unpack_from(data, offset)
-        if length < _HEADER.size or offset + length > len(data):
-            return
-        yield kind, sequence, data[offset + _HEADER.size : offset + length]
-        offset += (length + 3) & ~3
-
-
-def _is_interrupted(data: bytes) -> bool:
-    """Return whether a message of a dump says that something changed meanwhile."""
-    offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, _, flags, _, _ = _HEADER.unpack_from(data, offset)
-        if flags & _F_DUMP_INTERRUPTED:
-            return True
-        offset += max(_HEADER.size, (length + 3) & ~3)
-    return False

@@ -19,6 +19,7 @@ Verdict = Callable[[], tuple[bool, str]]
 
 _MOST_CONNECTIONS = 32
 _IDLE_S = 5.0
+_DAY_S = 86_400.0
 _ROOM_S = 1.0
 """How long a newcomer waits for the end of the connection that makes room for it."""
 _IP_FREEBIND = 15
@@ -64,7 +65,8 @@ def serve(
         raise MetricsAddressError(
             f"metrics address {bind_address} cannot be used: {error.strerror}"
         ) from error
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    # Who waits for connections has nothing to look for in between.
+    threading.Thread(target=server.serve_forever, args=(_DAY_S,), name="http", daemon=True).start()
     return server
 
 
@@ -112,6 +114,12 @@ class _Server(ThreadingHTTPServer):
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
         TCPServer.server_bind(self)  # HTTPServer's asks the DNS for the host's name
         self.server_name, self.server_port = "", self.server_address[1]
+
+    def shutdown(self) -> None:
+        """Take no more connections; whoever waits for one is woken."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        super().shutdown()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve one connection in its own thread."""

@@ -41,10 +41,11 @@ from vrrp_speaker.shared_state.reader import SharedStateReader
 from vrrp_speaker.shared_state.values import EngineState
 
 _log = logging.getLogger(__name__)
-_MAX_WAIT_S = 0.5
-"""How often all is looked at without news: for an engine that fell silent, and lost messages."""
 _STALE_NS = 2_000_000_000
-_SILENCE_LOOKED_FOR_NS = 5_000_000_000
+_LOOKED_AT_NS = 5_000_000_000
+"""How often all is looked at without news: for peers that fell silent, and lost messages."""
+_LOOKED_AT_SILENT_NS = 500_000_000
+"""How often, while the engine is silent: nobody tells when it no longer is."""
 _PROVED_S = 10.0
 """What an engine has run for so long is what to go back to when engines end under what follows."""
 
@@ -86,7 +87,8 @@ class Agent:
         self._proved_at_s: float | None = None
         self._adopted = False
         self._inputs: dict[str, RouterInputs] = {}
-        self._turned_ns = time.monotonic_ns()
+        self._busy_since_ns: int | None = time.monotonic_ns()
+        """Since when the loop has been at one message; None: it waits for the next."""
         self._reported: object = None
         self._refused = ""
 
@@ -96,7 +98,6 @@ class Agent:
         """Decide until ``Stop`` arrives."""
         self._program.prepare()
         while True:
-            self._turned_ns = time.monotonic_ns()
             message = self._next()
             if isinstance(message, Stop):
                 self._checks.stop()
@@ -109,12 +110,30 @@ class Agent:
             self._notice_changes()
 
     def _next(self) -> Message | None:
-        due_s = self._checks.next_s()
-        wait_s = _MAX_WAIT_S if due_s is None else max(0.0, due_s - time.monotonic())
+        wait_s = max(0.0, self._due_s() - time.monotonic())
+        self._busy_since_ns = None
         try:
-            return self._inbox.get(timeout=min(wait_s, _MAX_WAIT_S))
+            return self._inbox.get(timeout=wait_s)
         except Empty:
             return None
+        finally:
+            self._busy_since_ns = time.monotonic_ns()
+
+    def _due_s(self) -> float:
+        """Return when there is something to do, whether a message comes or not."""
+        now_ns = time.monotonic_ns()
+        due_ns = (now_ns // _LOOKED_AT_NS + 1) * _LOOKED_AT_NS
+        if self._reader is not None:
+            stale_ns = self._reader.heartbeat_ns() + _STALE_NS + 1
+            due_ns = min(due_ns, stale_ns if stale_ns > now_ns else now_ns + _LOOKED_AT_SILENT_NS)
+        others_s = (
+            self._checks.next_s(),
+            self._program.again.due_s,
+            self._withdrawal.due_s,
+            self._cache_again.due_s,
+            self._proved_at_s,
+        )
+        return min([due_ns / 1e9, *(due_s for due_s in others_s if due_s is not None)])
 
     def _handle(self, message: Message) -> None:
         match message:
@@ -297,7 +316,7 @@ class Agent:
         silent = time.monotonic_ns() - reader.heartbeat_ns() > _STALE_NS
         faults = tuple(inputs.faults for inputs in self._inputs.values())
         # Who falls silent is no news of the engine's, so it is looked for now and then.
-        again = time.monotonic_ns() // _SILENCE_LOOKED_FOR_NS
+        again = time.monotonic_ns() // _LOOKED_AT_NS
         seen = (reader.digest(slots), faults, silent, again)
         if seen != self._reported:
             self._reported = seen
@@ -355,7 +374,8 @@ class Agent:
         """Return whether this loop and the engine's loop turn."""
         now_ns = time.monotonic_ns()
         engine = self.engine_state()
-        if now_ns - self._turned_ns > _STALE_NS:
+        busy_since_ns = self._busy_since_ns
+        if busy_since_ns is not None and now_ns - busy_since_ns > _STALE_NS:
             return False, "agent: the loop does not turn"
         if engine is None or now_ns - engine.heartbeat_ns > _STALE_NS:
             return False, "engine: the loop does not turn"

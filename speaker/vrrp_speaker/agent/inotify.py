@@ -32,6 +32,8 @@ _BUFFER = 1 << 16
 _MOST_LINKS = 40
 """As many symbolic links as the kernel follows."""
 _SETTLING = 5
+_ANY = "/"
+"""Stands for every name in a directory; none has one."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -57,6 +59,8 @@ class Watcher:
             _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK), "inotify instance"
         )
         self._places: dict[Path, dict[Place, str]] = {}
+        self._folders: set[Path] = set()
+        """Those of the paths in which everything is of interest."""
 
     def fileno(self) -> int:
         """Return the descriptor to poll for reading."""
@@ -79,8 +83,18 @@ class Watcher:
                 self.unwatch(path)
                 raise
 
+    def watch_folder(self, path: Path) -> None:
+        """Follow a folder, and every file in it, also such as come; not what links lead to.
+
+        Raises:
+            OSError: as ``watch``.
+        """
+        self._folders.add(path)
+        self.watch(path)
+
     def unwatch(self, path: Path) -> None:
         """Stop following a path; nothing happens when it is not followed."""
+        self._folders.discard(path)
         self._remove_unused(self._places.pop(path, {}))
 
     def read(self) -> set[Path]:
@@ -112,6 +126,8 @@ class Watcher:
         if not name:  # the directory itself
             return any(watch == known for known, _ in places)
         found = places.get((watch, name))
+        if found is None and (folder := places.get((watch, _ANY))) is not None:
+            found = os.path.join(folder, name)
         return found is not None and not (mask & _CREATE and _is_being_written(found))
 
     def _place(self, path: Path) -> None:
@@ -120,12 +136,12 @@ class Watcher:
         places: dict[Place, str] = {}
         trail: list[tuple[str, str]] = []
         for _ in range(_SETTLING):
-            if trail == (trail := _trail(path)):
+            if trail == (trail := _trail(path, whole=path in self._folders)):
                 break
             for directory, name in trail:
                 watch = self._add(directory)
                 if watch is not None:
-                    places[watch, name] = os.path.join(directory, name)
+                    places[watch, name] = os.path.join(directory, name.strip(_ANY))
                     self._places[path] = before | places
         self._places[path] = places
         self._remove_unused(before)
@@ -142,10 +158,11 @@ class Watcher:
             _libc.inotify_rm_watch(self._descriptor, watch)  # fails if the directory is gone: good
 
 
-def _trail(path: Path) -> list[tuple[str, str]]:
+def _trail(path: Path, *, whole: bool) -> list[tuple[str, str]]:
     """Return each directory and the name looked up in it on the way to where a path leads.
 
-    The directories are free of symbolic links. The last name may not exist.
+    The directories are free of symbolic links. The last name may not exist. ``whole``: where the
+    path leads is a directory of which every name counts.
     """
     here, links, trail = "/", 0, []
     ahead = os.path.join(os.getcwd(), path).split("/")[::-1]
@@ -169,6 +186,9 @@ def _trail(path: Path) -> list[tuple[str, str]]:
             break
         here = "/" if target.startswith("/") else here
         ahead += target.split("/")[::-1]
+    else:
+        if whole:
+            trail.append((here, _ANY))
     return trail
 
 

@@ -74,6 +74,51 @@ def test_removed_moved_away_and_back(path: Path, watcher: Watcher) -> None:
     assert touched(watcher) == {path}
 
 
+def test_folder_is_followed_with_all_that_is_and_comes_in_it(
+    tmp_path: Path, watcher: Watcher
+) -> None:
+    folder = tmp_path / "keys"
+    watcher.watch_folder(folder)
+    assert touched(watcher) == set()
+    folder.mkdir()
+    assert touched(watcher) == {folder}
+    (folder / "cluster.1").write_text("one")
+    assert touched(watcher) == {folder}
+    (folder / "cluster.1").write_text("two")
+    assert touched(watcher) == {folder}
+    (folder / "new").symlink_to("cluster.1")
+    (folder / "new").rename(folder / "..data")
+    assert touched(watcher) == {folder}
+    (tmp_path / "beside").write_text("other")
+    assert touched(watcher) == set()
+    (folder / "cluster.1").unlink()
+    assert touched(watcher) == {folder}
+    folder.rename(tmp_path / "elsewhere")
+    assert touched(watcher) == {folder}
+    (tmp_path / "elsewhere" / "cluster.2").write_text("one")
+    assert touched(watcher) == set()
+
+
+def test_folder_that_a_link_leads_to_is_followed(tmp_path: Path, watcher: Watcher) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "keys"
+    link.symlink_to("a")
+    watcher.watch_folder(link)
+    (tmp_path / "a" / "cluster.1").write_text("one")
+    assert touched(watcher) == {link}
+    link.unlink()
+    link.symlink_to("b")
+    assert touched(watcher) == {link}
+    (tmp_path / "b" / "cluster.1").write_text("one")
+    assert touched(watcher) == {link}
+    (tmp_path / "a" / "cluster.1").write_text("two")
+    assert touched(watcher) == set()
+    watcher.unwatch(link)
+    (tmp_path / "b" / "cluster.1").write_text("two")
+    assert touched(watcher) == set()
+
+
 def test_hard_link_and_permissions(path: Path, watcher: Watcher) -> None:
     other = path.with_name("other")
     path.rename(other)

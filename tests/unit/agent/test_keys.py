@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 from tests.eventually import eventually
 
+from vrrp_speaker.agent.config import keys as keys_module
 from vrrp_speaker.agent.config.keys import KeyFolder, material_of_program
 from vrrp_speaker.agent.messages import Inbox, KeysChanged
 
@@ -117,7 +119,13 @@ def test_key_that_was_good_outlives_its_file(
     assert damaged.problem == problem
 
 
-def test_change_is_told_once_it_means_something(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", ["by the kernel", "by nobody"])
+def test_change_is_told_once_it_means_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    monkeypatch.setattr(keys_module, "_LOOK_ALL_THE_SAME_S", 600.0)
+    if told == "by nobody":
+        monkeypatch.setattr(keys_module, "Watcher", _no_watcher)
     key, inbox = tmp_path / "cluster.1", SimpleQueue[object]()
     key.write_text(f"hex:{HEX}")
     followed = KeyFolder(tmp_path, _inbox(inbox), {})
@@ -146,6 +154,10 @@ def test_key_that_is_being_written_is_not_read(tmp_path: Path) -> None:
     followed.look()
     assert followed.material()["cluster"]["keys"] == {"1": "cd" * 64}
     assert isinstance(inbox.get_nowait(), KeysChanged)
+
+
+def _no_watcher() -> None:
+    raise OSError(errno.EMFILE, "inotify instance: Too many open files")
 
 
 def _inbox(queue: SimpleQueue[object]) -> Inbox:

@@ -26,7 +26,8 @@ class KeyWithdrawal:
     def __init__(self) -> None:
         self._until_s: dict[str, float] = {}
         """Until when each election's key signs on."""
-        self._due_s: float | None = None
+        self.due_s: float | None = None
+        """When something else is to run than what ``softened`` said last."""
 
     def note(self, before: NodeConfig | None, config: NodeConfig, now_s: float) -> None:
         """Note which keys a configuration takes away from the one before it."""
@@ -44,7 +45,7 @@ class KeyWithdrawal:
         That counts as applied: a node that knows only the plain key is heard, and hears this one.
         """
         signing = [until_s for until_s in self._until_s.values() if now_s < until_s]
-        self._due_s = min(signing, default=None)
+        self.due_s = min(signing, default=None)
         if not self._until_s:
             return config
         routers = tuple(self._eased(router, now_s) for router in config.virtual_routers)
@@ -52,7 +53,7 @@ class KeyWithdrawal:
 
     def take(self, now_s: float) -> bool:
         """Return whether something else is to run by now than what ``softened`` said last."""
-        return self._due_s is not None and now_s >= self._due_s
+        return self.due_s is not None and now_s >= self.due_s
 
     def _eased(self, router: VirtualRouterConfig, now_s: float) -> VirtualRouterConfig:
         until_s = self._until_s.get(router.name)

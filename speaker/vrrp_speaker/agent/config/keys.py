@@ -7,11 +7,14 @@ key is that of keepalived's ``auth_hmac``. With one key, ``.active`` may be abse
 A key that was good and is damaged or gone goes on being used: a typing error in a Secret must not
 cost an address. It is reported until it is mended. What changes is read once it has ceased to: half
 a key can be as long as a whole one, and a node that signs with it is heard by nobody.
+
+The kernel tells of changes in the folder (inotify); what it does not tell is found by looking.
 """
 
 from __future__ import annotations
 
 import logging
+import select
 import threading
 import time
 from collections.abc import Mapping
@@ -19,10 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from vrrp.authentication import KEY_LENGTHS, PASSWORD_LENGTH
+from vrrp_speaker.agent.inotify import Watcher
 from vrrp_speaker.agent.messages import Inbox, KeysChanged
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.5
+"""Between looks while something changes or is wrong, and where the kernel tells nothing."""
+_LOOK_ALL_THE_SAME_S = 10.0
+"""Between looks else: what a link in the folder leads to, or another host writes, is not told."""
 _MAX_FILE = 256
 
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -50,16 +57,21 @@ class KeyFolder:
 
     def start(self) -> None:
         """Follow in a thread of its own."""
-        threading.Thread(target=self._run, name="keys", daemon=True).start()
+        args = (_watcher_of(self._path),)
+        threading.Thread(target=self._run, args=args, name="keys", daemon=True).start()
 
     def material(self) -> Mapping[str, KeyMaterial]:
         """Return what is in use, by ref."""
         return dict(self._material)
 
-    def _run(self) -> None:
+    def _run(self, watcher: Watcher | None) -> None:
         while True:
-            time.sleep(_LOOK_S)
-            self.look()
+            self.look()  # first at what happened before it was watched
+            if watcher is None or self.problem or self._looked_stamp != self._read_stamp:
+                time.sleep(_LOOK_S)
+            else:
+                ready, _, _ = select.select((watcher,), (), (), _LOOK_ALL_THE_SAME_S)
+                watcher = _taken_in(watcher) if ready else watcher
 
     def look(self) -> None:
         """Read what differs from what was read and is as it was at the last look."""
@@ -125,6 +137,27 @@ def _compare(ref: str, known: KeyMaterial, found: KeyMaterial) -> None:
     for part, lost in (("keys", "keys are"), ("password", "password is")):
         if known.get(part) and not found[part]:
             raise KeyFileError(f"{ref}: its {lost} gone")
+
+
+def _watcher_of(folder: Path) -> Watcher | None:
+    try:
+        watcher = Watcher()
+        watcher.watch_folder(folder)
+    except OSError as error:
+        _log.warning("keys are polled", extra={"error": str(error)})
+        return None
+    return watcher
+
+
+def _taken_in(watcher: Watcher) -> Watcher | None:
+    """Take in what the watcher has to tell, whatever it is; return it while it can tell more."""
+    try:
+        watcher.read()
+    except OSError as error:
+        watcher.close()
+        _log.warning("keys are polled", extra={"error": str(error)})
+        return None
+    return watcher
 
 
 def read_material(ref: str, files: Mapping[str, Path]) -> KeyMaterial:

@@ -20,6 +20,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from vrrp_speaker.agent.serving.dump import Dump
 
 _log = logging.getLogger(__name__)
+_DAY_S = 86_400.0
 _TOGGLE_LEVEL, _WRITE_DUMP = signal.SIGUSR1, signal.SIGUSR2
 
 
@@ -97,7 +98,10 @@ def serve_dump(path: Path, current: Callable[[], Dump]) -> None:
     server = _Server(str(unfinished), Handler)
     unfinished.chmod(0o600)
     unfinished.replace(path)
-    threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
+    # Who waits for connections has nothing to look for in between.
+    threading.Thread(
+        target=server.serve_forever, args=(_DAY_S,), name="control", daemon=True
+    ).start()
 
 
 class _Server(ThreadingMixIn, UnixStreamServer):

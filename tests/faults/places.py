@@ -32,10 +32,12 @@ LISTENING = f"{_ENGINE}neighbours/listening.py"
 CHOICE, LINK_TABLE, SUBNET_ROUTE = (
     f"speaker/vrrp_speaker/links/{name}.py" for name in ("choice", "table", "subnet_route")
 )
-CHILD, PULSE, SUPERVISOR = (
+ALARM, CHILD, PULSE, SILENCE, SUPERVISOR = (
     f"speaker/vrrp_speaker/{name}.py"
-    for name in ("supervisor/child", "pulse", "supervisor/supervisor")
-)
+    for name in (
+        "alarm", "supervisor/child", "pulse", "supervisor/silence", "supervisor/supervisor",
+    )
+)  # fmt: skip
 REQUESTS = "speaker/vrrp_speaker/compiler/netlink.py"
 TEMPLATES = "speaker/vrrp_speaker/compiler/templates.py"
 NODE_CONFIG, PLACING = (

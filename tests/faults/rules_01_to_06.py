@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.faults.fault import Fault
 from tests.faults.places import (
+    ALARM,
     ANNOUNCER,
     CHILD,
     CHOICE,
@@ -20,6 +21,7 @@ from tests.faults.places import (
     PULSE,
     REQUESTS,
     RESUMING,
+    SILENCE,
     SUBNET_ROUTE,
     SUPERVISOR,
     TABLE,
@@ -361,6 +363,30 @@ RESUME = (
         "            self._engine.signal(signal.SIGKILL)\n",
         "",
         f"{_RESUMES}[silent]",
+    ),
+    Fault(
+        6,
+        "also one that never turned",
+        SILENCE,
+        "None if self._alarm.is_wound() else suspect_ns",
+        "None",
+        unit("speaker/silence", "engine_that_never_turned_is_found_too"),
+    ),
+    Fault(
+        6,
+        "who slept gives it its whole time",
+        SILENCE,
+        "            self._awake_since_ns = now_ns\n",
+        "            pass\n",
+        unit("speaker/silence", "who_slept_gives_the_engine_its_whole_time") + "[0]",
+    ),
+    Fault(
+        6,
+        "its supervisor is woken where it ceases to turn",
+        ALARM,
+        "        _libc.timerfd_settime(self._timer, 0, self._address, None)\n",
+        "",
+        unit("speaker/silence", "alarm_goes_off_once_it_is_wound_no_more"),
     ),
     Fault(
         6,

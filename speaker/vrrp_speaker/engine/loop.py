@@ -22,6 +22,7 @@ from time import monotonic_ns, time_ns
 from vrrp.authentication import SignatureClock, sequence_of
 from vrrp.constants import RejectReason, State
 from vrrp.events import DeadlineReached, Event, OthersAdvertise, Shutdown
+from vrrp_speaker.alarm import Alarm
 from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.neighbours.foreign import ForeignRouters
@@ -69,6 +70,7 @@ class Loop:
         table: RouterTable,
         foreign: ForeignRouters,
         worker: AddressWorker,
+        alarm: Alarm,
     ) -> None:
         self._shared = shared
         self._clock, self._clocks = clock, Clocks(clock)
@@ -77,6 +79,7 @@ class Loop:
         self._table = table
         self._foreign = foreign
         self._worker = worker
+        self._alarm = alarm
         self._concerns: Sequence[Concern] = ()
         self._owners: dict[int, Concern] = {}
         """Whose each descriptor is."""
@@ -114,6 +117,7 @@ class Loop:
         while not self._stopped():
             now_ns = monotonic_ns()
             self._shared.set(shm.H_HEARTBEAT, now_ns)
+            self._alarm.wind(now_ns)
             self._run_deadlines(now_ns)
             if now_ns >= self._look_around_ns:
                 self._look_around(now_ns)

@@ -21,6 +21,7 @@ from typing import Any
 from vrrp.actions import StateChanged
 from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_MAXIMUM, State
+from vrrp_speaker.alarm import Alarm
 from vrrp_speaker.engine.addresses.address_watch import AddressWatch
 from vrrp_speaker.engine.addresses.announcer import Announcer
 from vrrp_speaker.engine.addresses.leases import Leases
@@ -73,13 +74,17 @@ _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4  # mlockall(2)
 
 @dataclass(frozen=True, slots=True)
 class EngineFiles:
-    """What the supervisor hands to an engine: shared state, program path, channel, lifeline."""
+    """What the supervisor hands to an engine: shared state, program path, channel, and two ends.
+
+    It learns of the supervisor's end, and the supervisor of its silence.
+    """
 
     shared: SharedState
     program_path: str
     listener: socket.socket
     parent: int
     """Reads end-of-file once the supervisor is dead."""
+    alarm: Alarm
 
 
 class Engine:
@@ -132,6 +137,7 @@ class Engine:
             table=self._table,
             foreign=foreign,
             worker=self._worker,
+            alarm=files.alarm,
         )
         held_back = transport.holds_back, presence.holds_back
         self._concerns = self._others(news, foreign, presence, held_back)
@@ -226,6 +232,7 @@ class Engine:
         routers = self._table.routers.values()
         self._shared.set(shm.H_ACTIVE, sum(r.machine.state is State.ACTIVE for r in routers))
         self._shared.add(shm.H_LOADS)
+        self._files.alarm.ring()
 
     def _catch_signals(self) -> int:
         readable, writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -314,7 +321,10 @@ class Engine:
     def _report(self, name: str, change: StateChanged, sequence: int, now_ns: int) -> None:
         self._conflicts.moved(name, change.after, now_ns)
         more = (change.after is State.ACTIVE) - (change.before is State.ACTIVE)
-        self._shared.set(shm.H_ACTIVE, max(0, self._shared.get(shm.H_ACTIVE) + more))
+        before = self._shared.get(shm.H_ACTIVE)
+        self._shared.set(shm.H_ACTIVE, max(0, before + more))
+        if bool(before) != bool(self._shared.get(shm.H_ACTIVE)):
+            self._files.alarm.ring()  # it keeps an heir ready for who holds addresses
         self._agent.send(
             {
                 "type": "transition",
@@ -347,6 +357,7 @@ def run_engine(files: EngineFiles, known: KnownProgram | None = None) -> None:
     gc.disable()  # nothing here makes cycles in a steady state; a pause would cost deadlines
     shared = files.shared
     shared.set(shm.H_ENGINE_PID, os.getpid())
+    files.alarm.ring()  # an heir goes on, and nothing else may tell the supervisor yet
     shared.add(shm.H_ENGINE_STARTS)
     shared.set(shm.H_SILENCE_LIMIT, 0)  # until a program is loaded
     shared.set(shm.H_HEARTBEAT, monotonic_ns())

@@ -6,6 +6,7 @@ Standard library only: it belongs to process 1.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import select
 import signal
@@ -77,12 +78,12 @@ class Child:
             os.kill(self.pid, number)
 
 
-def ready(descriptors: Iterable[int], seconds: float) -> list[tuple[int, int]]:
+def ready(descriptors: Iterable[int], seconds: float | None) -> list[tuple[int, int]]:
     """Wait until one of the descriptors is readable, or for so long; return those that are."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
-    return poll.poll(int(seconds * 1000))
+    return poll.poll(None if seconds is None else max(0, math.ceil(seconds * 1000)))
 
 
 def fork_deaf() -> int:

@@ -44,6 +44,15 @@ class ServiceManager:
             self._ping_at_s = now_s + self._ping_every_s
             self._say("WATCHDOG=1")
 
+    def next_s(self, now_s: float) -> float | None:
+        """Return when there is something to tell without news; None: never.
+
+        Where it is due and could not be said, as nobody is alive, that is some time later.
+        """
+        if self._ping_every_s is None:
+            return None
+        return self._ping_at_s if self._ping_at_s > now_s else now_s + self._ping_every_s
+
     def stopping(self) -> None:
         """Tell that the service ends because it was asked to."""
         self._say("STOPPING=1")

@@ -15,10 +15,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import FrameType
 
+from vrrp_speaker.alarm import Alarm
 from vrrp_speaker.engine.heir import await_turn
 from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
@@ -27,6 +28,7 @@ from vrrp_speaker.log_stream import LogStream
 from vrrp_speaker.options import CANNOT_RUN, Options
 from vrrp_speaker.pulse import Pulse
 from vrrp_speaker.shared_state import layout as shm
+from vrrp_speaker.supervisor.agent_process import start_agent
 from vrrp_speaker.supervisor.child import (
     Child,
     backoff_s,
@@ -82,12 +84,13 @@ class Supervisor:
         prepare_directories(options)
         self._lock = lock(options)
         self._shared = create_shared_state(options)
-        self._silence = Silence(self._shared)
+        self._alarm = Alarm(self._shared)
+        self._silence = Silence(self._shared, self._alarm)
         self._listener = listen(options.socket_path)
         # The children hold the reading end: it ends when this process is gone, however it went.
         self._lifeline, self._lifeline_end = os.pipe2(os.O_CLOEXEC)
         self._files = EngineFiles(
-            self._shared, options.program_path, self._listener, self._lifeline
+            self._shared, options.program_path, self._listener, self._lifeline, self._alarm
         )
         self._loads = self._heir_loads = 0
         """How many programs were loaded, and how many when the heir read the last one."""
@@ -109,8 +112,8 @@ class Supervisor:
         gc.freeze()
         while not self._stopping:
             self._start_what_is_due()
-            if self._wait():
-                self._reap()
+            self._wait()
+            self._reap()
             if self._engine_stopped():
                 self._engine_died()
             self._check_heartbeat()
@@ -149,7 +152,7 @@ class Supervisor:
             child.restart_at_s = time.monotonic() + backoff_s(child.failures)
 
     def _fork_engine(self) -> tuple[int, Pulse]:
-        self._shared.set(shm.H_HEARTBEAT, time.monotonic_ns())
+        self._silence.begin()
         self._shared.set(shm.H_LOADED, 0)  # it was true of the one before
         return self._fork(lambda: run_engine(self._files))
 
@@ -183,32 +186,35 @@ class Supervisor:
         os._exit(0)
 
     def _start_agent(self) -> tuple[int, None]:
-        pid = os.fork()
-        if pid:
-            return pid, None
-        try:
-            with contextlib.suppress(OSError):
-                os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-            os.dup2(self._lifeline, 0)
-            signal.set_wakeup_fd(-1)
-            for number in _FOR_AGENT:
-                signal.signal(number, signal.SIG_IGN)  # until it can do something about them
-            command = [sys.executable, "-m", "vrrp_speaker.agent", *self._arguments]
-            os.execv(command[0], command)
-        finally:
-            os._exit(CANNOT_RUN)
+        return start_agent(self._arguments, self._lifeline, _FOR_AGENT), None
 
     # Watching --------------------------------------------------------------------------
 
-    def _wait(self) -> bool:
-        """Wait for news of processes, and no longer than the heartbeat may; return if there are."""
+    def _wait(self) -> None:
+        """Wait until a process ends, a signal comes, the alarm goes off, or something is due."""
         children = self._engine, self._heir, self._agent
-        watched = [self._wakeup, *(d for child in children for d in child.descriptors)]
-        if not ready(watched, self._silence.wait_s):
-            return False
+        watched = [self._wakeup, *self._alarm.descriptors]
+        watched += (d for child in children for d in child.descriptors)
+        due_s = min(self._dues_s(), default=None)
+        ready(watched, None if due_s is None else due_s - time.monotonic())
+        self._alarm.hush()
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup, 512)
-        return True
+
+    def _dues_s(self) -> Iterator[float]:
+        """Yield when there is something to do without news."""
+        for child in (self._engine, self._agent):
+            if child.restart_at_s is not None:
+                yield child.restart_at_s
+        if self._engine.pid and self._silence.next_ns is not None:
+            yield self._silence.next_ns / 1e9
+        if self._engine.pid and self._shared.get(shm.H_ACTIVE):
+            if not self._heir.pid:
+                yield max(self._heir_at_s, self._engine.started_s + _SETTLED_S)
+            elif self._loads != self._heir_loads:
+                yield self._heir_old_s
+        if (ping_s := self._manager.next_s(time.monotonic())) is not None:
+            yield ping_s
 
     def _reap(self) -> None:
         if self._engine.is_over():
@@ -249,7 +255,7 @@ class Supervisor:
         self._dead[pid] = engine.name, engine.failures
         self._note_set_aside()
         if not heir.is_over() and self._shared.get(shm.H_HEIR) == heir.pid != 0:
-            self._shared.set(shm.H_HEARTBEAT, time.monotonic_ns())
+            self._silence.begin()
             engine.succeed(heir)  # it has seen the end as we did
             return
         self._dismiss_heir()  # it would come late
@@ -337,8 +343,8 @@ class Supervisor:
 
     def _check_heartbeat(self) -> None:
         """Replace an engine that is alive but silent."""
-        if self._silence.is_too_long() and self._engine.pid:
-            log("engine is silent", "error", silentMs=self._silence.lasted_ns // 1_000_000)
+        if self._engine.pid and self._silence.is_too_long():
+            log("engine is silent", "error", silentMs=self._silence.lasts_ns // 1_000_000)
             self._engine.signal(signal.SIGKILL)
 
     def _forward(self) -> None:
@@ -349,7 +355,7 @@ class Supervisor:
             self._agent.signal(number)
 
     def _tell_manager(self) -> None:
-        alive = bool(self._engine.pid) and self._silence.lasted_ns <= self._silence.limit_ns
+        alive = bool(self._engine.pid) and self._silence.lasts_ns <= self._alarm.limit_ns
         ready = alive and bool(self._shared.get(shm.H_LOADED))
         self._manager.turn(time.monotonic(), ready=ready, alive=alive)
 

@@ -37,10 +37,14 @@ class Rig:
         self.sent: list[dict[str, Any]] = []
         shared.set(shm.H_SILENCE_LIMIT, LIMIT_NS)
         nothing: Callable[..., None] = lambda *_: None  # noqa: E731 - stands for many methods
+        self.rung = 0
+        """How often the supervisor was asked to look around."""
         engine = Engine.__new__(Engine)
         parts: dict[str, object] = {
             "_shared": shared,
-            "_files": SimpleNamespace(program_path="", parent=0),
+            "_files": SimpleNamespace(
+                program_path="", parent=0, alarm=SimpleNamespace(ring=self._ring)
+            ),
             "_worker": SimpleNamespace(start=nothing),
             "_changes": SimpleNamespace(ask=nothing, begin=nothing, mind=nothing),
             "_network": SimpleNamespace(known=True),
@@ -57,6 +61,9 @@ class Rig:
         }
         vars(engine).update(parts)
         self.engine = engine
+
+    def _ring(self) -> None:
+        self.rung += 1
 
     def _load(self, _program: EngineProgram, now_ns: int, _ended: frozenset[str]) -> None:
         self.loaded_ns.append(now_ns)
@@ -149,7 +156,7 @@ def test_engine_that_resumes_does_not_wait_for_the_kernel(
 def test_every_program_that_was_loaded_is_counted(rig: Rig, loads: Callable[[Rig], None]) -> None:
     """An heir that has read one before is replaced."""
     loads(rig)
-    assert rig.shared.get(shm.H_LOADS) == 1
+    assert (rig.shared.get(shm.H_LOADS), rig.rung) == (1, 1)
 
 
 def test_routers_that_are_active_are_counted_anew_by_each_engine(rig: Rig) -> None:
@@ -171,3 +178,18 @@ def test_routers_that_are_active_are_counted_anew_by_each_engine(rig: Rig) -> No
     ):
         rig.engine._report("r1", StateChanged(before, after, reason), 1, rig.now_ns)
         assert rig.shared.get(shm.H_ACTIVE) == count
+
+
+def test_supervisor_is_told_when_addresses_are_held_and_when_none_is(rig: Rig) -> None:
+    """It looks at nothing by itself, and has an heir for whoever holds one."""
+    vars(rig.engine)["_conflicts"] = SimpleNamespace(moved=lambda *_: None)
+    for before, after, rung in (
+        (State.BACKUP, State.ACTIVE, 1),
+        (State.BACKUP, State.ACTIVE, 1),
+        (State.ACTIVE, State.BACKUP, 1),
+        (State.ACTIVE, State.FAULT, 2),
+        (State.FAULT, State.BACKUP, 2),
+    ):
+        change = StateChanged(before, after, TransitionReason.FAULT)
+        rig.engine._report("r1", change, 1, rig.now_ns)
+        assert rig.rung == rung

@@ -73,7 +73,7 @@ def loop(tmp_path: Path, executor: Executor, table: MagicMock) -> Loop:
     parts: dict[str, Any] = {
         name: MagicMock()
         for name in (
-            "clock", "transport", "foreign", "worker",
+            "clock", "transport", "foreign", "worker", "alarm",
         )
     }  # fmt: skip
     parts["transport"].filenos.return_value = ()

@@ -107,6 +107,7 @@ class Rig:
             "executor": SimpleNamespace(handle=self._handle, leases=leases),
             "worker": SimpleNamespace(flush=lambda: None),
             "foreign": None,
+            "alarm": SimpleNamespace(wind=lambda _now_ns: None),
         }
         return Loop(shared=shared, clock=SignatureClock(), **parts)
 

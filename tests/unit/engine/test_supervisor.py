@@ -24,6 +24,7 @@ from vrrp_speaker.program_file import encode
 from vrrp_speaker.pulse import Pulse
 from vrrp_speaker.shared_state import layout as shm
 from vrrp_speaker.supervisor import child as child_module
+from vrrp_speaker.supervisor import silence as silence_module
 from vrrp_speaker.supervisor import supervisor as supervisor_module
 from vrrp_speaker.supervisor.child import Child, ready
 from vrrp_speaker.supervisor.run_directory import CannotRunError
@@ -223,7 +224,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 1000.0
-        for module in (supervisor_module, child_module):
+        for module in (supervisor_module, child_module, silence_module):
             monkeypatch.setattr(module, "time", self)
 
     def monotonic(self) -> float:

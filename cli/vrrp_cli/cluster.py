@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
-from rich.table import Table
+from rich.table import Column, Table
 from urllib3.exceptions import HTTPError
 
 from vrrp_api import API_VERSION
@@ -97,7 +97,8 @@ def find_condition(virtual_ip: Object, kind: str) -> Mapping[str, str]:
 
 def status_table(virtual_ips: list[Object]) -> Table:
     """Return a table with a row for each VirtualIP and node."""
-    table = Table("VIRTUAL IP", "ADDRESS", "READY", "NODE", "STATE", "PRIORITY", "FAULTS", box=None)
+    heads = ("VIRTUAL IP", "ADDRESS", "READY", "NODE", "STATE", "PRIORITY", "FAULTS")
+    table = Table(*(Column(head, overflow="fold") for head in heads), box=None)
     for obj in virtual_ips:
         status = obj.get("status") or {}
         ready = find_condition(obj, "Ready")

@@ -151,7 +151,10 @@ def _not_moved(virtual_ip: Object, node: str, timeout_s: float) -> str:
     state = "no candidate" if entry is None else entry.get("state", "")
     faults = "".join(f" ({fault})" for fault in (entry or {}).get("faults", ()))
     accepted = find_condition(virtual_ip, "Accepted").get("message", "no operator has seen it")
+    ignored = find_condition(virtual_ip, "HandoverIgnored")
+    why = f"; {ignored.get('message')}" if ignored.get("status") == "True" else ""
     return (
         f"{virtual_ip['metadata']['name']}: not on {node} after {timeout_s:g} s but on"
         f" {_holder(virtual_ip) or 'nobody'}; {node} is {state}{faults}; Accepted says: {accepted}"
+        f"{why}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import yaml
 
 from vrrp_api.check_kinds import NodeConditionCheck, ServiceCheck, kind_name
 from vrrp_api.election import may_have_own_key
+from vrrp_api.former import REFUSED
 from vrrp_api.node_config import NodeConfig
 from vrrp_cli.manifests import ManifestError, Object, read_manifests
 from vrrp_operator.model.snapshot import ClusterSnapshot, Node, node_value, take_snapshot
@@ -22,7 +23,8 @@ def validate(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
     """Return what is wrong with the VirtualIPs and HealthChecks of the files, and what is doubtful.
 
     A line each. Doubtful is a weight that can never move its VirtualIP, in an election with as many
-    candidates as it may have: how many nodes there are is not known here.
+    candidates as it may have: how many nodes there are is not known here; and a field in a former
+    form.
 
     Raises:
         ManifestError: a file cannot be read.
@@ -42,7 +44,17 @@ def validate(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
         if record.spec is not None
         for warning in weight_warnings(record, snapshot, expected_priorities(record.spec))
     ]
-    return wrong, doubtful
+    return wrong, [*doubtful, *_former(snapshot)]
+
+
+def _former(snapshot: ClusterSnapshot) -> Iterator[str]:
+    """Yield what is written in a form that will be refused."""
+    for kind, records in (
+        ("VirtualIP", snapshot.virtual_ips),
+        ("HealthCheck", snapshot.health_checks),
+    ):
+        for record in records:
+            yield from (f"{kind} {record.name}: {form}; {REFUSED}" for form in record.former)
 
 
 def render(

@@ -23,6 +23,7 @@ from vrrp_api.check_kinds import (
     TcpCheck,
 )
 from vrrp_api.fields import Fields
+from vrrp_api.former import match_of_process, renamed
 
 _STATUS_RANGE = re.compile(r"([1-5]\d\d)(?:-([1-5]\d\d))?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -50,7 +51,7 @@ def parse_kind(spec: Fields, resolved: bool = False) -> CheckKind:
             f"exactly one of {', '.join(_PARSERS)} must be given; {found}",
         )
     fields = spec.required_child(given[0])
-    kind = _PARSERS[given[0]](fields)
+    kind = _PARSERS[given[0]](fields, resolved)
     if resolved:
         kind = _observed(kind, fields)
     fields.done()
@@ -69,7 +70,7 @@ def _observed(kind: CheckKind, fields: Fields) -> CheckKind:
             return kind
 
 
-def _http(fields: Fields) -> HttpCheck:
+def _http(fields: Fields, resolved: bool) -> HttpCheck:
     url = fields.text("url")
     try:
         parts = urllib.parse.urlsplit(url)
@@ -78,7 +79,7 @@ def _http(fields: Fields) -> HttpCheck:
         valid = False
     if not valid:
         raise fields.error("url", "must be http:// or https:// with a host")
-    insecure, ca_ref = _tls(fields.child("tls"))
+    insecure, ca_ref = _tls(fields.child("tls"), resolved)
     return HttpCheck(
         url=url,
         method=fields.choice("method", _METHODS, "GET"),
@@ -110,14 +111,15 @@ def _header(item: Fields) -> HttpHeader:
     return HttpHeader(name, value, value_name)
 
 
-def _tls(tls: Fields | None) -> tuple[bool, str | None]:
+def _tls(tls: Fields | None, resolved: bool) -> tuple[bool, str | None]:
     if tls is None:
         return False, None
-    insecure, ca_ref = tls.boolean("insecureSkipVerify", False), tls.optional_text("caRef")
+    named = "caRef" if resolved else renamed(tls, "caName", "caRef")
+    insecure, ca_ref = tls.boolean("insecureSkipVerify", False), tls.optional_text(named)
     if ca_ref is not None and not _FILE_NAME.fullmatch(ca_ref):
-        raise tls.error("caRef", "must be a file name without a folder (accepted: internal-ca.crt)")
+        raise tls.error(named, "must be a file name without a folder (accepted: internal-ca.crt)")
     if ca_ref is not None and insecure:
-        raise tls.error("caRef", "contradicts insecureSkipVerify: true; give one of them")
+        raise tls.error(named, "contradicts insecureSkipVerify: true; give one of them")
     tls.done()
     return insecure, ca_ref
 
@@ -171,14 +173,15 @@ def _exec(fields: Fields) -> ExecCheck:
     return ExecCheck(script, args)
 
 
-def _process(fields: Fields) -> ProcessCheck:
+def _process(fields: Fields, resolved: bool) -> ProcessCheck:
     minimum = fields.integer("minimum", 0, PROCESSES_MAXIMUM, 1)
     maximum = fields.optional_integer("maximum", 0, PROCESSES_MAXIMUM)
     if maximum is not None and maximum < minimum:
         raise fields.error("maximum", f"must not be less than minimum, which is {minimum}")
     if maximum is None and minimum == 0:
         raise fields.error("minimum", "must be at least 1 without a maximum: it would never fail")
-    return ProcessCheck(fields.text("name"), fields.boolean("fullCommand", False), minimum, maximum)
+    whole = fields.boolean("fullCommand", False) if resolved else match_of_process(fields)
+    return ProcessCheck(fields.text("name"), whole, minimum, maximum)
 
 
 def _file(fields: Fields) -> FileCheck:
@@ -223,15 +226,20 @@ def _service(fields: Fields) -> ServiceCheck:
     return ServiceCheck(fields.text("namespace"), fields.text("name"))
 
 
-_PARSERS: dict[str, Callable[[Fields], CheckKind]] = {
+def _alike(parse: Callable[[Fields], CheckKind]) -> Callable[[Fields, bool], CheckKind]:
+    """Return the parser of a kind that NodeConfigs write as users do."""
+    return lambda fields, _: parse(fields)
+
+
+_PARSERS: dict[str, Callable[[Fields, bool], CheckKind]] = {
     "http": _http,
-    "tcp": _tcp,
-    "grpc": _grpc,
-    "exec": _exec,
+    "tcp": _alike(_tcp),
+    "grpc": _alike(_grpc),
+    "exec": _alike(_exec),
     "process": _process,
-    "file": _file,
-    "interface": _interface,
-    "ping": _ping,
-    "nodeCondition": _node_condition,
-    "service": _service,
+    "file": _alike(_file),
+    "interface": _alike(_interface),
+    "ping": _alike(_ping),
+    "nodeCondition": _alike(_node_condition),
+    "service": _alike(_service),
 }

@@ -14,6 +14,7 @@ class ConditionType(StrEnum):
     READY = "Ready"
     ACCEPTED = "Accepted"
     PROGRAMMED = "Programmed"
+    STALLED = "Stalled"
     NO_STANDBY = "NoStandby"
     SPLIT_BRAIN = "SplitBrain"
     FLAPPING = "Flapping"
@@ -21,14 +22,18 @@ class ConditionType(StrEnum):
     FOREIGN_VRRP = "ForeignVRRP"
     CHECKS_IGNORED = "ChecksIgnored"
     WEIGHT_INEFFECTIVE = "WeightIneffective"
+    HANDOVER_IGNORED = "HandoverIgnored"
+    DEPRECATED_FIELDS = "DeprecatedFields"
 
 
 class CheckConditionType(StrEnum):
-    """The conditions of HealthChecks; of Panic True is the bad news."""
+    """The conditions of HealthChecks; of those after Passing True is the bad news."""
 
     ACCEPTED = "Accepted"
     PASSING = "Passing"
+    STALLED = "Stalled"
     PANIC = "Panic"
+    DEPRECATED_FIELDS = "DeprecatedFields"
 
 
 class Reason(StrEnum):
@@ -90,6 +95,9 @@ class Reason(StrEnum):
     NO_STANDBY = "NoStandby"
     FLAPPING = "Flapping"
     FOREIGN_VRRP = "ForeignVRRP"
+    NOT_A_CANDIDATE = "NotACandidate"
+    UNKNOWN_ANNOTATION = "UnknownAnnotation"
+    DEPRECATED_FIELDS = "DeprecatedFields"
     AS_EXPECTED = "AsExpected"
 
 

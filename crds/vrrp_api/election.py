@@ -9,6 +9,7 @@ from typing import Any
 
 from vrrp_api.duration import format_duration
 from vrrp_api.fields import Fields
+from vrrp_api.former import renamed
 
 DEFAULT_VERSION = 3
 DEFAULT_INTERVAL = "200ms"
@@ -290,14 +291,15 @@ def _authentication(fields: Fields, version: int, resolved: bool) -> Authenticat
     if authentication is None:
         return None
     kind = authentication.choice("type", AUTHENTICATION_TYPES)
-    key_ref = authentication.optional_text("keyRef")
+    named = "keyRef" if resolved else renamed(authentication, "keyName", "keyRef")
+    key_ref = authentication.optional_text(named)
     mode = authentication.choice("mode", AUTHENTICATION_MODES, "Enforce")
     if kind == "Simple" and version != 2:
         raise authentication.error("type", "must be HMAC or None in version 3")
     if (key_ref is None) != (kind == "None"):
-        raise authentication.error("keyRef", "must be given for HMAC and Simple, and for no other")
+        raise authentication.error(named, "must be given for HMAC and Simple, and for no other")
     if key_ref is not None and not is_key_ref(key_ref):
-        raise authentication.error("keyRef", "must be a DNS label, as cluster")
+        raise authentication.error(named, "must be a DNS label, as cluster")
     if kind != "HMAC" and mode != "Enforce":
         raise authentication.error("mode", "must be Enforce or absent unless type is HMAC")
     stage = None

@@ -41,6 +41,11 @@ class Fields:
         """Return whether the field is there and not null."""
         return self._raw.get(key) is not None
 
+    def optional(self, key: str) -> object:
+        """Return whatever stands in a field, None where nothing does; it counts as read."""
+        self._read.add(key)
+        return self._raw.get(key)
+
     def done(self) -> None:
         """Refuse fields that were not read, or note them.
 

@@ -12,6 +12,7 @@ from vrrp_api.check_kinds import POLLED, CheckKind, FileCheck, kind_object
 from vrrp_api.check_parsing import parse_kind
 from vrrp_api.duration import format_duration
 from vrrp_api.fields import Fields, object_fields
+from vrrp_api.former import FAULT, failure_weight
 from vrrp_api.unused_fields import refuse_unused
 
 _PERCENT = re.compile(r"([1-9]\d?|100)%")
@@ -75,7 +76,7 @@ def _check(spec: Fields, name: str, generation: int, resolved: bool = False) -> 
         raise spec.error("timeout", "must not be longer than interval")
     kind = parse_kind(spec, resolved)
     rise, fall = _thresholds(spec, kind)
-    weight = spec.integer("weight", -254, 254, 0)
+    weight = spec.integer("weight", -254, 254, 0) if resolved else failure_weight(spec) or 0
     return HealthCheck(
         name=name,
         generation=generation,
@@ -105,7 +106,10 @@ def _panic_threshold(spec: Fields, weight: int) -> int | None:
     if text is None:
         return _EVERY_NODE
     if weight != 0:
-        message = f"contradicts weight {weight}: only weight 0 makes a node unable to hold the VIP"
+        message = (
+            f"contradicts weight {weight}: only onFailure: {FAULT} makes a node unable to hold the"
+            " VIP"
+        )
         raise spec.error("panicThreshold", message)
     match = _PERCENT.fullmatch(text)
     if match is None and text != "Never":

@@ -16,6 +16,7 @@ from vrrp_api.election import (
     parse_split_brain_policy,
 )
 from vrrp_api.fields import Fields, object_fields
+from vrrp_api.former import conflict_policy, failure_weight
 from vrrp_api.labels import LabelSelector, parse_label_selector
 
 DEFAULT_CANDIDATES = 5
@@ -40,7 +41,7 @@ class VipAddress:
 
 @dataclass(frozen=True, slots=True)
 class CheckReference:
-    """A HealthCheck the VirtualIP depends on; None means the check's own."""
+    """A HealthCheck the VirtualIP depends on; None means the check's own, weight 0 a Fault."""
 
     name: str
     weight: int | None = None
@@ -106,11 +107,23 @@ def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
         election=parse_election(spec, addresses[0].family),
         announcements=parse_announcements(spec, lenient=before),
         require_majority=parse_split_brain_policy(spec),
-        detect_conflicts=spec.boolean("conflictDetection", True),
+        detect_conflicts=conflict_policy(spec),
         health_checks=_health_checks(spec),
     )
     spec.done()
     return parsed
+
+
+def asked_addresses(obj: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the addresses of an API object as they are written, if it can be parsed or not."""
+    spec = obj.get("spec")
+    items = spec.get("addresses") if isinstance(spec, Mapping) else None
+    texts = [
+        item.get("address")
+        for item in (items if isinstance(items, list) else ())
+        if isinstance(item, Mapping)
+    ]
+    return tuple(text for text in texts if isinstance(text, str))
 
 
 def _address(fields: Fields, *, lenient: bool) -> VipAddress:
@@ -166,7 +179,7 @@ def _health_checks(spec: Fields) -> tuple[CheckReference, ...]:
         name = item.text("name")
         if any(reference.name == name for reference in references):
             raise item.error("name", "is listed twice")
-        weight = item.optional_integer("weight", -254, 254)
+        weight = failure_weight(item)
         reverse = item.boolean("reverse", False) if item.has("reverse") else None
         references.append(CheckReference(name, weight, reverse))
         item.done()

@@ -9,9 +9,11 @@ from vrrp_api.election import is_key_ref
 
 
 def add_default_key_ref(parser: argparse.ArgumentParser) -> None:
-    """Add ``--default-key-ref`` to a parser."""
+    """Add ``--default-key-name`` to a parser."""
     parser.add_argument(
-        "--default-key-ref",
+        "--default-key-name",
+        "--default-key-ref",  # the former name, by which an earlier version's chart calls it
+        dest="default_key_ref",
         metavar="NAME",
         type=_key_ref,
         help="sign elections that say nothing of authentication with this key; absent: plain",

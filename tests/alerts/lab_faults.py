@@ -105,7 +105,7 @@ def _virtual_ip(name: str, **spec: Any) -> dict[str, Any]:
     if name in CHECKED:
         given["healthChecks"] = [{"name": CHECKED[name]}]
     if name == "parted":
-        given["authentication"] = {"type": "HMAC", "keyRef": "parted", "mode": "Enforce"}
+        given["authentication"] = {"type": "HMAC", "keyName": "parted", "mode": "Enforce"}
     if name == "foreign":
         given["virtualRouterID"] = VRID
     return _object("VirtualIP", name, {**given, **spec})
@@ -199,7 +199,7 @@ def twice(lab: Lab) -> Iterator[None]:
 @mended
 def without_key(lab: Lab) -> Iterator[None]:
     """A VirtualIP is to be signed with a key that no node has, until they get it."""
-    signed = {"type": "HMAC", "keyRef": "later", "mode": "Enforce"}
+    signed = {"type": "HMAC", "keyName": "later", "mode": "Enforce"}
     spec = {"addresses": [{"address": "192.0.2.56"}], "authentication": signed}
     _apply(lab, _object("VirtualIP", "keyless", spec))
     yield

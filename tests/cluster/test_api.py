@@ -113,7 +113,6 @@ def test_defaults_are_in_the_schema(api: Lab) -> None:
         },
         "preemption": {"mode": "Always", "delay": "0s"},
         "splitBrainPolicy": "PreferAvailability",
-        "conflictDetection": True,
         "announcements": {"burst": 5, "repeatAfter": "5s", "refresh": "60s"},
     }
     api.kubectl("delete", "vip", "defaults")

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from tests.conftest import lab_or_skip
 from tests.eventually import eventually
+from tests.kstatus import kstatus
 
+from vrrp_api.former import REFUSED
 from vrrp_lab.lab import CLUSTER_KEY, Lab, LabOptions, new_key
 
 pytestmark = pytest.mark.cluster
@@ -129,16 +132,80 @@ def test_every_field_of_the_election_reaches_the_nodes(cluster: Lab) -> None:
             "checksum": "Auto",
         },
         "preemption": {"mode": "Always", "delay": "30s"},
-        "authentication": {"type": "Simple", "keyRef": "old"},
+        "authentication": {"type": "Simple", "keyName": "old"},
     }
+    told = {**spec, "authentication": {"type": "Simple", "keyRef": "old"}}
     for router in planned(cluster, **spec).values():
-        assert {key: router[key] for key in spec} == spec
+        assert {key: router[key] for key in told} == told
 
 
 def test_ipv6_election_has_ipv6_peers(cluster: Lab) -> None:
     for node, router in planned(cluster, "2001:db8:0:1::50/64").items():
         others = {n.host.address6 for n in cluster.nodes if n.name != node}
         assert {peer["address"] for peer in router["peers"]} == others
+
+
+def _is_told(lab: Lab, told: str) -> bool:
+    return condition(lab, "DeprecatedFields")[1] == told
+
+
+def test_former_forms_mean_what_they_meant_and_are_told(cluster: Lab) -> None:
+    addresses = ("192.0.2.50/24", "2001:db8:0:1::50/64")
+    check = {
+        "apiVersion": "kube-vrrp.io/v1alpha1",
+        "kind": "HealthCheck",
+        "metadata": {"name": "web"},
+        "spec": {"tcp": {"address": "127.0.0.1:80"}, "weight": -50},
+    }
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(check), check=True)
+    former = {
+        "authentication": {"type": "HMAC", "keyRef": CLUSTER_KEY},
+        "conflictDetection": False,
+        "healthChecks": [{"name": "web", "weight": 0}],
+    }
+    present = {
+        "authentication": {"type": "HMAC", "keyName": CLUSTER_KEY},
+        "conflictPolicy": "Ignore",
+        "healthChecks": [{"name": "web", "onFailure": "Fault"}],
+    }
+    instead = (
+        "spec.authentication.keyRef: write keyName; spec.conflictDetection: write conflictPolicy:"
+        f" Ignore; spec.healthChecks[0].weight: write onFailure: Fault for 0; {REFUSED}"
+    )
+    for forms, told in ((former, instead), (present, "every field is in its present form")):
+        for router in planned(cluster, *addresses, **forms).values():
+            assert router["authentication"] == SIGNED
+            assert router["conflictDetection"] is False
+            assert [c["weight"] for c in router["healthChecks"]] == [0]
+        eventually(partial(_is_told, cluster, told), within_s=15)
+        assert condition(cluster, "Accepted")[0] == "Accepted"
+    row = cluster.kubectl("get", "vip", "main", check=True).stdout.splitlines()[1].split()
+    assert row[:2] == ["main", "192.0.2.50/24,2001:db8:0:1::50/64"]
+
+
+def test_who_is_refused_is_failed_for_tools_and_who_waits_is_not(cluster: Lab) -> None:
+    def judged(name: str) -> str:
+        obj = cluster.kubectl_json("get", "vip", name)
+        return kstatus(obj) if "observedGeneration" in obj.get("status", {}) else ""
+
+    planned(cluster)
+    for name, spec in (
+        ("taken", {"addresses": [{"address": "192.0.2.50"}]}),
+        ("early", {"addresses": [{"address": "192.0.2.51"}], "healthChecks": [{"name": "later"}]}),
+    ):
+        head: dict[str, Any] = {"apiVersion": "kube-vrrp.io/v1alpha1", "kind": "VirtualIP"}
+        obj = {**head, "metadata": {"name": name}, "spec": spec}
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(obj), check=True)
+    eventually(lambda: judged("taken") == "Failed", within_s=15)
+    eventually(lambda: judged("early") == "InProgress", within_s=15)
+    assert judged("main") == "InProgress"  # no speaker runs here
+    cluster.kubectl(
+        "annotate", "vip", "main", "kube-vrrp.io/handover-to=nobody", "kube-vrrp.io/handoverto=x"
+    )
+    eventually(lambda: condition(cluster, "HandoverIgnored")[0] == "NotACandidate", within_s=15)
+    told = condition(cluster, "HandoverIgnored")[1]
+    assert '"nobody" is no node of the cluster (accepted: node-' in told
+    assert '"kube-vrrp.io/handoverto" is not known' in told
 
 
 def test_external_peer_that_is_a_node_is_not_accepted(cluster: Lab) -> None:

@@ -57,9 +57,9 @@ def active_node(lab: Lab) -> str:
     return str(lab.kubectl_json("get", "vip", VIP)["status"].get("activeNode", ""))
 
 
-def accepted(lab: Lab) -> str:
+def said(lab: Lab, kind: str) -> str:
     conditions = lab.kubectl_json("get", "vip", VIP)["status"]["conditions"]
-    return next(str(c["message"]) for c in conditions if c["type"] == "Accepted")
+    return next(str(c["message"]) for c in conditions if c["type"] == kind)
 
 
 def lost_while(lab: Lab, act: Callable[[], None]) -> int:
@@ -160,11 +160,13 @@ def test_handover_to_a_node_that_is_no_candidate_is_ignored_and_says_so(cluster:
     ended = cluster.kubectl_vrrp("handover", VIP, "node-9", "--timeout", "2s")
     assert ended.returncode == 1
     assert f"main: not on node-9 after 2 s but on {before.name}" in ended.stderr
-    assert "handover-to ignored: node-9 is not a candidate" in ended.stderr
-    assert accepted(cluster).endswith("; handover-to ignored: node-9 is not a candidate")
+    asked = 'annotation kube-vrrp.io/handover-to: "node-9"'
+    told = f"{asked} is no node of the cluster (accepted: node-"
+    assert told in ended.stderr
+    assert said(cluster, "HandoverIgnored").startswith(told)
     assert cluster.holders(ADDRESS) == [before]
     cluster.kubectl_vrrp("handover", VIP, "--undo")
-    eventually(lambda: "ignored" not in accepted(cluster), within_s=60)
+    eventually(lambda: "node-9" not in said(cluster, "HandoverIgnored"), within_s=60)
 
 
 def test_out_of_service_taint_moves_the_address_and_cordon_does_not(cluster: Lab) -> None:

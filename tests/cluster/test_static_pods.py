@@ -205,7 +205,7 @@ def test_pod_gives_the_speaker_its_flags_folders_and_capabilities() -> None:
 
 
 def test_files_can_be_rendered_before_there_is_a_cluster(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "vrrp_cli", "render", "--default-key-ref", "cluster"]
+    command = [sys.executable, "-m", "vrrp_cli", "render", "--default-key-name", "cluster"]
     subprocess.run(
         [*command, "--nodes", str(NODES), "--output", str(tmp_path), str(MANIFEST)], check=True
     )

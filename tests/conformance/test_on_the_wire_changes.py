@@ -237,7 +237,7 @@ def test_ipv6_address_that_an_old_holder_still_has_is_bound_without_detection(
     try:
         with Capture(active.host) as capture:
             since_ns = time.monotonic_ns()
-            add_addresses(standalone, add, f"{CONTESTED}/64", spec="conflictDetection: false")
+            add_addresses(standalone, add, f"{CONTESTED}/64", spec="conflictPolicy: Ignore")
             first_announced(capture, active.host, CONTESTED, since_ns)
             sent = [frame for frame in capture.frames(since_ns) if is_from(frame, active.host)]
         assert run(sys.executable, "-c", _TENTATIVE, CONTESTED).stdout.split() == ["False"]

@@ -23,6 +23,7 @@ _OF_VIRTUAL_IPS: Mapping[str, tuple[str, ...]] = {
     "delay": ("0s", "1ns", "1s", "1000s", "999s999ms"),
     "repeatAfter": ("0s", "1ns", "5s", "1h", "3600s"),
     "refresh": ("0s", "1s", "1000.000001ms", "60s", "1h", "59m59.999999999s"),
+    "keyName": ("cluster", "old", "none", "k" * 63),
     "keyRef": ("cluster", "old", "none", "k" * 63),
     "externalPeers": ("198.51.100.1", "192.0.2.255", "192.0.2.12", "203.0.113.7"),
     "node": ("node-1", "node-2", "node-9", "n" * 253),
@@ -37,6 +38,7 @@ _BEYOND_VIRTUAL_IPS: Mapping[str, tuple[str, ...]] = {
     "delay": ("1001s", "-1s", "1"),
     "repeatAfter": ("1h1ns", "99999999h"),
     "refresh": ("1ns", "3ns", "999ms", "1h1ns"),
+    "keyName": ("Not.A.Label", "k" * 64),
     "keyRef": ("Not.A.Label", "k" * 64),
     "externalPeers": ("255.255.255.255", "2001:db8::99", "ff02::12", "x"),
 }
@@ -49,6 +51,7 @@ _OF_CHECKS: Mapping[str, tuple[str, ...]] = {
     "value": ("v", "\t", "v" * 4096),
     "expectedStatuses": ("200", "100-599", "599"),
     "bodyContains": ("ok", "ü" * 1024),
+    "caName": ("ca.crt", "_" * 128),
     "caRef": ("ca.crt", "_" * 128),
     "address": (
         *("127.0.0.1:1", "[::1]:65535", "192.0.2.150:80", "none.invalid:1", "192.0.2.200:6443"),

@@ -37,7 +37,7 @@ MANIFEST = (
     manifest("one", ONE, "192.0.2.50/24", ranks=(1, 2))
     + manifest("six", SIX, "2001:db8:0:1::61/64", ranks=(1, 2))
     + manifest("group", GROUP, "192.0.2.62/24", ranks=(1, 2), spec="transport: {mode: Multicast}")
-    + manifest("quiet", QUIET, "192.0.2.63/24", ranks=(1, 2), spec="conflictDetection: false")
+    + manifest("quiet", QUIET, "192.0.2.63/24", ranks=(1, 2), spec="conflictPolicy: Ignore")
 )
 _GROUP4 = "120000E0"
 _GROUP6 = "ff020000000000000000000000000012"

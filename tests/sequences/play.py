@@ -19,7 +19,7 @@ OPTIONS = LabOptions(nodes=6)
 _AUTHENTICATION: dict[str, dict[str, str] | None] = {
     "cluster": None,
     "none": {"type": "None"},
-    "own": {"type": "HMAC", "keyRef": "own"},
+    "own": {"type": "HMAC", "keyName": "own"},
 }
 
 

@@ -59,7 +59,7 @@ class SimulatedVirtualIP:
         if key == KEY_REF:
             self.write(authentication=None)
             return
-        said = {"type": "HMAC", "keyRef": key} if key is not None else {"type": "None"}
+        said = {"type": "HMAC", "keyName": key} if key is not None else {"type": "None"}
         self.write(authentication=said)
 
     def annotate(self, **annotations: str) -> None:

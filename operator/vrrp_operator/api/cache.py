@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vrrp_api.annotations import unknown_annotations
 from vrrp_api.lease import DURATION_S, heartbeat_of
 from vrrp_operator.model.abilities import Abilities, abilities_after
 from vrrp_operator.model.readings import Readings
@@ -330,4 +331,5 @@ def _relevant(kind: str, obj: Object) -> object:
     if kind == "nodeconfigs":
         rest = {key: value for key, value in status.items() if key != "heartbeatTime"}
         return metadata.get("generation"), rest, bool(status.get("heartbeatTime")), deleting
-    return metadata.get("generation"), handover_to(obj), status, deleting
+    asked = handover_to(obj), unknown_annotations(obj)
+    return metadata.get("generation"), asked, status, deleting

@@ -9,14 +9,20 @@ from functools import cached_property
 from typing import Any
 
 from vrrp_api.accepted import accepted_before
-from vrrp_api.annotations import HANDOVER_TO, MAINTENANCE, OUT_OF_SERVICE_TAINTS
+from vrrp_api.annotations import (
+    HANDOVER_TO,
+    MAINTENANCE,
+    OUT_OF_SERVICE_TAINTS,
+    unknown_annotations,
+)
 from vrrp_api.conditions import Condition, parse_conditions
 from vrrp_api.errors import FieldError
+from vrrp_api.former import FormerForm, former_forms
 from vrrp_api.health_check import HealthCheck, parse_health_check
 from vrrp_api.node_config import NodeConfig
 from vrrp_api.node_config_reading import Memory, entries_of, read_node_config, unknown_by_router
 from vrrp_api.node_status import NodeConfigStatus
-from vrrp_api.virtual_ip import VirtualIP, parse_virtual_ip
+from vrrp_api.virtual_ip import VirtualIP, asked_addresses, parse_virtual_ip
 from vrrp_operator.model.index import Index
 
 Object = Mapping[str, Any]
@@ -56,7 +62,8 @@ class Node:
 class VirtualIPRecord:
     """A VirtualIP object: parsed, or the reason why not; and what its status says.
 
-    ``handover_to`` is the node that an annotation asks for.
+    ``handover_to`` is the node that an annotation asks for. ``asked_addresses`` are those of an
+    object that could not be parsed, as written. ``former`` are its fields in a former form.
     """
 
     name: str
@@ -69,6 +76,9 @@ class VirtualIPRecord:
     status: Object
     conditions: tuple[Condition, ...]
     handover_to: str | None = None
+    asked_addresses: tuple[str, ...] = ()
+    unknown_annotations: tuple[str, ...] = ()
+    former: tuple[FormerForm, ...] = ()
 
     @property
     def age_key(self) -> tuple[str, str]:
@@ -87,6 +97,7 @@ class HealthCheckRecord:
     status: Object
     conditions: tuple[Condition, ...]
     uid: str = ""
+    former: tuple[FormerForm, ...] = ()
 
 
 AsWritten = tuple[Sequence[Object], Sequence[Object]]
@@ -212,6 +223,9 @@ def virtual_ip_record(
         status=status,
         conditions=parse_conditions(status.get("conditions") or ()),
         handover_to=handover_to(obj),
+        asked_addresses=asked_addresses(obj) if spec is None else (),
+        unknown_annotations=unknown_annotations(obj),
+        former=former_forms(obj),
     )
 
 
@@ -271,6 +285,7 @@ def health_check_record(
         status=status,
         conditions=parse_conditions(status.get("conditions") or ()),
         uid=metadata.get("uid", ""),
+        former=former_forms(obj),
     )
 
 

@@ -10,9 +10,10 @@ from vrrp_operator.model.snapshot import ClusterSnapshot, HealthCheckRecord, Pan
 from vrrp_operator.plan.other_versions import features_unknown
 from vrrp_operator.plan.planner import Plan
 from vrrp_operator.plan.router_checks import resolved
+from vrrp_operator.report import asking
+from vrrp_operator.report.telling import MESSAGE_ROOM, fitted, listed
 from vrrp_operator.report.weights import ineffective_weights
 
-_MAX_MESSAGE = 1024
 _TOLD = 5
 """How many nodes a message tells of; the status has all of them."""
 _REFUSED = f"{Reason.TARGET_NOT_ALLOWED}: "
@@ -36,6 +37,7 @@ def check_conditions(
         _accepted(record, users),
         _passing(record, snapshot, users, results),
         _panic(record, snapshot),
+        *asking.of_health_check(record),
     ]
 
 
@@ -67,7 +69,7 @@ def _accepted(record: HealthCheckRecord, users: Sequence[str]) -> Condition:
     kind = CheckConditionType.ACCEPTED
     if record.error is not None:
         return _condition(record, kind, "False", Reason.INVALID_SPEC, str(record.error))
-    used = f"used by VirtualIP {', '.join(users)}" if users else "no VirtualIP names it"
+    used = f"used by VirtualIP {listed(users)}" if users else "no VirtualIP names it"
     return _condition(record, kind, "True", Reason.ACCEPTED, f"valid; {used}")
 
 
@@ -135,7 +137,7 @@ def _panic(record: HealthCheckRecord, snapshot: ClusterSnapshot) -> Condition:
         if check == record.name
     ]
     if found:
-        return _condition(record, kind, "True", Reason.PANIC_THRESHOLD_REACHED, "; ".join(found))
+        return _condition(record, kind, "True", Reason.PANIC_THRESHOLD_REACHED, listed(found, "; "))
     message = "no VirtualIP ignores the check"
     return _condition(record, kind, "False", Reason.AS_EXPECTED, message)
 
@@ -165,7 +167,7 @@ def _checks_ignored(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> Condi
         if virtual_ip == record.name
     ]
     if found:
-        return _condition(record, kind, "True", Reason.PANIC_THRESHOLD_REACHED, "; ".join(found))
+        return _condition(record, kind, "True", Reason.PANIC_THRESHOLD_REACHED, listed(found, "; "))
     return _condition(record, kind, "False", Reason.AS_EXPECTED, "every check counts")
 
 
@@ -177,7 +179,9 @@ def _weight_ineffective(
     names = plan.candidates.get(record.name, ())
     found = weight_warnings(record, snapshot, priorities, names)
     if found:
-        return _condition(record, kind, "True", Reason.WEIGHT_INEFFECTIVE, "; ".join(found))
+        return _condition(
+            record, kind, "True", Reason.WEIGHT_INEFFECTIVE, listed(found, "; ", MESSAGE_ROOM)
+        )
     message = "every weight can move the addresses"
     if len(priorities) < 2:
         message = "fewer than two candidates: nothing could move"
@@ -191,4 +195,4 @@ def _condition(
     reason: Reason,
     message: str,
 ) -> Condition:
-    return Condition(kind, status, reason, message[:_MAX_MESSAGE], record.generation)
+    return Condition(kind, status, reason, fitted(message), record.generation)

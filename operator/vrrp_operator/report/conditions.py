@@ -10,8 +10,10 @@ from vrrp_api.node_status import RouterStatus
 from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.model.snapshot import ClusterSnapshot, VirtualIPRecord
 from vrrp_operator.plan.planner import Plan
+from vrrp_operator.report import asking
 from vrrp_operator.report.check_conditions import ignored_and_ineffective
 from vrrp_operator.report.programmed import no_candidates, programmed
+from vrrp_operator.report.telling import LIST_ROOM, fitted, listed
 
 FLAPPING_TAKEOVERS = 5
 FLAPPING_WITHIN = timedelta(minutes=5)
@@ -26,6 +28,9 @@ NodeRouter = tuple[str, RouterStatus, bool]
 """(node, what it reports of the router, whether that can still be believed)."""
 UNKNOWN = "Unknown"
 """Stands for the state of a node whose report cannot be believed any more."""
+
+_HALF = LIST_ROOM // 2
+"""What each of two lists within a message may take."""
 
 _TRUE_REASONS = (Reason.ACTIVE, Reason.ACCEPTED, Reason.PROGRAMMED)
 
@@ -61,6 +66,7 @@ def virtual_ip_conditions(
         _address_conflict(record, reported, clocks),
         _foreign_vrrp(record, plan, reported, clocks),
         *ignored_and_ineffective(record, snapshot, plan),
+        *asking.of_virtual_ip(record, snapshot, plan),
     ]
 
 
@@ -72,13 +78,13 @@ def active_routers(reported: list[NodeRouter]) -> list[NodeRouter]:
 def condition(generation: int, kind: ConditionType, reason: Reason, message: str) -> Condition:
     """Return a condition of which True is the good news; the reason decides."""
     status = "True" if reason in _TRUE_REASONS else "False"
-    return Condition(kind, status, reason, message[:1024], generation)
+    return Condition(kind, status, reason, fitted(message), generation)
 
 
 def _alarm(generation: int, kind: ConditionType, reason: Reason, message: str) -> Condition:
     """Return a condition of which True is the bad news; the reason decides."""
     status = {Reason.AS_EXPECTED: "False", Reason.PENDING: "Unknown"}.get(reason, "True")
-    return Condition(kind, status, reason, message[:1024], generation)
+    return Condition(kind, status, reason, fitted(message), generation)
 
 
 # Accepted ---------------------------------------------------------------------------------
@@ -90,11 +96,9 @@ def _accepted(record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan) ->
         return condition(record.generation, ConditionType.ACCEPTED, problem.reason, problem.message)
     candidates = plan.candidates.get(record.name, ())
     message = f"valid; virtual router ID {plan.vrids[record.name]}"
-    if record.handover_to is not None and record.handover_to not in candidates:
-        message += f"; handover-to ignored: {record.handover_to} is not a candidate"
     staying = [n.name for n in snapshot.nodes if n.out_of_service and n.name in candidates]
     if staying:
-        message += f"; {', '.join(staying)} kept although out of service: no other can take part"
+        message += f"; {listed(staying)} kept although out of service: no other can take part"
     return condition(record.generation, ConditionType.ACCEPTED, Reason.ACCEPTED, message)
 
 
@@ -122,7 +126,7 @@ def _ready(
     if not active:
         stale = [node for node, router, fresh in reported if router.state == "Active" and not fresh]
         if heard:
-            text = f"{' or '.join(sorted(heard))} is Active, as others hear, and reports no more"
+            text = f"{listed(sorted(heard), ' or ')} is Active, as others hear, and reports no more"
             return ready(Reason.HEARTBEAT_STALE, text)
         if stale:
             return ready(Reason.HEARTBEAT_STALE, f"{stale[0]} was Active and reports no more")
@@ -138,17 +142,18 @@ def _ready(
 
 def _several(active: list[NodeRouter], heard: frozenset[str]) -> str:
     """Return who has the addresses at once."""
-    names = ", ".join(node for node, _, _ in active)
+    names = listed((node for node, _, _ in active), room=_HALF)
     if not heard:
         return f"{names} are Active at once"
-    return f"{names} and {', '.join(sorted(heard))}, which is heard and reports no more, are Active"
+    silent = listed(sorted(heard), room=_HALF)
+    return f"{names} and {silent}, which is heard and reports no more, are Active"
 
 
 def _programmed(record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter]) -> Condition:
     reason, message = programmed(record, plan, {node: router for node, router, _ in reported})
     mute = [node for node, _, known in reported if not known]
     if reason is Reason.PROGRAMMED and mute:
-        message += f"; reporting no more: {', '.join(mute)}"
+        message += f"; reporting no more: {listed(mute, room=_HALF)}"
     return condition(record.generation, ConditionType.PROGRAMMED, reason, message)
 
 
@@ -174,10 +179,10 @@ def _no_standby(record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter])
         return no_standby(Reason.AS_EXPECTED, "fewer than two candidates: nobody could stand by")
     standbys = [node for node in candidates if states.get(node) == "Backup"]
     if standbys:
-        return no_standby(Reason.AS_EXPECTED, f"{', '.join(standbys)} in Backup")
+        return no_standby(Reason.AS_EXPECTED, f"{listed(standbys)} in Backup")
     if not states:
         return no_standby(Reason.PENDING, "no candidate has reported yet")
-    told = ", ".join(f"{node} {states.get(node, 'without a report')}" for node in candidates)
+    told = listed(f"{node} {states.get(node, 'without a report')}" for node in candidates)
     return no_standby(Reason.NO_STANDBY, f"no candidate is in Backup: {told}")
 
 
@@ -188,7 +193,7 @@ def _split_brain(
     candidates = plan.candidates.get(record.name, ())
     if len(active) > 1 or (active and heard):
         strangers = [n for n in (*(a[0] for a in active), *sorted(heard)) if n not in candidates]
-        told = f"; {', '.join(strangers)} no candidate" if strangers and candidates else ""
+        told = f"; {listed(strangers, room=_HALF)} no candidate" if strangers and candidates else ""
         reason, message = Reason.SPLIT_BRAIN, _several(active, heard) + told
     else:
         reason, message = Reason.AS_EXPECTED, "not more than one node is Active"
@@ -232,7 +237,7 @@ def _address_conflict(
         elif known and conflict and clocks.is_recent(node, conflict.time, STRANGER_REMEMBERED):
             found.append(f"{node}: {conflict.address} at {conflict.mac}")
     if found:
-        reason, message = Reason.ADDRESS_CONFLICT, "; ".join(found)
+        reason, message = Reason.ADDRESS_CONFLICT, listed(found, "; ")
     else:
         reason, message = Reason.AS_EXPECTED, "no host outside the election has an address"
     return _alarm(record.generation, ConditionType.ADDRESS_CONFLICT, reason, message)
@@ -250,12 +255,13 @@ def _foreign_vrrp(
     reason, message = Reason.AS_EXPECTED, "no router outside the election uses its VRID"
     if found:
         told = (
-            f"{', '.join(nodes)}: {source} with priority {priority}"
+            f"{listed(nodes, room=_HALF)}: {source} with priority {priority}"
             for (source, priority), nodes in found.items()
         )
         reason = Reason.FOREIGN_VRRP
         vrid = plan.vrids.get(record.name, record.virtual_router_id)
-        message = f"virtual router ID {vrid} used by others, {'; '.join(told)}; {_remedy(record)}"
+        others = listed(told, "; ")
+        message = f"virtual router ID {vrid} used by others, {others}; {_remedy(record)}"
     return _alarm(record.generation, ConditionType.FOREIGN_VRRP, reason, message)
 
 

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 
 from vrrp_api.node_status import RouterStatus, Transition
+from vrrp_api.times import is_date_time
 
 Entry = Mapping[str, str]
 """{time, from, to, reason}, as in the status of a VirtualIP."""
@@ -44,7 +45,11 @@ def takeovers(
     }
     listed = {(time, node) for entries in own.values() for time, node, _ in entries}
     before = {_key(entry): entry.get("from", "") for entry in known}
-    kept = [(*_key(e), e.get("reason", "")) for e in known if _key(e) not in listed]
+    kept = [
+        (*_key(entry), entry.get("reason", ""))
+        for entry in known
+        if _key(entry) not in listed and is_date_time(entry.get("time", ""))
+    ]
     merged: list[dict[str, str]] = []
     for time, node, reason in heapq.merge(kept, *own.values(), key=lambda entry: entry[0]):
         earlier = merged[-1]["to"] if merged else before.get((time, node), "")
@@ -52,8 +57,30 @@ def takeovers(
     return merged
 
 
+def newly_told(known: Sequence[Entry], held: Sequence[Entry], most: int) -> int:
+    """Return how many takeovers were not counted before.
+
+    Those that are not known and come after the oldest that is; before it are such as the history
+    has dropped. While it has dropped none, all that are not known are new.
+
+    Args:
+        known: the history so far.
+        held: what ``takeovers`` made of it and of what is told now.
+        most: how many the history keeps.
+    """
+    keys = {_key(entry) for entry in known}
+    awaited, found = set(keys), 0
+    for entry in reversed(held):
+        if not awaited and len(known) >= most:
+            break
+        awaited.discard(_key(entry))
+        found += _key(entry) not in keys
+    return found
+
+
 def _takes_over(past: Transition) -> bool:
-    return past.after == "Active"
+    # One without a time cannot be told, nor be known again.
+    return past.after == "Active" and is_date_time(past.time)
 
 
 def _key(entry: Entry) -> tuple[str, str]:

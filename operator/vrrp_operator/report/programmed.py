@@ -9,6 +9,7 @@ from vrrp_api.node_status import RouterStatus
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.model.snapshot import VirtualIPRecord
 from vrrp_operator.plan.planner import Plan
+from vrrp_operator.report.telling import MESSAGE_ROOM, listed
 
 _WAITS = (
     Reason.NOT_UNDERSTOOD,
@@ -45,7 +46,7 @@ def programmed(
         or _waiting(plan.waits.get(record.name, ()))
         or _pending(record, plan, reported)
         or _doubted(record, plan)
-        or (Reason.PROGRAMMED, f"applied by {', '.join(candidates)}")
+        or (Reason.PROGRAMMED, f"applied by {listed(candidates)}")
     )
 
 
@@ -94,8 +95,7 @@ def _placement_fault(router: RouterStatus | None) -> tuple[Reason, str] | None:
 
 def _some(nodes: Sequence[str]) -> str:
     """Return the names of nodes, of many the first ones and how many more there are."""
-    more = len(nodes) - _MOST_NODES
-    return ", ".join(nodes[:_MOST_NODES]) + (f" and {more} more" if more > 0 else "")
+    return listed(nodes, most=_MOST_NODES)
 
 
 def _missing(record: VirtualIPRecord, plan: Plan) -> tuple[Reason, str] | None:
@@ -105,7 +105,7 @@ def _missing(record: VirtualIPRecord, plan: Plan) -> tuple[Reason, str] | None:
         return None
     assert record.spec is not None
     text = (
-        f"{', '.join(names)}: no IPv{record.spec.family} InternalIP in the node's status, which the"
+        f"{listed(names)}: no IPv{record.spec.family} InternalIP in the node's status, which the"
         f" election over {record.spec.addresses[0].address} needs"
     )
     refused = [
@@ -120,7 +120,7 @@ def _waiting(waits: tuple[Wait, ...]) -> tuple[Reason, str] | None:
     for reason in _WAITS:
         told = [wait.message for wait in waits if wait.reason is reason]
         if told:
-            return reason, "; ".join([*told, *under_way])
+            return reason, listed([*told, *under_way], "; ", MESSAGE_ROOM)
     return None
 
 
@@ -134,8 +134,8 @@ def _pending(
     ]
     told = [wait.message for wait in plan.waits.get(record.name, ())]
     if late:
-        told.insert(0, f"{', '.join(late)} did not apply generation {record.generation} yet")
-    return (Reason.PENDING, "; ".join(told)) if told else None
+        told.insert(0, f"{listed(late)} did not apply generation {record.generation} yet")
+    return (Reason.PENDING, listed(told, "; ", MESSAGE_ROOM)) if told else None
 
 
 def _doubted(record: VirtualIPRecord, plan: Plan) -> tuple[Reason, str] | None:

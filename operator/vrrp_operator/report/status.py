@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vrrp_api.bounds import HEALTH_CHECK_STATUS, VIRTUAL_IP_STATUS, bounded
@@ -16,6 +16,7 @@ from vrrp_api.conditions import (
     parse_conditions,
 )
 from vrrp_api.node_status import RouterStatus
+from vrrp_api.times import is_date_time
 from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.model.snapshot import (
     ClusterSnapshot,
@@ -30,7 +31,8 @@ from vrrp_operator.report.conditions import (
     active_routers,
     virtual_ip_conditions,
 )
-from vrrp_operator.report.history import takeovers
+from vrrp_operator.report.history import newly_told, takeovers
+from vrrp_operator.report.telling import fitted
 
 MAX_HISTORY = 5
 _ACCEPTED = ConditionType.ACCEPTED
@@ -51,10 +53,12 @@ def virtual_ip_status(
     known = record.status.get("history") or []
     held = takeovers(known, [(node, router) for node, router, _ in reported])
     conditions = virtual_ip_conditions(record, snapshot, plan, reported, takeovers=held, now=now)
+    addresses = [str(a) for a in record.spec.addresses] if record.spec else []
     status: dict[str, Any] = {
         "observedGeneration": record.generation,
-        "addresses": [str(a) for a in record.spec.addresses] if record.spec else [],
-        "transitions": sum(router.transitions for _, router, _ in reported),
+        "addresses": addresses,
+        "addressSummary": ",".join(addresses or record.asked_addresses),
+        "transitions": _transitions(record, held),
         "standbys": sum(1 for _, router, fresh in reported if fresh and router.state == "Backup"),
         "nodes": [
             _node_entry(node, router, known)
@@ -78,11 +82,20 @@ def virtual_ip_status(
         wanted = plan.candidates.get(record.name, ())
         node, router, _ = max(active, key=lambda i: (i[0] in wanted, i[1].effective_priority))
         status["activeNode"] = node
-        status["since"] = router.since
+        if is_date_time(router.since):
+            status["since"] = router.since
         status["effectivePriority"] = router.effective_priority
         if router.interface:
             status["interface"] = router.interface
     return _bounded(VIRTUAL_IP_STATUS, status)
+
+
+def _transitions(record: VirtualIPRecord, held: Sequence[Mapping[str, str]]) -> int:
+    """Return how many takeovers there were so far: never fewer than were counted before."""
+    known, counted = record.status.get("history") or [], record.status.get("transitions") or 0
+    if counted and not known:
+        return int(counted)  # what is told may be among them
+    return int(counted) + newly_told(known, held, MAX_HISTORY)
 
 
 def health_check_status(
@@ -93,8 +106,8 @@ def health_check_status(
         {
             "node": node,
             "passing": check.passing,
-            "since": check.since,
-            "message": check.message[:_TOLD],
+            **({"since": check.since} if is_date_time(check.since) else {}),
+            "message": fitted(check.message, _TOLD),
         }
         for node, check in snapshot.index.results(record.name).items()
     ]
@@ -127,7 +140,7 @@ def status_with(
     """
     of_virtual_ip = isinstance(record, VirtualIPRecord)
     kind = ConditionType.READY if of_virtual_ip else CheckConditionType.PASSING
-    said = Condition(kind, "Unknown", reason, why[:1024], record.generation)
+    said = Condition(kind, "Unknown", reason, fitted(why), record.generation)
     if instead_of is None:
         known, others = record.status, [c for c in record.conditions if c.type != kind]
     else:
@@ -143,8 +156,9 @@ def status_with(
             c.to_object() for c in merge_conditions(record.conditions, [*others, said], now)
         ],
     }
-    if instead_of is not None and "virtualRouterID" in instead_of:
-        status["virtualRouterID"] = instead_of["virtualRouterID"]
+    for key in ("virtualRouterID", "transitions"):
+        if instead_of is not None and key in instead_of:
+            status[key] = instead_of[key]
     return _bounded(VIRTUAL_IP_STATUS if of_virtual_ip else HEALTH_CHECK_STATUS, status)
 
 
@@ -207,7 +221,7 @@ def _node_entry(node: str, router: RouterStatus, known: bool) -> dict[str, Any]:
         "node": node,
         "state": router.state if known else UNKNOWN,
         "effectivePriority": router.effective_priority,
-        "faults": [fault[:_LONGEST_FAULT] for fault in router.faults],
+        "faults": [fitted(fault, _LONGEST_FAULT) for fault in router.faults],
         "failingChecks": failing,
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from vrrp.priority import effective_priority
+from vrrp_api.former import FAULT
 from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import RouterCheck
 from vrrp_api.virtual_ip import VirtualIP
@@ -60,8 +61,8 @@ def _warning(
     if len(all_points) > 1:
         text += ", whatever the other checks say"
     wanted = _smallest(reference, check, rest(all_points, place), tuple(priorities))
-    accepted = f"{wanted} or more, or 0" if wanted > 0 else f"{wanted} or less, or 0"
-    return f"{text} (accepted: {accepted if wanted else 0})"
+    accepted = f"{wanted} or {'more' if wanted > 0 else 'less'}, or " if wanted else ""
+    return f"{text} (accepted: {accepted}onFailure: {FAULT})"
 
 
 def _nearest(priorities: Sequence[int]) -> tuple[int, int]:

@@ -64,7 +64,7 @@ def test_every_field_is_read() -> None:
             "ttl": {"send": 64, "acceptMinimum": 254},
         },
         preemption={"delay": "2m"},
-        authentication={"type": "Simple", "keyRef": "old"},
+        authentication={"type": "Simple", "keyName": "old"},
     )
     assert read == ElectionSpec(
         version=2,
@@ -77,7 +77,7 @@ def test_every_field_is_read() -> None:
     assert election(transport={"mode": "Multicast"}).transport.multicast
     assert election(transport={"checksum": "PseudoHeader"}).transport.checksum == "PseudoHeader"
     assert not election(preemption={"mode": "Never"}).preemption.preempt
-    signed = election(authentication={"type": "HMAC", "keyRef": "k", "mode": "ReceiveOnly"})
+    signed = election(authentication={"type": "HMAC", "keyName": "k", "mode": "ReceiveOnly"})
     assert signed.authentication == Authentication("HMAC", "k", "ReceiveOnly")
     assert election(authentication={"type": "None"}).authentication == PLAIN
 
@@ -182,7 +182,7 @@ def test_key_of_an_election_is_refused_where_others_could_not_follow(
 
 
 def test_users_do_not_say_how_far_an_election_has_come() -> None:
-    said = {"type": "HMAC", "keyRef": "cluster", "electionKey": "Sign"}
+    said = {"type": "HMAC", "keyName": "cluster", "electionKey": "Sign"}
     with pytest.raises(FieldError, match="electionKey"):
         election(authentication=said)
 
@@ -194,7 +194,7 @@ def test_users_do_not_say_how_far_an_election_has_come() -> None:
         ({"transport": {"mode": "Multicast"}}, True),
         ({"transport": {"externalPeers": ["192.0.2.2"]}}, False),
         ({"version": 2, "advertisementInterval": "1s"}, False),
-        ({"authentication": {"type": "HMAC", "keyRef": "own"}}, False),
+        ({"authentication": {"type": "HMAC", "keyName": "own"}}, False),
         ({"authentication": {"type": "None"}}, False),
     ],
 )

@@ -33,11 +33,10 @@ class FakeCluster:
     def virtual_ip(self) -> dict[str, Any]:
         asked = self.annotations.get(HANDOVER_TO)
         ignored = asked is not None and asked not in CANDIDATES
-        message = "valid; virtual router ID 1"
-        if ignored:
-            message += f"; handover-to ignored: {asked} is not a candidate"
+        told = f'annotation {HANDOVER_TO}: "{asked}" is not a candidate (accepted: node-1, node-2)'
         conditions = [
-            {"type": "Accepted", "status": "True", "message": message},
+            {"type": "Accepted", "status": "True", "message": "valid; virtual router ID 1"},
+            {"type": "HandoverIgnored", "status": str(ignored), "message": told},
             {"type": "Programmed", "status": self.programmed[0], "message": self.programmed[1]},
         ]
         nodes = [{"node": n, "state": "Unknown" if n in self.mute else
@@ -181,7 +180,7 @@ def test_handover_that_does_not_come_about_says_what_is_there_instead(
     other = run("handover", "main", "node-9", *flags)
     assert other.returncode == 1
     assert "node-9 is no candidate; Accepted says:" in other.stderr
-    assert "handover-to ignored: node-9 is not a candidate" in other.stderr
+    assert 'handover-to: "node-9" is not a candidate (accepted: node-1, node-2)' in other.stderr
 
 
 @pytest.mark.parametrize(

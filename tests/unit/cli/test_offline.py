@@ -178,7 +178,7 @@ def test_render_honours_every_field_of_the_election(tmp_path: Path) -> None:
         downAdvertisements=9,
         transport={"externalPeers": ["2001:db8::2"], "ttl": {"acceptMinimum": 64}},
         preemption={"delay": "30s"},
-        authentication={"type": "HMAC", "keyRef": "own", "mode": "Permissive"},
+        authentication={"type": "HMAC", "keyName": "own", "mode": "Permissive"},
     )
     expected = ElectionSpec(
         advertisement_interval_ns=50_000_000,
@@ -195,7 +195,7 @@ def test_render_honours_every_field_of_the_election(tmp_path: Path) -> None:
     assert [peer.address for peer in routers["a"].peers] == ["2001:db8::b"]
 
 
-DEFAULT = ("--default-key-ref", "cluster")
+DEFAULT = ("--default-key-name", "cluster")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_render_signs_with_the_default_key(
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({"authentication": {"type": "HMAC", "keyRef": "own"}}, Authentication("HMAC", "own")),
+        ({"authentication": {"type": "HMAC", "keyName": "own"}}, Authentication("HMAC", "own")),
         ({"transport": {"externalPeers": ["192.0.2.2"]}}, PLAIN),
         (
             {"version": 2, "advertisementInterval": "1s"},
@@ -236,7 +236,7 @@ def test_render_leaves_the_list_closed_where_others_have_to_understand(
 
 def test_render_with_a_key_that_no_file_can_have_is_wrong_usage(tmp_path: Path) -> None:
     ended = run(
-        "render", "--default-key-ref", "a/b", "--nodes", tmp_path, "--output", tmp_path, "x"
+        "render", "--default-key-name", "a/b", "--nodes", tmp_path, "--output", tmp_path, "x"
     )
     assert ended.returncode == 2
     assert "'a/b' is not a DNS label (accepted: cluster)" in ended.stderr
@@ -259,7 +259,7 @@ def test_validate_knows_the_rules_of_the_election(tmp_path: Path) -> None:
     assert lines[0].startswith("VirtualIP a: spec.advertisementInterval: ")
     assert "must be given in version 2, as 1s" in lines[0]
     assert lines[1].startswith("VirtualIP b: spec.transport.externalPeers: ")
-    assert lines[2].startswith("VirtualIP c: spec.authentication.keyRef: ")
+    assert lines[2].startswith("VirtualIP c: spec.authentication.keyName: ")
     assert lines[3].startswith("VirtualIP d: spec.transport.externalPeers[0]: 192.0.2.53 is one")
     assert lines[3].endswith("(ExternalPeerConflict)")
 
@@ -279,3 +279,28 @@ def test_status_without_a_cluster_says_so(tmp_path: Path) -> None:
     assert ended.returncode == 4
     assert ended.stderr.startswith("kubectl-vrrp: ")
     assert "Traceback" not in ended.stderr
+
+
+def test_validate_warns_of_former_forms_and_render_reads_them(tmp_path: Path) -> None:
+    manifests = tmp_path / "all.yaml"
+    forms: dict[str, Any] = {
+        "authentication": {"type": "HMAC", "keyRef": "own"},
+        "conflictDetection": False,
+        "healthChecks": [{"name": "web", "weight": 0}],
+    }
+    web = check("web", tcp={"address": "127.0.0.1:80"}, weight=-50)
+    manifests.write_text("---\n".join([vip("a", "192.0.2.50", **forms), web]))
+    ended = run("validate", manifests)
+    assert (ended.returncode, ended.stdout) == (0, "")
+    until = "; refused from version 0.3.0 on, not before 2027-07-01"
+    assert ended.stderr.splitlines() == [
+        f"warning: VirtualIP a: spec.authentication.keyRef: write keyName{until}",
+        f"warning: VirtualIP a: spec.conflictDetection: write conflictPolicy: Ignore{until}",
+        f"warning: VirtualIP a: spec.healthChecks[0].weight: write onFailure: Fault for 0{until}",
+    ]
+    (tmp_path / "nodes.yaml").write_text(NODES)
+    ended = run("render", "--nodes", tmp_path / "nodes.yaml", "--output", tmp_path, manifests)
+    assert ended.returncode == 0, ended.stderr
+    (router,) = parse_node_config(yaml.safe_load((tmp_path / "a.yaml").read_text())).virtual_routers
+    assert router.election.authentication == Authentication("HMAC", "own")
+    assert (router.detect_conflicts, router.health_checks[0].weight) == (False, 0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.unit.operator.cluster import nodes, router_status, snapshot, tcp_check, virtual_ip
 
+from vrrp_api.conditions import CheckConditionType
 from vrrp_api.node_status import CheckStatus, NodeConfigStatus
 from vrrp_operator.model.snapshot import ClusterSnapshot, NodeReport, Panic
 from vrrp_operator.plan.planner import plan
@@ -28,7 +29,7 @@ def reports(**messages: str) -> dict[str, NodeReport]:
 def conditions(cluster: ClusterSnapshot) -> dict[str, tuple[str, str, str]]:
     status = health_check_status(cluster.health_checks[0], cluster, NOW)
     found = {c["type"]: (c["status"], c["reason"], c["message"]) for c in status["conditions"]}
-    assert set(found) == {"Accepted", "Passing", "Panic"}
+    assert set(found) == set(CheckConditionType)
     return found
 
 

@@ -274,14 +274,85 @@ def annotated(node: str) -> dict[str, Any]:
 def test_handover_to_a_node_that_is_no_candidate_is_told() -> None:
     status = folded(says("Active"), says("Backup"), obj=annotated("node-9"))
     assert condition(status, "Accepted") == ("True", "Accepted")
-    assert message(status, "Accepted") == (
-        "valid; virtual router ID 1; handover-to ignored: node-9 is not a candidate"
+    assert message(status, "Accepted") == "valid; virtual router ID 1"
+    assert condition(status, "HandoverIgnored") == ("True", "NotACandidate")
+    assert message(status, "HandoverIgnored") == (
+        'annotation kube-vrrp.io/handover-to: "node-9" is no node of the cluster'
+        " (accepted: node-1, node-2)"
     )
+
+
+def test_handover_to_a_node_that_takes_no_part_is_told() -> None:
+    chosen = virtual_ip("a", vrid=1, nodeSelector={"matchLabels": {"role": "edge"}})
+    chosen["metadata"]["annotations"] = {"kube-vrrp.io/handover-to": "node-1"}
+    status = folded(None, says("Active"), obj=chosen)
+    assert message(status, "HandoverIgnored") == (
+        'annotation kube-vrrp.io/handover-to: "node-1" is not a candidate'
+        " (accepted: none, as there is no candidate)"
+    )
+
+
+def test_handover_of_a_refused_virtual_ip_has_to_wait() -> None:
+    refused = {**annotated("node-2"), "spec": {"addresses": [{"address": "192.0.2.11"}]}}
+    status = folded(says("Active"), says("Backup"), obj=refused)
+    assert condition(status, "HandoverIgnored") == ("True", "NotACandidate")
+    assert "has to wait: the VirtualIP is not accepted" in message(status, "HandoverIgnored")
 
 
 def test_handover_to_a_candidate_is_not_remarked_upon() -> None:
     status = folded(says("Active"), says("Backup"), obj=annotated("node-2"))
     assert message(status, "Accepted") == "valid; virtual router ID 1"
+    assert condition(status, "HandoverIgnored") == ("False", "AsExpected")
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("kube-vrrp.io/handoverto", True),
+        ("kube-vrrp.io/handover_to", True),
+        ("kube-vrrp.io/maintenance", True),
+        ("vrrp.io/handover-to", True),
+        ("handover-to", True),
+        ("Handover-To", True),
+        ("kubectl.kubernetes.io/last-applied-configuration", False),
+        ("example.com/handover", False),
+    ],
+)
+def test_an_annotation_that_must_be_meant_for_us_is_told(key: str, meant: bool) -> None:
+    obj = virtual_ip("a", vrid=1)
+    obj["metadata"]["annotations"] = {key: "node-2"}
+    status = folded(says("Active"), says("Backup"), obj=obj)
+    expected = ("True", "UnknownAnnotation") if meant else ("False", "AsExpected")
+    assert condition(status, "HandoverIgnored") == expected
+    if meant:
+        assert message(status, "HandoverIgnored") == (
+            f'annotation "{key}" is not known (accepted: kube-vrrp.io/handover-to: NODE)'
+        )
+
+
+# Room ---------------------------------------------------------------------------------
+
+
+def test_messages_of_many_nodes_end_as_they_are_meant_to() -> None:
+    """What is to be done stands last, and is what must not be cut."""
+    long = [replace(n, name=f"{n.name}-{'x' * 200}") for n in nodes(38)]
+    foreign = ForeignRouter("192.0.2.9", 77, NOW)
+    conflict = Conflict("192.0.2.50", "02:00:00:00:00:09", NOW)
+    router = says("Active", faults=("AddressConflict: 192.0.2.50 at 02:00:00:00:00:09",))
+    router = replace(router, foreign=foreign, conflict=conflict)
+    reports = {node.name: report(None, router, at=NOW) for node in long}
+    obj = virtual_ip("a", vrid=1, candidates=40)
+    obj["metadata"]["annotations"] = {"kube-vrrp.io/handover-to": "y" * 5000}
+    cluster = snapshot([obj], long, reports=reports)
+    status = virtual_ip_status(cluster.virtual_ips[0], cluster, plan(cluster), NOW)
+    told = {c["type"]: c["message"] for c in status["conditions"]}
+    assert all(len(text) <= 1024 for text in told.values())
+    assert not [text for text in told.values() if text.endswith("…")]
+    assert told["SplitBrain"].endswith(" more are Active at once")
+    assert told["ForeignVRRP"].endswith("let that router take part (transport.externalPeers)")
+    assert "more: 192.0.2.9 with priority 77; give that router" in told["ForeignVRRP"]
+    assert told["AddressConflict"].endswith(" and 36 more")
+    assert told["HandoverIgnored"].endswith(" and 36 more)")
 
 
 def test_node_that_stays_although_out_of_service_is_named() -> None:

@@ -68,7 +68,7 @@ def test_announcements_reach_the_nodes() -> None:
 
 
 def test_conflict_detection_reaches_the_nodes() -> None:
-    planned = plan(snapshot([virtual_ip("a", conflictDetection=False)], nodes(2)))
+    planned = plan(snapshot([virtual_ip("a", conflictPolicy="Ignore")], nodes(2)))
     assert [router.detect_conflicts for router in routers(planned, "a").values()] == [False] * 2
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.unit.operator.cluster import router_status
 
 from vrrp_api.node_status import RouterStatus, Transition
-from vrrp_operator.report.history import past_of, takeovers
+from vrrp_operator.report.history import newly_told, past_of, takeovers
 
 KEPT = 5
 
@@ -122,3 +122,86 @@ def test_any_schedule_of_looks_and_losses_gives_the_last_five(seed: int) -> None
     written = takeovers(written, everyone)[-KEPT:]
     assert [entry["to"] for entry in written] == truth[-KEPT:]
     assert all(a["to"] == b["from"] for a, b in pairwise(written))
+
+
+# How many there were -------------------------------------------------------------------
+
+
+def counted(known: list[Any], told: list[tuple[str, RouterStatus]]) -> tuple[int, list[Any]]:
+    held = takeovers(known, told)
+    return newly_told(known, held, KEPT), held[-KEPT:]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_takeover_is_counted_once_whoever_looks_and_whoever_leaves(seed: int) -> None:
+    """As long as all look at least once in five takeovers; looks may miss nodes meanwhile."""
+    chance = random.Random(seed)
+    pasts: dict[str, list[Transition]] = {f"node-{n}": [] for n in range(1, 5)}
+    written: list[Any] = []
+    count, holder, happened = 0, "", 0
+    for second in range(60):
+        to = chance.choice(sorted(pasts))
+        if holder:
+            pasts[holder].append(fall(2 * second + 1, second))
+        pasts[to].append(rise(2 * second + 2, second + 0.5))
+        holder, happened = to, happened + 1
+        everybody = happened % KEPT == 0
+        if everybody or chance.random() < 0.3:
+            seen = [
+                (n, router(*p[-10:]))
+                for n, p in pasts.items()
+                if everybody or chance.random() < 0.7
+            ]
+            new, written = counted(written, seen)
+            count += new
+        if everybody:
+            assert count == happened
+            assert counted(written, seen)[0] == 0
+            if chance.random() < 0.3:  # it boots, or leaves: what it said is gone
+                pasts[chance.choice(sorted(pasts.keys() - {holder}))].clear()
+
+
+def test_a_node_that_left_or_began_anew_takes_nothing_from_the_count() -> None:
+    told = [("node-1", router(rise(1, 1))), ("node-2", router(rise(1, 2)))]
+    first, known = counted([], told)
+    assert first == 2
+    assert counted(known, [])[0] == 0
+    assert counted(known, [("node-2", router())])[0] == 0
+    assert counted(known, [("node-2", router(rise(1, 9)))])[0] == 1
+
+
+def test_many_between_two_looks_are_all_counted_and_no_later_look_counts_them_again() -> None:
+    told = [("node-1", router(*(rise(n, n) for n in range(1, 11))))]
+    count, known = counted([], told)
+    assert (count, len(known)) == (10, KEPT)
+    assert counted(known, told)[0] == 0
+    more = [("node-1", router(*(rise(n, n) for n in range(4, 14))))]
+    count, known = counted(known, more)
+    assert count == 3
+    assert counted(known, more)[0] == 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_counting_comes_to_rest_whatever_nodes_say(seed: int) -> None:
+    """Equal moments, clocks that step, times that are none: no status is written for ever."""
+    chance = random.Random(seed)
+
+    def odd(sequence: int) -> Transition:
+        time = chance.choice((at(chance.randrange(4)), at(chance.randrange(60)), "", "yesterday"))
+        return Transition(time, "Backup", "Active", "Startup", sequence)
+
+    known: list[Any] = []
+    for _ in range(6):
+        told = [
+            (f"node-{n}", router(*(odd(s) for s in range(chance.randrange(10))))) for n in range(3)
+        ]
+        before = None
+        for _ in range(KEPT + 2):
+            before, known = counted(known, told)
+        assert before == 0
+
+
+def test_a_moment_that_is_no_time_is_no_part_of_the_history() -> None:
+    odd = Transition("soon", "Backup", "Active", "Startup", 1)
+    assert takeovers([], [("node-1", router(odd))]) == []
+    assert takeovers([{"time": "", "from": "", "to": "node-1", "reason": "x"}], []) == []

@@ -82,7 +82,7 @@ def test_status_that_is_refused_for_what_it_says_tells_just_that(
     real, refuse = server._call, True
 
     def call(method: str, path: str, **options: Any) -> Any:
-        long = len((options.get("body") or {}).get("status", {})) > 3
+        long = len((options.get("body") or {}).get("status", {})) > 4
         if refuse and path.endswith("virtualips/a/status") and long:
             raise ApiUnavailableError("PATCH: 422 too long", status=422)
         return real(method, path, **options)

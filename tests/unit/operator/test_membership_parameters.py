@@ -28,7 +28,7 @@ def authentications(made: Cluster) -> set[str]:
 
 def test_signatures_come_in_steps_and_wait_for_everybody() -> None:
     made = cluster(2)
-    made.vip = virtual_ip("a", vrid=1, authentication={"type": "HMAC", "keyRef": "own"})
+    made.vip = virtual_ip("a", vrid=1, authentication={"type": "HMAC", "keyName": "own"})
     seen = []
     for _ in range(2):
         made.cycle()
@@ -44,7 +44,7 @@ def test_signatures_come_in_steps_and_wait_for_everybody() -> None:
 
 
 def test_signatures_go_in_steps() -> None:
-    made = cluster(2, authentication={"type": "HMAC", "keyRef": "own"})
+    made = cluster(2, authentication={"type": "HMAC", "keyName": "own"})
     made.vip = virtual_ip("a", vrid=1, authentication={"type": "None"})
     seen = []
     for _ in range(3):
@@ -59,8 +59,8 @@ def test_signatures_go_in_steps() -> None:
     [
         ({}, {"version": 2, "advertisementInterval": "1s"}, "version"),
         (
-            {"authentication": {"type": "HMAC", "keyRef": "old"}},
-            {"authentication": {"type": "HMAC", "keyRef": "new"}},
+            {"authentication": {"type": "HMAC", "keyName": "old"}},
+            {"authentication": {"type": "HMAC", "keyName": "new"}},
             "authentication",
         ),
         ({}, {"transport": {"mode": "Multicast"}}, "transport.mode"),
@@ -95,9 +95,9 @@ def test_what_no_two_would_hear_is_changed_by_one_alone(
 
 
 def test_who_leaves_for_such_a_change_is_not_let_in_again_before_it_has_left() -> None:
-    made = cluster(2, authentication={"type": "HMAC", "keyRef": "one"})
+    made = cluster(2, authentication={"type": "HMAC", "keyName": "one"})
     first, second = made.taking_part()
-    made.vip = virtual_ip("a", vrid=1, authentication={"type": "HMAC", "keyRef": "two"})
+    made.vip = virtual_ip("a", vrid=1, authentication={"type": "HMAC", "keyName": "two"})
     for _ in range(3):
         made.cycle()
         made.apply(first)
@@ -228,7 +228,7 @@ def test_speakers_that_all_forget_it_come_to_sign_without() -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        {"authentication": {"type": "HMAC", "keyRef": "cluster"}},
+        {"authentication": {"type": "HMAC", "keyName": "cluster"}},
         {"version": 2, "advertisementInterval": "1s"},
         {"transport": {"externalPeers": ["192.0.2.3"]}},
     ],

@@ -20,14 +20,16 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", ["", "Cluster", "../cluster", "cluster.1", "k" * 64])
 def test_default_key_that_no_file_can_have_is_refused(name: str) -> None:
-    ended = run("--default-key-ref", name)
+    ended = run("--default-key-name", name)
     assert ended.returncode == 2
-    assert "--default-key-ref" in ended.stderr
+    assert "--default-key-name" in ended.stderr
     assert f"{name!r} is not a DNS label (accepted: cluster)" in ended.stderr
 
 
-def test_key_s_name_is_taken_and_the_missing_kubeconfig_is_not(tmp_path: Path) -> None:
-    ended = run("--default-key-ref", "cluster", "--kubeconfig", tmp_path / "absent")
+@pytest.mark.parametrize("flag", ["--default-key-name", "--default-key-ref"])
+def test_key_s_name_is_taken_and_the_missing_kubeconfig_is_not(flag: str, tmp_path: Path) -> None:
+    """The former name too: an earlier version knows no other, and charts give it to both."""
+    ended = run(flag, "cluster", "--kubeconfig", tmp_path / "absent")
     assert ended.returncode == 4
     assert ended.stderr.startswith("vrrp-operator: Invalid kube-config file")
 

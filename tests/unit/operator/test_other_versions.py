@@ -115,7 +115,7 @@ def test_node_that_does_not_understand_is_named_and_waited_for() -> None:
 
 def test_steps_wait_for_a_node_that_does_not_understand() -> None:
     """It reports the generation, and speaks as it did before."""
-    named = virtual_ip("a", authentication={"type": "HMAC", "keyRef": "cluster"})
+    named = virtual_ip("a", authentication={"type": "HMAC", "keyName": "cluster"})
     stages = {}
     for faults in ([], ["NotUnderstood: spec.virtualRouters[0].novel: 1"]):
         _, cache, reconciler = running()

@@ -188,7 +188,7 @@ def test_a_weight_has_no_panic() -> None:
     cluster = Cluster(reference={"weight": -50})
     assert cluster.step(0, node_1=False, node_2=False, node_3=False) is None
     # The VirtualIP's word beats the check's own, here too.
-    fault = Cluster(reference={"weight": 0}, check=tcp_check("web", weight=-50))
+    fault = Cluster(reference={"onFailure": "Fault"}, check=tcp_check("web", weight=-50))
     assert fault.step(0, node_1=False, node_2=False, node_3=False) is not None
 
 

@@ -206,7 +206,7 @@ def test_nodes_get_the_election_as_it_was_asked_for() -> None:
         "downAdvertisements": 5,
         "transport": {"externalPeers": ["192.0.2.3"], "ttl": {"send": 9, "acceptMinimum": 8}},
         "preemption": {"mode": "Always", "delay": "7s"},
-        "authentication": {"type": "Simple", "keyRef": "old"},
+        "authentication": {"type": "Simple", "keyName": "old"},
     }
     expected = ElectionSpec(
         version=2,
@@ -233,20 +233,20 @@ def test_nodes_get_the_election_as_it_was_asked_for() -> None:
         ({"transport": {"externalPeers": ["192.0.2.3"]}}, "cluster", PLAIN),
         ({"authentication": {"type": "None"}}, "cluster", PLAIN),
         (
-            {"authentication": {"type": "HMAC", "keyRef": "own", "mode": "Permissive"}},
+            {"authentication": {"type": "HMAC", "keyName": "own", "mode": "Permissive"}},
             "cluster",
             Authentication("HMAC", "own", "Permissive"),
         ),
         (
             {
-                "authentication": {"type": "HMAC", "keyRef": "own"},
+                "authentication": {"type": "HMAC", "keyName": "own"},
                 "transport": {"externalPeers": ["192.0.2.3"]},
             },
             "cluster",
             Authentication("HMAC", "own"),
         ),
         (
-            {"authentication": {"type": "HMAC", "keyRef": "own"}},
+            {"authentication": {"type": "HMAC", "keyName": "own"}},
             None,
             Authentication("HMAC", "own"),
         ),

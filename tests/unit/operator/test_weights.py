@@ -94,14 +94,14 @@ def test_the_warning_has_the_arithmetic_and_what_would_do() -> None:
     assert text == (
         "HealthCheck web, weight -10: the candidate in place 1 has 200 - 10 = 190 at worst and the"
         " candidate in place 2 180 at best, so its result never puts another candidate above"
-        " (accepted: -20 or less, or 0)"
+        " (accepted: -20 or less, or onFailure: Fault)"
     )
     (text,) = warnings((2, 1), tcp_check("web", weight=-10))
-    assert text.endswith("(accepted: 0)")
+    assert text.endswith("(accepted: onFailure: Fault)")
     (text,) = warnings(RANKED, tcp_check("web", weight=5))
     assert "200 at worst" in text
     assert "180 + 5 = 185 at best" in text
-    assert text.endswith("(accepted: 20 or more, or 0)")
+    assert text.endswith("(accepted: 20 or more, or onFailure: Fault)")
 
 
 def _moves(bases: Sequence[int], weights: Sequence[int], index: int) -> bool:

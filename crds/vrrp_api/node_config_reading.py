@@ -57,7 +57,7 @@ class Entries(Generic[_Entry]):
     def known(self, item: Any) -> _Entry | None:
         """Return what an equal entry was read as."""
         entry = self._before.get(_name(item))
-        if entry is None or entry[0] != item:
+        if entry is None or (entry[0] is not item and entry[0] != item):
             return None
         self._now[_name(item)] = entry
         return entry[1]

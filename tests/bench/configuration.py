@@ -35,6 +35,7 @@ from vrrp_speaker.agent.programs.link_templates import LinkTemplates, run_compil
 from vrrp_speaker.agent.programs.node_program import NodeProgram
 from vrrp_speaker.agent.programs.program_maker import ProgramMaker
 from vrrp_speaker.agent.programs.program_store import ProgramStore
+from vrrp_speaker.agent.repeated_json import RepeatedJson
 from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
 
 _SIZES = ((1, 1), (16, 64), (255, 1), (255, 64))
@@ -81,9 +82,10 @@ def _agent(routers: int, addresses: int) -> tuple[tuple[float, float], list[dict
         made = NodeProgram(
             ProgramStore(folder / "program.json"), ProgramMaker(templates, lambda: table)
         )
-        for text in _objects(routers, addresses):
+        events = RepeatedJson("object", "spec", "virtualRouters")
+        for event in _events(routers, addresses):
             begun_s = time.process_time()
-            config = read_node_config(json.loads(text), memory).config
+            config = read_node_config(events.loads(event)["object"], memory).config
             cache.store(config)
             assert made.make(config, _KEYS, 0.0)
             judge.judge(config, {})
@@ -93,8 +95,8 @@ def _agent(routers: int, addresses: int) -> tuple[tuple[float, float], list[dict
     return (spent_ms[0], statistics.median(spent_ms[1:])), programs
 
 
-def _objects(routers: int, addresses: int) -> Iterator[str]:
-    """Yield a NodeConfig as the API server tells it, and it with each change."""
+def _events(routers: int, addresses: int) -> Iterator[bytes]:
+    """Yield a NodeConfig as the API server's watch tells it, and it with each change."""
     election = ElectionSpec(authentication=Authentication("HMAC", "cluster", "Enforce", "Sign"))
     everybody = [
         VirtualRouterConfig(
@@ -117,7 +119,7 @@ def _objects(routers: int, addresses: int) -> Iterator[str]:
         config = NodeConfig("node-1", change + 1, ("192.0.2.11",), tuple(everybody), ())
         obj = config.to_object()
         obj["metadata"]["generation"] = config.generation
-        yield json.dumps(obj)
+        yield json.dumps({"type": "MODIFIED", "object": obj}, separators=(",", ":")).encode()
 
 
 def _link(index: int) -> Link:

@@ -25,6 +25,7 @@ from urllib3.connection import HTTPConnection
 from vrrp_api import API_VERSION
 from vrrp_api.lease import lease_name, new_lease, renewal
 from vrrp_api.undeclared import Undeclared
+from vrrp_speaker.agent.repeated_json import RepeatedJson
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _COLLECTION = f"/apis/{API_VERSION}/nodeconfigs"
@@ -200,6 +201,7 @@ class ApiClient:
         self._kubeconfig = kubeconfig
         self._kubeconfig_text = kubeconfig.read_bytes() if kubeconfig is not None else b""
         self._undeclared = Undeclared(_tell_undeclared)
+        self._events = RepeatedJson("object", "spec", "virtualRouters")
 
     def list_node_configs(self, node: str | None) -> tuple[list[Mapping[str, Any]], str]:
         """Return the NodeConfigs, of one node or a few of all, and the list's resourceVersion.
@@ -233,7 +235,7 @@ class ApiClient:
                 buffer += chunk
                 *lines, buffer = buffer.split(b"\n")
                 for line in lines:
-                    yield dict(json.loads(line))
+                    yield dict(self._events.loads(line))
                 if len(buffer) > _LONGEST_LINE:
                     raise ApiError(f"watch: a line of more than {_LONGEST_LINE} bytes")
         except (urllib3.exceptions.HTTPError, OSError, ValueError, TypeError) as error:

@@ -4,7 +4,8 @@ Statuses that were given up may arrive after newer ones, also those of the speak
 before: they lack features that the present one has. The speaker writes them over with its next
 heartbeat. Until then the node would have to leave elections that sign with keys of their own. So
 the features of a status that is older, by the node's own clock, do not count before everything that
-was sent ahead of the newest one must have arrived.
+was sent ahead of the newest one must have arrived. One of the same time that has fewer features is
+one that somebody else wrote into.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def abilities_after(before: Abilities | None, obj: Object, now_s: float) -> Abil
     if before is not None and time < before.time and now_s - before.seen_s < LATE_S:
         return replace(before, doubted=True)
     if before is not None and time == before.time:
+        if set(features) < set(before.features):
+            return replace(before, doubted=True)  # nobody but the speaker knows better
         now_s = before.seen_s
     return Abilities(time, features, now_s)
 

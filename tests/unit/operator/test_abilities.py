@@ -64,6 +64,23 @@ def test_with_a_clock_that_was_set_back_it_counts_once_nothing_can_be_late() -> 
     assert features(cache) == ("Leases",)
 
 
+def test_what_somebody_took_out_of_a_status_counts_until_the_speaker_says_so() -> None:
+    cache = ObjectCache()
+    put(cache, 1, "2026-01-01T00:00:10Z", *NEW)
+    put(cache, 200, "2026-01-01T00:00:10Z")
+    put(cache, 400, "2026-01-01T00:00:10Z", "Leases")
+    assert features(cache) == NEW
+    put(cache, 401, "2026-01-01T00:00:20Z", "Leases")
+    assert features(cache) == ("Leases",)
+
+
+def test_what_older_kinds_kept_back_counts_once_it_is_seen() -> None:
+    cache = ObjectCache()
+    put(cache, 1, "2026-01-01T00:00:10Z", "Leases")
+    put(cache, 2, "2026-01-01T00:00:10Z", *NEW)
+    assert features(cache) == NEW
+
+
 def test_one_that_was_deleted_is_made_anew_with_what_it_says() -> None:
     cache = ObjectCache()
     put(cache, 1, "2026-01-01T12:00:00Z", *NEW)

@@ -28,6 +28,7 @@ RULES = {
     18: "Configuration that disappears wholesale does not stop what runs",
     19: "An election cannot be split by its configuration",
     20: "The loop waits for nobody, and not for the kernel's rtnl lock",
+    21: "One bad thing costs itself: an object, a node, a file, a program, a moment",
     22: "Every link that matters is watched, and no other costs anything",
 }
 """The rules of architecture §4 in a few words."""

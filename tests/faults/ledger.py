@@ -10,6 +10,8 @@ from tests.faults import (
     rules_19_operator,
     rules_19_versions,
     rules_20,
+    rules_21_operator,
+    rules_21_speaker,
     rules_22,
 )
 
@@ -21,5 +23,7 @@ LEDGER = (
     *rules_19_operator.FAULTS,
     *rules_19_versions.FAULTS,
     *rules_20.FAULTS,
+    *rules_21_operator.FAULTS,
+    *rules_21_speaker.FAULTS,
     *rules_22.FAULTS,
 )

@@ -44,13 +44,21 @@ NODE_CONFIG, PLACING = (
     f"speaker/vrrp_speaker/agent/{name}.py" for name in ("config/api_source", "programs/placing")
 )
 _OPERATOR = "operator/vrrp_operator/"
-ALLOCATOR, PLACEMENT, PLANNER, RANKING = (
-    f"{_OPERATOR}plan/{name}.py" for name in ("allocator", "placement", "planner", "ranking")
+ALLOCATOR, FITTING, PLACEMENT, PLANNER, RANKING = (
+    f"{_OPERATOR}plan/{name}.py"
+    for name in ("allocator", "fitting", "placement", "planner", "ranking")
 )
-APPLY, ORDER = (f"{_OPERATOR}write/{name}.py" for name in ("apply", "order"))
-CONDITIONS = f"{_OPERATOR}report/conditions.py"
+APPLY, ORDER, REFUSALS, STATUSES, WRITES = (
+    f"{_OPERATOR}write/{name}.py" for name in ("apply", "order", "refusals", "statuses", "writes")
+)
+CONDITIONS, PROGRAMMED, STATUS = (
+    f"{_OPERATOR}report/{name}.py" for name in ("conditions", "programmed", "status")
+)
+CACHE, HANDLERS, LIST_WATCH = (
+    f"{_OPERATOR}api/{name}.py" for name in ("cache", "handlers", "list_watch")
+)
 LEADERSHIP = f"{_OPERATOR}lead/leadership.py"
-RECONCILE = f"{_OPERATOR}reconcile.py"
+HEALTH, RECONCILE = f"{_OPERATOR}health.py", f"{_OPERATOR}reconcile.py"
 
 
 def netns(module: str, function: str) -> str:

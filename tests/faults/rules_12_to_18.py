@@ -323,8 +323,8 @@ DISAPPEARANCE = (
         18,
         "an empty list of nodes deletes nothing",
         RECONCILE,
-        "name not in planned.unplanned and snapshot.nodes:\n",
-        "name not in planned.unplanned:\n",
+        "if n not in kept and snapshot.nodes]",
+        "if n not in kept]",
         unit("operator/reconcile", "an_empty_list_of_nodes_deletes_no_node_config"),
     ),
     Fault(

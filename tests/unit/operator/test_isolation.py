@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 from tests.unit.operator.cluster import virtual_ip
 from tests.unit.operator.test_reconcile import FakeServer, cluster, node, speaking
 
+from vrrp_api.bounds import VIRTUAL_IP_STATUS, violations
 from vrrp_operator import reconcile
 from vrrp_operator.api.api_server import ApiUnavailableError
 from vrrp_operator.api.cache import ObjectCache
-from vrrp_operator.api.handlers import end_with
+from vrrp_operator.api.handlers import Feed, Trigger, end_with
 from vrrp_operator.api.list_watch import ListWatch
 from vrrp_operator.health import STALE_S
 from vrrp_operator.plan import planner, ranking
 from vrrp_operator.reconcile import Reconciler
+from vrrp_operator.report.chronicle import Chronicle
 from vrrp_operator.report.status import virtual_ip_status
 from vrrp_operator.write import statuses
 
 OTHER = "192.0.2.51"
+T = TypeVar("T")
 
 
 def two(*others: dict[str, Any]) -> tuple[FakeServer, ObjectCache, Reconciler]:
@@ -40,7 +44,9 @@ def routers(cache: ObjectCache, name: str) -> list[str]:
 def condition(cache: ObjectCache, name: str, kind: str) -> tuple[str, str, str]:
     obj = cache.get("virtualips", name)
     assert obj is not None
-    found = next(c for c in obj["status"]["conditions"] if c["type"] == kind)
+    conditions = obj.get("status", {}).get("conditions", ())
+    found = next((c for c in conditions if c["type"] == kind), None)
+    assert found is not None, f"{name} says nothing of {kind}"
     return found["status"], found["reason"], found["message"]
 
 
@@ -57,6 +63,15 @@ def raising(name: str, real: Any) -> Any:
         if named.name == name:
             raise KeyError("odd")
         return real(record, *rest, **options)
+
+    return call
+
+
+def raising_method(name: str) -> Any:
+    """Return a method that raises for one object, and does nothing else."""
+
+    def call(_: Any, record: Any) -> None:
+        raising(name, lambda _: None)(record)
 
     return call
 
@@ -125,6 +140,47 @@ def test_operator_that_may_write_nothing_is_not_well() -> None:
     assert reconciler.ready() == (False, "no reconcile yet: PATCH: 403 cannot patch")
 
 
+def test_write_that_nobody_expected_to_fail_so_costs_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server, cache, reconciler = two()
+    server.answers["virtualips/a/status"] = KeyError("odd")
+    assert not reconciler.run_cycle()
+    assert routers(cache, "node-1") == ["b"]
+    assert caught(reconciler, "write") >= 1
+    assert reconciler.run_cycle()  # it waits by itself
+
+
+def test_what_speakers_say_is_cut_to_what_a_status_has_room_for() -> None:
+    """Its schema has bounds for what it says of one router; that of a VirtualIP is of many."""
+    server, cache, reconciler = two()
+    long = speaking("node-1")
+    router = {"name": "a", "state": "Fault", "faults": [f"CheckFailed: {'ü' * 2000}"] * 200}
+    long["status"]["virtualRouters"] = [router]
+    server.add(nodeconfigs=[long, speaking("node-2")])
+    assert reconciler.run_cycle()
+    obj = cache.get("virtualips", "a")
+    assert obj is not None
+    assert obj["status"]["nodes"][0]["faults"]
+    assert list(violations(VIRTUAL_IP_STATUS, obj["status"])) == []
+
+
+def test_what_happened_that_cannot_be_told_costs_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, cache, reconciler = two()
+    monkeypatch.setattr(
+        Chronicle, "of_virtual_ip", lambda _, record, *rest: raising("a", real_events)(record)
+    )
+    assert reconciler.run_cycle()
+    assert condition(cache, "a", "Accepted")[0] == condition(cache, "b", "Accepted")[0] == "True"
+    assert caught(reconciler, "events") == 1
+
+
+def real_events(_: Any) -> list[Any]:
+    return []
+
+
 # Preconditions ----------------------------------------------------------------------------
 
 
@@ -180,22 +236,44 @@ def test_node_config_is_deleted_as_it_was_looked_at(monkeypatch: pytest.MonkeyPa
 # What nobody expected ---------------------------------------------------------------------
 
 
+def edit(cache: ObjectCache) -> None:
+    """Edit VirtualIP b."""
+    edited = virtual_ip("b", OTHER, downAdvertisements=7)
+    edited["status"] = (cache.get("virtualips", "b") or {})["status"]
+    edited["metadata"]["generation"] = 2
+    cache.put("virtualips", edited, deleted=False, now_s=0)
+
+
+def edited_is_there(cache: ObjectCache, node: str) -> bool:
+    """Return whether a node is asked for what was edited."""
+    config = cache.get("nodeconfigs", node)
+    assert config is not None
+    told: int = config["spec"]["virtualRouters"][1]["downAdvertisements"]
+    return told == 7
+
+
 def test_what_cannot_be_planned_costs_itself_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     _, cache, reconciler = two()
     assert reconciler.run_cycle()
     before = routers(cache, "node-1")
     monkeypatch.setattr(planner, "_routers", raising("a", planner._routers))
-    edited = virtual_ip("b", OTHER, downAdvertisements=7)
-    edited["status"] = (cache.get("virtualips", "b") or {})["status"]
-    edited["metadata"]["generation"] = 2
-    cache.put("virtualips", edited, deleted=False, now_s=0)
+    edit(cache)
     assert reconciler.run_cycle()
     assert routers(cache, "node-1") == before == ["a", "b"]
-    config = cache.get("nodeconfigs", "node-1")
-    assert config is not None
-    assert config["spec"]["virtualRouters"][1]["downAdvertisements"] == 7
+    assert edited_is_there(cache, "node-1")
     assert condition(cache, "a", "Accepted")[:2] == ("False", "InternalError")
     assert caught(reconciler, "plan") >= 1
+
+
+def test_what_cannot_even_be_carried_over_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, cache, reconciler = two()
+    assert reconciler.run_cycle()
+    monkeypatch.setattr(planner, "_routers", raising("a", planner._routers))
+    monkeypatch.setattr(planner._Board, "carry_over", raising_method("a"))
+    edit(cache)
+    assert reconciler.run_cycle()
+    assert routers(cache, "node-1") == ["a", "b"]
+    assert edited_is_there(cache, "node-1")
 
 
 def test_what_cannot_be_ranked_costs_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,8 +298,11 @@ def test_node_that_cannot_be_planned_keeps_what_it_has(monkeypatch: pytest.Monke
     assert reconciler.run_cycle()
     monkeypatch.setattr(planner, "_config", raising("node-1", planner._config))
     server.requests.clear()
+    edit(cache)
     reconciler.run_cycle()
     assert routers(cache, "node-1") == ["a", "b"]
+    assert edited_is_there(cache, "node-2")
+    assert not edited_is_there(cache, "node-1")
     assert "DELETE nodeconfigs/node-1" not in server.requests
 
 
@@ -251,6 +332,14 @@ def test_odd_node_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught(reconciler, "read") == 1
 
 
+def survived(action: Callable[[], T]) -> T:
+    """Return what an action returns; that it raises is what is not to be."""
+    try:
+        return action()
+    except Exception as error:
+        raise AssertionError(f"not survived: {error!r}") from error
+
+
 def test_a_cycle_survives_whatever_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, reconciler = two()
     now_s = [1000.0]
@@ -261,10 +350,10 @@ def test_a_cycle_survives_whatever_ends_it(monkeypatch: pytest.MonkeyPatch) -> N
 
     with monkeypatch.context() as broken:
         broken.setattr(reconcile, "plan", fail)
-        assert not reconciler.run_cycle()
+        assert not survived(reconciler.run_cycle)
         assert reconciler.healthy()[0]
         now_s[0] += STALE_S + 1
-        assert not reconciler.run_cycle()
+        assert not survived(reconciler.run_cycle)
         # Although none ever ended well, and the API server answers.
         assert not reconciler.healthy()[0]
         assert "nobody expected that" in reconciler.healthy()[1]
@@ -350,3 +439,17 @@ def test_a_watch_goes_on_after_what_nobody_can_take() -> None:
     watch.stop()
     assert watched.lists >= 2
     assert told[0][0] == "watch"
+
+
+def test_an_event_of_a_watch_that_cannot_be_taken_in_is_counted_and_looked_for() -> None:
+    """The next complete list has the object again; until then a cycle decides without it."""
+    _, cache, reconciler = two()
+    assert reconciler.run_cycle()
+    trigger = Trigger(reconciler, lambda _: None)
+    feed = Feed(cache, trigger, reconciler.caught)
+    before = cache.get("virtualips", "a")
+    odd = {"type": "MODIFIED", "object": {"metadata": {}}}
+    survived(lambda: feed.take_in("virtualips", odd))
+    assert caught(reconciler, "watch") == 1
+    assert trigger._changed.is_set()
+    assert cache.get("virtualips", "a") == before

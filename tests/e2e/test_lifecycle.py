@@ -7,6 +7,7 @@ from importlib import metadata
 
 import pytest
 from tests import previous
+from tests.e2e.moves import Moves
 from tests.e2e.site import Site, clock, lost, reports, summary
 from tests.e2e.workloads import many_virtual_ips
 from tests.eventually import eventually
@@ -38,7 +39,7 @@ def test_rolling_upgrade_and_roll_back_lose_no_probe(busy: Site) -> None:
         ("upgraded again", {}),
     ):
         since = clock()
-        with busy.probed(*ADDRESSES.values()) as probes:
+        with Moves(busy.cluster) as moves, busy.probed(*ADDRESSES.values()) as probes:
             since_ns = time.monotonic_ns()
             busy.helm.upgrade(values)
             busy.wait_all_ready()
@@ -47,6 +48,9 @@ def test_rolling_upgrade_and_roll_back_lose_no_probe(busy: Site) -> None:
         assert versions(busy) == ({PREVIOUS} if values else {VERSION})
         moved = busy.moved(ADDRESSES, since)
         busy.say(f"{what}: {summary(seen)}, takeovers {sum(moved.values())}: {moved}")
+        # Each node restarts once: what it holds moves away and back.
+        for line in moves.of([name for name, count in moved.items() if count > 2], since):
+            busy.say(f"{what}: {line}")
         assert lost(seen) == {}
 
 

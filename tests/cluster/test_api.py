@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import lab_or_skip
 from tests.documentation.blocks import Block, yaml_blocks
 from tests.eventually import eventually
+from tests.kstatus import kstatus
 from tests.manifests import EXAMPLES, Manifest, right_manifests, wrong_manifests
 
 from vrrp_api.check_kinds import NodeConditionCheck, ServiceCheck
@@ -99,7 +100,9 @@ def test_what_is_just_right_is_accepted(api: Lab, right: Manifest) -> None:
 
 def test_defaults_are_in_the_schema(api: Lab) -> None:
     apply(api, virtual_ip("defaults"))
-    spec = api.kubectl_json("get", "vip", "defaults")["spec"]
+    stored = api.kubectl_json("get", "vip", "defaults")
+    assert kstatus(stored) == "InProgress"  # no operator has seen it
+    spec = stored["spec"]
     del spec["addresses"]
     assert spec == {
         "candidates": 5,

@@ -186,7 +186,8 @@ def test_former_forms_mean_what_they_meant_and_are_told(cluster: Lab) -> None:
 def test_who_is_refused_is_failed_for_tools_and_who_waits_is_not(cluster: Lab) -> None:
     def judged(name: str) -> str:
         obj = cluster.kubectl_json("get", "vip", name)
-        return kstatus(obj) if "observedGeneration" in obj.get("status", {}) else ""
+        seen = obj["status"]["observedGeneration"] == obj["metadata"]["generation"]
+        return kstatus(obj) if seen else "not seen"
 
     planned(cluster)
     for name, spec in (

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from vrrp.priority import TrackerKind, contribution, effective_priority, tracked_weight
+from vrrp.priority import effective_priority
 from vrrp_api.check_kinds import CheckKind, FileCheck, InterfaceCheck, ProcessCheck
 from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import RouterCheck
+from vrrp_api.trackers import TrackerKind, contribution, tracked_weight
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,3 @@ def active_down_interval_ns(
     return down_advertisements * active_adver_interval_ns + skew_time_ns(
         version, priority, active_adver_interval_ns
     )
-
-
-def lease_seconds(
-    version: int, priority: int, adver_interval_ns: int, down_advertisements: int
-) -> int:
-    """Return the valid lifetime of a bound address, in whole seconds, at least 1.
-
-    House rule (architecture §4.4): as short as the kernel's granularity allows without ending
-    before the Active_Down_Interval does.
-    """
-    down_ns = active_down_interval_ns(version, priority, adver_interval_ns, down_advertisements)
-    return -(-down_ns // NS_PER_SECOND)

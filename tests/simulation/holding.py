@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.simulation.settings import SECOND, Cluster, NodeConfig, version_of
 
-from vrrp.timers import lease_seconds
+from vrrp_speaker.lease import lease_seconds
 
 if TYPE_CHECKING:
     from tests.simulation.node import SimulatedNode

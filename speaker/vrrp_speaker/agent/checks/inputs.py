@@ -11,17 +11,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
-from vrrp.priority import (
-    Effect,
-    TrackerKind,
-    effective_priority,
-    file_effect,
-    state_effect,
-    tracked_weight,
-)
+from vrrp.priority import effective_priority
 from vrrp_api.check_kinds import CheckKind, FileCheck, InterfaceCheck, ProcessCheck
 from vrrp_api.health_check import HealthCheck
 from vrrp_api.node_config import NodeConfig, RouterCheck, VirtualRouterConfig
+from vrrp_api.trackers import Effect, TrackerKind, file_effect, state_effect, tracked_weight
 from vrrp_speaker.agent.checks.verdict import Verdict
 
 _UNDECIDED = Verdict(decided=False, passing=False)

@@ -11,9 +11,9 @@ import os
 import stat
 from collections.abc import Sequence
 
-from vrrp.priority import FILE_BYTES_READ, file_effect, file_value
 from vrrp_api.check_kinds import FileCheck
 from vrrp_api.health_check import HealthCheck
+from vrrp_api.trackers import FILE_BYTES_READ, file_effect, file_value
 from vrrp_speaker.agent.checks.beneath import find_beneath
 from vrrp_speaker.agent.checks.verdict import Result
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vrrp.authentication import election_key
-from vrrp.timers import lease_seconds
 from vrrp_api.election import Authentication
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_api.virtual_ip import VipAddress
+from vrrp_speaker.lease import lease_seconds
 from vrrp_speaker.links.choice import address_link, group_source, node_address, router_link
 from vrrp_speaker.links.concerns import Concerns
 from vrrp_speaker.links.subnet_route import (

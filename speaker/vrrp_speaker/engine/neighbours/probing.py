@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from vrrp.constants import PRIORITY_MINIMUM
 from vrrp.states import Parameters
-from vrrp.timers import lease_seconds
 from vrrp_speaker.engine.neighbours.listening import Sighting
 from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.lease import lease_seconds
 
 Place = tuple[int, bytes]
 """An address, packed, on an interface."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 
 from vrrp.constants import NS_PER_SECOND, PRIORITY_MAXIMUM, TTL, VERSION_2, VERSION_3, Family
-from vrrp.timers import lease_seconds
 from vrrp_speaker.engine.programs.fields import Fields, ProgramError, Shared
 from vrrp_speaker.engine.programs.filling import MAX_INDEX, Links, as_written, filled, links_of
 from vrrp_speaker.engine.programs.program import Concerns, EngineProgram, RouterProgram
@@ -22,6 +21,7 @@ from vrrp_speaker.engine.programs.router_fields import (
     plan_of,
 )
 from vrrp_speaker.engine.programs.set_aside import NOTHING_ASIDE, SetAside
+from vrrp_speaker.lease import lease_seconds
 from vrrp_speaker.program_file import FORMAT, OLDEST_FORMAT, TEMPLATES_FORMAT, checksum, read_lines
 from vrrp_speaker.shared_state import EngineFault
 from vrrp_speaker.shared_state.layout import SLOTS

@@ -9,7 +9,6 @@ from vrrp.authentication import ReplayMarks
 from vrrp.constants import NS_PER_CENTISECOND, PRIORITY_RELEASE
 from vrrp.members import MAX_LEARNED, LearnedMembers
 from vrrp.states import Parameters
-from vrrp.timers import lease_seconds
 from vrrp.validation import Election
 from vrrp.virtual_router import VirtualRouter
 from vrrp_speaker.engine.neighbours.probing import Place
@@ -18,6 +17,7 @@ from vrrp_speaker.engine.programs.program import (
     RouterProgram,
 )
 from vrrp_speaker.engine.wire.encoder import Encoder, advertised_addresses
+from vrrp_speaker.lease import lease_seconds
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 

@@ -166,7 +166,9 @@ class Engine:
             self._leases,
             self._changes,
             addresses,
-            Resolution(lookups, self._network, self._announcer, held_back, self._table.routers),
+            Resolution(
+                self._worker, self._network, self._announcer, held_back, self._table.routers
+            ),
             self._announcer,
             foreign,
             presence,

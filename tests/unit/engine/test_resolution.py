@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, cast
 
@@ -40,6 +41,9 @@ class Rig:
         self.looks = 0
         self.looked_up: list[bytes] = []
         self.asked: list[Announcement] = []
+        self.lock_held = False
+        """Whether the worker waits for the kernel."""
+        self.waiting: list[Callable[[], None]] = []
         self.resolution = Resolution(
             cast("Any", self),
             cast("Any", self),
@@ -51,6 +55,10 @@ class Rig:
     def holds(self) -> bool:
         self.looks += 1
         return self.held
+
+    def call(self, do: Callable[[Any], Any], then: Callable[[Any], None]) -> None:
+        """Stand for the worker: do it beside the loop, as soon as the kernel lets it."""
+        self.waiting.append(lambda: then(do(self)))
 
     def neighbour_state(self, ifindex: int, address: bytes) -> int:
         assert ifindex == IFINDEX
@@ -72,6 +80,9 @@ class Rig:
         self.asked.clear()
         self.resolution.woken(now_ns)
         self.resolution.run(now_ns)
+        while self.waiting and not self.lock_held:
+            self.waiting.pop(0)()
+            self.resolution.run(now_ns)
         return [frame.address for frame in self.asked]
 
     def turns(
@@ -202,3 +213,27 @@ def test_link_without_an_ethernet_address_is_left_to_the_kernel(mac: bytes) -> N
     rig = Rig(router(12))
     rig.macs = {IFINDEX: mac}
     assert rig.turns(until_ns=500 * MS) == {}
+
+
+def test_lookup_that_waits_for_the_kernels_lock_keeps_nothing_waiting() -> None:
+    rig = Rig(router(12))
+    rig.turn(NOW)
+    rig.lock_held = True
+    assert rig.turns(from_ns=200 * MS, until_ns=3000 * MS) == {}
+    assert len(rig.waiting) == 1
+    assert rig.resolution.next_deadline_ns() is None  # nothing to come back for meanwhile
+    rig.lock_held = False
+    assert rig.turn(NOW + 3000 * MS) == [packed("192.0.2.12")]
+    assert rig.resolution.next_deadline_ns() == NOW + 3000 * MS + INTERVAL_NS
+
+
+def test_peer_that_went_while_it_was_looked_up_is_not_asked_for() -> None:
+    changing = router(12)
+    rig = Rig(changing, router(13))
+    rig.lock_held = True
+    rig.turn(NOW)
+    rig.by_name["0"] = router(14)
+    rig.resolution.woken(NOW + 100 * MS)
+    rig.waiting.pop(0)()
+    rig.lock_held = False
+    assert set(rig.turn(NOW + 200 * MS)) == {packed("192.0.2.13"), packed("192.0.2.14")}

@@ -7,7 +7,8 @@ what the kernel waits for, and what was held back leaves at once. Questions make
 none: one that is permanent, known, stale or being confirmed is in use, and left alone.
 
 At rest this is one ioctl for each socket now and then: what a kernel holds back for an unknown
-neighbour counts as not sent yet (SIOCOUTQ). Only then are neighbours looked at, a bounded number.
+neighbour counts as not sent yet (SIOCOUTQ). Only then are neighbours looked up, a bounded number at
+a time. A look-up takes the kernel's rtnl lock, so the worker makes it, and the loop goes on.
 Source: RFC 4861 §7.2.2; Linux, net/core/neighbour.c.
 """
 
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from vrrp_speaker.engine.addresses.announcer import Announcer
+from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.neighbours.presence import candidates
 from vrrp_speaker.engine.neighbours.questions import question
@@ -45,7 +47,7 @@ _Sender = tuple[RouterProgram, bool, tuple[bytes, ...]]
 """A router's program, whether it holds, and the members that its program does not list."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Peer:
     """Somebody we send to on one interface: from where, how often, and when to ask next."""
 
@@ -61,13 +63,13 @@ class Resolution(Concern):
 
     def __init__(
         self,
-        requests: RequestSocket,
+        worker: AddressWorker,
         network: NodeNetwork,
         announcer: Announcer,
         holds_back: Iterable[Callable[[], bool]],
         routers: Mapping[str, RunningRouter],
     ) -> None:
-        self._requests = requests
+        self._worker = worker
         self._network = network
         self._announcer = announcer
         self._holds_back = tuple(holds_back)
@@ -75,13 +77,17 @@ class Resolution(Concern):
         self._peers: deque[_Peer] = deque()
         self._senders: list[_Sender] = []
         self._held = self._due = False
+        self._looking_up = False
+        """Whether the worker is at it."""
+        self._unknown: list[_Peer] = []
+        """Whom it found the kernel to wait for."""
         self._look_at_ns = 0
         self._again_ns: int | None = None
         self._pace_ns = LEAST_PACE_NS
 
     def next_deadline_ns(self) -> int | None:
         """Return when somebody is to be asked for again; None at rest: other turns do to look."""
-        return self._again_ns if self._held else None
+        return self._again_ns if self._held and not self._looking_up else None
 
     def woken(self, now_ns: int) -> None:
         """Find out whether the kernel holds something back.
@@ -96,9 +102,9 @@ class Resolution(Concern):
 
     def run(self, now_ns: int) -> None:
         """Ask for peers that are unknown, if something was held back at the last look."""
-        if not self._due:
+        looks = self._due and not self._looking_up
+        if not looks and not self._unknown:
             return
-        self._due = False
         senders = [
             (r.program, r.machine.holding, tuple(r.learned.known_ns))
             for r in self._routers.values()
@@ -106,20 +112,19 @@ class Resolution(Concern):
         if senders != self._senders:  # as a rule the same objects, which compare at once
             self._senders = senders
             self._watch(senders)
-        self._look_at_ns = now_ns + min(self._pace_ns, LEAST_PACE_NS)
-        frames = self._questions(now_ns)
-        asked = (peer.ask_at_ns for peer in self._peers if peer.ask_at_ns > now_ns)
-        again_ns = min(asked, default=None)
-        self._again_ns = None if again_ns is None else max(again_ns, self._look_at_ns)
-        if frames:
-            self._announcer.announce(_NAME, frames, _ONCE, _FIRST)
+        self._ask(now_ns)
+        if looks:
+            self._due = False
+            self._look_at_ns = now_ns + min(self._pace_ns, LEAST_PACE_NS)
+            self._look_up(now_ns)
+        self._note_next(now_ns)
 
     def _watch(self, senders: Iterable[_Sender]) -> None:
         """Take in whom the routers send to: whoever has a vote always, and else peers.
 
         Those while a router holds its addresses: as Active, and after it said its last as that.
         """
-        before = {(peer.ifindex, peer.address): peer.ask_at_ns for peer in self._peers}
+        before = {(peer.ifindex, peer.address): peer for peer in self._peers}
         found: dict[tuple[int, bytes], _Peer] = {}
         for program, holding, learned in senders:
             addresses = candidates(program) if program.require_majority else ()
@@ -128,35 +133,57 @@ class Resolution(Concern):
             for address in addresses:
                 key, interval_ns = (program.ifindex, address), program.adver_interval_ns
                 peer = found.get(key)
-                if peer is None:
-                    asked_ns = before.get(key, 0)
-                    found[key] = _Peer(*key, program.source, interval_ns, asked_ns)
-                else:
+                if peer is not None:
                     peer.interval_ns = min(peer.interval_ns, interval_ns)
+                    continue
+                peer = found[key] = before.get(key) or _Peer(*key, program.source, interval_ns)
+                peer.source, peer.interval_ns = program.source, interval_ns
         self._peers = deque(found.values())
         self._pace_ns = min((peer.interval_ns for peer in self._peers), default=LEAST_PACE_NS)
 
-    def _questions(self, now_ns: int) -> tuple[Announcement, ...]:
-        """Return what to ask now; whoever was not looked up is first at the next time."""
-        frames: list[Announcement] = []
-        lookups = LOOKUPS
-        for _ in range(len(self._peers)):
-            if not lookups or len(frames) == QUESTIONS:
-                break
-            peer = self._peers[0]
-            self._peers.rotate(-1)
-            if now_ns < peer.ask_at_ns:
-                continue
-            lookups -= 1
-            mac = self._network.mac(peer.ifindex)
-            if len(mac) == _MAC_LENGTH and self._unknown(peer):
-                peer.ask_at_ns = now_ns + max(peer.interval_ns, LEAST_PACE_NS)
-                frames.append(question(peer.ifindex, mac, peer.source, peer.address))
-        return tuple(frames)
-
-    def _unknown(self, peer: _Peer) -> bool:
-        """Return whether the kernel waits for an answer.
+    def _look_up(self, now_ns: int) -> None:
+        """Find out for whom the kernel waits; whoever is not looked up is first the next time.
 
         Where it has given up, or never asked, it asks as soon as the next advertisement leaves.
         """
-        return self._requests.neighbour_state(peer.ifindex, peer.address) == NUD_INCOMPLETE
+        wanted: list[_Peer] = []
+        for _ in range(len(self._peers)):
+            peer = self._peers[0]
+            self._peers.rotate(-1)
+            if now_ns >= peer.ask_at_ns and len(self._network.mac(peer.ifindex)) == _MAC_LENGTH:
+                wanted.append(peer)
+                if len(wanted) == LOOKUPS:
+                    break
+        if not wanted:
+            return
+        self._looking_up = True
+
+        def unknown(requests: RequestSocket) -> list[_Peer]:
+            states = ((p, requests.neighbour_state(p.ifindex, p.address)) for p in wanted)
+            return [peer for peer, state in states if state == NUD_INCOMPLETE]
+
+        self._worker.call(unknown, self._looked_up)
+
+    def _looked_up(self, unknown: list[_Peer]) -> None:
+        self._looking_up, self._unknown = False, unknown
+
+    def _ask(self, now_ns: int) -> None:
+        """Ask for those that the kernel waits for; whoever is too many is looked up first again."""
+        unknown, self._unknown = [p for p in self._unknown if p in self._peers], []
+        frames: list[Announcement] = []
+        for peer in unknown[:QUESTIONS]:
+            mac = self._network.mac(peer.ifindex)
+            if len(mac) == _MAC_LENGTH:
+                peer.ask_at_ns = now_ns + max(peer.interval_ns, LEAST_PACE_NS)
+                frames.append(question(peer.ifindex, mac, peer.source, peer.address))
+        for peer in reversed(unknown[QUESTIONS:]):
+            self._peers.remove(peer)
+            self._peers.appendleft(peer)
+        if frames:
+            self._announcer.announce(_NAME, tuple(frames), _ONCE, _FIRST)
+
+    def _note_next(self, now_ns: int) -> None:
+        """Note when somebody who was asked for is to be asked for again."""
+        asked = (peer.ask_at_ns for peer in self._peers if peer.ask_at_ns > now_ns)
+        again_ns = min(asked, default=None)
+        self._again_ns = None if again_ns is None else max(again_ns, self._look_at_ns)

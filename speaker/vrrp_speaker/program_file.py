@@ -114,9 +114,15 @@ def copy_program(source: str, target: str) -> None:
     Raises:
         OSError: there is none, or the disk refuses; the target is as it was.
     """
+    with open(source, "rb") as file:
+        copy_file(file, target)
+
+
+def copy_file(file: BinaryIO, target: str) -> None:
+    """As ``copy_program``, of a file that is open, whatever is at its path by now."""
     unfinished = target + ".tmp"
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as copy, open(source, "rb") as file:
+    with open(descriptor, "wb") as copy:
         sent = 0  # by the kernel, not in our memory: what the engine once took it keeps
         while more := os.sendfile(copy.fileno(), file.fileno(), sent, _AT_ONCE):
             sent += more

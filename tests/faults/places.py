@@ -9,19 +9,23 @@ MACHINE, RIVALS, MEMBERS, STATES, VALIDATION, AUTHENTICATION, PRIORITY = (
         "virtual_router", "rivals", "members", "states", "validation", "authentication", "priority",
     )
 )  # fmt: skip
-HEIR, LAST_WILL, LOOP, MAIN = (
-    f"{_ENGINE}{name}.py" for name in ("heir", "last_will", "loop", "main")
+AGENT_MESSAGES, HEIR, LAST_WILL, LOADING, LOOP, MAIN = (
+    f"{_ENGINE}{name}.py"
+    for name in ("agent_messages", "heir", "last_will", "loading", "loop", "main")
 )
 ANNOUNCER, LEASES, WATCH, WORKER = (
     f"{_ENGINE}addresses/{name}.py" for name in ("announcer", "leases", "address_watch", "worker")
 )
-CONFLICTS, DEFENCE, KIN = (
-    f"{_ENGINE}neighbours/{name}.py" for name in ("conflicts", "defence", "kin")
+CONFLICTS, DEFENCE, KIN, RESOLUTION = (
+    f"{_ENGINE}neighbours/{name}.py" for name in ("conflicts", "defence", "kin", "resolution")
 )
-ENGINE_MEMBERS, EXECUTOR, HEARING, RESUMING, TABLE = (
+CHANGING, ENGINE_MEMBERS, EXECUTOR, HEARING, INPUTS, RESUMING, STARTING, TABLE = (
     f"{_ENGINE}routers/{name}.py"
-    for name in ("members", "executor", "hearing", "resuming", "router_table")
-)
+    for name in (
+        "changing", "members", "executor", "hearing", "inputs", "resuming", "starting",
+        "router_table",
+    )
+)  # fmt: skip
 CHANGES, NEWS_FILTER, NODE_NETWORK = (
     f"{_ENGINE}network/{name}.py" for name in ("changes", "news_filter", "node_network")
 )

@@ -6,6 +6,7 @@ from tests.faults.fault import Fault
 from tests.faults.places import (
     ALARM,
     ANNOUNCER,
+    CHANGING,
     CHILD,
     CHOICE,
     ENCODER,
@@ -22,9 +23,9 @@ from tests.faults.places import (
     REQUESTS,
     RESUMING,
     SILENCE,
+    STARTING,
     SUBNET_ROUTE,
     SUPERVISOR,
-    TABLE,
     VALIDATION,
     netns,
     unit,
@@ -202,7 +203,7 @@ LEASE = (
     Fault(
         4,
         "a route to another network than the prefix's goes at once",
-        TABLE,
+        CHANGING,
         "            and not wanted[_identity(address)].replaces_route_of(address)\n",
         "",
         unit("engine/added_addresses", "route_to_another_network_is_taken_off_first"),
@@ -280,8 +281,8 @@ LATE_WAKE = (
     Fault(
         5,
         "an engine heeds no first holder in what it begins with",
-        TABLE,
-        "program.take_over == FIRST_HOLDER and self._loaded",
+        STARTING,
+        "program.take_over == FIRST_HOLDER and engine_runs",
         "program.take_over == FIRST_HOLDER",
         unit("engine/router_table", "engine_that_begins_with_a_first_holder_waits_as_ever"),
     ),
@@ -415,7 +416,7 @@ RESUME = (
     Fault(
         6,
         "the new engine goes on as Active",
-        TABLE,
+        STARTING,
         "Resume() if resume else Startup(first)",
         "Startup(first)",
         f"{_RESUMES}[dead]",

@@ -88,7 +88,7 @@ HANDOVER = (
     Fault(
         7,
         "a failed check takes the same path",
-        TABLE,
+        ROUTER_FAULTS,
         "        hand_over = router.can_hand_over or router.keeps\n",
         "        hand_over = False\n",
         netns("handover", "failing_check_with_a_living_successor_loses_no_probe"),
@@ -116,7 +116,7 @@ RESTORED = (
         8,
         "who cannot have its addresses steps down",
         LEASES,
-        "        router.install_retry_ns = now_ns + router.install_wait_ns()\n",
+        "        router.lease.retry_ns = now_ns + router.install_wait_ns()\n",
         "",
         _REFUSED,
     ),
@@ -280,7 +280,7 @@ STRANGERS = (
         11,
         "an address that a stranger has is not bound",
         ROUTER_FAULTS,
-        "        if self.conflicts.holds_back(program.name):\n"
+        "        if self._conflicts.holds_back(program.name):\n"
         "            faults.add(EngineFault.ADDRESS_CONFLICT)\n",
         "",
         netns("conflicts", "address_of_a_stranger_is_bound_once_the_stranger_is_gone")

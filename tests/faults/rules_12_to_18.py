@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from tests.faults.fault import Fault
 from tests.faults.places import (
+    AGENT_MESSAGES,
     ALLOCATOR,
     AUTHENTICATION,
     CHOICE,
     ENCODER,
+    ENGINE_MEMBERS,
     EXECUTOR,
+    INPUTS,
+    LEASES,
     LINK_TABLE,
+    LOADING,
     LOOP,
-    MAIN,
     NODE_CONFIG,
     OTHER_CLOCKS,
     PLACEMENT,
@@ -105,6 +109,22 @@ CHANGES = (
     ),
     Fault(
         12,
+        "routers that differ are replaced one in a turn",
+        LOADING,
+        "            yield\n        self._count()",
+        "        self._count()",
+        unit("engine/engine", "routers_that_differ_are_read_and_replaced_one_in_a_turn"),
+    ),
+    Fault(
+        12,
+        "what the agent says meanwhile is heard when its routers are there",
+        AGENT_MESSAGES,
+        "            if self._loading.under_way:\n                return\n",
+        "",
+        unit("engine/agent_messages", "what_follows_a_load_is_heard_when_that_is_done"),
+    ),
+    Fault(
+        12,
         "a router that did not change is left alone",
         TABLE,
         "if name not in wanted or wanted[name].identity != router.program.identity:",
@@ -155,9 +175,9 @@ ALL_ADDRESSES = (
     Fault(
         13,
         "a release takes every address off",
-        EXECUTOR,
-        "                self.leases.unbind(router, router.addresses)\n",
-        "                self.leases.unbind(router, router.addresses[:1])\n",
+        LEASES,
+        "        self.unbind(router, router.addresses)\n",
+        "        self.unbind(router, router.addresses[:1])\n",
         netns("speaker", "stopped_speaker_releases_at_once"),
     ),
 )
@@ -257,9 +277,9 @@ SIGNED = (
     Fault(
         15,
         "a new engine knows what its predecessor heard",
-        TABLE,
-        "                router.marks.remember(peer.address, mark)\n",
-        "                pass\n",
+        ENGINE_MEMBERS,
+        "            router.others.marks.remember(peer.address, mark)\n",
+        "            pass\n",
         netns("transports", "nothing_can_be_played_back_to_a_replaced_engine"),
     ),
     Fault(
@@ -300,7 +320,7 @@ BOUNDS = (
     Fault(
         17,
         "an engine refuses other ones from an agent",
-        MAIN,
+        INPUTS,
         'fields.integer("effectivePriority", 1, PRIORITY_MAXIMUM)',
         'fields.integer("effectivePriority", 0, 255)',
         f"{_OWNER}[0]",

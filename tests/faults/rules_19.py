@@ -59,7 +59,8 @@ MEMBERS_BY_SIGNATURE = (
         19,
         "whom the list drops is still sent to",
         ENGINE_MEMBERS,
-        "        router.learned.keep(sorted(heard, key=heard.__getitem__, reverse=True), now_ns)\n",
+        "        router.others.learned.keep("
+        "sorted(heard, key=heard.__getitem__, reverse=True), now_ns)\n",
         "",
         unit("engine/members", "peer_that_the_list_drops_is_still_sent_to"),
     ),
@@ -67,7 +68,7 @@ MEMBERS_BY_SIGNATURE = (
         19,
         "the next engine knows the members",
         ENGINE_MEMBERS,
-        "        router.learned.known_ns[source] = shared.get(place + shm.LEARNED_KNOWN)\n",
+        "        router.others.learned.known_ns[source] = shared.get(place + shm.LEARNED_KNOWN)\n",
         "",
         unit("engine/members", "engine_that_goes_on_for_another_knows_its_members"),
     ),

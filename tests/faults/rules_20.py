@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from tests.faults.fault import Fault
-from tests.faults.places import CHANGES, LEASES, MAIN, WORKER, netns, unit
+from tests.faults.places import CHANGES, LEASES, MAIN, RESOLUTION, WORKER, netns, unit
 
 _HELD = netns("rtnl", "whoever_holds_the_kernels_lock_moves_no_address")
 
 FAULTS = (
+    Fault(
+        20,
+        "one look-up of peers at a time, which nothing waits for",
+        RESOLUTION,
+        "self._due and not self._looking_up",
+        "self._due",
+        unit("engine/resolution", "lookup_that_waits_for_the_kernels_lock_keeps_nothing_waiting"),
+    ),
     Fault(
         20,
         "the worker works beside the loop",
@@ -88,7 +96,7 @@ FAULTS = (
         20,
         "and comes back as soon as the kernel is free",
         LEASES,
-        "            router.install_retry_ns = min(router.install_retry_ns, now_ns)\n",
+        "            router.lease.retry_ns = min(router.lease.retry_ns, now_ns)\n",
         "            pass\n",
         unit("engine/leases", "router_that_gave_up_is_there_again_once_the_kernel_is_free"),
     ),

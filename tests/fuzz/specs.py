@@ -27,7 +27,8 @@ from vrrp_speaker.agent.programs.placing import Placing
 from vrrp_speaker.compiler.templates import link_templates
 from vrrp_speaker.engine.programs.program import EngineProgram
 from vrrp_speaker.engine.programs.reading import ProgramReader, finished
-from vrrp_speaker.engine.routers.running_router import Inputs, RunningRouter
+from vrrp_speaker.engine.routers.inputs import Inputs
+from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.links.table import Link, LinkAddress, LinkTable
 from vrrp_speaker.program_file import encode, read_lines
 
@@ -127,13 +128,14 @@ class Run:
 
     def _run(self, rng: random.Random, program: EngineProgram) -> None:
         rig = self._rig
-        rig.table.load(program, self._now_ns)
+        for step in rig.table.steps(program):
+            step(self._now_ns)
         for _ in range(_STEPS):
             for router in list(rig.table.routers.values()):
                 self._step(rng, router)
-            rig.table.retry(self._now_ns)
+            rig.look_for_changes(self._now_ns)
             rig.announcer.run(self._now_ns)
-        rig.heir().load(program, self._now_ns)
+        rig.heir().table.load(program, self._now_ns)
         assert ORDINARY in rig.table.routers
 
     def _step(self, rng: random.Random, router: RunningRouter) -> None:
@@ -144,7 +146,7 @@ class Run:
         self._now_ns = max(self._now_ns, min(nearest, default=self._now_ns + _SECOND))
         if chance < 0.1:
             priority = rng.choice((1, 100, 254))
-            rig.table.apply_inputs(
+            rig.parts.inputs.take(
                 {
                     router.program.name: Inputs(
                         priority, rng.choice((1, 100, 254)), rng.random() < 0.3, rng.random() < 0.3
@@ -157,10 +159,9 @@ class Run:
             told = AdvertisementReceived(
                 peer.address, rng.choice((0, 1, 100, 255)), rng.choice((1, 20, 4095))
             )
-            rig.executor.handle(router, told, self._now_ns)
+            rig.parts.dispatcher.give(router, told, self._now_ns)
         elif due_ns is not None and due_ns <= self._now_ns:
-            rig.executor.handle(router, DeadlineReached(), self._now_ns)
-        rig.table.take_changed()
+            rig.parts.dispatcher.give(router, DeadlineReached(), self._now_ns)
 
 
 def _ordinary(configs: Mapping[str, NodeConfig]) -> dict[str, object]:

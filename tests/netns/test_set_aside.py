@@ -21,19 +21,19 @@ _SITE = """
 from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.router_table import RouterTable
 
-real_handle, real_index = Executor._handle, RouterTable._index
+real_handle, real_follow = Executor._handle, RouterTable._follow
 
 def handle(self, router, event, now_ns):
     if router.program.base_priority == 66 and str(router.machine.state) == "Active":
         raise ZeroDivisionError
     return real_handle(self, router, event, now_ns)
 
-def index(self):
+def follow(self, *replaced):
     if any(router.program.vrid == 77 for router in self.routers.values()):
         raise ZeroDivisionError
-    return real_index(self)
+    return real_follow(self, *replaced)
 
-Executor._handle, RouterTable._index = handle, index
+Executor._handle, RouterTable._follow = handle, follow
 """
 
 

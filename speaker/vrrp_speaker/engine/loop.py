@@ -12,27 +12,21 @@ Nothing here waits for the agent, the API server, a disk, or the kernel's rtnl l
 
 from __future__ import annotations
 
-import heapq
 import os
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from time import monotonic_ns, time_ns
 
-from vrrp.authentication import SignatureClock, sequence_of
+from vrrp.authentication import sequence_of
 from vrrp.constants import RejectReason, State
-from vrrp.events import DeadlineReached, Event, OthersAdvertise, Shutdown
+from vrrp.events import DeadlineReached, OthersAdvertise, Shutdown
 from vrrp_speaker.alarm import Alarm
-from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.concern import Concern
-from vrrp_speaker.engine.neighbours.foreign import ForeignRouters
-from vrrp_speaker.engine.routers.executor import Executor
-from vrrp_speaker.engine.routers.router_table import RouterTable
+from vrrp_speaker.engine.routers.assembly import RouterParts, World
 from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.engine.waits import Waits
 from vrrp_speaker.engine.wire.clocks import Clocks
-from vrrp_speaker.engine.wire.transport import Transport
-from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 
 STOP_NS = 20_000_000_000
@@ -60,38 +54,28 @@ _REJECTIONS = {reason: shm.H_REJECTED + 8 * i for i, reason in enumerate(shm.REJ
 class Loop:
     """Runs the node's Virtual Routers until ``stop`` is called."""
 
-    def __init__(
-        self,
-        *,
-        shared: SharedState,
-        clock: SignatureClock,
-        transport: Transport,
-        executor: Executor,
-        table: RouterTable,
-        foreign: ForeignRouters,
-        worker: AddressWorker,
-        alarm: Alarm,
-    ) -> None:
-        self._shared = shared
-        self._clock, self._clocks = clock, Clocks(clock)
-        self._transport = transport
-        self._executor = executor
-        self._table = table
-        self._foreign = foreign
-        self._worker = worker
+    def __init__(self, world: World, parts: RouterParts, alarm: Alarm) -> None:
+        self._shared = world.shared
+        self._clock, self._clocks = world.clock, Clocks(world.clock)
+        self._transport = world.transport
+        self._worker = world.worker
+        self._dispatcher = parts.dispatcher
+        self._executor = parts.executor
+        self._table = parts.table
+        self._hearing = parts.hearing
+        self._faults = parts.faults
+        self._foreign = parts.foreign
         self._alarm = alarm
         self._concerns: Sequence[Concern] = ()
         self._owners: dict[int, Concern] = {}
         """Whose each descriptor is."""
         self._own: tuple[int, ...] = ()
         """The loop's own descriptors."""
-        self._deadlines: list[tuple[int, int, RunningRouter]] = []
         self._late: deque[RunningRouter] = deque()
         """Routers that are not Active and whose deadline has come, to be handled after hearing."""
         self._look_around_ns = 0
         """When to look around; 0: in this turn, because something happened."""
         self._others_due_ns = self._longest_wait_ns = 0
-        self._leaving: list[RunningRouter] = []
         self.stopping = False
         """Whether the end has begun; then the agent is not listened to any more."""
         self._stop_within_ns = STOP_NS
@@ -112,14 +96,12 @@ class Loop:
         """
         self._concerns, self._own = concerns, (*self._transport.filenos(), wakeup, parent)
         self._follow_descriptors()
-        for router in self._table.routers.values():
-            self.schedule(router)
         while not self._stopped():
             now_ns = monotonic_ns()
             self._shared.set(shm.H_HEARTBEAT, now_ns)
             self._alarm.wind(now_ns)
             self._run_deadlines(now_ns)
-            if now_ns >= self._look_around_ns:
+            if self._is_to_look_around(now_ns):
                 self._look_around(now_ns)
             self._worker.flush()
             ready = self._wait()
@@ -130,7 +112,7 @@ class Loop:
             if wakeup in ready:
                 os.read(wakeup, _SIGNALS)  # left there, it would wake us for good
             now_ns = monotonic_ns()
-            if now_ns >= self._look_around_ns:
+            if self._is_to_look_around(now_ns):
                 for concern in self._concerns:
                     concern.woken(now_ns)
             # A deadline that passed while we waited comes before anything that was received.
@@ -149,14 +131,14 @@ class Loop:
         if self._stop_begun_ns is None:
             self._stop_begun_ns = now_ns
             self._release_all(now_ns, hand_over=True)
-        holding = any(router.machine.holding for router in self._everybody())
+        holding = any(router.machine.holding for router in self._table.everybody())
         return now_ns - self._stop_begun_ns >= self._stop_within_ns or not holding
 
     def _release_all(self, now_ns: int, *, hand_over: bool) -> None:
         """Priority 0 to the peers; the addresses go now, or once a successor has them."""
-        for router in self._everybody():
+        for router in self._table.everybody():
             event = Shutdown(hand_over=hand_over and router.can_hand_over)
-            self.handle(router, event, now_ns)
+            self._dispatcher.give(router, event, now_ns)
             assert router.machine.state is State.INITIALIZE
 
     def _await_unbinding(self) -> bool:
@@ -168,11 +150,6 @@ class Loop:
             leases.settle(now_ns)
         return not leases.unbinding
 
-    def _everybody(self) -> list[RunningRouter]:
-        """Return the routers of the program, and those removed from it that hold addresses yet."""
-        self._leaving = [router for router in self._leaving if router.machine.holding]
-        return [*self._table.routers.values(), *self._leaving]
-
     # Deadlines -------------------------------------------------------------------------
 
     def _wait(self) -> set[int]:
@@ -181,8 +158,9 @@ class Loop:
             return self._waits.wait(0)
         now_ns, fine = monotonic_ns(), False
         due_ns = min(now_ns + self._longest_wait_ns, self._others_due_ns)
-        if self._deadlines and self._deadlines[0][0] < due_ns:
-            due_ns, _, router = self._deadlines[0]
+        nearest = self._dispatcher.nearest()
+        if nearest is not None and nearest[0] < due_ns:
+            due_ns, router = nearest
             # Backups take over in the order of their skews, as far as they did not hear meanwhile.
             fine = (
                 router.machine.state is not State.ACTIVE
@@ -190,12 +168,16 @@ class Loop:
             )
         return self._waits.wait(max(0, due_ns - now_ns) / 1e9, fine=fine)
 
+    def _is_to_look_around(self, now_ns: int) -> bool:
+        """Return whether it is time, or a router did more than to advertise."""
+        return self._dispatcher.acted or now_ns >= self._look_around_ns
+
     def _look_around(self, now_ns: int) -> None:
         """Do what is due besides elections, and find out when that is the case again."""
         self._shared.set(shm.H_CLOCK_OFFSET, self._clock.offset_ns)
         for concern in self._concerns:
             concern.run(now_ns)
-        self._schedule_changed()
+        self._dispatcher.acted = False
         self._follow_descriptors()
         limit_ns = self._shared.get(shm.H_SILENCE_LIMIT) or HEARTBEAT_NS * _TURNS_PER_LIMIT
         self._longest_wait_ns = min(HEARTBEAT_NS, limit_ns // _TURNS_PER_LIMIT)
@@ -209,15 +191,6 @@ class Loop:
         """Wait on the descriptors that there are by now."""
         self._owners = {fd: concern for concern in self._concerns for fd in concern.filenos()}
         self._waits.follow((*self._own, *self._owners))
-
-    def schedule(self, router: RunningRouter) -> None:
-        """Queue the router's next deadline, unless an earlier entry will look at it anyway."""
-        deadline_ns = router.machine.next_deadline_ns()
-        if deadline_ns is None:
-            return
-        if router.queued_ns is None or deadline_ns < router.queued_ns:
-            router.queued_ns = deadline_ns
-            heapq.heappush(self._deadlines, (deadline_ns, id(router), router))
 
     def _run_deadlines(self, now_ns: int) -> None:
         """Handle every deadline that has passed; those of Backups once all was heard."""
@@ -237,12 +210,10 @@ class Loop:
     def _run_active_deadlines(self, now_ns: int) -> None:
         """Handle the deadlines of Active routers, and note the others'."""
         # First, because a router whose addresses a stranger has is not to become Active.
-        if self._table.judge_conflicts(now_ns):
+        if self._faults.judge_conflicts(now_ns):
             self._look_around_ns = 0
-        if not self._deadlines or self._deadlines[0][0] > now_ns:
-            return  # as in most turns of a Backup
         intervals: set[int] = set()
-        while due := self._pop_due(now_ns):
+        while due := self._dispatcher.pop_due(now_ns):
             if due.machine.state is State.ACTIVE:
                 self._reach_deadline(due, now_ns)
                 intervals.add(due.machine.parameters.adver_interval_ns)
@@ -257,48 +228,20 @@ class Loop:
         From then on they are due together: that wakes this node, and their peers, less often.
         """
         until_ns = now_ns + interval_ns // _AHEAD
-        while (router := self._head(until_ns)) is not None:
+        while (router := self._dispatcher.head(until_ns)) is not None:
             mine = router.machine
             if mine.state is not State.ACTIVE or mine.parameters.adver_interval_ns != interval_ns:
                 return
-            self._unqueue()
-            self.handle(router, OthersAdvertise(), now_ns)
-
-    def _pop_due(self, now_ns: int) -> RunningRouter | None:
-        """Return the next router whose deadline has come."""
-        return self._unqueue() if self._head(now_ns) is not None else None
-
-    def _head(self, until_ns: int) -> RunningRouter | None:
-        """Return the router whose deadline is the next one, if that comes by then."""
-        queue = self._deadlines
-        while queue and queue[0][0] <= until_ns:
-            queued_ns, _, router = queue[0]
-            deadline_ns = router.machine.next_deadline_ns()
-            if router.queued_ns != queued_ns:
-                heapq.heappop(queue)  # a nearer entry replaced this one
-            elif deadline_ns is None:
-                self._unqueue()
-            elif deadline_ns > queued_ns:
-                # It moved on meanwhile, as in a Backup that hears the Active Router.
-                router.queued_ns = deadline_ns
-                heapq.heapreplace(queue, (deadline_ns, id(router), router))
-            else:
-                return router
-        return None
-
-    def _unqueue(self) -> RunningRouter:
-        """Take the first router from the queue."""
-        router = heapq.heappop(self._deadlines)[2]
-        router.queued_ns = None
-        return router
+            self._dispatcher.unqueue()
+            self._dispatcher.give(router, OthersAdvertise(), now_ns)
 
     def _reach_deadline(self, router: RunningRouter, now_ns: int) -> None:
         deadline_ns = router.machine.next_deadline_ns()
         if deadline_ns is not None and deadline_ns <= now_ns:
             self._note_lateness(now_ns - deadline_ns)
-            self.handle(router, DeadlineReached(), now_ns)
+            self._dispatcher.give(router, DeadlineReached(), now_ns)
         else:
-            self.schedule(router)  # it moved on meanwhile
+            self._dispatcher.schedule(router)  # it moved on meanwhile
 
     def caught_up_ns(self) -> int:
         """Return the time, with every Active router's deadline handled that has passed by now.
@@ -307,7 +250,7 @@ class Loop:
         router that has to step down first.
         """
         now_ns = monotonic_ns()
-        if self._deadlines and self._deadlines[0][0] <= now_ns:
+        if self._dispatcher.is_due(now_ns):
             self._run_active_deadlines(now_ns)
         return now_ns
 
@@ -315,12 +258,6 @@ class Loop:
         bucket = bisect_left(shm.LATENESS_BOUNDS_NS, late_ns)
         self._shared.add(shm.H_LATENESS + 8 * bucket)
         self._shared.add(shm.H_LATENESS_SUM, late_ns)
-
-    def handle(self, router: RunningRouter, event: Event, now_ns: int) -> None:
-        """Give one event to a router, do what it asks, and queue its next deadline."""
-        if self._executor.handle(router, event, now_ns):
-            self._look_around_ns = 0
-        self.schedule(router)
 
     # What came in ----------------------------------------------------------------------
 
@@ -332,15 +269,6 @@ class Loop:
             if descriptor in ready:
                 concern.receive(descriptor, monotonic_ns())
                 self._look_around_ns = 0
-        self._schedule_changed()
-
-    def _schedule_changed(self) -> None:
-        """Queue the deadlines of routers that were changed by others than ``handle``."""
-        for router in self._table.take_changed():
-            self._look_around_ns = 0
-            self.schedule(router)
-            if router.removed:
-                self._leaving.append(router)
 
     def _receive_advertisements(self, descriptor: int, most: int) -> None:
         for _ in range(most):
@@ -349,7 +277,7 @@ class Loop:
                 return
             now_ns = self.caught_up_ns()
             wall_ns = self._clock.read(now_ns, time_ns())
-            result = self._table.hearing.elections.validate(datagram, wall_ns, now_ns)
+            result = self._hearing.elections.validate(datagram, wall_ns, now_ns)
             if isinstance(result, RejectReason):
                 self._shared.add(_REJECTIONS[result])
                 self._foreign.refused(datagram, now_ns)
@@ -358,4 +286,6 @@ class Loop:
                 continue
             if result.sequence is not None:
                 self._clocks.heard(result.sequence, now_ns)
-            self.handle(self._table.heard(result, now_ns), result.event, now_ns)
+            router = self._hearing.note(result, now_ns)
+            self._faults.heard(router, now_ns)
+            self._dispatcher.give(router, result.event, now_ns)

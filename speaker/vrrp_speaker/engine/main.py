@@ -11,29 +11,25 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic_ns, time_ns
 from types import FrameType
-from typing import Any
 
 from vrrp.actions import StateChanged
 from vrrp.authentication import SignatureClock
-from vrrp.constants import PRIORITY_MAXIMUM, State
+from vrrp.constants import State
 from vrrp_speaker.alarm import Alarm
 from vrrp_speaker.engine.addresses.address_watch import AddressWatch
 from vrrp_speaker.engine.addresses.announcer import Announcer
-from vrrp_speaker.engine.addresses.leases import Leases
 from vrrp_speaker.engine.addresses.worker import AddressWorker, Place
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.agent_messages import AgentMessages
 from vrrp_speaker.engine.concern import Concern
+from vrrp_speaker.engine.loading import Loading
 from vrrp_speaker.engine.loop import Loop
-from vrrp_speaker.engine.neighbours.conflicts import Conflicts
-from vrrp_speaker.engine.neighbours.foreign import ForeignRouters, Observer
+from vrrp_speaker.engine.neighbours.foreign import Observer
 from vrrp_speaker.engine.neighbours.listening import Neighbours
-from vrrp_speaker.engine.neighbours.presence import Presence
 from vrrp_speaker.engine.neighbours.resolution import Resolution
 from vrrp_speaker.engine.network.changes import NetworkChanges
 from vrrp_speaker.engine.network.interest import EVERYTHING, interest_of
@@ -46,18 +42,13 @@ from vrrp_speaker.engine.network.netlink import (
 )
 from vrrp_speaker.engine.network.news import NewsSocket
 from vrrp_speaker.engine.network.node_network import NodeNetwork
-from vrrp_speaker.engine.programs.fields import Fields, ProgramError
 from vrrp_speaker.engine.programs.known_program import KnownProgram
 from vrrp_speaker.engine.programs.program import EngineProgram
-from vrrp_speaker.engine.programs.reading import ProgramReader
 from vrrp_speaker.engine.programs.set_aside import note_end
-from vrrp_speaker.engine.programs.stored_program import has_other_proved, load_and_keep
+from vrrp_speaker.engine.programs.stored_program import has_other_proved
 from vrrp_speaker.engine.recorder import Recorder
-from vrrp_speaker.engine.routers.executor import Executor
+from vrrp_speaker.engine.routers.assembly import RouterParts, World, assemble
 from vrrp_speaker.engine.routers.resuming import left_active
-from vrrp_speaker.engine.routers.router_table import RouterTable
-from vrrp_speaker.engine.routers.running_router import Inputs
-from vrrp_speaker.engine.wire.memberships import Memberships
 from vrrp_speaker.engine.wire.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
@@ -88,92 +79,83 @@ class EngineFiles:
 
 
 class Engine:
-    """Joins the parts; the agent's messages end here."""
+    """Joins the parts, and runs them."""
 
     def __init__(self, files: EngineFiles) -> None:
         self._files = files
-        self._shared = files.shared
-        self._network = NodeNetwork()
-        dropped = self._shared.get(shm.H_EVENTS_DROPPED)
-        self._agent = AgentLink(files.listener, dropped)
-        self._reader = ProgramReader()
-        self._announcer = Announcer(self._shared)
-        self._recorder = Recorder(self._agent)
-        clock = SignatureClock(
-            self._shared.get(shm.H_CLOCK_OFFSET), self._shared.get(shm.H_CLOCK_LAST)
-        )
+        shared = self._shared = files.shared
+        clock = SignatureClock(shared.get(shm.H_CLOCK_OFFSET), shared.get(shm.H_CLOCK_LAST))
         clock.read(monotonic_ns(), time_ns())
-        transport, news, renewals = Transport(), NewsSocket(), RequestSocket()
+        self._agent = AgentLink(files.listener, shared.get(shm.H_EVENTS_DROPPED))
+        news, renewals = NewsSocket(), RequestSocket()
         news.pass_over_bound_by(renewals)
-        self._worker = AddressWorker(RequestSocket(), renewals)
-        self._leases = Leases(self._shared, self._worker, self._network)
-        self._executor = Executor(
-            shared=self._shared,
+        world = World(
+            shared=shared,
             clock=clock,
-            transport=transport,
-            leases=self._leases,
-            announcer=self._announcer,
-            network=self._network,
-            recorder=self._recorder,
-            on_transition=self._report,
+            transport=Transport(),
+            worker=AddressWorker(RequestSocket(), renewals),
+            network=NodeNetwork(),
+            announcer=Announcer(shared),
+            recorder=Recorder(self._agent),
+            neighbours=Neighbours(),
+            observer=Observer(),
         )
-        presence = Presence()
-        self._conflicts = Conflicts(self._shared, self._executor, self._network, Neighbours())
-        foreign = ForeignRouters(self._shared, Observer())
-        self._table = RouterTable(
-            self._shared,
-            self._executor,
-            self._network,
-            Memberships(transport, foreign, self._worker),
-            presence,
-            conflicts=self._conflicts,
-        )
-        self._leases.on_refusal = self._table.refresh_faults
-        self._loop = Loop(
-            shared=self._shared,
-            clock=clock,
-            transport=transport,
-            executor=self._executor,
-            table=self._table,
-            foreign=foreign,
-            worker=self._worker,
-            alarm=files.alarm,
-        )
-        held_back = transport.holds_back, presence.holds_back
-        self._concerns = self._others(news, foreign, presence, held_back)
+        self._worker, self._network = world.worker, world.network
+        parts = assemble(world, self._report)
+        self._leases, self._table = parts.leases, parts.table
+        self._loop = Loop(world, parts, files.alarm)
+        self._concerns = self._others(world, parts, news)
 
-    def _others(
-        self,
-        news: NewsSocket,
-        foreign: ForeignRouters,
-        presence: Presence,
-        held_back: tuple[Callable[[], bool], ...],
-    ) -> tuple[Concern, ...]:
+    def _others(self, world: World, parts: RouterParts, news: NewsSocket) -> tuple[Concern, ...]:
         """Return what the loop turns besides elections, in this order: the list of concerns."""
-        lookups = RequestSocket()
-        addresses = AddressWatch(self._shared, self._executor, lookups, self._network, self._table)
+        shared, loop, routers = world.shared, self._loop, parts.table.routers
+        addresses = AddressWatch(
+            shared, parts.executor, RequestSocket(), world.network, parts.table
+        )
         self._changes = NetworkChanges(
             news,
-            self._worker,
-            self._network,
-            self._table,
-            addresses,
-            caught_up_ns=self._loop.caught_up_ns,
+            world.worker,
+            world.network,
+            memberships=parts.memberships,
+            faults=parts.faults,
+            addresses=addresses,
+            caught_up_ns=loop.caught_up_ns,
             tell_agent=self._tell_of_links,
         )
+        self._loading = Loading(
+            shared,
+            self._files.program_path,
+            parts.table,
+            self._changes,
+            caught_up_ns=loop.caught_up_ns,
+            is_stopping=lambda: loop.stopping,
+            tell_supervisor=self._files.alarm.ring,
+            tell_agent=self._agent.send,
+        )
+        messages = AgentMessages(
+            shared,
+            self._agent,
+            routers,
+            loading=self._loading,
+            inputs=parts.inputs,
+            recorder=world.recorder,
+            caught_up_ns=loop.caught_up_ns,
+            is_stopping=lambda: loop.stopping,
+        )
+        held_back = world.transport.holds_back, parts.presence.holds_back
         return (
-            self._conflicts,
-            self._leases,
+            parts.conflicts,
+            parts.leases,
             self._changes,
             addresses,
-            Resolution(
-                self._worker, self._network, self._announcer, held_back, self._table.routers
-            ),
-            self._announcer,
-            foreign,
-            presence,
-            self._table,
-            AgentMessages(self._shared, self._agent, self._loop.caught_up_ns, self._handle_message),
+            Resolution(world.worker, world.network, world.announcer, held_back, routers),
+            world.announcer,
+            parts.foreign,
+            parts.presence,
+            parts.hearing,
+            parts.faults,
+            self._loading,
+            messages,
         )
 
     def rehearse(self, program: EngineProgram | None) -> None:
@@ -190,7 +172,7 @@ class Engine:
 
     def run(self, known: KnownProgram) -> None:
         """Resume or start what the program file says, then loop until SIGTERM."""
-        with self._loading():
+        with self._loading.patience():
             self._resume(known)
         # An heir had better advertise before it does what else there is to do.
         wakeup = self._catch_signals()
@@ -203,13 +185,13 @@ class Engine:
         self._worker.start()
         self._shared.set(shm.H_LOADED, 0)
         program = known.take()  # if none, the agent makes one
-        self._reader = known.reader
+        self._loading.reader = known.reader
         self._changes.begin(EVERYTHING if program is None else interest_of(program))
         self._changes.ask(lambda found: self._remove_left_overs(found, program))
         self._await_network(program)
         if program is not None:
             # Not earlier: whether a router may go on is a matter of how long it was silent.
-            self._load_program(program, monotonic_ns())
+            self._loading.load(program, monotonic_ns())
 
     def _await_network(self, program: EngineProgram | None) -> None:
         """Wait for what the kernel tells of links and addresses, as long as nothing is due.
@@ -226,15 +208,6 @@ class Engine:
         while not self._network.known and (now_ns := monotonic_ns()) < due_ns:
             self._worker.wait((due_ns - now_ns) / 1e9)
             self._leases.settle(now_ns)
-
-    def _load_program(
-        self, program: EngineProgram, now_ns: int, ended: frozenset[str] = frozenset()
-    ) -> None:
-        self._table.load(program, now_ns, ended)
-        routers = self._table.routers.values()
-        self._shared.set(shm.H_ACTIVE, sum(r.machine.state is State.ACTIVE for r in routers))
-        self._shared.add(shm.H_LOADS)
-        self._files.alarm.ring()
 
     def _catch_signals(self) -> int:
         readable, writable = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -266,62 +239,11 @@ class Engine:
                 self._worker.unbind(None, [(place, delete_address_request(news))])
                 self._shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LEFT_OVER))
 
-    @contextmanager
-    def _loading(self) -> Iterator[None]:
-        """Have the supervisor be patient: loading may take longer than a turn of the loop may."""
-        self._shared.set(shm.H_SILENCE_LIMIT, 0)
-        try:
-            yield
-        finally:
-            self._shared.set(shm.H_HEARTBEAT, monotonic_ns())
-            self._shared.set(shm.H_SILENCE_LIMIT, self._table.silence_limit_ns())
-
-    # The agent's messages --------------------------------------------------------------
-
-    def _handle_message(self, message: dict[str, Any], now_ns: int) -> None:
-        if self._loop.stopping:
-            return
-        match message.get("type"):
-            case "load":
-                self._load(frozenset(message.get("ended", ())))
-            case "inputs":
-                self._apply_inputs(message.get("routers"), now_ns)
-            case "record":
-                routers = self._table.routers.items()
-                self._recorder.start((name, router.machine) for name, router in routers)
-            case other:
-                self._agent.send({"type": "refused", "error": f"type: {other!r} is unknown"})
-
-    def _load(self, ended: frozenset[str]) -> None:
-        try:
-            with self._loading():
-                program = load_and_keep(self._files.program_path, self._reader)
-                self._changes.mind(interest_of(program))
-                self._load_program(program, self._loop.caught_up_ns(), ended)
-        except ProgramError as error:
-            self._agent.send({"type": "refused", "error": str(error)})
-            return
-        self._agent.send({"type": "loaded", "generation": program.generation})
-
     def _tell_of_links(self) -> None:
         self._shared.add(shm.H_LINK_CHANGES)
         self._agent.send({"type": "links-changed"})
 
-    def _apply_inputs(self, routers: object, now_ns: int) -> None:
-        if not isinstance(routers, Mapping):
-            self._agent.send({"type": "refused", "error": "inputs.routers: not an object"})
-            return
-        inputs: dict[str, Inputs] = {}
-        for name, values in routers.items():
-            try:
-                inputs[str(name)] = _inputs(f"inputs.routers.{name}", values)
-            except ProgramError as error:
-                self._agent.send({"type": "refused", "error": str(error)})
-                return
-        self._table.apply_inputs(inputs, now_ns)
-
     def _report(self, name: str, change: StateChanged, sequence: int, now_ns: int) -> None:
-        self._conflicts.moved(name, change.after, now_ns)
         more = (change.after is State.ACTIVE) - (change.before is State.ACTIVE)
         before = self._shared.get(shm.H_ACTIVE)
         self._shared.set(shm.H_ACTIVE, max(0, before + more))
@@ -338,19 +260,6 @@ class Engine:
                 "monotonicNs": now_ns,
             }
         )
-
-
-def _inputs(path: str, values: object) -> Inputs:
-    """Return what the agent says of one router.
-
-    Raises:
-        ProgramError: the first wrong field.
-    """
-    fields = Fields(values, path, {})
-    priority = fields.integer("effectivePriority", 1, PRIORITY_MAXIMUM)
-    base = fields.integer("basePriority", 1, PRIORITY_MAXIMUM)
-    faulty, keeps = bool(fields.raw.get("faults")), bool(fields.raw.get("keeps"))
-    return Inputs(priority, base, faulty, keeps)
 
 
 def run_engine(files: EngineFiles, known: KnownProgram | None = None) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from tests.unit.engine.programs import address, announcement, packed, router_program
 
-from vrrp.constants import State
+from vrrp.actions import StateChanged
+from vrrp.constants import State, TransitionReason
 from vrrp.events import (
     AdvertisementReceived,
     DeadlineReached,
@@ -58,8 +59,8 @@ class Executor:
         self.probed.append(now_ns)
         self.asked.append(frozenset(where))
 
-    def handle(self, router: RunningRouter, event: Event, now_ns: int) -> bool:
-        return bool(router.machine.handle(event, now_ns))
+    def give(self, router: RunningRouter, event: Event, now_ns: int) -> None:
+        router.machine.handle(event, now_ns)
 
     def has_yet_to_ask(self, _router: RunningRouter, place: Place) -> bool:
         return place in self.waiting
@@ -94,7 +95,11 @@ class Rig:
         self.shared, self.executor, self.neighbours = shared, Executor(), Neighbours()
         network = NodeNetwork()
         network.reset([LinkNews(2, "eth0", True, True, OURS)])
-        world: dict[str, Any] = {"executor": self.executor, "neighbours": self.neighbours}
+        world: dict[str, Any] = {
+            "executor": self.executor,
+            "dispatcher": self.executor,
+            "neighbours": self.neighbours,
+        }
         self.conflicts = Conflicts(shared, network=network, **world)
         probes = (announcement("192.0.2.50"), announcement("2001:db8::50"))
         program = router_program(PEER, **{"probes": probes, **changed})
@@ -130,7 +135,8 @@ class Rig:
         self.router.machine.handle(event, at_ns)
         after = self.router.machine.state
         if after is not before:
-            self.conflicts.moved("a", after, at_ns)
+            change = StateChanged(before, after, TransitionReason.FAULT)
+            self.conflicts.moved("a", change, 1, at_ns)
 
     def hear(self, at_ns: int, priority: int = 100) -> bool:
         ended = self.conflicts.heard(self.router, at_ns)

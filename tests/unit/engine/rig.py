@@ -19,18 +19,16 @@ from vrrp.constants import State
 from vrrp.events import AdvertisementReceived, DeadlineReached
 from vrrp_speaker.engine.addresses.address_watch import AddressWatch
 from vrrp_speaker.engine.addresses.announcer import Announcer
-from vrrp_speaker.engine.addresses.leases import Leases
 from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.neighbours.conflicts import Conflicts
-from vrrp_speaker.engine.neighbours.foreign import ForeignRouters
-from vrrp_speaker.engine.neighbours.presence import Presence
 from vrrp_speaker.engine.network.netlink import AddressNews, LinkNews
 from vrrp_speaker.engine.network.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.programs.program import EngineProgram, Peer
+from vrrp_speaker.engine.routers.assembly import RouterParts, World, assemble
 from vrrp_speaker.engine.routers.executor import Executor
+from vrrp_speaker.engine.routers.faults import Faults
 from vrrp_speaker.engine.routers.router_table import RouterTable
 from vrrp_speaker.engine.routers.running_router import RunningRouter
-from vrrp_speaker.engine.wire.memberships import Memberships
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 
@@ -130,9 +128,8 @@ class Worker(AddressWorker):
 class Rig:
     """A router table with the world replaced."""
 
-    table: RouterTable
+    parts: RouterParts
     addresses: AddressWatch
-    executor: Executor
     announcer: Announcer
     worker: Worker
     requests: Requests
@@ -142,15 +139,33 @@ class Rig:
     wire: Wire
     observer: Observer
     shared: SharedState
-    engines: list[Conflicts]
-    """What each engine so far knows of conflicts; the first is the table's."""
-    heir: Callable[[], RouterTable]
-    """Makes the table of another engine on the same shared state."""
+    heir: Callable[[], RouterParts]
+    """Makes the parts of another engine on the same shared state."""
+
+    @property
+    def table(self) -> RouterTable:
+        """The routers."""
+        return self.parts.table
+
+    @property
+    def executor(self) -> Executor:
+        """What does what routers ask for."""
+        return self.parts.executor
 
     @property
     def conflicts(self) -> Conflicts:
-        """What the table's engine knows of conflicts."""
-        return self.engines[0]
+        """What the engine knows of conflicts."""
+        return self.parts.conflicts
+
+    @property
+    def faults(self) -> Faults:
+        """What looks at what routers depend on."""
+        return self.parts.faults
+
+    def look_for_changes(self, now_ns: int) -> None:
+        """Let whatever changes by itself be looked at."""
+        self.parts.hearing.run(now_ns)
+        self.parts.faults.run(now_ns)
 
     def durations_ns(self) -> tuple[list[int], list[int]]:
         """Return (number, sum) of takeovers and of hand-overs."""
@@ -183,7 +198,7 @@ class Rig:
         """Let the kernel do what it was asked for, and tell of IPv4 addresses."""
         self.worker.flush()
         self.executor.leases.settle(now_ns)
-        self.table.run(now_ns)
+        self.look_for_changes(now_ns)
         news, self.requests.news = self.requests.news, []
         for message in news:
             kind, _, rest = message.partition(b" ")
@@ -237,50 +252,37 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     monkeypatch.setattr(socket, "if_indextoname", lambda _: "eth0")
     shared = SharedState.create(str(tmp_path / "state.shm"))
     announcer, network = Announcer(shared), NodeNetwork()
-    requests, renewals, transport, recorder = Requests(), Requests(), Transport(), Recorder()
     network.reset(
         [LinkNews(2, "eth0", True, True), AddressNews(2, packed("192.0.2.11"), 24, 0, True)]
     )
-    world: dict[str, Any] = {
-        "transport": transport,
-        "recorder": recorder,
-    }
-    neighbours: Any = Neighbours()
-    engines: list[Conflicts] = []
-    observer: Any = Observer()
+    requests, renewals, transport, observer = Requests(), Requests(), Transport(), Observer()
     kernel: Any = (requests, renewals)
     worker = Worker(kernel[0], kernel[1])
     worker._clock = lambda: worker.now_ns
-    executor = Executor(
+    stood_in: dict[str, Any] = {
+        "transport": transport,
+        "recorder": Recorder(),
+        "neighbours": Neighbours(),
+        "observer": observer,
+    }
+    world = World(
         shared=shared,
-        leases=Leases(shared, worker, network),
         clock=SignatureClock(),
-        announcer=announcer,
+        worker=worker,
         network=network,
-        on_transition=lambda name, change, _, now_ns: engines[-1].moved(name, change.after, now_ns),
-        **world,
+        announcer=announcer,
+        **stood_in,
     )
 
-    def heir() -> RouterTable:
-        engines.append(Conflicts(shared, executor, network, neighbours))
-        return RouterTable(
-            shared,
-            executor,
-            network,
-            Memberships(
-                world["transport"], ForeignRouters(shared, observer), worker, clock=lambda: NOW
-            ),
-            Presence(),
-            conflicts=engines[-1],
-        )
+    def heir() -> RouterParts:
+        parts = assemble(world, lambda *_: None)
+        parts.memberships._clock = lambda: NOW
+        return parts
 
-    table = heir()
-    executor.leases.on_refusal = table.refresh_faults
-    addresses = AddressWatch(shared, executor, kernel[0], network, table)
+    parts = heir()
     return Rig(
-        table,
-        addresses,
-        executor,
+        parts,
+        AddressWatch(shared, parts.executor, kernel[0], network, parts.table),
         announcer,
         worker,
         requests,
@@ -290,6 +292,5 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
         wire,
         observer,
         shared,
-        engines,
         heir,
     )

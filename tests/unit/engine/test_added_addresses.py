@@ -39,7 +39,7 @@ def pass_time(rig: Rig, end_ns: int) -> None:
     """Do what the engine's loop would do about conflicts and announcements."""
     while (due_ns := rig.conflicts.next_deadline_ns()) is not None and due_ns <= end_ns:
         for router in rig.conflicts.judge(due_ns):
-            rig.table.refresh_faults(router, due_ns)
+            rig.faults.refresh(router, due_ns)
         rig.settle(due_ns)
         rig.announce_until(due_ns)
     rig.announce_until(end_ns)
@@ -95,7 +95,7 @@ def test_questions_of_many_are_all_asked_in_time_where_frames_are_limited(rig: R
 
 def test_router_advertises_the_address_all_the_time(rig: Rig, router: RunningRouter) -> None:
     # Receivers may refuse advertisements whose addresses are not the election's.
-    election = rig.table.hearing.elections.by_id[router.program.family, router.program.vrid]
+    election = rig.parts.hearing.elections.by_id[router.program.family, router.program.vrid]
     assert election.addresses == {packed(ONE), packed(TWO)}
 
 
@@ -226,11 +226,11 @@ def test_binding_one_does_not_put_off_the_lease_of_the_others(
 ) -> None:
     router.program = replace(router.program, adver_interval_ns=SECOND // 10)
     rig.executor.leases.bind(router, router.addresses, since_ns)
-    due_ns = router.renew_at_ns
+    due_ns = router.lease.renew_at_ns
     assert due_ns is not None
     assert due_ns > since_ns + 1
     rig.executor.bind_withheld(router, {(2, packed(TWO))}, since_ns + 1)
-    assert router.renew_at_ns == due_ns
+    assert router.lease.renew_at_ns == due_ns
 
 
 @pytest.mark.parametrize("asked", [False, True])
@@ -243,16 +243,16 @@ def test_heir_asks_about_what_its_predecessor_had_not_bound(
     rig.requests.made.clear()
     rig.shared.set(router.offset + shm.S_LAST_SENT, since_ns + SECOND)
     heir = rig.heir()
-    heir.load(EngineProgram("n", 1, (router.program,)), since_ns + SECOND + 1)
-    assert heir.routers["a"].machine.state is State.ACTIVE
+    heir.table.load(EngineProgram("n", 1, (router.program,)), since_ns + SECOND + 1)
+    assert heir.table.routers["a"].machine.state is State.ACTIVE
     # What was taken away while no engine was there comes back at once, as ever.
     assert rig.requests.made == [f"add {ONE}".encode(), *([ADD] if asked else [])]
-    assert bool(heir.routers["a"].withheld) is not asked
+    assert bool(heir.table.routers["a"].withheld) is not asked
 
 
 def test_who_begins_as_a_backup_withholds_nothing(rig: Rig, router: RunningRouter) -> None:
     heir = rig.heir()
-    heir.load(EngineProgram("n", 1, (router.program,)), NOW + 60 * SECOND)
-    assert heir.routers["a"].machine.state is State.BACKUP
-    assert heir.routers["a"].addresses == router.program.addresses
+    heir.table.load(EngineProgram("n", 1, (router.program,)), NOW + 60 * SECOND)
+    assert heir.table.routers["a"].machine.state is State.BACKUP
+    assert heir.table.routers["a"].addresses == router.program.addresses
     assert rig.shared.get(router.offset + shm.S_WITHHELD) == 0

@@ -33,6 +33,9 @@ class Wire:
     def sendto(self, frame: bytes, _destination: object) -> None:
         self.sent.append(frame)
 
+    def fileno(self) -> int:
+        return -1
+
     def close(self) -> None:
         """Nothing to close."""
 

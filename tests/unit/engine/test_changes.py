@@ -34,9 +34,8 @@ class Rig:
                 receive=self._receive, discard=self.news.clear, attend=self._attend
             ),
             "worker": SimpleNamespace(call=lambda _do, then: self.dumps.append(then)),
-            "table": SimpleNamespace(
-                memberships=memberships, refresh_all_faults=self._refresh, routers={}
-            ),
+            "memberships": memberships,
+            "faults": SimpleNamespace(refresh_all=self._refresh),
             "addresses": SimpleNamespace(missing=list, announce_sources=lambda *_: None),
             "caught_up_ns": lambda: 0,
             "tell_agent": lambda: None,

@@ -21,7 +21,7 @@ LEARNED = packed("192.0.2.14")
 def test_members_are_asked_for_with_the_addresses_of_the_election(rig: Rig) -> None:
     rig.network.learn([LinkNews(2, "eth0", True, True, OURS)], Digest())
     router = rig.load(ONE, probes=(announcement(ONE, b"probe"),))
-    router.learned.note(LEARNED, NOW)
+    router.others.learned.note(LEARNED, NOW)
     rig.executor.probe(router, places(router.program), NOW)
     rig.announcer.run(NOW)
     probe, *questions = rig.wire.sent

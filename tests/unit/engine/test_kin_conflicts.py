@@ -147,7 +147,7 @@ def test_member_that_answers_after_a_stranger_went_ends_the_fault_unnamed(rig: R
 
 def test_member_that_was_learned_since_the_program_was_loaded_is_asked_and_known(rig: Rig) -> None:
     rig.run_until(NOW)
-    rig.router.learned.note(LEARNED, NOW)
+    rig.router.others.learned.note(LEARNED, NOW)
     rig.run_until(NOW + DOWN // 4)
     assert LEARNED in rig.neighbours.watched
     rig.see(NOW + DOWN // 4 + MS, MEMBER)

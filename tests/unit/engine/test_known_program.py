@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.unit.engine.test_stored_program import program_file
+from tests.unit.engine.test_stored_program import load_and_keep, program_file
 
 from vrrp_speaker.engine.programs import known_program as known_program_module
 from vrrp_speaker.engine.programs.known_program import KnownProgram
 from vrrp_speaker.engine.programs.program import EngineProgram
 from vrrp_speaker.engine.programs.reading import ProgramReader
-from vrrp_speaker.engine.programs.stored_program import load_and_keep, stored_program
+from vrrp_speaker.engine.programs.stored_program import stored_program
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_router_that_the_kernel_binds_nothing_for_leaves_it_to_others(rig: Rig) 
     assert state(router) is State.ACTIVE
     leases.run(until_ns)
     assert state(router) is State.FAULT
-    assert router.engine_faults == {EngineFault.ADDRESS_INSTALL_FAILED}
+    assert router.found.faults == {EngineFault.ADDRESS_INSTALL_FAILED}
     assert rig.transport.sent[-1] == 0
 
 

@@ -23,7 +23,7 @@ SECOND = replace(address("198.51.100.50"), ifindex=3)
 def carrier(rig: Rig, ifindex: int, *, running: bool) -> None:
     """Let the kernel tell of a link's carrier."""
     rig.network.learn([LinkNews(ifindex, f"eth{ifindex - 2}", running, True)], Digest())
-    rig.table.refresh_all_faults(NOW)
+    rig.faults.refresh_all(NOW)
 
 
 def two_links(rig: Rig, *, source_on: int = 2, **changed: Any) -> RunningRouter:
@@ -34,7 +34,7 @@ def two_links(rig: Rig, *, source_on: int = 2, **changed: Any) -> RunningRouter:
     router = rig.load(ONE, **changed)
     program = replace(router.program, addresses=(address(ONE), SECOND))
     rig.table.load(EngineProgram("n", 2, (program,)), NOW)
-    assert not router.engine_faults
+    assert not router.found.faults
     return router
 
 
@@ -42,28 +42,28 @@ def test_link_of_one_address_is_a_fault_of_the_election_until_it_returns(rig: Ri
     router = two_links(rig)
     rig.become_active(router)
     carrier(rig, 3, running=False)
-    assert router.engine_faults == {EngineFault.INTERFACE_DOWN}
-    assert router.link_down == 3
+    assert router.found.faults == {EngineFault.INTERFACE_DOWN}
+    assert router.found.link_down == 3
     assert router.machine.state is State.FAULT
     assert b"delete " + ONE.encode() in rig.requests.made  # they move together
     carrier(rig, 3, running=True)
-    assert (router.machine.state, router.link_down) == (State.BACKUP, 0)
+    assert (router.machine.state, router.found.link_down) == (State.BACKUP, 0)
 
 
 def test_link_that_the_advertisements_leave_by_is_needed_too(rig: Rig) -> None:
     router = two_links(rig, source_on=3)
     rig.table.load(EngineProgram("n", 3, (replace(router.program, addresses=()),)), NOW)
     carrier(rig, 3, running=False)
-    assert (router.machine.state, router.link_down) == (State.FAULT, 3)
+    assert (router.machine.state, router.found.link_down) == (State.FAULT, 3)
     # The address may be on several links; one that runs is enough.
     rig.network.learn([AddressNews(2, SOURCE, 24, 0, present=True)], Digest())
-    rig.table.refresh_all_faults(NOW)
-    assert not router.engine_faults
+    rig.faults.refresh_all(NOW)
+    assert not router.found.faults
 
 
 def test_who_is_alone_needs_no_link_for_advertisements(rig: Rig) -> None:
     router = two_links(rig, source_on=3, peers=())
     rig.table.load(EngineProgram("n", 3, (replace(router.program, addresses=()),)), NOW)
     carrier(rig, 3, running=False)
-    assert not router.engine_faults
+    assert not router.found.faults
     assert PEER not in router.program.peers

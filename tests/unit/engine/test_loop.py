@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 from tests.unit.engine.programs import packed, router_program
@@ -15,6 +15,7 @@ from vrrp.events import DeadlineReached, Event, Resume, Shutdown, Startup
 from vrrp_speaker.engine import loop as loop_module
 from vrrp_speaker.engine.loop import Loop
 from vrrp_speaker.engine.programs.program import Peer
+from vrrp_speaker.engine.routers.dispatcher import Dispatcher
 from vrrp_speaker.engine.routers.running_router import RunningRouter, new_router
 from vrrp_speaker.shared_state import SharedState
 
@@ -61,38 +62,40 @@ def executor(clock: Clock) -> Executor:
 
 
 @pytest.fixture
-def table() -> MagicMock:
-    """The router table, without routers."""
-    found = MagicMock()
-    found.routers, found.take_changed.return_value = {}, []
-    return found
+def parts(executor: Executor) -> SimpleNamespace:
+    """What runs routers; a table without any."""
+    faked: Any = executor
+    return SimpleNamespace(
+        executor=executor,
+        dispatcher=Dispatcher(faked),
+        table=SimpleNamespace(everybody=list),
+        hearing=None,
+        faults=SimpleNamespace(judge_conflicts=lambda _now_ns: False),
+        foreign=None,
+    )
 
 
 @pytest.fixture
-def loop(tmp_path: Path, executor: Executor, table: MagicMock) -> Loop:
-    parts: dict[str, Any] = {
-        name: MagicMock()
-        for name in (
-            "clock", "transport", "foreign", "worker", "alarm",
-        )
-    }  # fmt: skip
-    parts["transport"].filenos.return_value = ()
-    table.judge_conflicts.return_value = False
-    parts |= {"executor": executor, "table": table}
-    return Loop(shared=SharedState.create(str(tmp_path / "state.shm")), **parts)
+def loop(tmp_path: Path, parts: Any) -> Loop:
+    world: Any = SimpleNamespace(
+        shared=SharedState.create(str(tmp_path / "state.shm")),
+        clock=None,
+        transport=SimpleNamespace(filenos=tuple),
+        worker=None,
+    )
+    alarm: Any = None
+    return Loop(world, parts, alarm)
 
 
 def test_stop_waits_for_a_router_that_was_removed_just_before(
-    loop: Loop, clock: Clock, table: MagicMock
+    loop: Loop, clock: Clock, parts: SimpleNamespace
 ) -> None:
     router = new_router(
         router_program(Peer("b", packed("192.0.2.12"))), input_faults=False, priority=200
     )
     router.machine.handle(Resume(), clock.now_ns)
     router.machine.handle(Shutdown(hand_over=True), clock.now_ns)
-    router.removed = True
-    table.take_changed.return_value = [router]
-    loop._schedule_changed()
+    parts.table.everybody = lambda: [router]
     loop.stop()
     assert not loop._stopped()
     held = router.machine.holding
@@ -102,7 +105,7 @@ def test_stop_waits_for_a_router_that_was_removed_just_before(
 
 
 def test_advertisement_that_becomes_due_during_takeovers_waits_for_one_of_them(
-    loop: Loop, executor: Executor, clock: Clock
+    loop: Loop, executor: Executor, clock: Clock, parts: SimpleNamespace
 ) -> None:
     routers = {}
     for name in ("busy", "a", "b", "c"):
@@ -118,7 +121,7 @@ def test_advertisement_that_becomes_due_during_takeovers_waits_for_one_of_them(
     while (due_ns := routers["busy"].machine.next_deadline_ns() or 0) < down_ns:
         routers["busy"].machine.handle(DeadlineReached(), due_ns)
     for router in routers.values():
-        loop.schedule(router)
+        parts.dispatcher.schedule(router)
     assert down_ns < due_ns < down_ns + BINDING_NS
     clock.now_ns = down_ns
     loop._run_deadlines(clock.now_ns)
@@ -153,7 +156,7 @@ def test_what_is_not_of_their_kind_does_not_go_along(
     if beside == "a Backup":
         router = new_router(router_program(name="other"), input_faults=False, priority=200)
         router.machine.handle(Startup(), clock.now_ns - 2 * INTERVAL_NS)
-        loop.schedule(router)
+        loop._dispatcher.schedule(router)
         due_ns = router.machine.next_deadline_ns() or 0
     else:
         due_ns = first_ns + MS
@@ -172,5 +175,5 @@ def schedule_active(
     router = new_router(program, input_faults=False, priority=200)
     router.machine.handle(Resume(), due_ns - interval_ns)
     assert router.machine.next_deadline_ns() == due_ns
-    loop.schedule(router)
+    loop._dispatcher.schedule(router)
     return router

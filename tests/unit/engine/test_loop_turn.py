@@ -21,6 +21,7 @@ from vrrp_speaker.engine.agent_messages import AgentMessages
 from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.loop import LOOK_AROUND_NS, Loop
 from vrrp_speaker.engine.programs.program import Peer
+from vrrp_speaker.engine.routers.dispatcher import Dispatcher
 from vrrp_speaker.engine.routers.running_router import RunningRouter, new_router
 from vrrp_speaker.engine.waits import Waits
 from vrrp_speaker.shared_state import SharedState
@@ -83,33 +84,50 @@ class Rig:
         self.more = False
         """Whether routers ask for more than to advertise."""
         self.loop = self._loop(shared)
+        nothing: Any = None
+        loading: Any = SimpleNamespace(under_way=False)
         messages = AgentMessages(
-            shared, self.agent, self.loop.caught_up_ns, lambda _message, _now_ns: None
+            shared,
+            self.agent,
+            {},
+            loading=loading,
+            inputs=nothing,
+            recorder=nothing,
+            caught_up_ns=self.loop.caught_up_ns,
+            is_stopping=lambda: True,
         )
         self.concerns = self.seen, messages
 
     def _loop(self, shared: SharedState) -> Loop:
         elections = SimpleNamespace(validate=lambda _datagram, _wall_ns, _now_ns: self._accepted())
-        table = SimpleNamespace(
-            routers={"a": self.router},
-            hearing=SimpleNamespace(elections=elections),
-            heard=lambda _accepted, _now_ns: self.router,
-            take_changed=list,
-            judge_conflicts=lambda _now_ns: False,
-        )
         transport = SimpleNamespace(
             filenos=lambda: (self.receiving.fileno(),), receive=lambda _fd: self._receive()
         )
-        leases = SimpleNamespace(unbinding=False)
-        parts: dict[str, Any] = {
-            "transport": transport,
-            "table": table,
-            "executor": SimpleNamespace(handle=self._handle, leases=leases),
-            "worker": SimpleNamespace(flush=lambda: None),
-            "foreign": None,
-            "alarm": SimpleNamespace(wind=lambda _now_ns: None),
-        }
-        return Loop(shared=shared, clock=SignatureClock(), **parts)
+        executor: Any = SimpleNamespace(
+            handle=self._handle, leases=SimpleNamespace(unbinding=False)
+        )
+        self.dispatcher = Dispatcher(executor)
+        self.parts = SimpleNamespace(
+            executor=executor,
+            dispatcher=self.dispatcher,
+            table=SimpleNamespace(everybody=lambda: [self.router]),
+            hearing=SimpleNamespace(
+                elections=elections, note=lambda _accepted, _now_ns: self.router
+            ),
+            faults=SimpleNamespace(
+                judge_conflicts=lambda _now_ns: False, heard=lambda _router, _now_ns: None
+            ),
+            foreign=None,
+        )
+        world: Any = SimpleNamespace(
+            shared=shared,
+            clock=SignatureClock(),
+            transport=transport,
+            worker=SimpleNamespace(flush=lambda: None),
+        )
+        parts: Any = self.parts
+        alarm: Any = SimpleNamespace(wind=lambda _now_ns: None)
+        return Loop(world, parts, alarm)
 
     def _receive(self) -> object:
         """Let the process stand still as it takes a datagram out of the socket."""
@@ -137,6 +155,7 @@ class Rig:
         self.datagrams.append(object())
         self.arriving.send(b"x")
         (wakeup, *more), (parent, *others) = os.pipe(), os.pipe()
+        self.dispatcher.schedule(self.router)
         self.loop.run(self.concerns, wakeup, parent)
         for descriptor in (wakeup, parent, *more, *others):
             os.close(descriptor)
@@ -207,16 +226,11 @@ def test_loop_looks_around_after_each_event_that_asked_for_more(rig: Rig) -> Non
     assert rig.looked[:10] == [NOW + n * SECOND // 1000 for n in range(10)]
 
 
-@pytest.mark.parametrize("changed", ["by faults", "by the table"])
-def test_loop_looks_around_after_a_router_was_changed(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, changed: str
+def test_loop_looks_around_after_a_conflict_began_or_ended(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig.on_event, rig.datagrams = rig.pass_ms, [object(), None] * 10
-    table = rig.loop._table
-    if changed == "by faults":
-        monkeypatch.setattr(table, "judge_conflicts", lambda _now_ns: True)
-    else:
-        monkeypatch.setattr(table, "take_changed", lambda: [rig.router])
+    monkeypatch.setattr(rig.parts.faults, "judge_conflicts", lambda _now_ns: True)
     rig.turn()
     assert rig.looked[:10] == [NOW + n * SECOND // 1000 for n in range(10)]
 
@@ -248,7 +262,7 @@ def test_loop_waits_while_it_holds_on_for_a_successor(
         router_program(Peer("b", packed("192.0.2.12"))), input_faults=False, priority=200
     )
     rig.router.machine.handle(Resume(), NOW)
-    rig.loop._table.routers["a"] = rig.router
+    rig.dispatcher.schedule(rig.router)
     monkeypatch.setattr(rig.loop, "_waits", VirtualWaits(rig))
     (wakeup, signalled), (parent, alive) = os.pipe2(os.O_NONBLOCK), os.pipe()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talker:

@@ -54,9 +54,11 @@ def arrive(
     sequence = stamp(wall_ns // SECOND, wall_ns % SECOND * 65536 // SECOND)
     sent = sealed(message, source, ME, trailer(message, source, sequence, key=key))
     datagram = Datagram(Family.IPV4, source, ME, 255, 2, sent)
-    result = rig.table.hearing.elections.validate(datagram, wall_ns, at_ns)
+    result = rig.parts.hearing.elections.validate(datagram, wall_ns, at_ns)
     if isinstance(result, Accepted):
-        rig.executor.handle(rig.table.heard(result, at_ns), result.event, at_ns)
+        router = rig.parts.hearing.note(result, at_ns)
+        rig.faults.heard(router, at_ns)
+        rig.executor.handle(router, result.event, at_ns)
         return None
     return result
 
@@ -150,7 +152,7 @@ def test_peer_that_the_list_drops_is_still_sent_to(rig: Rig) -> None:
     assert learned(rig.shared) == {STRANGER: 0}
     heir = new_router(router.program, input_faults=False, priority=100)
     recall_members(rig.shared, heir)
-    assert heir.marks.marks[STRANGER] == router.marks.marks[STRANGER]
+    assert heir.others.marks.marks[STRANGER] == router.others.marks.marks[STRANGER]
     assert arrive(rig, STRANGER, NOW) is RejectReason.AUTH_REPLAYED
 
 
@@ -172,8 +174,8 @@ def test_long_list_that_is_dropped_leaves_as_many_as_there_is_room_for(rig: Rig)
     for number, peer in enumerate(peers[::-1]):
         arrive(rig, peer.address, NOW + number * SECOND)
     load(rig, at_ns=NOW + 60 * SECOND)
-    assert set(router.learned.known_ns) == {peer.address for peer in peers[:MAX_LEARNED]}
-    assert set(learned(rig.shared)) == set(router.learned.known_ns)
+    assert set(router.others.learned.known_ns) == {peer.address for peer in peers[:MAX_LEARNED]}
+    assert set(learned(rig.shared)) == set(router.others.learned.known_ns)
 
 
 def test_member_that_crowds_out_another_takes_its_place(rig: Rig) -> None:
@@ -196,9 +198,9 @@ def test_member_that_was_silent_for_an_hour_is_forgotten(rig: Rig) -> None:
     router = load(rig, PEER)
     arrive(rig, STRANGER, NOW)
     arrive(rig, ANOTHER, NOW + SECOND)
-    rig.table.retry(NOW + LEARNED_FOR_NS - 1)
+    rig.look_for_changes(NOW + LEARNED_FOR_NS - 1)
     assert len(learned(rig.shared)) == 2
-    rig.table.retry(NOW + LEARNED_FOR_NS + SECOND - 1)
+    rig.look_for_changes(NOW + LEARNED_FOR_NS + SECOND - 1)
     assert learned(rig.shared) == {ANOTHER: 1}
     assert receivers(router) == ["192.0.2.12", "192.0.2.14"]
     # When it speaks again it is learned anew, with the bytes that it said before.
@@ -210,12 +212,12 @@ def test_engine_that_goes_on_for_another_knows_its_members(rig: Rig) -> None:
     router = load(rig, PEER)
     arrive(rig, STRANGER, NOW)
     now_ns = rig.become_active(router)
-    rig.table = rig.heir()
+    rig.parts = rig.heir()
     heir = load(rig, PEER, at_ns=now_ns + 1)
     assert heir is not router
     assert heir.machine.state is State.ACTIVE
     assert receivers(heir) == ["192.0.2.12", "192.0.2.13"]
-    assert heir.learned.known_ns == {STRANGER: NOW}
+    assert heir.others.learned.known_ns == {STRANGER: NOW}
     assert arrive(rig, STRANGER, NOW) is RejectReason.AUTH_REPLAYED
     assert arrive(rig, STRANGER, now_ns + 2 * MS) is None
     assert learned(rig.shared) == {STRANGER: 2}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.unit.engine.programs import address, announcement, packed, router_program
@@ -17,9 +18,10 @@ from vrrp.states import HANDOVER_GRACE_NS
 from vrrp_speaker.engine.addresses.address_watch import ASK_EVERY_NS, LONGEST_WAIT_NS
 from vrrp_speaker.engine.network.netlink import AddressNews, LinkNews
 from vrrp_speaker.engine.network.node_network import Digest
-from vrrp_speaker.engine.programs.program import AnnouncementPlan, EngineProgram
+from vrrp_speaker.engine.programs.program import AnnouncementPlan, EngineProgram, RouterProgram
+from vrrp_speaker.engine.routers.inputs import Inputs
 from vrrp_speaker.engine.routers.resuming import left_active
-from vrrp_speaker.engine.routers.running_router import INSTALL_RETRY_NS, Inputs, RunningRouter
+from vrrp_speaker.engine.routers.running_router import INSTALL_RETRY_NS, RunningRouter
 from vrrp_speaker.engine.wire.memberships import REJOIN_NS
 from vrrp_speaker.shared_state import EngineFault
 from vrrp_speaker.shared_state import layout as shm
@@ -166,13 +168,13 @@ def test_heir_of_a_backup_that_heard_its_active_router_lately_changes_nothing(
     rig: Rig, checked: bool, silent_ns: int, changes: int
 ) -> None:
     router = rig.load(ONE, has_checks=checked)
-    rig.table.apply_inputs({"a": Inputs(123, 200, faulty=False)}, NOW)
+    rig.parts.inputs.take({"a": Inputs(123, 200, faulty=False)}, NOW)
     assert router.machine.state is State.BACKUP
     rig.shared.set(shm.peer_offset(router.program.slot, 0) + shm.PEER_LAST, NOW)
     counted = rig.shared.get(router.offset + shm.S_TRANSITIONS)
-    table, now_ns = rig.heir(), NOW + silent_ns
-    table.load(EngineProgram("n", 1, (router.program,)), now_ns)
-    fresh = table.routers["a"].machine
+    engine, now_ns = rig.heir(), NOW + silent_ns
+    engine.table.load(EngineProgram("n", 1, (router.program,)), now_ns)
+    fresh = engine.table.routers["a"].machine
     stays = not changes
     assert fresh.state is (State.BACKUP if stays or not checked else State.FAULT)
     assert fresh.parameters.priority == (123 if stays else router.program.base_priority)
@@ -185,11 +187,11 @@ def test_heir_of_a_backup_that_is_in_fault_by_now_says_so(rig: Rig) -> None:
     router = rig.load(ONE)
     rig.shared.set(shm.peer_offset(router.program.slot, 0) + shm.PEER_LAST, NOW)
     rig.network.learn([LinkNews(2, "eth0", False, True)], Digest())
-    table = rig.heir()
-    table.load(EngineProgram("n", 1, (router.program,)), NOW + 1)
+    engine = rig.heir()
+    engine.table.load(EngineProgram("n", 1, (router.program,)), NOW + 1)
     assert rig.shared.get(router.offset + shm.S_STATE) == shm.STATES.index(State.FAULT)
     rig.network.learn([LinkNews(2, "eth0", True, True)], Digest())
-    table.refresh_all_faults(NOW + 2)
+    engine.faults.refresh_all(NOW + 2)
     assert rig.shared.get(router.offset + shm.S_STATE) == shm.STATES.index(State.BACKUP)
 
 
@@ -220,7 +222,7 @@ def test_address_goes_at_once_with_its_link(rig: Rig) -> None:
     router = rig.load(ONE)
     now_ns = rig.become_active(router)
     rig.network.learn([LinkNews(2, "eth0", False, True)], Digest())
-    rig.table.refresh_all_faults(now_ns + 1)
+    rig.faults.refresh_all(now_ns + 1)
     assert router.machine.state is State.FAULT
     assert rig.requests.made[-1] == f"delete {ONE}".encode()
 
@@ -228,7 +230,7 @@ def test_address_goes_at_once_with_its_link(rig: Rig) -> None:
 def test_failing_check_keeps_the_address_for_a_successor(rig: Rig) -> None:
     router = rig.load(ONE)
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=True)}, now_ns + 1)
+    rig.parts.inputs.take({"a": Inputs(200, 200, faulty=True)}, now_ns + 1)
     assert router.machine.state is State.FAULT
     assert rig.transport.sent[-1] == 0
     assert f"delete {ONE}".encode() not in rig.requests.made
@@ -280,7 +282,7 @@ def test_engine_that_begins_with_a_first_holder_waits_as_ever(rig: Rig) -> None:
 def test_check_that_may_fail_everywhere_leaves_the_address_with_the_last_holder(rig: Rig) -> None:
     router = rig.load(ONE)
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=True, keeps=True)}, now_ns + 1)
+    rig.parts.inputs.take({"a": Inputs(200, 200, faulty=True, keeps=True)}, now_ns + 1)
     for turn in range(1, 20):
         rig.executor.handle(router, DeadlineReached(), now_ns + 1 + turn * SECOND // 5)
     assert router.machine.state is State.ACTIVE
@@ -291,9 +293,9 @@ def test_check_that_may_fail_everywhere_leaves_the_address_with_the_last_holder(
 def test_link_that_goes_ends_the_keeping(rig: Rig) -> None:
     router = rig.load(ONE)
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=True, keeps=True)}, now_ns + 1)
+    rig.parts.inputs.take({"a": Inputs(200, 200, faulty=True, keeps=True)}, now_ns + 1)
     rig.network.learn([LinkNews(2, "eth0", False, True)], Digest())
-    rig.table.refresh_all_faults(now_ns + 2)
+    rig.faults.refresh_all(now_ns + 2)
     assert router.machine.state is State.FAULT
     assert rig.requests.made[-1] == f"delete {ONE}".encode()
 
@@ -301,9 +303,9 @@ def test_link_that_goes_ends_the_keeping(rig: Rig) -> None:
 def test_unhealthy_active_router_yields_where_nobody_may_preempt(rig: Rig) -> None:
     router = rig.load(ONE, preempt=False)
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(230, 200, faulty=False)}, now_ns + 1)
+    rig.parts.inputs.take({"a": Inputs(230, 200, faulty=False)}, now_ns + 1)
     assert rig.transport.sent == [200]  # healthier than the base: nothing to yield for
-    rig.table.apply_inputs({"a": Inputs(210, 200, faulty=False)}, now_ns + 2)
+    rig.parts.inputs.take({"a": Inputs(210, 200, faulty=False)}, now_ns + 2)
     assert router.machine.state is State.BACKUP
     assert rig.transport.sent[-1] == 0
     assert f"delete {ONE}".encode() not in rig.requests.made
@@ -313,7 +315,7 @@ def test_priority_that_the_operator_lowers_is_no_ill_health(rig: Rig) -> None:
     router = rig.load(ONE, preempt=False, base_priority=200)
     now_ns = rig.become_active(router)
     rig.load(ONE, at_ns=now_ns + 1, preempt=False, base_priority=100)
-    rig.table.apply_inputs({"a": Inputs(100, 100, faulty=False)}, now_ns + 2)
+    rig.parts.inputs.take({"a": Inputs(100, 100, faulty=False)}, now_ns + 2)
     assert router.machine.state is State.ACTIVE
 
 
@@ -322,7 +324,7 @@ def test_alone_there_is_nobody_to_yield_to(rig: Rig) -> None:
     rig.table.load(EngineProgram("n", 1, (program,)), NOW)
     router = rig.table.routers["a"]
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(1, 200, faulty=False)}, now_ns + 1)
+    rig.parts.inputs.take({"a": Inputs(1, 200, faulty=False)}, now_ns + 1)
     assert router.machine.state is State.ACTIVE
 
 
@@ -332,13 +334,13 @@ def test_alone_there_is_nobody_to_yield_to(rig: Rig) -> None:
 def test_election_that_cannot_join_its_group_is_in_fault_until_it_can(rig: Rig) -> None:
     rig.transport.full = True
     router = rig.load(ONE, multicast=True)
-    assert router.engine_faults == {EngineFault.GROUP_NOT_JOINED}
+    assert router.found.faults == {EngineFault.GROUP_NOT_JOINED}
     rig.transport.full = False
     rig.settle(NOW + REJOIN_NS - 1)
     assert router.machine.state is State.FAULT
     rig.settle(NOW + REJOIN_NS)
     rig.settle(NOW + REJOIN_NS)
-    assert router.engine_faults == set()
+    assert router.found.faults == set()
     assert router.machine.next_deadline_ns() is not None  # it waits as a Backup
 
 
@@ -364,14 +366,14 @@ def test_group_on_a_link_that_is_down_is_not_the_fault(rig: Rig) -> None:
     rig.transport.full = True
     router = rig.load(ONE, multicast=True)
     rig.network.learn([LinkNews(2, "eth0", True, False)], Digest())
-    rig.table.refresh_all_faults(NOW)
-    assert router.engine_faults == {EngineFault.INTERFACE_DOWN}
+    rig.faults.refresh_all(NOW)
+    assert router.found.faults == {EngineFault.INTERFACE_DOWN}
 
 
 def test_link_that_comes_back_is_looked_at_without_another_program(rig: Rig) -> None:
     rig.load(ONE, probes=(announcement(ONE),))
     rig.observer.groups.clear()
-    rig.table.memberships.join()
+    rig.parts.memberships.join()
     assert rig.observer.groups == {(Family.IPV4, 2)}
 
 
@@ -395,7 +397,7 @@ def test_becoming_active_when_nobody_was_is_no_takeover(rig: Rig) -> None:
 def test_handover_is_counted_until_the_addresses_went(rig: Rig) -> None:
     router = rig.load(ONE)
     now_ns = rig.become_active(router)
-    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=True)}, now_ns + 1)
+    rig.parts.inputs.take({"a": Inputs(200, 200, faulty=True)}, now_ns + 1)
     rig.hear(router, now_ns + 51)
     gone_ns = router.machine.next_deadline_ns()
     assert gone_ns is not None
@@ -408,7 +410,7 @@ def test_giving_up_without_a_successor_is_no_handover(rig: Rig) -> None:
     alone = router_program(addresses=(address(ONE),))
     rig.table.load(EngineProgram("n", 1, (alone,)), NOW)
     now_ns = rig.become_active(rig.table.routers["a"])
-    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=True)}, now_ns + 1)
+    rig.parts.inputs.take({"a": Inputs(200, 200, faulty=True)}, now_ns + 1)
     assert rig.durations_ns() == ([0, 0], [0, 0])
 
 
@@ -432,10 +434,10 @@ def test_heir_advertises_first_for_who_has_been_silent_longest(rig: Rig) -> None
         rig.shared.set(shm.slot_offset(slot) + shm.S_LAST_SENT, now_ns - age_ns)
     rig.transport.sent.clear()
     heir = rig.heir()
-    heir.load(EngineProgram("n", 1, tuple(programs)), now_ns)
+    heir.table.load(EngineProgram("n", 1, tuple(programs)), now_ns)
     assert rig.transport.sent == [102, 103, 101]
-    assert list(heir.routers) == ["r2", "r3", "r1", "r0"]
-    assert heir.routers["r0"].machine.state is State.BACKUP
+    assert list(heir.table.routers) == ["r2", "r3", "r1", "r0"]
+    assert heir.table.routers["r0"].machine.state is State.BACKUP
 
 
 # Slots of the shared state ---------------------------------------------------------------
@@ -468,7 +470,7 @@ def attempts(rig: Rig, router: RunningRouter, begun_ns: int, seconds: int) -> li
     found, now_ns = [], begun_ns
     while now_ns < begun_ns + seconds * SECOND:
         now_ns += SECOND // 10
-        rig.table.retry(now_ns)
+        rig.look_for_changes(now_ns)
         sent = len(rig.transport.sent)
         rig.executor.handle(router, DeadlineReached(), now_ns)
         rig.settle(now_ns)
@@ -489,7 +491,7 @@ def test_router_whose_address_is_refused_disturbs_the_others_more_and_more_seldo
     rig.requests.refuses = True
     rig.executor.leases.bind(router, router.program.addresses, NOW + 400 * SECOND)
     rig.settle(NOW + 400 * SECOND)
-    assert router.install_retry_ns == NOW + 400 * SECOND + INSTALL_RETRY_NS
+    assert router.lease.retry_ns == NOW + 400 * SECOND + INSTALL_RETRY_NS
 
 
 def test_router_that_is_alone_and_refused_goes_on_trying(rig: Rig) -> None:
@@ -497,7 +499,7 @@ def test_router_that_is_alone_and_refused_goes_on_trying(rig: Rig) -> None:
     rig.requests.refuses = True
     router = rig.table.routers["a"]
     attempts(rig, router, NOW, 100)
-    assert router.install_failures >= 15
+    assert router.lease.failures >= 15
 
 
 def test_other_addresses_are_tried_at_once_after_some_were_refused(rig: Rig) -> None:
@@ -506,7 +508,7 @@ def test_other_addresses_are_tried_at_once_after_some_were_refused(rig: Rig) -> 
     now_ns = attempts(rig, router, NOW, 100)[-1] * SECOND + NOW
     assert router.machine.state is State.FAULT
     rig.load(TWO, at_ns=now_ns + SECOND)
-    assert (router.machine.state, router.install_failures) == (State.BACKUP, 0)
+    assert (router.machine.state, router.lease.failures) == (State.BACKUP, 0)
 
 
 def test_what_was_judged_for_another_base_priority_is_no_change_of_health(rig: Rig) -> None:
@@ -515,27 +517,27 @@ def test_what_was_judged_for_another_base_priority_is_no_change_of_health(rig: R
     A named successor took over, was told less than that, and yielded: preemption Never, for good.
     """
     router = rig.load(ONE, preempt=False)
-    rig.table.apply_inputs({"a": Inputs(221, 221, faulty=False)}, NOW)
+    rig.parts.inputs.take({"a": Inputs(221, 221, faulty=False)}, NOW)
     assert router.machine.parameters.priority == 200
     rig.load(ONE, at_ns=NOW + 1, preempt=False, base_priority=221, take_over="node-2")
     assert (router.machine.state, router.machine.parameters.priority) == (State.ACTIVE, 221)
-    rig.table.apply_inputs({"a": Inputs(221, 221, faulty=False)}, NOW + 2)
+    rig.parts.inputs.take({"a": Inputs(221, 221, faulty=False)}, NOW + 2)
     assert router.machine.state is State.ACTIVE
-    rig.table.apply_inputs({"a": Inputs(200, 200, faulty=False)}, NOW + 3)
+    rig.parts.inputs.take({"a": Inputs(200, 200, faulty=False)}, NOW + 3)
     assert (router.machine.state, router.machine.parameters.priority) == (State.ACTIVE, 221)
 
 
 def test_heir_with_another_base_priority_takes_over_what_the_checks_took(rig: Rig) -> None:
     router = rig.load(ONE)
-    rig.table.apply_inputs({"a": Inputs(150, 200, faulty=False)}, NOW)
+    rig.parts.inputs.take({"a": Inputs(150, 200, faulty=False)}, NOW)
     now_ns = rig.become_active(router)
     heir = rig.heir()
     program = router_program(PEER, base_priority=180, addresses=(address(ONE),))
-    heir.load(EngineProgram("n", 2, (program,)), now_ns + 1)
-    resumed = heir.routers["a"]
+    heir.table.load(EngineProgram("n", 2, (program,)), now_ns + 1)
+    resumed = heir.table.routers["a"]
     assert (resumed.machine.state, resumed.machine.parameters.priority) == (State.ACTIVE, 130)
-    heir.apply_inputs({"a": Inputs(130, 180, faulty=False)}, now_ns + 2)
-    assert (resumed.machine.state, resumed.health_points) == (State.ACTIVE, -50)
+    heir.inputs.take({"a": Inputs(130, 180, faulty=False)}, now_ns + 2)
+    assert (resumed.machine.state, resumed.told.points) == (State.ACTIVE, -50)
 
 
 @pytest.mark.parametrize(("base", "points", "expected"), [(210, -50, 160), (30, -50, 1)])
@@ -544,7 +546,7 @@ def test_base_priority_that_changes_forgets_no_failing_check(
 ) -> None:
     """The agent tells again what the checks make of it, but may be stalled."""
     router = rig.load(ONE)
-    rig.table.apply_inputs({"a": Inputs(200 + points, 200, faulty=False)}, NOW)
+    rig.parts.inputs.take({"a": Inputs(200 + points, 200, faulty=False)}, NOW)
     rig.load(ONE, base_priority=base)
     assert router.machine.parameters.priority == expected
     assert snapshot(rig.shared).routers[0].effective_priority == expected
@@ -566,7 +568,7 @@ def test_equal_program_changes_nothing_but_the_generation(
 ) -> None:
     rig.load(ONE)
     looked: list[RunningRouter] = []
-    monkeypatch.setattr(rig.table, "refresh_faults", lambda router, _: looked.append(router))
+    monkeypatch.setattr(rig.faults, "refresh", lambda router, _: looked.append(router))
     program = tuple(replace(r.program) for r in rig.table.routers.values())
     rig.table.load(EngineProgram("n", 9, program), NOW + 1)
     assert rig.shared.get(shm.H_GENERATION) == 9
@@ -583,9 +585,85 @@ def test_only_routers_that_changed_are_compared_with_the_node(
     ]
     rig.table.load(EngineProgram("n", 1, tuple(named)), NOW)
     looked: list[str] = []
-    monkeypatch.setattr(
-        rig.table, "refresh_faults", lambda router, _: looked.append(router.program.name)
-    )
+    monkeypatch.setattr(rig.faults, "refresh", lambda router, _: looked.append(router.program.name))
     named[1] = replace(named[1], base_priority=7)
     rig.table.load(EngineProgram("n", 2, tuple(named)), NOW + 1)
     assert sorted(looked) == ["b", "group"]
+
+
+# One router in one turn -------------------------------------------------------------------
+
+
+def programs(*places: tuple[str, ...], **changed: Any) -> tuple[RouterProgram, ...]:
+    """Return routers a, b, … with these addresses."""
+    return tuple(
+        router_program(
+            PEER,
+            name="abc"[slot],
+            slot=slot,
+            vrid=slot + 1,
+            addresses=tuple(map(address, texts)),
+            announcements=tuple(map(announcement, texts)),
+            **changed,
+        )
+        for slot, texts in enumerate(places)
+    )
+
+
+def test_each_step_replaces_one_router_that_differs_and_leaves_the_others(rig: Rig) -> None:
+    before = programs((ONE,), (TWO,), ())
+    rig.table.load(EngineProgram("n", 1, before), NOW)
+    after = tuple(replace(r, base_priority=150 + r.slot) for r in before[:2]) + before[2:]
+    steps = rig.table.steps(EngineProgram("n", 2, after))
+    ran: list[list[int]] = []
+    for step in steps:
+        step(NOW + 1)
+        ran.append([r.machine.parameters.priority for r in rig.table.routers.values()])
+    same = before[2].base_priority
+    assert ran[:2] == [[150, before[1].base_priority, same], [150, 151, same]]
+    assert len(ran) == 3  # the last one only notes that all is done
+    assert rig.shared.get(shm.H_GENERATION) == 2
+
+
+def test_router_is_heard_and_looked_up_right_after_its_own_step(rig: Rig) -> None:
+    before = programs((ONE,))
+    rig.table.load(EngineProgram("n", 1, before), NOW)
+    added = programs((ONE,), (TWO,), (SIX,))
+    steps = rig.table.steps(EngineProgram("n", 2, added))
+    next(steps)(NOW + 1)
+    assert list(rig.table.routers) == ["a", "b"]
+    heard = rig.parts.hearing.elections.by_id
+    assert {vrid for _, vrid in heard} == {1, 2}
+    assert rig.table.by_place[2, packed(TWO)] is rig.table.routers["b"]
+    assert (2, packed(SIX)) not in rig.table.by_place
+    assert rig.shared.get(shm.H_GENERATION) == 1
+
+
+def test_addresses_that_two_routers_exchange_are_nobodys_twice(rig: Rig) -> None:
+    """Each is taken off before the other one binds it, and is on the interface in the end."""
+    rig.table.load(EngineProgram("n", 1, programs((ONE,), (TWO,))), NOW)
+    rig.settle(NOW)
+    now_ns = max(rig.become_active(rig.table.routers[name]) for name in "ab")
+    rig.requests.made.clear()
+    for step in rig.table.steps(EngineProgram("n", 2, programs((TWO,), (ONE,)))):
+        step(now_ns + 1)
+        rig.settle(now_ns + 1)
+        for place, owner in rig.table.by_place.items():
+            assert place in {(a.ifindex, a.address) for a in owner.program.addresses}
+    last = {message.split()[1]: message.split()[0] for message in rig.requests.made}
+    assert last == {ONE.encode(): b"add", TWO.encode(): b"add"}
+    first = {m.split()[1]: m.split()[0] for m in reversed(rig.requests.made)}
+    assert set(first.values()) != {b"add"}
+    assert all(rig.network.on_interface(2, packed(text)) for text in (ONE, TWO))
+
+
+def test_router_that_goes_is_let_go_before_another_one_has_its_slot(rig: Rig) -> None:
+    rig.table.load(EngineProgram("n", 1, programs((ONE,))), NOW)
+    other = replace(programs((ONE,))[0], name="z", vrid=9)
+    steps = rig.table.steps(EngineProgram("n", 2, (other,)))
+    next(steps)(NOW + 1)
+    assert not rig.table.routers
+    assert not rig.parts.hearing.elections.by_id
+    for step in steps:
+        step(NOW + 2)
+    assert list(rig.table.routers) == ["z"]

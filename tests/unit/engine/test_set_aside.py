@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from tests.unit.engine.rig import NOW, ONE, Rig, rig
 from tests.unit.engine.test_program import document
-from tests.unit.engine.test_stored_program import program_file
+from tests.unit.engine.test_stored_program import load_and_keep, program_file
 
 from vrrp.constants import State
 from vrrp.events import DeadlineReached
@@ -34,7 +34,6 @@ from vrrp_speaker.engine.programs.set_aside import (
 )
 from vrrp_speaker.engine.programs.stored_program import (
     has_other_proved,
-    load_and_keep,
     stored_program,
 )
 from vrrp_speaker.program_file import encode, file_checksum, fingerprint
@@ -225,16 +224,17 @@ def test_error_in_a_machine_names_its_router(rig: Rig, monkeypatch: pytest.Monke
     assert isinstance(raised.value.__cause__, AttributeError)
 
 
-@pytest.mark.parametrize("step", ["_add", "_change"])
+@pytest.mark.parametrize("step", ["start", "change"])
 def test_error_while_loading_names_its_router(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    if step == "_change":
+    if step == "change":
         rig.load(ONE)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **_by_name: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(rig.table, step, fail)
+    does = rig.table._starter if step == "start" else rig.table._changer
+    monkeypatch.setattr(does, step, fail)
     with pytest.raises(RouterError, match="virtual router a"):
         rig.load(ONE, base_priority=99)

@@ -38,7 +38,7 @@ class Leases(Concern):
         """Routers that wait for the kernel to bind something, and since when."""
         self._given_up: set[str] = set()
         self._patient_at_ns = 0
-        self.refused: dict[str, RunningRouter] = {}
+        self._refused: dict[str, RunningRouter] = {}
         """The routers whose addresses the kernel refused, until that is to be tried again."""
         self.on_refusal: Callable[[RunningRouter, int], None] = lambda _router, _now_ns: None
         """Told of routers that cannot have their addresses, with the time."""
@@ -80,6 +80,15 @@ class Leases(Concern):
         self._worker.unbind(router, requests)
         self._waiting.pop(router.program.name, None)
 
+    def let_go(self, router: RunningRouter) -> None:
+        """Have all addresses of a router taken off."""
+        self.unbind(router, router.addresses)
+        router.lease.renew_at_ns = None
+
+    def try_anew(self, router: RunningRouter) -> None:
+        """Forget what the kernel refused to a router whose addresses are others now."""
+        router.lease.retry_ns = router.lease.failures = 0
+
     def is_binding(self, place: Place) -> bool:
         """Return whether the kernel has an address to bind yet."""
         return self._worker.binding(place)
@@ -92,7 +101,7 @@ class Leases(Concern):
         present = bool(there) and all(there)
         self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, int(present))
         if present:
-            router.install_failures = 0
+            router.lease.failures = 0
 
     @property
     def unbinding(self) -> bool:
@@ -135,6 +144,14 @@ class Leases(Concern):
         waits = (since_ns + self._patience_ns(r) for r, since_ns in self._waiting.values())
         return min(waits, default=None)
 
+    def due_again(self, now_ns: int) -> list[RunningRouter]:
+        """Return the routers for which the kernel may be asked again, each once."""
+        due = [r for r in self._refused.values() if now_ns >= r.lease.retry_ns]
+        for router in due:
+            del self._refused[router.program.name]
+            router.lease.retry_ns = 0
+        return due
+
     def _patience_ns(self, router: RunningRouter) -> int:
         """Return how long others would wait for this router before they took over."""
         mine = router.machine.parameters
@@ -145,17 +162,17 @@ class Leases(Concern):
     ) -> None:
         """Note when to renew; the lease of addresses that are left out is due when it was."""
         due_ns = now_ns + router.renewal_ns()
-        if router.renew_at_ns is not None and len(addresses) != len(router.addresses):
-            due_ns = min(due_ns, router.renew_at_ns)
-        router.renew_at_ns = due_ns
+        if router.lease.renew_at_ns is not None and len(addresses) != len(router.addresses):
+            due_ns = min(due_ns, router.lease.renew_at_ns)
+        router.lease.renew_at_ns = due_ns
 
     def _refuse(self, router: RunningRouter, now_ns: int) -> None:
         """Have a router that cannot have its addresses leave them to others for a while."""
-        if now_ns < router.install_retry_ns:
+        if now_ns < router.lease.retry_ns:
             return  # one of several that go the same way
-        router.install_retry_ns = now_ns + router.install_wait_ns()
-        router.install_failures += 1
-        self.refused[router.program.name] = router
+        router.lease.retry_ns = now_ns + router.install_wait_ns()
+        router.lease.failures += 1
+        self._refused[router.program.name] = router
         self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)
         self.on_refusal(router, now_ns)
 
@@ -166,9 +183,9 @@ class Leases(Concern):
 
     def _ask_again(self, request: Request, router: RunningRouter, now_ns: int) -> None:
         """Ask for what was too old to be done, of a router that is Active yet."""
-        if router.machine.state is not State.ACTIVE or router.renew_at_ns is None:
+        if router.machine.state is not State.ACTIVE or router.lease.renew_at_ns is None:
             return
-        router.renew_at_ns = now_ns  # with the next advertisement
+        router.lease.renew_at_ns = now_ns  # with the next advertisement
         if request.kind is Kind.BIND:
             again = [a for a in router.addresses if (a.ifindex, a.address) == request.place]
             self._worker.bind(router, again, now_ns)
@@ -178,7 +195,7 @@ class Leases(Concern):
         name = router.program.name
         if name in self._given_up:
             self._given_up.discard(name)
-            router.install_retry_ns = min(router.install_retry_ns, now_ns)
-            router.install_failures = 0
+            router.lease.retry_ns = min(router.lease.retry_ns, now_ns)
+            router.lease.failures = 0
         if not router.removed and not router.machine.holding:
             self._shared.set(router.offset + shm.S_ADDRESS_PRESENT, 0)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 
+from vrrp.actions import StateChanged
 from vrrp.constants import State
 from vrrp.events import Doubt
 from vrrp_speaker.engine.concern import Concern
@@ -41,6 +42,7 @@ from vrrp_speaker.engine.neighbours.probing import (
 )
 from vrrp_speaker.engine.network.node_network import NodeNetwork
 from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.engine.routers.dispatcher import Dispatcher
 from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.running_router import RunningRouter, last_heard_ns
 from vrrp_speaker.shared_state import Conflict, EngineFault, HeldByMember, SharedState
@@ -54,11 +56,13 @@ class Conflicts(Concern):
         self,
         shared: SharedState,
         executor: Executor,
+        dispatcher: Dispatcher,
         network: NodeNetwork,
         neighbours: Neighbours,
     ) -> None:
         self._shared = shared
         self._executor = executor
+        self._dispatcher = dispatcher
         self._network = network
         self._neighbours = neighbours
         self._watches: dict[str, Watch] = {}
@@ -154,12 +158,12 @@ class Conflicts(Concern):
         ended, watch.claim = watch.claim is not None, None
         return ended
 
-    def moved(self, name: str, after: State, now_ns: int) -> None:
+    def moved(self, name: str, change: StateChanged, _sequence: int, now_ns: int) -> None:
         """Note a router's new state."""
         watch = self._watches.get(name)
         if watch is not None:
             self._bind_all_next(watch.router)
-            watch.enter(after, now_ns)
+            watch.enter(change.after, now_ns)
             self._busy[name] = watch
 
     def _bind_all_next(self, router: RunningRouter) -> None:
@@ -253,7 +257,7 @@ class Conflicts(Concern):
                 return True
             watch.waiting = Round(now_ns, (until_ns - now_ns) // (PROBES + 1))
         if now_ns < until_ns:
-            self._executor.handle(watch.router, Doubt(until_ns), now_ns)
+            self._dispatcher.give(watch.router, Doubt(until_ns), now_ns)
         return now_ns < until_ns
 
     def _stands(self, router: RunningRouter, claim: Claim, now_ns: int) -> bool:

@@ -52,5 +52,5 @@ def member_places(router: RunningRouter) -> Iterator[Place]:
     """Yield where each member of the cluster has its own address, those that were learned too."""
     program = router.program
     listed = (peer.address for peer in program.peers if not peer.external)
-    for address in (*listed, *router.learned.known_ns):
+    for address in (*listed, *router.others.learned.known_ns):
         yield program.ifindex, address

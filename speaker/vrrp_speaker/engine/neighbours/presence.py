@@ -63,11 +63,12 @@ class Presence(Concern):
             for address in candidates(program):
                 known = self._candidates.get(address)
                 text = socket.inet_ntop(ADDRESS_FAMILIES[program.family], address)
+                ask_at_ns = known.ask_at_ns if known is not None else now_ns
                 answered_ns = known.answered_ns if known is not None else now_ns
                 asked = wanted.setdefault(
                     address,
                     _Candidate(
-                        program.family, text, program.adver_interval_ns, now_ns, answered_ns
+                        program.family, text, program.adver_interval_ns, ask_at_ns, answered_ns
                     ),
                 )
                 asked.interval_ns = min(asked.interval_ns, program.adver_interval_ns)

@@ -106,7 +106,7 @@ class Resolution(Concern):
         if not looks and not self._unknown:
             return
         senders = [
-            (r.program, r.machine.holding, tuple(r.learned.known_ns))
+            (r.program, r.machine.holding, tuple(r.others.learned.known_ns))
             for r in self._routers.values()
         ]
         if senders != self._senders:  # as a rule the same objects, which compare at once

@@ -16,7 +16,8 @@ from vrrp_speaker.engine.network.interest import Interest
 from vrrp_speaker.engine.network.netlink import News
 from vrrp_speaker.engine.network.news import NewsLostError, NewsSocket
 from vrrp_speaker.engine.network.node_network import Digest, NodeNetwork
-from vrrp_speaker.engine.routers.router_table import RouterTable
+from vrrp_speaker.engine.routers.faults import Faults
+from vrrp_speaker.engine.wire.memberships import Memberships
 
 _BATCH = 64
 
@@ -29,9 +30,10 @@ class NetworkChanges(Concern):
         news: NewsSocket,
         worker: AddressWorker,
         network: NodeNetwork,
-        table: RouterTable,
-        addresses: AddressWatch,
         *,
+        memberships: Memberships,
+        faults: Faults,
+        addresses: AddressWatch,
         caught_up_ns: Callable[[], int],
         tell_agent: Callable[[], None],
     ) -> None:
@@ -39,7 +41,8 @@ class NetworkChanges(Concern):
         self._news = news
         self._worker = worker
         self._network = network
-        self._table = table
+        self._memberships = memberships
+        self._faults = faults
         self._addresses = addresses
         self._caught_up_ns = caught_up_ns
         self._tell_agent = tell_agent
@@ -123,12 +126,12 @@ class NetworkChanges(Concern):
     def _follow(self, digest: Digest) -> None:
         now_ns = self._caught_up_ns()
         for ifindex in digest.links_gone:
-            self._table.memberships.forget(ifindex)
+            self._memberships.forget(ifindex)
         if digest.concerns_programs:
-            self._table.memberships.join()
+            self._memberships.join()
         # Faults first: an address that went with its link is not to be put back.
         if digest.changed:
-            self._table.refresh_all_faults(now_ns)
+            self._faults.refresh_all(now_ns)
         for ifindex in digest.links_up:
             self._addresses.announce_sources(ifindex, now_ns)
         for address in digest.gone:

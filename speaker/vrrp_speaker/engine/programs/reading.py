@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from vrrp.constants import NS_PER_SECOND, PRIORITY_MAXIMUM, TTL, VERSION_2, VERSION_3, Family
@@ -22,7 +23,14 @@ from vrrp_speaker.engine.programs.router_fields import (
 )
 from vrrp_speaker.engine.programs.set_aside import NOTHING_ASIDE, SetAside
 from vrrp_speaker.lease import lease_seconds
-from vrrp_speaker.program_file import FORMAT, OLDEST_FORMAT, TEMPLATES_FORMAT, checksum, read_lines
+from vrrp_speaker.program_file import (
+    FORMAT,
+    OLDEST_FORMAT,
+    TEMPLATES_FORMAT,
+    checksum,
+    copy_file,
+    read_lines,
+)
 from vrrp_speaker.shared_state import EngineFault
 from vrrp_speaker.shared_state.layout import SLOTS
 
@@ -54,14 +62,23 @@ class ProgramReader:
         """
         return finished(self.steps(path, aside))
 
-    def steps(self, path: str, aside: SetAside) -> Generator[None, None, EngineProgram]:
-        """As ``read``, in steps of one router that is read; the file may be replaced meanwhile."""
+    def steps(
+        self, path: str, aside: SetAside, copy: str = ""
+    ) -> Generator[None, None, EngineProgram]:
+        """As ``read``, in steps of one router that is read; the file may be replaced meanwhile.
+
+        ``copy``: where a program that could be read is kept too, if the disk lets us.
+        """
         try:
             with open(path, "rb") as file:
                 if aside.programs and checksum(file) in aside.programs:
                     raise ProgramError(f"{path}: set aside, because engines ended under it")
                 file.seek(0)
-                return (yield from self.parse(read_lines(file), aside))
+                program = yield from self.parse(read_lines(file), aside)
+                if copy:
+                    with suppress(OSError):  # it is for worse days; the program was read
+                        copy_file(file, copy)
+                return program
         except (OSError, ValueError) as error:
             raise ProgramError(f"{path}: {error}") from error
 

@@ -8,24 +8,24 @@ what engines ran for a while the agent keeps another copy, for when they end und
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Generator
 
 from vrrp_speaker.engine.programs.fields import ProgramError
 from vrrp_speaker.engine.programs.program import EngineProgram
 from vrrp_speaker.engine.programs.reading import ProgramReader
 from vrrp_speaker.engine.programs.set_aside import read_set_aside
-from vrrp_speaker.program_file import GOOD, PROVED, copy_program, file_checksum
+from vrrp_speaker.program_file import GOOD, PROVED, file_checksum
 
 
-def load_and_keep(path: str, reader: ProgramReader | None = None) -> EngineProgram:
-    """Load the program and keep a copy beside it; ``reader`` knows what was loaded before.
+def read_and_keep(path: str, reader: ProgramReader) -> Generator[None, None, EngineProgram]:
+    """Read the program, a router in each step, and keep a copy beside it.
+
+    ``reader`` knows what was read before.
 
     Raises:
         ProgramError: the file is missing, damaged, wrong or set aside; the copy is as it was.
     """
-    program = (reader or ProgramReader()).read(path, read_set_aside(path))
-    with contextlib.suppress(OSError):  # the copy is for worse days; the program is loaded
-        copy_program(path, path + GOOD)
-    return program
+    return (yield from reader.steps(path, read_set_aside(path), path + GOOD))
 
 
 def stored_program(path: str, reader: ProgramReader | None = None) -> EngineProgram | None:

@@ -6,10 +6,10 @@ the shared state.
 
 from __future__ import annotations
 
-from collections.abc import Container, Set
+from collections.abc import Callable, Container, Set
 from dataclasses import replace
 from time import time_ns
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from vrrp.actions import (
     AnnounceAddresses,
@@ -49,10 +49,8 @@ _REPAIRING_ROUNDS = 3
 _ONCE = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
 
 
-class TransitionListener(Protocol):
-    """Told of every state change, after it was done."""
-
-    def __call__(self, name: str, change: StateChanged, sequence: int, now_ns: int) -> None: ...
+TransitionListener = Callable[[str, StateChanged, int, int], None]
+"""Told of every state change, after it was done: (router, change, its number, now)."""
 
 
 class Executor:
@@ -68,7 +66,6 @@ class Executor:
         announcer: Announcer,
         network: NodeNetwork,
         recorder: Recorder,
-        on_transition: TransitionListener,
     ) -> None:
         self._shared = shared
         self._clock = clock
@@ -77,7 +74,8 @@ class Executor:
         self._announcer = announcer
         self._network = network
         self._recorder = recorder
-        self._on_transition = on_transition
+        self.listeners: tuple[TransitionListener, ...] = ()
+        """Told of every transition, in this order."""
         self.others_wait = False
         """Whether other routers wait to advertise: announcements are never ahead of them."""
 
@@ -121,10 +119,9 @@ class Executor:
             case BindAddresses():
                 self.leases.bind(router, router.addresses, now_ns)
             case UnbindAddresses():
-                self.leases.unbind(router, router.addresses)
+                self.leases.let_go(router)
                 self.withhold(router, frozenset())
                 self._note_handed_over(router, now_ns)
-                router.renew_at_ns = None
             case AnnounceAddresses():
                 known = self._shared.get(router.offset + shm.S_STATE)
                 again = known == shm.STATES.index(State.ACTIVE)
@@ -245,28 +242,29 @@ class Executor:
 
     def _note_handed_over(self, router: RunningRouter, now_ns: int) -> None:
         """Count how long a successor was waited for with the addresses in place."""
-        if router.left_ns is not None:
-            self._shared.note_duration(shm.H_HANDOVERS, now_ns - router.left_ns)
-            router.left_ns = None
+        if router.course.left_ns is not None:
+            self._shared.note_duration(shm.H_HANDOVERS, now_ns - router.course.left_ns)
+            router.course.left_ns = None
 
     def _record(self, router: RunningRouter, change: StateChanged, now_ns: int) -> None:
         shared = self._shared
-        if router.was_backup:
-            router.was_backup = False
+        if router.course.was_backup:
+            router.course.was_backup = False
             if change.after is State.BACKUP:
                 return
         if change.before is State.ACTIVE:
-            router.left_ns = now_ns  # addresses that went with it are gone by now
+            router.course.left_ns = now_ns  # addresses that went with it are gone by now
             self._announcer.cancel(router.program.name)
             self._announcer.cancel(f"{_DEFENCE_OF} {router.program.name}")
         if change.after is State.ACTIVE:
-            router.left_ns = None
+            router.course.left_ns = None
             if change.before is State.BACKUP:
                 self._note_takeover(router, now_ns)
         if change.reason is TransitionReason.LATE_WAKE:
             shared.add(shm.H_FENCED + 8 * shm.FENCINGS.index(FencingReason.LATE_WAKE))
         sequence = shared.note_transition(router.program.slot, change, now_ns, time_ns())
-        self._on_transition(router.program.name, change, sequence, now_ns)
+        for tell in self.listeners:
+            tell(router.program.name, change, sequence, now_ns)
 
 
 def _question_name(router: RunningRouter, ifindex: int, address: bytes) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from vrrp.constants import Family, State
 from vrrp.packet import Advertisement
 from vrrp.validation import Accepted, Elections, observe
+from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.routers.members import Members
 from vrrp_speaker.engine.routers.running_router import RunningRouter, election_of
 from vrrp_speaker.shared_state import SharedState
@@ -37,7 +38,7 @@ class _Voice:
     """Where the counters of what is odd about it are."""
 
 
-class Hearing:
+class Hearing(Concern):
     """Takes note of accepted advertisements for the running routers."""
 
     def __init__(self, shared: SharedState) -> None:
@@ -60,7 +61,7 @@ class Hearing:
         }
         self._voices.clear()
 
-    def forget_silent(self, now_ns: int) -> None:
+    def run(self, now_ns: int) -> None:
         """Let go of learned members that were silent for too long."""
         if self.members.forget_silent(self._routers.values(), now_ns):
             self._voices.clear()

@@ -24,11 +24,20 @@ def recall_members(shared: SharedState, router: RunningRouter) -> None:
     if not router.program.open:
         return
     for place, source in shared.learned(router.program.slot):
-        router.learned.known_ns[source] = shared.get(place + shm.LEARNED_KNOWN)
+        router.others.learned.known_ns[source] = shared.get(place + shm.LEARNED_KNOWN)
         mark = shared.get(place + shm.PEER_MARK)
         if mark:
-            router.marks.remember(source, mark)
+            router.others.marks.remember(source, mark)
     router.reach_members()
+
+
+def recall_marks(shared: SharedState, router: RunningRouter) -> None:
+    """Take over what a predecessor heard, so that nothing can be played back to its successor."""
+    for index, peer in enumerate(router.program.peers):
+        mark = shared.get(shm.peer_offset(router.program.slot, index) + shm.PEER_MARK)
+        if mark:
+            router.others.marks.remember(peer.address, mark)
+    recall_members(shared, router)
 
 
 class Members:
@@ -53,7 +62,7 @@ class Members:
         Called before the places of listed peers are those of the new list.
         """
         shared, after = self._shared, router.program
-        known, listed = router.learned.known_ns, {peer.address for peer in after.peers}
+        known, listed = router.others.learned.known_ns, {peer.address for peer in after.peers}
         if not after.open:
             known.clear()
         for source in listed.intersection(known):
@@ -65,7 +74,7 @@ class Members:
                 if peer.address not in listed:
                     heard[peer.address] = shared.get(place + shm.PEER_LAST)
                     marks[peer.address] = shared.get(place + shm.PEER_MARK)
-        router.learned.keep(sorted(heard, key=heard.__getitem__, reverse=True), now_ns)
+        router.others.learned.keep(sorted(heard, key=heard.__getitem__, reverse=True), now_ns)
         places = self._follow(router)
         for source in known.keys() - places.keys():
             place = shared.learn(after.slot, source, now_ns)
@@ -85,7 +94,7 @@ class Members:
         if now_ns < self._look_at_ns:
             return False
         self._look_at_ns = now_ns + _LOOK_EVERY_NS
-        changed = [router for router in routers if router.learned.forget_silent(now_ns)]
+        changed = [router for router in routers if router.others.learned.forget_silent(now_ns)]
         for router in changed:
             self._follow(router)
             router.reach_members()
@@ -95,7 +104,7 @@ class Members:
         """Free the places of whom the core knows no more; return those that are left."""
         places = {}
         for place, source in list(self._shared.learned(router.program.slot)):
-            if source in router.learned.known_ns:
+            if source in router.others.learned.known_ns:
                 places[source] = place
             else:
                 self._shared.forget_learned(place)

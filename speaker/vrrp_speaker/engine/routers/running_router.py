@@ -27,54 +27,81 @@ because every attempt takes the address from a node that could hold it."""
 _MOST_DOUBLINGS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What the agent says of one router: effective priority 1 to 254, and what the checks forbid.
+@dataclass(slots=True)
+class Told:
+    """What the agent said last of a router (``inputs``)."""
 
-    ``base``: the base priority that the checks' points were added to; ``keeps``: the checks that
-    forbid it may be failing on every node.
-    """
-
-    priority: int
-    base: int
     faulty: bool
+    """Whether its checks, or their absence so far, hold the router in Fault."""
     keeps: bool = False
+    """Whether the checks that do so may be failing on every node."""
+    points: int = 0
+    """What its checks did to the base priority."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What the engine itself found wrong with a router (``faults``)."""
+
+    faults: frozenset[EngineFault] = frozenset()
+    link_down: int = 0
+    """The index of a link that the router needs and that does not run; 0: all do."""
+
+
+@dataclass(slots=True)
+class Others:
+    """Who else takes part in a router's election (``hearing``)."""
+
+    marks: ReplayMarks = field(default_factory=ReplayMarks)
+    learned: LearnedMembers = field(default_factory=LearnedMembers)
+    """Members that the program does not list; only where it is open."""
+    election: tuple[RouterProgram, Election] | None = None
+    """What advertisements are checked against, and the program that it was made of."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """When the kernel is to be asked for a router's addresses (``addresses/leases``)."""
+
+    renew_at_ns: int | None = None
+    """None while no addresses are bound."""
+    retry_ns: int = 0
+    """Until then the kernel is not asked again for what it refused."""
+    failures: int = 0
+    """How often in a row it refused an address."""
+
+
+@dataclass(slots=True)
+class Course:
+    """What a router was before it was what it is (``executor``)."""
+
+    left_ns: int | None = None
+    """When it stopped being Active; addresses that go later were kept for a successor."""
+    was_backup: bool = False
+    """An engine before this one was Backup a moment ago: to be Backup is nothing new."""
 
 
 @dataclass(slots=True)
 class RunningRouter:
-    """One Virtual Router: its program, its machine, and what holds it back."""
+    """One Virtual Router: its program, its machine, and what others note of it, each in its place.
+
+    A group of fields is written by the module that its class names, and by nobody else.
+    """
 
     program: RouterProgram
     machine: VirtualRouter
     encoder: Encoder
-    input_faults: bool
-    """Whether the agent's checks, or their absence so far, hold the router in Fault."""
-    marks: ReplayMarks = field(default_factory=ReplayMarks)
-    learned: LearnedMembers = field(default_factory=LearnedMembers)
-    """Members that the program does not list; only where it is open."""
-    engine_faults: frozenset[EngineFault] = frozenset()
-    link_down: int = 0
-    """The index of a link that it needs and that does not run; 0: all do."""
-    input_keeps: bool = False
-    health_points: int = 0
-    """What the checks did to the base priority when the agent last told."""
-    renew_at_ns: int | None = None
-    """When the lease is to be renewed; None while no addresses are bound."""
-    install_retry_ns: int = 0
-    install_failures: int = 0
-    """How often in a row the kernel refused an address."""
-    queued_ns: int | None = None
-    left_ns: int | None = None
-    """When it stopped being Active; addresses that go later were kept for a successor."""
-    was_backup: bool = False
-    """An engine before us was Backup a moment ago: to be Backup is nothing new."""
+    told: Told
+    found: Found = field(default_factory=Found)
+    others: Others = field(default_factory=Others)
+    lease: Lease = field(default_factory=Lease)
+    course: Course = field(default_factory=Course)
     withheld: frozenset[Place] = frozenset()
-    """Addresses that are not to be bound yet: they are new, and are asked about first."""
-    election: tuple[RouterProgram, Election] | None = None
-    """What its advertisements are checked against, and the program that it was made of."""
+    """Addresses that are not to be bound yet, because they are asked about first (``executor``)."""
+    queued_ns: int | None = None
+    """Which entry of the queue of deadlines is the router's (``dispatcher``)."""
     removed: bool = False
-    """No longer in the program: its slot of the shared state may be another's."""
+    """No longer in the program: its slot may be another's (``router_table``)."""
 
     def runs(self, program: RouterProgram) -> bool:
         """Return whether that is its program; as a rule it is the same object, or another one."""
@@ -91,22 +118,22 @@ class RunningRouter:
     @property
     def faulty(self) -> bool:
         """Whether anything keeps this node from holding the addresses."""
-        return bool(self.program.faults or self.input_faults or self.engine_faults)
+        return bool(self.program.faults or self.told.faulty or self.found.faults)
 
     @property
     def can_hand_over(self) -> bool:
         """Whether addresses that stay until a successor has them are of use to anybody."""
-        return self.has_others and not self.program.faults and not self.engine_faults
+        return self.has_others and not self.program.faults and not self.found.faults
 
     @property
     def has_others(self) -> bool:
         """Whether anybody else may take part in the election."""
-        return bool(self.program.peers or self.learned.known_ns) or self.program.multicast
+        return bool(self.program.peers or self.others.learned.known_ns) or self.program.multicast
 
     @property
     def keeps(self) -> bool:
         """Whether only a successor ends the holding, because all the others may be no better."""
-        return self.input_keeps and not self.program.faults and not self.engine_faults
+        return self.told.keeps and not self.program.faults and not self.found.faults
 
     @property
     def offset(self) -> int:
@@ -115,7 +142,7 @@ class RunningRouter:
 
     def reach_members(self) -> None:
         """Send to everybody who was learned, and to no one else beyond the list."""
-        self.encoder.reach(self.learned.known_ns)
+        self.encoder.reach(self.others.learned.known_ns)
         self.prepare()
 
     def prepare(self) -> None:
@@ -135,12 +162,13 @@ class RunningRouter:
 
     def install_wait_ns(self) -> int:
         """Return how long not to try again what the kernel has just refused."""
-        doublings = min(self.install_failures, _MOST_DOUBLINGS) if self.has_others else 0
+        doublings = min(self.lease.failures, _MOST_DOUBLINGS) if self.has_others else 0
         return INSTALL_RETRY_NS << doublings
 
     def lease_due(self, now_ns: int) -> bool:
         """Return whether addresses are bound whose lease is to be renewed."""
-        return self.renew_at_ns is not None and now_ns >= self.renew_at_ns
+        due_ns = self.lease.renew_at_ns
+        return due_ns is not None and now_ns >= due_ns
 
     def renewal_ns(self) -> int:
         """Return how long after one renewal the next is due, which goes with an advertisement.
@@ -169,7 +197,7 @@ def new_router(program: RouterProgram, *, input_faults: bool, priority: int) -> 
         program=program,
         machine=VirtualRouter(parameters, faulty=bool(program.faults or input_faults)),
         encoder=Encoder(program),
-        input_faults=input_faults,
+        told=Told(input_faults),
     )
     router.prepare()
     return router
@@ -177,10 +205,10 @@ def new_router(program: RouterProgram, *, input_faults: bool, priority: int) -> 
 
 def election_of(router: RunningRouter) -> Election:
     """Return what the router's advertisements are checked against; made once for a program."""
-    program = router.program
-    if router.election is None or router.election[0] is not program:
-        router.election = program, _election(router, program)
-    return router.election[1]
+    program, known = router.program, router.others.election
+    if known is None or known[0] is not program:
+        known = router.others.election = program, _election(router, program)
+    return known[1]
 
 
 def _election(router: RunningRouter, program: RouterProgram) -> Election:
@@ -195,8 +223,8 @@ def _election(router: RunningRouter, program: RouterProgram) -> Election:
         group_ifindex=program.ifindex if program.multicast else 0,
         ttl_minimum=program.ttl_minimum,
         authentication=program.authentication,
-        marks=router.marks,
-        learned=router.learned if program.open else None,
+        marks=router.others.marks,
+        learned=router.others.learned if program.open else None,
     )
 
 

@@ -51,12 +51,13 @@ class Memberships:
 
     def sync(self, programs: Iterable[RouterProgram], elections: Elections) -> None:
         """Be in the groups of these routers and in no other."""
-        programs = tuple(programs)
+        programs, before = tuple(programs), (self._wanted, self._foreign.groups())
         self._wanted = frozenset(
             (p.family, p.ifindex) for p in programs if p.multicast and p.ifindex
         )
         self._foreign.sync(programs, elections)
-        self.join()
+        if before != (self._wanted, self._foreign.groups()) or self._missing or self._unobserved:
+            self.join()
 
     def join(self) -> None:
         """Join what is not joined, as on links that have just come back."""

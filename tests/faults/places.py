@@ -16,8 +16,8 @@ AGENT_MESSAGES, HEIR, LAST_WILL, LOADING, LOOP, MAIN = (
 ANNOUNCER, LEASES, WATCH, WORKER = (
     f"{_ENGINE}addresses/{name}.py" for name in ("announcer", "leases", "address_watch", "worker")
 )
-CONFLICTS, DEFENCE, KIN, RESOLUTION = (
-    f"{_ENGINE}neighbours/{name}.py" for name in ("conflicts", "defence", "kin", "resolution")
+CONFLICT_JUDGE, DEFENCE, KIN, RESOLUTION = (
+    f"{_ENGINE}neighbours/{name}.py" for name in ("conflict_judge", "defence", "kin", "resolution")
 )
 CHANGING, ENGINE_MEMBERS, EXECUTOR, HEARING, INPUTS, RESUMING, STARTING, TABLE = (
     f"{_ENGINE}routers/{name}.py"

@@ -7,7 +7,7 @@ from tests.faults.places import (
     ANNOUNCER,
     CHANGES,
     CONDITIONS,
-    CONFLICTS,
+    CONFLICT_JUDGE,
     DEFENCE,
     EXECUTOR,
     HEARING,
@@ -259,7 +259,7 @@ STRANGERS = (
     Fault(
         11,
         "an added address is not bound before anybody was asked for it",
-        CONFLICTS,
+        CONFLICT_JUDGE,
         "                addition.wait_longer()\n",
         "                free.add(place)\n",
         unit("engine/conflicts_added", "address_is_not_bound_before_anybody_was_asked_for_it"),
@@ -267,10 +267,9 @@ STRANGERS = (
     Fault(
         11,
         "who answers as the wait ends may be of the election",
-        CONFLICTS,
-        "        if refused is not None and self._settles(watch, refused, now_ns):\n"
-        "            return True\n",
-        "",
+        CONFLICT_JUDGE,
+        "        if not self._settles(watched, stage, refused, now_ns):\n",
+        "        if True:\n",
         unit(
             "engine/conflicts",
             "answer_just_before_the_wait_ends_is_listened_for_as_an_active_router_would",
@@ -289,8 +288,8 @@ STRANGERS = (
     Fault(
         11,
         "a stranger is counted and remembered when first seen",
-        CONFLICTS,
-        "            self._note(watch.router, *found, now_ns)\n",
+        CONFLICT_JUDGE,
+        "            self._note(watched.router, *found, now_ns)\n",
         "            pass\n",
         netns("conflicts", "stranger_that_is_seen_once_is_counted_once"),
     ),
@@ -306,9 +305,9 @@ STRANGERS = (
     Fault(
         11,
         "and every time after that",
-        CONFLICTS,
-        "            self._note(watch.router, sighting, 1, now_ns)\n        self._busy",
-        "            pass\n        self._busy",
+        CONFLICT_JUDGE,
+        "            self._note(watched.router, sighting, 1, now_ns)\n",
+        "            pass\n",
         netns("conflicts", "stranger_with_the_ipv6_address_is_counted"),
     ),
     Fault(
@@ -338,8 +337,8 @@ STRANGERS = (
     Fault(
         11,
         "nor is a dead one whose lease goes on",
-        CONFLICTS,
-        "        if self._kin.has(watch.router, answer.mac):",
+        CONFLICT_JUDGE,
+        "        if self._kin.has(watched.router, answer.mac):",
         "        if False:",
         netns("kin", "who_begins_as_another_one_dies_waits_for_its_lease_and_says_nothing")
         + "[four]",

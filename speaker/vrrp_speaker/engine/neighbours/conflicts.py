@@ -21,32 +21,28 @@ the time that the sighting is judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 
 from vrrp.actions import StateChanged
 from vrrp.constants import State
-from vrrp.events import Doubt
 from vrrp_speaker.engine.concern import Concern
-from vrrp_speaker.engine.neighbours.additions import Addition
-from vrrp_speaker.engine.neighbours.conflict_watch import Watch
-from vrrp_speaker.engine.neighbours.defence import Defence
-from vrrp_speaker.engine.neighbours.kin import Kin
-from vrrp_speaker.engine.neighbours.listening import Neighbours, Sighting
-from vrrp_speaker.engine.neighbours.probing import (
-    PROBES,
-    Claim,
-    Place,
-    Round,
-    places,
-    settling_ns,
+from vrrp_speaker.engine.neighbours.conflict_judge import ConflictJudge
+from vrrp_speaker.engine.neighbours.conflict_stages import (
+    IDLE,
+    Asking,
+    HeldBack,
+    Holding,
+    Watched,
 )
+from vrrp_speaker.engine.neighbours.listening import Neighbours, Sighting
+from vrrp_speaker.engine.neighbours.lookout import LookOut
+from vrrp_speaker.engine.neighbours.probing import Place, places
 from vrrp_speaker.engine.network.node_network import NodeNetwork
 from vrrp_speaker.engine.programs.program import RouterProgram
 from vrrp_speaker.engine.routers.dispatcher import Dispatcher
 from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.running_router import RunningRouter, last_heard_ns
-from vrrp_speaker.shared_state import Conflict, EngineFault, HeldByMember, SharedState
-from vrrp_speaker.shared_state.layout import bytes_hash
+from vrrp_speaker.shared_state import EngineFault, SharedState
 
 
 class Conflicts(Concern):
@@ -62,14 +58,13 @@ class Conflicts(Concern):
     ) -> None:
         self._shared = shared
         self._executor = executor
-        self._dispatcher = dispatcher
         self._network = network
         self._neighbours = neighbours
-        self._watches: dict[str, Watch] = {}
-        self._by_address: dict[tuple[int, bytes], Watch] = {}
-        self._looks_out = False
-        self._busy: dict[str, Watch] = {}
-        self._kin = Kin()
+        self._watched: dict[str, Watched] = {}
+        self._busy: dict[str, Watched] = {}
+        """Those that something is to be done for, now or later."""
+        self._lookout = LookOut(neighbours)
+        self._judge = ConflictJudge(shared, executor, dispatcher, self._lookout)
 
     def filenos(self) -> tuple[int, ...]:
         """Return the descriptors to wait on."""
@@ -79,26 +74,27 @@ class Conflicts(Concern):
         """Return when ``judge`` has something to do."""
         if not self._busy:
             return None
-        deadlines = (watch.next_deadline_ns() for watch in self._busy.values())
+        deadlines = (watched.next_deadline_ns() for watched in self._busy.values())
         return min((d for d in deadlines if d is not None), default=None)
 
     def holds_back(self, name: str) -> bool:
         """Return whether a stranger keeps the router from being Active."""
-        watch = self._watches.get(name)
-        return watch is not None and watch.claim is not None
+        watched = self._watched.get(name)
+        return watched is not None and isinstance(watched.stage, HeldBack)
 
     def keeps_off(self, name: str, now_ns: int) -> frozenset[EngineFault]:
         """Return why an Active router lacks one of its addresses: who has it."""
-        watch = self._watches.get(name)
-        return watch.lacks(now_ns) if watch is not None else frozenset()
+        watched = self._watched.get(name)
+        return watched.lacks(now_ns) if watched is not None else frozenset()
 
     def unasked(self, router: RunningRouter, before: RouterProgram) -> frozenset[Place]:
         """Return what a router whose program has changed has to ask about before it binds it.
 
         Whoever has not begun to ask will ask about all; whoever knows a peer asks about nothing.
         """
-        watch = self._watches.get(router.program.name)
-        asking = watch is not None and watch.waiting is not None and watch.waiting.sent > 0
+        watched = self._watched.get(router.program.name)
+        stage = watched.stage if watched is not None else IDLE
+        asking = isinstance(stage, Asking) and stage.round.sent > 0
         if router.machine.state is not State.ACTIVE and not asking:
             return frozenset()
         known = {(address.ifindex, address.address) for address in before.addresses}
@@ -108,63 +104,43 @@ class Conflicts(Concern):
 
     def sync(self, routers: Iterable[RunningRouter], now_ns: int) -> None:
         """Watch over these routers from now on; what is known of those that stay is kept."""
-        before, self._watches = self._watches, {}
-        changed = not self._looks_out
-        routers = [router for router in routers if router.program.probes]
+        before, self._watched = self._watched, {}
+        changed = False
         for router in routers:
-            watch = before.get(router.program.name)
-            if watch is None or watch.router is not router:
-                watch = Watch(router, now_ns, last_heard_ns(self._shared, router.program) or None)
-                watch.enter(router.machine.state, now_ns)
-            changed |= watch.follow()
-            claim = watch.claim
-            if claim and (claim.sighting.ifindex, claim.sighting.address) not in watch.places:
-                watch.claim = None
-            if watch.defence is not None:
-                watch.additions.keep(router.withheld, now_ns)
-            self._watches[router.program.name] = watch
-        self._busy = dict(self._watches)
-        if changed or before.keys() != self._watches.keys():
-            watches = self._watches.values()
-            self._by_address = {place: watch for watch in watches for place in watch.places}
-            changed = True
-        if self._know_members() or changed:
-            self._look_out()
-
-    def _know_members(self) -> bool:
-        """Know who is a member now, learned ones too; return whether that is news."""
-        return self._kin.sync(watch.router for watch in self._watches.values())
-
-    def _look_out(self) -> None:
-        self._looks_out = True
-        self._neighbours.watch([*(a for _, a in self._by_address), *self._kin.addresses()])
-
-    def _ask_about(self, router: RunningRouter, about: Set[Place], now_ns: int) -> None:
-        """Ask who has the addresses there, and the members who they are; their answers count."""
-        if self._know_members():
-            self._look_out()
-        if about:
-            self._executor.probe(router, about, now_ns)
-        else:
-            self._executor.ask_members(router, now_ns)
+            if not router.program.probes:
+                continue
+            watched = before.get(router.program.name)
+            if watched is None or watched.router is not router:
+                heard_ns = last_heard_ns(self._shared, router.program) or None
+                watched = Watched(router, now_ns, heard_ns)
+                watched.enter(router.machine.state, now_ns)
+            changed |= watched.follow()
+            if isinstance(watched.stage, Holding):
+                watched.stage.additions.keep(router.withheld, now_ns)
+            self._watched[router.program.name] = watched
+        self._busy = dict(self._watched)
+        changed |= before.keys() != self._watched.keys()
+        self._lookout.follow(self._watched, changed=changed)
 
     def heard(self, router: RunningRouter, now_ns: int) -> bool:
         """Note an advertisement of the election; return whether that ends a fault."""
-        watch = self._watches.get(router.program.name)
-        if watch is None:
+        watched = self._watched.get(router.program.name)
+        if watched is None:
             return False
-        watch.heard_ns, watch.waiting = now_ns, None
+        watched.heard_ns = now_ns
         self._bind_all_next(router)
-        ended, watch.claim = watch.claim is not None, None
-        return ended
+        before = watched.stage
+        if isinstance(before, Asking | HeldBack):
+            watched.stage = IDLE
+        return isinstance(before, HeldBack)
 
     def moved(self, name: str, change: StateChanged, _sequence: int, now_ns: int) -> None:
         """Note a router's new state."""
-        watch = self._watches.get(name)
-        if watch is not None:
-            self._bind_all_next(watch.router)
-            watch.enter(change.after, now_ns)
-            self._busy[name] = watch
+        watched = self._watched.get(name)
+        if watched is not None:
+            self._bind_all_next(watched.router)
+            watched.enter(change.after, now_ns)
+            self._busy[name] = watched
 
     def _bind_all_next(self, router: RunningRouter) -> None:
         """Forget what is withheld from a router that holds nothing; who holds on asks on."""
@@ -177,151 +153,36 @@ class Conflicts(Concern):
             self.seen(sighting, now_ns)
 
     def seen(self, sighting: Sighting, now_ns: int) -> None:
-        """Note that somebody uses an address; that it is us, or one of ours, is no news."""
+        """Note that somebody uses an address; that it is this node, or one of its, is no news."""
         place = sighting.ifindex, sighting.address
-        watch = self._by_address.get(place)
-        self._kin.see(sighting)
-        if watch is None or self._network.owns_mac(sighting.mac):
+        watched = self._lookout.by_place.get(place)
+        self._lookout.kin.see(sighting)
+        if watched is None or self._network.owns_mac(sighting.mac):
             return
-        addition = watch.additions.find(place)
-        explained, member = watch.explained(now_ns), self._kin.has(watch.router, sighting.mac)
-        if addition is not None:
-            addition.see(sighting, now_ns, explained=explained, member=member)
-        elif explained:
-            return
-        elif watch.defence is not None and not member:
-            self._suspect(watch, watch.defence, sighting, now_ns)
-        elif watch.asked is not None:
-            watch.asked.answered(sighting, now_ns)
-
-    def _suspect(self, watch: Watch, defence: Defence, sighting: Sighting, now_ns: int) -> None:
-        """Look again at who is seen beside an Active router, unless that is a known stranger."""
-        if defence.suspect is None:
-            self._ask_about(watch.router, frozenset(), now_ns)
-        if defence.seen(sighting, settling_ns(watch.router.machine.parameters), now_ns):
-            self._note(watch.router, sighting, 1, now_ns)
-        self._busy[watch.router.program.name] = watch
+        explained = watched.explained(now_ns)
+        member = self._lookout.kin.has(watched.router, sighting.mac)
+        stage = watched.stage
+        if isinstance(stage, Holding):
+            addition = stage.additions.find(place)
+            if addition is not None:
+                addition.see(sighting, now_ns, explained=explained, member=member)
+            elif not explained and not member:
+                self._judge.suspect(watched, stage.defence, sighting, now_ns)
+                self._busy[watched.router.program.name] = watched
+        elif watched.asked is not None and not explained:
+            watched.asked.answered(sighting, now_ns)
 
     def judge(self, now_ns: int) -> list[RunningRouter]:
-        """Ask and judge what is due; return the routers whose fault began or ended.
+        """Ask and judge what is due; return the routers whose faults are to be looked at anew.
 
         The loop does so before any deadline: to look around would be late.
         """
         changed: list[RunningRouter] = []
         if not self._busy:
             return changed  # as in nearly every turn of the loop
-        for name, watch in list(self._busy.items()):
-            if watch.waiting is not None or watch.claim is not None:
-                if self._ask(watch, now_ns):
-                    changed.append(watch.router)
-            elif watch.defence is not None:
-                self._defend(watch, watch.defence, now_ns)
-                self._ask_for_additions(watch, now_ns)
-            lacks = watch.lacks(now_ns)
-            self._tell_held(watch, now_ns)
-            if watch.told != lacks:
-                watch.told = lacks
-                changed.append(watch.router)
-            if watch.waiting is None and watch.next_deadline_ns() is None:
+        for name, watched in list(self._busy.items()):
+            if self._judge.judge(watched, now_ns):
+                changed.append(watched.router)
+            if watched.over:
                 del self._busy[name]
         return changed
-
-    def _ask(self, watch: Watch, now_ns: int) -> bool:
-        """Probe and judge; return whether the router's fault began or ended."""
-        refused = watch.refused(now_ns)
-        if refused is not None and self._settles(watch, refused, now_ns):
-            return True
-        if refused is not None:
-            watch.claim = Claim(refused, max(now_ns, watch.lease_over_ns()))
-            watch.waiting = None
-            self._note(watch.router, refused, 1, now_ns)
-            return True
-        if watch.claim is not None and not self._stands(watch.router, watch.claim, now_ns):
-            watch.claim = None
-            return True
-        asked = watch.asked
-        if asked is not None and asked.take_due(now_ns):
-            self._ask_about(watch.router, places(watch.router.program), now_ns)
-        return False
-
-    def _settles(self, watch: Watch, answer: Sighting, now_ns: int) -> bool:
-        """Return whether whoever answered may be of the election, and is listened for yet."""
-        assert watch.waiting is not None
-        settling = settling_ns(watch.router.machine.parameters)
-        until_ns = watch.waiting.answered_ns + settling
-        if self._kin.has(watch.router, answer.mac):
-            # As if it had advertised then. The kernel of one that died answers until a lease ends.
-            until_ns = watch.waiting.last_ns + settling
-            if now_ns >= until_ns:
-                watch.waiting = None
-                return True
-            watch.waiting = Round(now_ns, (until_ns - now_ns) // (PROBES + 1))
-        if now_ns < until_ns:
-            self._dispatcher.give(watch.router, Doubt(until_ns), now_ns)
-        return now_ns < until_ns
-
-    def _stands(self, router: RunningRouter, claim: Claim, now_ns: int) -> bool:
-        """Return whether a stranger has an address yet; one who is known for a member has not."""
-        judged = claim.round
-        if self._kin.has(router, claim.sighting.mac) or not claim.proceed(now_ns):
-            return False
-        if judged is not None and claim.round is None:
-            if self._kin.has(router, claim.sighting.mac):
-                return False
-            self._note(router, claim.sighting, 1, now_ns)
-        return True
-
-    def _defend(self, watch: Watch, defence: Defence, now_ns: int) -> None:
-        suspect = defence.suspect
-        member = suspect is not None and self._kin.has(watch.router, suspect.mac)
-        found = defence.settle(now_ns, explained=member or watch.explained(now_ns))
-        if found is not None:
-            self._note(watch.router, *found, now_ns)
-        disputed = defence.take_disputed(now_ns)
-        if disputed:
-            self._executor.defend(watch.router, disputed, now_ns)
-
-    def _ask_for_additions(self, watch: Watch, now_ns: int) -> None:
-        """Probe, judge and bind."""
-        router, settling = watch.router, settling_ns(watch.router.machine.parameters)
-        free = set[Place]()
-        for place, addition in watch.additions.judged(now_ns, settling):
-            if addition.seen_ns is None and self._executor.has_yet_to_ask(router, place):
-                addition.wait_longer()
-            elif addition.seen_ns is None:
-                free.add(place)
-            else:
-                self._judge_addition(watch, addition, now_ns)
-        if free:
-            self._executor.bind_withheld(router, free, now_ns)
-            watch.additions.keep(router.withheld, now_ns)
-        due = watch.additions.take_due(now_ns)
-        if due:
-            self._ask_about(router, due, now_ns)
-
-    def _judge_addition(self, watch: Watch, addition: Addition, now_ns: int) -> None:
-        """Tell who answered for an added address, unless the election explains it."""
-        router, stranger = watch.router, addition.stranger
-        if stranger is not None and self._kin.has(router, stranger.mac):
-            addition.member, stranger = stranger.mac, None
-        elif watch.explained(now_ns):
-            stranger = None
-        if stranger is not None:
-            self._note(router, stranger, 1, now_ns)
-        addition.judge(stranger, now_ns)
-
-    def _tell_held(self, watch: Watch, now_ns: int) -> None:
-        """Have the shared state say which address a member has, and which member."""
-        found = watch.held_by_member(now_ns)
-        held = None
-        if found is not None:
-            address, mac = found
-            member = self._kin.whose(watch.router, mac)
-            held = HeldByMember(address, bytes_hash(member)) if member is not None else None
-        if held != watch.told_held:
-            watch.told_held = held
-            self._shared.note_held(watch.router.program.slot, held)
-
-    def _note(self, router: RunningRouter, sighting: Sighting, count: int, now_ns: int) -> None:
-        conflict = Conflict(sighting.address, sighting.mac, now_ns)
-        self._shared.note_conflict(router.program.slot, conflict, count)

@@ -85,7 +85,7 @@ def arp_filter(addresses: Iterable[bytes]) -> bytes:
     the tag of a VLAN that the node has no interface for, and takes the tag away.
     """
     hardware, protocol, length, protocol_length = _ETHERNET_IPV4
-    senders = sorted(set(addresses))
+    senders = set(addresses)
     program = [
         (bpf.LOAD_WORD, 0, 0, bpf.PACKET_TYPE),
         (bpf.JUMP_IF_EQUAL, 0, 1, bpf.PACKET_OTHERHOST),
@@ -100,8 +100,8 @@ def arp_filter(addresses: Iterable[bytes]) -> bytes:
     ]
     if len(senders) > _MAX_FILTERED:
         program.append((bpf.RETURN, 0, 0, bpf.ALL))
-        senders = []
-    for address in senders:
+        senders = set()
+    for address in sorted(senders):
         program += [(bpf.JUMP_IF_EQUAL, 0, 1, int.from_bytes(address)), (bpf.RETURN, 0, 0, bpf.ALL)]
     program.append((bpf.RETURN, 0, 0, 0))
     return bpf.assemble(program)

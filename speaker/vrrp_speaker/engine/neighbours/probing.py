@@ -83,33 +83,3 @@ class Round:
             return False
         self.sent += 1
         return True
-
-
-@dataclass(slots=True)
-class Claim:
-    """A stranger has an address: the router is in Fault, and asks again."""
-
-    sighting: Sighting
-    reprobe_at_ns: int
-    round: Round | None = None
-
-    def next_deadline_ns(self) -> int:
-        """Return when something is to be sent or judged."""
-        if self.round is None:
-            return self.reprobe_at_ns
-        judged_ns = self.round.begun_ns + REPROBE_WAIT_NS
-        due_ns = self.round.due_ns()
-        return judged_ns if due_ns is None else min(due_ns, judged_ns)
-
-    def proceed(self, now_ns: int) -> bool:
-        """Begin or judge a round; return whether the claim stands."""
-        if self.round is None:
-            if now_ns >= self.reprobe_at_ns:
-                self.round = Round(now_ns, REPROBE_WAIT_NS // (PROBES + 1))
-        elif now_ns >= self.round.begun_ns + REPROBE_WAIT_NS:
-            if self.round.answer is None:
-                return False
-            self.sighting = self.round.answer
-            self.reprobe_at_ns = self.round.begun_ns + REPROBE_NS
-            self.round = None
-        return True

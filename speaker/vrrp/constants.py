@@ -105,17 +105,3 @@ class RejectReason(StrEnum):
     AUTH_REPLAYED = "auth_replayed"
     UNVERIFIED = "unverified"
     TOO_MANY_MEMBERS = "too_many_members"
-
-
-class Observation(StrEnum):
-    """What is odd about an accepted advertisement: counted, never a reason to discard it."""
-
-    INTERVAL_DIFFERS = "interval_differs"
-    ADDRESSES_DIFFER = "addresses_differ"
-    EQUAL_PRIORITY = "equal_priority"
-    FOREIGN_OWNER = "foreign_owner"
-    FIRST_ADDRESS_NOT_LINK_LOCAL = "first_address_not_link_local"
-    UNSIGNED = "unsigned"
-    CHECKSUM_MESSAGE_ONLY = "checksum_message_only"
-    CHECKSUM_PSEUDO_HEADER = "checksum_pseudo_header"
-    CHECKSUM_GROUP_PSEUDO_HEADER = "checksum_group_pseudo_header"

@@ -30,12 +30,10 @@ from vrrp.authentication import (
 from vrrp.constants import (
     AUTH_TYPE_NONE,
     AUTH_TYPE_SIMPLE,
-    PRIORITY_OWNER,
     TTL,
     TYPE_ADVERTISEMENT,
     VERSION_2,
     Family,
-    Observation,
     RejectReason,
 )
 from vrrp.events import AdvertisementReceived
@@ -47,16 +45,10 @@ from vrrp.packet import (
     check_header,
     checksum_form,
     decode_message,
-    is_link_local,
     message_length,
 )
 
 _IPV4_HEADER = 20
-_OBSERVED_FORMS = {
-    ChecksumForm.MESSAGE_ONLY: Observation.CHECKSUM_MESSAGE_ONLY,
-    ChecksumForm.PSEUDO_HEADER: Observation.CHECKSUM_PSEUDO_HEADER,
-    ChecksumForm.GROUP_PSEUDO_HEADER: Observation.CHECKSUM_GROUP_PSEUDO_HEADER,
-}
 
 
 class Datagram(NamedTuple):
@@ -101,6 +93,11 @@ class Election:
     authentication: Authentication = None
     marks: ReplayMarks = field(default_factory=ReplayMarks, compare=False)
     learned: LearnedMembers | None = field(default=None, compare=False)
+
+    @property
+    def signed(self) -> bool:
+        """Whether members sign what they say."""
+        return isinstance(self.authentication, HmacKeys)
 
     def lists(self, source: bytes) -> bool:
         """Return whether a source needs no signature of the election's own key."""
@@ -368,22 +365,3 @@ def _check_password(authentication: Authentication, advertisement: Advertisement
             raise DecodeError(RejectReason.AUTH_PASSWORD)
     elif advertisement.auth_type != AUTH_TYPE_NONE:
         raise DecodeError(RejectReason.AUTH_TYPE)
-
-
-def observe(accepted: Accepted, election: Election, priority: int) -> tuple[Observation, ...]:
-    """Return what is odd about an accepted advertisement; ``priority`` is our effective one."""
-    advertisement = accepted.advertisement
-    found = [_OBSERVED_FORMS[accepted.checksum_form]]
-    if isinstance(election.authentication, HmacKeys) and accepted.sequence is None:
-        found.append(Observation.UNSIGNED)
-    if advertisement.interval_cs != election.interval_cs:
-        found.append(Observation.INTERVAL_DIFFERS)
-    if frozenset(advertisement.addresses) != election.addresses:
-        found.append(Observation.ADDRESSES_DIFFER)
-    if advertisement.priority == priority:
-        found.append(Observation.EQUAL_PRIORITY)
-    if advertisement.priority == PRIORITY_OWNER:
-        found.append(Observation.FOREIGN_OWNER)
-    if election.family is Family.IPV6 and not is_link_local(advertisement.addresses[0]):
-        found.append(Observation.FIRST_ADDRESS_NOT_LINK_LOCAL)
-    return tuple(found)

@@ -17,9 +17,10 @@ from tests.unit.vrrp.settings import SETTINGS, STRANGER, WALL_NS
 from tests.unit.vrrp.wire import compose, sealed
 
 from vrrp.actions import AnnounceAddresses, SendAdvertisement, UnbindAddresses
-from vrrp.constants import Observation, State, TransitionReason
+from vrrp.constants import State, TransitionReason
 from vrrp.events import AdvertisementReceived, DeadlineReached, Shutdown
-from vrrp.validation import Accepted, Elections, observe
+from vrrp.observations import Observation, observe
+from vrrp.validation import Accepted, Elections
 
 
 @pytest.mark.parametrize("interval_cs", [100, 200, 25_500])

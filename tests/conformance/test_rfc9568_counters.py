@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.agent.node import engine, view
 
-from vrrp.constants import Observation, RejectReason, State
+from vrrp.constants import RejectReason, State
+from vrrp.observations import Observation
 from vrrp_speaker.agent.serving.metrics import NodeCollector
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm

@@ -17,9 +17,10 @@ from vrrp.authentication import HmacKeys, Mode, ReplayMarks, SimplePassword, Sta
 from vrrp.constants import Family, RejectReason
 from vrrp.events import AdvertisementReceived
 from vrrp.members import MAX_LEARNED, LearnedMembers
+from vrrp.observations import observe
 from vrrp.packet import decode_message, encode_message
 from vrrp.states import Active, Backup, Fault, Initialize, Parameters, RouterState
-from vrrp.validation import Accepted, Datagram, Election, Elections, ipv4_datagram, observe
+from vrrp.validation import Accepted, Datagram, Election, Elections, ipv4_datagram
 from vrrp.virtual_router import VirtualRouter
 
 REPAIR_CHECKSUM, REPAIR_SIGNATURE, PERMISSIVE, CROWDED, EXHAUSTED = 1, 2, 4, 8, 16

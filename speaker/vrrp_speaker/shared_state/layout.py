@@ -11,8 +11,9 @@ from __future__ import annotations
 import struct
 from enum import StrEnum
 
-from vrrp.constants import Observation, RejectReason, State, TransitionReason
+from vrrp.constants import RejectReason, State, TransitionReason
 from vrrp.members import MAX_LEARNED
+from vrrp.observations import Observation
 
 MAGIC = 0x4B56525031000004
 SLOTS = 256

@@ -8,7 +8,8 @@ import pytest
 from tests.unit.engine.programs import address, packed, router_program
 
 from vrrp.authentication import SignatureClock
-from vrrp.constants import Family, Observation
+from vrrp.constants import Family
+from vrrp.observations import Observation
 from vrrp.packet import (
     Advertisement,
     ChecksumForm,

@@ -6,7 +6,8 @@ import pytest
 from tests.unit.vrrp.wire import GROUP4, Row, cover4, cover6, packed, rows, slow_checksum, trailer
 
 from vrrp.authentication import HmacKeys, Mode, SimplePassword, sign, verify
-from vrrp.constants import Family, Observation, RejectReason
+from vrrp.constants import Family, RejectReason
+from vrrp.observations import Observation, observe
 from vrrp.packet import (
     Advertisement,
     ChecksumForm,
@@ -19,7 +20,7 @@ from vrrp.packet import (
     message_length,
     seal_message,
 )
-from vrrp.validation import Accepted, Datagram, Election, Elections, observe
+from vrrp.validation import Accepted, Datagram, Election, Elections
 
 INVALID = "invalid: fits no known form"
 FORMS = {

@@ -10,8 +10,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from vrrp.constants import Family, State
+from vrrp.observations import observe
 from vrrp.packet import Advertisement
-from vrrp.validation import Accepted, Elections, observe
+from vrrp.validation import Accepted, Elections
 from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.routers.members import Members
 from vrrp_speaker.engine.routers.running_router import RunningRouter, election_of

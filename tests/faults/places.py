@@ -13,8 +13,8 @@ AGENT_MESSAGES, HEIR, LAST_WILL, LOADING, LOOP, MAIN = (
     f"{_ENGINE}{name}.py"
     for name in ("agent_messages", "heir", "last_will", "loading", "loop", "main")
 )
-ANNOUNCER, LEASES, WATCH, WORKER = (
-    f"{_ENGINE}addresses/{name}.py" for name in ("announcer", "leases", "address_watch", "worker")
+LEASES, WATCH, WORKER = (
+    f"{_ENGINE}addresses/{name}.py" for name in ("leases", "address_watch", "worker")
 )
 CONFLICT_JUDGE, DEFENCE, KIN, RESOLUTION = (
     f"{_ENGINE}neighbours/{name}.py" for name in ("conflict_judge", "defence", "kin", "resolution")
@@ -31,7 +31,9 @@ CHANGES, NEWS_FILTER, NODE_NETWORK = (
 )
 ROUTER_FAULTS = f"{_ENGINE}routers/faults.py"
 KNOWN_PROGRAM, PROGRAM = (f"{_ENGINE}programs/{name}.py" for name in ("known_program", "reading"))
-ENCODER, OTHER_CLOCKS = (f"{_ENGINE}wire/{name}.py" for name in ("encoder", "clocks"))
+ENCODER, FRAME_SENDER, OTHER_CLOCKS = (
+    f"{_ENGINE}wire/{name}.py" for name in ("encoder", "frame_sender", "clocks")
+)
 LISTENING = f"{_ENGINE}neighbours/listening.py"
 CHOICE, LINK_TABLE, SUBNET_ROUTE = (
     f"speaker/vrrp_speaker/links/{name}.py" for name in ("choice", "table", "subnet_route")

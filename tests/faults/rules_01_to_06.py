@@ -5,12 +5,12 @@ from __future__ import annotations
 from tests.faults.fault import Fault
 from tests.faults.places import (
     ALARM,
-    ANNOUNCER,
     CHANGING,
     CHILD,
     CHOICE,
     ENCODER,
     EXECUTOR,
+    FRAME_SENDER,
     HEIR,
     KNOWN_PROGRAM,
     LAST_WILL,
@@ -125,7 +125,7 @@ ORDER = (
     Fault(
         3,
         "announcements keep to the budget of an interface",
-        ANNOUNCER,
+        FRAME_SENDER,
         "            self.frames_left -= 1\n",
         "",
         netns("announcements", "announcements_of_many_addresses_keep_to_the_budget"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tests.faults.fault import Fault
 from tests.faults.places import (
-    ANNOUNCER,
     CHANGES,
     CONDITIONS,
     CONFLICT_JUDGE,
     DEFENCE,
     EXECUTOR,
+    FRAME_SENDER,
     HEARING,
     KIN,
     LEASES,
@@ -150,7 +150,7 @@ ANNOUNCED = (
     Fault(
         9,
         "announcements go on for ever",
-        ANNOUNCER,
+        FRAME_SENDER,
         "        return now_ns + refresh_ns - refresh_ns // 8 + spread_ns\n",
         "        return None\n",
         netns("announcements", "active_router_announces_for_ever"),

@@ -134,14 +134,14 @@ class Run:
             for router in list(rig.table.routers.values()):
                 self._step(rng, router)
             rig.look_for_changes(self._now_ns)
-            rig.announcer.run(self._now_ns)
+            rig.frames.run(self._now_ns)
         rig.heir().table.load(program, self._now_ns)
         assert ORDINARY in rig.table.routers
 
     def _step(self, rng: random.Random, router: RunningRouter) -> None:
         rig, chance = self._rig, rng.random()
         due_ns = router.machine.next_deadline_ns()
-        announced_ns = rig.announcer.next_deadline_ns()
+        announced_ns = rig.frames.next_deadline_ns()
         nearest = [at for at in (due_ns, announced_ns) if at is not None]
         self._now_ns = max(self._now_ns, min(nearest, default=self._now_ns + _SECOND))
         if chance < 0.1:

@@ -7,7 +7,7 @@ import os
 import pytest
 from tests.fuzz.specs import Run
 from tests.unit.engine.rig import Rig, rig
-from tests.unit.engine.test_announcer import Wire
+from tests.unit.engine.test_frame_sender import Wire
 
 from vrrp_speaker.engine.neighbours import presence
 

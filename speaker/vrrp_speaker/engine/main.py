@@ -21,7 +21,6 @@ from vrrp.authentication import SignatureClock
 from vrrp.constants import State
 from vrrp_speaker.alarm import Alarm
 from vrrp_speaker.engine.addresses.address_watch import AddressWatch
-from vrrp_speaker.engine.addresses.announcer import Announcer
 from vrrp_speaker.engine.addresses.worker import AddressWorker, Place
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.agent_messages import AgentMessages
@@ -49,6 +48,7 @@ from vrrp_speaker.engine.programs.stored_program import has_other_proved
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.routers.assembly import RouterParts, World, assemble
 from vrrp_speaker.engine.routers.resuming import left_active
+from vrrp_speaker.engine.wire.frame_sender import FrameSender
 from vrrp_speaker.engine.wire.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
@@ -95,7 +95,7 @@ class Engine:
             transport=Transport(),
             worker=AddressWorker(RequestSocket(), renewals),
             network=NodeNetwork(),
-            announcer=Announcer(shared),
+            frames=FrameSender(shared),
             recorder=Recorder(self._agent),
             neighbours=Neighbours(),
             observer=Observer(),
@@ -116,7 +116,7 @@ class Engine:
             news,
             world.worker,
             world.network,
-            memberships=parts.memberships,
+            groups=parts.groups,
             faults=parts.faults,
             addresses=addresses,
             caught_up_ns=loop.caught_up_ns,
@@ -148,8 +148,8 @@ class Engine:
             parts.leases,
             self._changes,
             addresses,
-            Resolution(world.worker, world.network, world.announcer, held_back, routers),
-            world.announcer,
+            Resolution(world.worker, world.network, world.frames, held_back, routers),
+            world.frames,
             parts.foreign,
             parts.presence,
             parts.hearing,

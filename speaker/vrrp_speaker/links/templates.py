@@ -34,7 +34,7 @@ class Hole(StrEnum):
 
 
 class Kind(StrEnum):
-    """What the engine sends: four requests, and frames as ``AnnouncementKind`` names them."""
+    """What the engine sends: four requests, and frames as ``FrameKind`` names them."""
 
     ADD_IPV4 = "add4"
     ADD_IPV6 = "add6"

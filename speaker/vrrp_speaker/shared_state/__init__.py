@@ -8,16 +8,16 @@ Here is what the writers need. Who reads a copy imports ``reader`` and ``values`
 that the engine has no use for.
 """
 
-from vrrp_speaker.shared_state.layout import AnnouncementKind, EngineFault, FencingReason
+from vrrp_speaker.shared_state.layout import EngineFault, FencingReason, FrameKind
 from vrrp_speaker.shared_state.sightings import Conflict, ForeignRouter, HeldByMember
 from vrrp_speaker.shared_state.writer import SharedState
 
 __all__ = [
-    "AnnouncementKind",
     "Conflict",
     "EngineFault",
     "FencingReason",
     "ForeignRouter",
+    "FrameKind",
     "HeldByMember",
     "SharedState",
 ]

@@ -38,7 +38,7 @@ SIGHTING_NS = 10_000_000_000
 """How often a stranger that is seen all the time is worth a report."""
 
 
-class AnnouncementKind(StrEnum):
+class FrameKind(StrEnum):
     """The kinds of announcement frames, as in ``announcements_sent_total{kind}``."""
 
     GRATUITOUS_ARP_REQUEST = "GratuitousARPRequest"
@@ -76,11 +76,11 @@ STATES = tuple(State)
 REASONS = tuple(TransitionReason)
 REJECTIONS = tuple(RejectReason)
 OBSERVATIONS = tuple(Observation)
-KINDS = tuple(AnnouncementKind)
+KINDS = tuple(FrameKind)
 IPV6_KINDS = (
-    AnnouncementKind.UNSOLICITED_NA,
-    AnnouncementKind.NEIGHBOR_PROBE,
-    AnnouncementKind.NEIGHBOR_SOLICITATION,
+    FrameKind.UNSOLICITED_NA,
+    FrameKind.NEIGHBOR_PROBE,
+    FrameKind.NEIGHBOR_SOLICITATION,
 )
 FENCINGS = tuple(FencingReason)
 

@@ -102,7 +102,7 @@ def test_link_that_changed_is_compiled_for_and_no_other(bench: Bench) -> None:
     assert bench.make(ELSEWHERE)
     assert bench.compiled[1:] == [["eth1"]]
     frames = load_program(str(bench.path)).routers[1].announcements
-    assert all(frame.frame[6:12] == changed.mac for frame in frames)
+    assert all(frame.data[6:12] == changed.mac for frame in frames)
 
 
 def test_compiler_that_failed_is_told_and_tried_again(bench: Bench) -> None:

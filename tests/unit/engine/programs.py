@@ -8,14 +8,14 @@ from typing import Any
 from vrrp.constants import Family
 from vrrp_speaker.engine.programs.program import (
     AddressProgram,
-    Announcement,
-    AnnouncementPlan,
+    Frame,
+    Pace,
     Peer,
     RouterProgram,
 )
-from vrrp_speaker.shared_state import AnnouncementKind
+from vrrp_speaker.shared_state import FrameKind
 
-PLAN = AnnouncementPlan(burst=5, repeat_after_ns=5_000_000_000, refresh_ns=60_000_000_000)
+PLAN = Pace(burst=5, repeat_after_ns=5_000_000_000, refresh_ns=60_000_000_000)
 
 
 def packed(text: str) -> bytes:
@@ -28,12 +28,10 @@ def address(text: str) -> AddressProgram:
     return AddressProgram(packed(text), 24, 2, b"add " + text.encode(), b"delete " + text.encode())
 
 
-def announcement(text: str, frame: bytes = b"") -> Announcement:
+def announcement(text: str, frame: bytes = b"") -> Frame:
     """Return a frame that announces an address; by default it is the address's text."""
-    kind = (
-        AnnouncementKind.UNSOLICITED_NA if ":" in text else AnnouncementKind.GRATUITOUS_ARP_REQUEST
-    )
-    return Announcement(packed(text), 2, kind, frame or text.encode())
+    kind = FrameKind.UNSOLICITED_NA if ":" in text else FrameKind.GRATUITOUS_ARP_REQUEST
+    return Frame(packed(text), 2, kind, frame or text.encode())
 
 
 def router_program(*peers: Peer, **changed: Any) -> RouterProgram:

@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 from tests.unit.engine.programs import address, announcement, packed, router_program
 from tests.unit.engine.shared import snapshot
-from tests.unit.engine.test_announcer import Wire
+from tests.unit.engine.test_frame_sender import Wire
 
 from vrrp.authentication import SignatureClock
 from vrrp.constants import State
 from vrrp.events import AdvertisementReceived, DeadlineReached
 from vrrp_speaker.engine.addresses.address_watch import AddressWatch
-from vrrp_speaker.engine.addresses.announcer import Announcer
 from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.neighbours.conflicts import Conflicts
 from vrrp_speaker.engine.network.netlink import AddressNews, LinkNews
@@ -29,6 +28,7 @@ from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.faults import Faults
 from vrrp_speaker.engine.routers.router_table import RouterTable
 from vrrp_speaker.engine.routers.running_router import RunningRouter
+from vrrp_speaker.engine.wire.frame_sender import FrameSender
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 
@@ -130,7 +130,7 @@ class Rig:
 
     parts: RouterParts
     addresses: AddressWatch
-    announcer: Announcer
+    frames: FrameSender
     worker: Worker
     requests: Requests
     renewals: Requests
@@ -221,7 +221,7 @@ class Rig:
         assert now_ns is not None
         self.executor.handle(router, DeadlineReached(), now_ns)
         self.settle(now_ns)
-        self.announcer.run(now_ns)
+        self.frames.run(now_ns)
         assert router.machine.state is State.ACTIVE
         return now_ns
 
@@ -236,13 +236,13 @@ class Rig:
         now_ns = self.addresses.next_deadline_ns()
         assert now_ns is not None
         self.addresses.run(now_ns)
-        self.announcer.run(now_ns)
+        self.frames.run(now_ns)
         return now_ns
 
     def announce_until(self, end_ns: int) -> None:
-        """Let the announcer do everything that is due."""
-        while (due_ns := self.announcer.next_deadline_ns()) is not None and due_ns <= end_ns:
-            self.announcer.run(due_ns)
+        """Let the frame sender do everything that is due."""
+        while (due_ns := self.frames.next_deadline_ns()) is not None and due_ns <= end_ns:
+            self.frames.run(due_ns)
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     monkeypatch.setattr(socket, "socket", lambda *_: wire)
     monkeypatch.setattr(socket, "if_indextoname", lambda _: "eth0")
     shared = SharedState.create(str(tmp_path / "state.shm"))
-    announcer, network = Announcer(shared), NodeNetwork()
+    frames, network = FrameSender(shared), NodeNetwork()
     network.reset(
         [LinkNews(2, "eth0", True, True), AddressNews(2, packed("192.0.2.11"), 24, 0, True)]
     )
@@ -270,20 +270,20 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
         clock=SignatureClock(),
         worker=worker,
         network=network,
-        announcer=announcer,
+        frames=frames,
         **stood_in,
     )
 
     def heir() -> RouterParts:
         parts = assemble(world, lambda *_: None)
-        parts.memberships._clock = lambda: NOW
+        parts.groups._clock = lambda: NOW
         return parts
 
     parts = heir()
     return Rig(
         parts,
         AddressWatch(shared, parts.executor, kernel[0], network, parts.table),
-        announcer,
+        frames,
         worker,
         requests,
         renewals,

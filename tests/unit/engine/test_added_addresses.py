@@ -12,7 +12,6 @@ from tests.unit.engine.shared import snapshot
 
 from vrrp.constants import State
 from vrrp.events import DeadlineReached, FaultChanged
-from vrrp_speaker.engine.addresses.announcer import BURST_FRAMES
 from vrrp_speaker.engine.neighbours.additions import FIRST_WAIT_NS
 from vrrp_speaker.engine.neighbours.listening import Sighting
 from vrrp_speaker.engine.neighbours.probing import REPROBE_NS, REPROBE_WAIT_NS, places
@@ -20,6 +19,7 @@ from vrrp_speaker.engine.network.netlink import AddressNews
 from vrrp_speaker.engine.network.node_network import Digest
 from vrrp_speaker.engine.programs.program import EngineProgram
 from vrrp_speaker.engine.routers.running_router import RunningRouter
+from vrrp_speaker.engine.wire.frame_sender import BURST_FRAMES
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
@@ -119,7 +119,7 @@ def test_addresses_that_are_held_go_on_and_the_added_one_is_left_alone(
 def test_held_addresses_are_not_announced_anew_for_one_that_is_not_bound(
     rig: Rig, since_ns: int
 ) -> None:
-    rig.announcer.run(since_ns + 1)
+    rig.frames.run(since_ns + 1)
     assert rig.wire.sent == []
 
 
@@ -184,7 +184,7 @@ def test_address_that_goes_before_it_was_bound_is_not_taken_off(rig: Rig, since_
 def test_without_detection_the_address_is_bound_at_once(rig: Rig, since_ns: int) -> None:
     load(rig, ONE, TWO, at_ns=since_ns + 1, probes=())
     assert rig.requests.made == [ADD]
-    rig.announcer.run(since_ns + 1)
+    rig.frames.run(since_ns + 1)
     assert FRAME in rig.wire.sent
 
 

@@ -28,13 +28,13 @@ class Rig:
         self.faults_looked_at = 0
         self.attention = Attention(everything=True)
         self.network = NodeNetwork()
-        memberships = SimpleNamespace(forget=lambda _: None, join=lambda: None)
+        groups = SimpleNamespace(forget=lambda _: None, join=lambda: None)
         parts: dict[str, Any] = {
             "news": SimpleNamespace(
                 receive=self._receive, discard=self.news.clear, attend=self._attend
             ),
             "worker": SimpleNamespace(call=lambda _do, then: self.dumps.append(then)),
-            "memberships": memberships,
+            "groups": groups,
             "faults": SimpleNamespace(refresh_all=self._refresh),
             "addresses": SimpleNamespace(missing=list, announce_sources=lambda *_: None),
             "caught_up_ns": lambda: 0,

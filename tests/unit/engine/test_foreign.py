@@ -24,7 +24,7 @@ from vrrp_speaker.engine.neighbours.foreign import (
     group_filter,
 )
 from vrrp_speaker.engine.programs.program import Peer, RouterProgram
-from vrrp_speaker.engine.wire.groups import Groups
+from vrrp_speaker.engine.wire.joined_groups import JoinedGroups
 from vrrp_speaker.shared_state import ForeignRouter, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
@@ -270,7 +270,7 @@ class Memberships:
 
 def test_group_without_room_is_missing_until_there_is_some() -> None:
     kernel: Any = Memberships(room=2)
-    groups = Groups({Family.IPV4: kernel})
+    groups = JoinedGroups({Family.IPV4: kernel})
     links = [(Family.IPV4, 2), (Family.IPV4, 3)]
     assert groups.join(links) == set()
     assert groups.join([*links, (Family.IPV4, 4)]) == {(Family.IPV4, 4)}
@@ -280,7 +280,7 @@ def test_group_without_room_is_missing_until_there_is_some() -> None:
 
 def test_forgotten_link_is_joined_again() -> None:
     kernel: Any = Memberships(room=2)
-    groups = Groups({Family.IPV4: kernel})
+    groups = JoinedGroups({Family.IPV4: kernel})
     groups.join([(Family.IPV4, 2)])
     groups.forget(2)
     assert kernel.joined == []
@@ -289,7 +289,7 @@ def test_forgotten_link_is_joined_again() -> None:
 
 
 def test_family_that_the_kernel_has_not_is_missing() -> None:
-    assert Groups({}).join([(Family.IPV6, 2)]) == {(Family.IPV6, 2)}
+    assert JoinedGroups({}).join([(Family.IPV6, 2)]) == {(Family.IPV6, 2)}
 
 
 # The kernel's filter ---------------------------------------------------------------------

@@ -23,7 +23,7 @@ def test_members_are_asked_for_with_the_addresses_of_the_election(rig: Rig) -> N
     router = rig.load(ONE, probes=(announcement(ONE, b"probe"),))
     router.others.learned.note(LEARNED, NOW)
     rig.executor.probe(router, places(router.program), NOW)
-    rig.announcer.run(NOW)
+    rig.frames.run(NOW)
     probe, *questions = rig.wire.sent
     assert probe == b"probe"
     # ARP (RFC 826): who has the member's address, tell our own.

@@ -44,13 +44,13 @@ def patience_ns(router: RunningRouter) -> int:
 def test_nothing_is_announced_or_told_to_be_there_before_the_kernel_says_so(rig: Rig) -> None:
     router = rig.load(ONE)
     now_ns = become_active(rig, router)
-    rig.announcer.run(now_ns)
+    rig.frames.run(now_ns)
     assert rig.transport.sent == [200]
     assert rig.wire.sent == []
     assert rig.shared.get(router.offset + shm.S_ADDRESS_PRESENT) == 0
     rig.worker.busy = False
     rig.settle(now_ns + 1)
-    rig.announcer.run(now_ns + 1)
+    rig.frames.run(now_ns + 1)
     assert rig.wire.sent == [ONE.encode()]
     assert rig.shared.get(router.offset + shm.S_ADDRESS_PRESENT) == 1
 

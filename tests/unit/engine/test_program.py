@@ -18,7 +18,7 @@ from vrrp_speaker.engine.programs.program import EngineProgram
 from vrrp_speaker.engine.programs.reading import ProgramReader, finished, load_program
 from vrrp_speaker.engine.programs.router_fields import MIN_REFRESH_NS
 from vrrp_speaker.program_file import FORMAT, OLDEST_FORMAT, encode, read_lines
-from vrrp_speaker.shared_state import AnnouncementKind
+from vrrp_speaker.shared_state import FrameKind
 
 HOUR_NS = 3600 * 10**9
 
@@ -102,7 +102,7 @@ def test_parse_program_valid_gives_its_values() -> None:
     assert (program.generation, router.name, router.slot, router.vrid) == (4, "ingress", 3, 51)
     assert router.peers[0].address == bytes([192, 0, 2, 12])
     assert router.addresses[0].add == b"\x00\xff"
-    assert router.announcements[0].kind is AnnouncementKind.GRATUITOUS_ARP_REQUEST
+    assert router.announcements[0].kind is FrameKind.GRATUITOUS_ARP_REQUEST
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_templates_are_filled_for_each_address() -> None:
         "GratuitousARPReply",
     ]
     assert [str(frame.kind) for frame in router.probes] == ["ARPProbe"]
-    assert all(bytes([192, 0, 2, 11]) in frame.frame for frame in router.source_announcements)
+    assert all(bytes([192, 0, 2, 11]) in frame.data for frame in router.source_announcements)
     assert len(router.source_announcements) == 2
 
 

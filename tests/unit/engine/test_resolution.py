@@ -18,7 +18,7 @@ from vrrp_speaker.engine.neighbours.resolution import (
     QUESTIONS,
     Resolution,
 )
-from vrrp_speaker.engine.programs.program import Announcement, AnnouncementPlan, Peer
+from vrrp_speaker.engine.programs.program import Frame, Pace, Peer
 from vrrp_speaker.engine.routers.running_router import RunningRouter, new_router
 
 MS = 1_000_000
@@ -40,7 +40,7 @@ class Rig:
         self.macs = {IFINDEX: MAC}
         self.looks = 0
         self.looked_up: list[bytes] = []
-        self.asked: list[Announcement] = []
+        self.asked: list[Frame] = []
         self.lock_held = False
         """Whether the worker waits for the kernel."""
         self.waiting: list[Callable[[], None]] = []
@@ -68,9 +68,7 @@ class Rig:
     def mac(self, ifindex: int) -> bytes:
         return self.macs.get(ifindex, b"")
 
-    def announce(
-        self, _name: str, frames: tuple[Announcement, ...], plan: AnnouncementPlan, begun_ns: int
-    ) -> None:
+    def begin(self, _name: str, frames: tuple[Frame, ...], plan: Pace, begun_ns: int) -> None:
         assert (plan.burst, plan.repeat_after_ns, plan.refresh_ns) == (1, 0, 0)
         assert begun_ns < NOW  # ahead of every announcement
         self.asked += frames
@@ -125,8 +123,8 @@ def test_unknown_peer_is_asked_for_once_an_interval_from_our_address() -> None:
     assert all(after - before >= 200 for before, after in pairwise(times))
     rig.turn(NOW + 1000 * MS)
     [question] = rig.asked
-    assert question.frame[6:12] == MAC
-    assert packed("192.0.2.11") in question.frame
+    assert question.data[6:12] == MAC
+    assert packed("192.0.2.11") in question.data
 
 
 def test_short_interval_asks_no_more_often_than_the_least_pace() -> None:

@@ -18,11 +18,11 @@ from vrrp.states import HANDOVER_GRACE_NS
 from vrrp_speaker.engine.addresses.address_watch import ASK_EVERY_NS, LONGEST_WAIT_NS
 from vrrp_speaker.engine.network.netlink import AddressNews, LinkNews
 from vrrp_speaker.engine.network.node_network import Digest
-from vrrp_speaker.engine.programs.program import AnnouncementPlan, EngineProgram, RouterProgram
+from vrrp_speaker.engine.programs.program import EngineProgram, Pace, RouterProgram
 from vrrp_speaker.engine.routers.inputs import Inputs
 from vrrp_speaker.engine.routers.resuming import left_active
 from vrrp_speaker.engine.routers.running_router import INSTALL_RETRY_NS, RunningRouter
-from vrrp_speaker.engine.wire.memberships import REJOIN_NS
+from vrrp_speaker.engine.wire.wanted_groups import REJOIN_NS
 from vrrp_speaker.shared_state import EngineFault
 from vrrp_speaker.shared_state import layout as shm
 
@@ -47,7 +47,7 @@ def test_address_added_to_the_active_router_is_bound_and_announced(rig: Rig) -> 
     rig.wire.sent.clear()
     rig.load(ONE, TWO, at_ns=now_ns + 1)
     assert f"add {TWO}".encode() in rig.requests.made
-    rig.announcer.run(now_ns + 1)
+    rig.frames.run(now_ns + 1)
     assert TWO.encode() in rig.wire.sent
 
 
@@ -58,7 +58,7 @@ def test_new_hardware_address_is_announced(rig: Rig) -> None:
         PEER, addresses=(address(ONE),), announcements=(announcement(ONE, b"new mac"),)
     )
     rig.table.load(EngineProgram("n", 2, (recompiled,)), now_ns + 1)
-    rig.announcer.run(now_ns + 1)
+    rig.frames.run(now_ns + 1)
     assert rig.wire.sent == [b"new mac"]
 
 
@@ -67,7 +67,7 @@ def test_address_that_cannot_be_restored_is_not_announced(rig: Rig) -> None:
     rig.wire.sent.clear()
     rig.requests.refuses = True
     rig.addresses.restore(AddressNews(2, packed(ONE), 24, 112, False), now_ns + 1)
-    rig.announcer.run(now_ns + 2)
+    rig.frames.run(now_ns + 2)
     assert rig.wire.sent == []
 
 
@@ -93,7 +93,7 @@ def test_ipv6_address_that_a_routing_rule_hides_is_announced_in_the_end(rig: Rig
     now_ns = rig.become_active(rig.load(SIX))
     rig.bound(SIX, now_ns)
     rig.addresses.run(now_ns + LONGEST_WAIT_NS)
-    rig.announcer.run(now_ns + LONGEST_WAIT_NS)
+    rig.frames.run(now_ns + LONGEST_WAIT_NS)
     assert rig.wire.sent == [SIX.encode()]
 
 
@@ -107,7 +107,7 @@ def test_ipv6_address_that_went_before_it_answered_is_not_announced(rig: Rig, wh
         rig.table.load(EngineProgram("n", 2, ()), now_ns)
     rig.requests.in_use.add(packed(SIX))
     rig.addresses.run(now_ns + SECOND)
-    rig.announcer.run(now_ns + SECOND)
+    rig.frames.run(now_ns + SECOND)
     assert rig.addresses.next_deadline_ns() is None
     assert rig.wire.sent == []
 
@@ -128,7 +128,7 @@ def test_takeover_binds_each_address_once_and_after_its_advertisement(rig: Rig) 
 
 def test_winner_of_several_announces_again_within_the_grace_of_a_loser(rig: Rig) -> None:
     """A second loser may have announced after us, believing that it wins over the first."""
-    plan = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
+    plan = Pace(burst=1, repeat_after_ns=0, refresh_ns=0)
     router = rig.load(ONE, announcement_plan=plan)
     now_ns = rig.become_active(router)
     rig.announce_until(now_ns + 2 * SECOND)
@@ -373,7 +373,7 @@ def test_group_on_a_link_that_is_down_is_not_the_fault(rig: Rig) -> None:
 def test_link_that_comes_back_is_looked_at_without_another_program(rig: Rig) -> None:
     rig.load(ONE, probes=(announcement(ONE),))
     rig.observer.groups.clear()
-    rig.parts.memberships.join()
+    rig.parts.groups.join()
     assert rig.observer.groups == {(Family.IPV4, 2)}
 
 

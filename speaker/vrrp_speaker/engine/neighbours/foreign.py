@@ -23,7 +23,7 @@ from vrrp.validation import Datagram, Election, Elections
 from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.programs.program import RouterProgram
 from vrrp_speaker.engine.wire import bpf
-from vrrp_speaker.engine.wire.groups import Group, Groups
+from vrrp_speaker.engine.wire.joined_groups import Group, JoinedGroups
 from vrrp_speaker.engine.wire.transport import open_sockets, receive_datagram
 from vrrp_speaker.shared_state import ForeignRouter, SharedState
 from vrrp_speaker.shared_state import layout as shm
@@ -73,7 +73,7 @@ class Observer:
     def __init__(self) -> None:
         self._sockets = open_sockets()
         self._by_descriptor = {s.fileno(): family for family, s in self._sockets.items()}
-        self._groups = Groups(self._sockets)
+        self._groups = JoinedGroups(self._sockets)
         for open_socket in self._sockets.values():
             open_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         self.look_for(())
@@ -112,7 +112,7 @@ class Observer:
 
 
 @dataclass(slots=True)
-class Watch:
+class UsedVrid:
     """One election that is looked after, and since when a stranger uses its VRID."""
 
     program: RouterProgram
@@ -135,7 +135,7 @@ class ForeignRouters(Concern):
     def __init__(self, shared: SharedState, observer: Observer) -> None:
         self._shared = shared
         self._observer = observer
-        self._watches: dict[tuple[Family, int], Watch] = {}
+        self._watches: dict[tuple[Family, int], UsedVrid] = {}
         self._window_ns, self._looked = 0, 0
         self._paused_until_ns: int | None = None
 
@@ -150,7 +150,7 @@ class ForeignRouters(Concern):
             if not program.probes:
                 continue
             key = program.family, program.vrid
-            watch = Watch(program, elections.by_id[key])
+            watch = UsedVrid(program, elections.by_id[key])
             known = before.get(key)
             if known is not None and known.program.name == program.name:
                 watch.since_ns, watch.until_ns = known.since_ns, known.until_ns
@@ -215,5 +215,5 @@ class ForeignRouters(Concern):
             stranger = ForeignRouter(datagram.source, advertisement.priority, now_ns)
             self._shared.note_foreign(watch.program.slot, stranger)
 
-    def _in_unicast(self) -> dict[tuple[Family, int], Watch]:
+    def _in_unicast(self) -> dict[tuple[Family, int], UsedVrid]:
         return {key: w for key, w in self._watches.items() if not w.program.multicast}

@@ -10,8 +10,8 @@ import struct
 
 from vrrp.constants import Family
 from vrrp.packet import internet_checksum
-from vrrp_speaker.engine.programs.program import Announcement
-from vrrp_speaker.shared_state import AnnouncementKind
+from vrrp_speaker.engine.programs.program import Frame
+from vrrp_speaker.shared_state import FrameKind
 
 _ETH_P_IP, _ETH_P_ARP, _ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD
 _ETHERNET = struct.Struct("!6s6sH")
@@ -25,7 +25,7 @@ _ICMPV6, _NEIGHBOR_SOLICITATION, _SOURCE_LINK_LAYER_ADDRESS = 58, 135, 1
 _HOP_LIMIT = 255
 
 
-def question(ifindex: int, mac: bytes, source: bytes, target: bytes) -> Announcement:
+def question(ifindex: int, mac: bytes, source: bytes, target: bytes) -> Frame:
     """Return the frame that asks on an interface for ``target``'s hardware address.
 
     Args:
@@ -35,11 +35,11 @@ def question(ifindex: int, mac: bytes, source: bytes, target: bytes) -> Announce
         target: the packed address that is looked for, of the same family.
     """
     if len(target) == Family.IPV4.address_length:
-        kind, frame = AnnouncementKind.ARP_REQUEST, arp_request(mac, source, target)
+        kind, frame = FrameKind.ARP_REQUEST, arp_request(mac, source, target)
     else:
-        kind = AnnouncementKind.NEIGHBOR_SOLICITATION
+        kind = FrameKind.NEIGHBOR_SOLICITATION
         frame = neighbor_solicitation(mac, source, target)
-    return Announcement(target, ifindex, kind, frame)
+    return Frame(target, ifindex, kind, frame)
 
 
 def arp_request(mac: bytes, source: bytes, target: bytes) -> bytes:

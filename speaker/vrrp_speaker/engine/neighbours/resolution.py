@@ -18,15 +18,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from vrrp_speaker.engine.addresses.announcer import Announcer
 from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.neighbours.presence import candidates
 from vrrp_speaker.engine.neighbours.questions import question
 from vrrp_speaker.engine.network.netlink import NUD_INCOMPLETE, RequestSocket
 from vrrp_speaker.engine.network.node_network import NodeNetwork
-from vrrp_speaker.engine.programs.program import Announcement, AnnouncementPlan, RouterProgram
+from vrrp_speaker.engine.programs.program import Frame, Pace, RouterProgram
 from vrrp_speaker.engine.routers.running_router import RunningRouter
+from vrrp_speaker.engine.wire.frame_sender import FrameSender
 
 _MS = 1_000_000
 LOOK_EVERY_NS = 20 * _MS
@@ -36,8 +36,8 @@ LEAST_PACE_NS = 50 * _MS
 LOOKUPS, QUESTIONS = 16, 8
 """How many neighbours are looked up, and how many asked for, at most at one time."""
 _NAME = "questions for peers"
-"""Names them for the announcer; no VirtualIP has a name with spaces."""
-_ONCE = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
+"""Names them for the frame sender; no VirtualIP has a name with spaces."""
+_ONCE = Pace(burst=1, repeat_after_ns=0, refresh_ns=0)
 _FIRST = 0
 """Longer due than any announcement: those have their budget, and advertisements wait for these."""
 _MAC_LENGTH = 6
@@ -65,13 +65,13 @@ class Resolution(Concern):
         self,
         worker: AddressWorker,
         network: NodeNetwork,
-        announcer: Announcer,
+        frames: FrameSender,
         holds_back: Iterable[Callable[[], bool]],
         routers: Mapping[str, RunningRouter],
     ) -> None:
         self._worker = worker
         self._network = network
-        self._announcer = announcer
+        self._frames = frames
         self._holds_back = tuple(holds_back)
         self._routers = routers
         self._peers: deque[_Peer] = deque()
@@ -170,7 +170,7 @@ class Resolution(Concern):
     def _ask(self, now_ns: int) -> None:
         """Ask for those that the kernel waits for; whoever is too many is looked up first again."""
         unknown, self._unknown = [p for p in self._unknown if p in self._peers], []
-        frames: list[Announcement] = []
+        frames: list[Frame] = []
         for peer in unknown[:QUESTIONS]:
             mac = self._network.mac(peer.ifindex)
             if len(mac) == _MAC_LENGTH:
@@ -180,7 +180,7 @@ class Resolution(Concern):
             self._peers.remove(peer)
             self._peers.appendleft(peer)
         if frames:
-            self._announcer.announce(_NAME, tuple(frames), _ONCE, _FIRST)
+            self._frames.begin(_NAME, tuple(frames), _ONCE, _FIRST)
 
     def _note_next(self, now_ns: int) -> None:
         """Note when somebody who was asked for is to be asked for again."""

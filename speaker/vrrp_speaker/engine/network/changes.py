@@ -17,7 +17,7 @@ from vrrp_speaker.engine.network.netlink import News
 from vrrp_speaker.engine.network.news import NewsLostError, NewsSocket
 from vrrp_speaker.engine.network.node_network import Digest, NodeNetwork
 from vrrp_speaker.engine.routers.faults import Faults
-from vrrp_speaker.engine.wire.memberships import Memberships
+from vrrp_speaker.engine.wire.wanted_groups import WantedGroups
 
 _BATCH = 64
 
@@ -31,7 +31,7 @@ class NetworkChanges(Concern):
         worker: AddressWorker,
         network: NodeNetwork,
         *,
-        memberships: Memberships,
+        groups: WantedGroups,
         faults: Faults,
         addresses: AddressWatch,
         caught_up_ns: Callable[[], int],
@@ -41,7 +41,7 @@ class NetworkChanges(Concern):
         self._news = news
         self._worker = worker
         self._network = network
-        self._memberships = memberships
+        self._groups = groups
         self._faults = faults
         self._addresses = addresses
         self._caught_up_ns = caught_up_ns
@@ -126,9 +126,9 @@ class NetworkChanges(Concern):
     def _follow(self, digest: Digest) -> None:
         now_ns = self._caught_up_ns()
         for ifindex in digest.links_gone:
-            self._memberships.forget(ifindex)
+            self._groups.forget(ifindex)
         if digest.concerns_programs:
-            self._memberships.join()
+            self._groups.join()
         # Faults first: an address that went with its link is not to be put back.
         if digest.changed:
             self._faults.refresh_all(now_ns)

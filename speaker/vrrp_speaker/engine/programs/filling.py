@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from vrrp.constants import Family
 from vrrp_speaker.engine.programs.fields import Fields
-from vrrp_speaker.engine.programs.program import AddressProgram, Announcement
+from vrrp_speaker.engine.programs.program import AddressProgram, Frame
 from vrrp_speaker.links.templates import Kind, Template, Templates, parse_templates
-from vrrp_speaker.shared_state import AnnouncementKind
+from vrrp_speaker.shared_state import FrameKind
 from vrrp_speaker.shared_state.layout import IPV6_KINDS, KINDS
 
 MAX_INDEX = 2**31 - 1
@@ -35,9 +35,9 @@ class Sent:
     """Everything that a router sends besides advertisements."""
 
     addresses: tuple[AddressProgram, ...]
-    announcements: tuple[Announcement, ...]
-    source_announcements: tuple[Announcement, ...]
-    probes: tuple[Announcement, ...]
+    announcements: tuple[Frame, ...]
+    source_announcements: tuple[Frame, ...]
+    probes: tuple[Frame, ...]
 
 
 def links_of(head: Fields) -> Links:
@@ -81,7 +81,7 @@ def filled(fields: Fields, family: Family, lease_s: int, links: Links) -> Sent:
         announcements += _frames(templates, _ANNOUNCEMENTS[of], packed, ifindex)
         if asks:
             probes += _frames(templates, _PROBES[of], packed, ifindex)
-    sources: Iterable[Announcement] = ()
+    sources: Iterable[Frame] = ()
     if fields.boolean("announceSource"):
         source, ifindex = fields.address("source", family), fields.integer("ifindex", 1, MAX_INDEX)
         sources = _frames(_templates(fields, links), _ANNOUNCEMENTS[family], source, ifindex)
@@ -125,10 +125,10 @@ def _request(fields: Fields, templates: Templates, kind: Kind) -> Template:
 
 def _frames(
     templates: Templates, kinds: Iterable[Kind], address: bytes, ifindex: int
-) -> list[Announcement]:
+) -> list[Frame]:
     """Return frames about an address; none of a link without neighbours to tell."""
     return [
-        Announcement(address, ifindex, AnnouncementKind(kind), templates[kind].fill(address))
+        Frame(address, ifindex, FrameKind(kind), templates[kind].fill(address))
         for kind in kinds
         if kind in templates
     ]
@@ -144,14 +144,14 @@ def _address(fields: Fields) -> AddressProgram:
     )
 
 
-def _announcement(fields: Fields) -> Announcement:
+def _announcement(fields: Fields) -> Frame:
     kind = fields.text("kind")
     if kind not in KINDS:
         raise fields.fail("kind", ", ".join(KINDS))
     family = Family.IPV6 if kind in IPV6_KINDS else Family.IPV4
-    return Announcement(
+    return Frame(
         address=fields.address("address", family),
         ifindex=fields.integer("ifindex", 1, 2**31 - 1),
-        kind=AnnouncementKind(kind),
-        frame=fields.hexadecimal("frame"),
+        kind=FrameKind(kind),
+        data=fields.hexadecimal("frame"),
     )

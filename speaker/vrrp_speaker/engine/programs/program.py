@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vrrp.authentication import Authentication, HmacKeys
 from vrrp.constants import Family
-from vrrp_speaker.shared_state import AnnouncementKind
+from vrrp_speaker.shared_state import FrameKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,18 @@ class AddressProgram:
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """One ready Ethernet frame that tells where ``address`` is."""
+class Frame:
+    """One ready Ethernet frame that tells where ``address`` is, or asks who has it."""
 
     address: bytes
     ifindex: int
-    kind: AnnouncementKind
-    frame: bytes
+    kind: FrameKind
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class AnnouncementPlan:
-    """How often an Active router announces: rounds of the burst, one more later, then refreshes.
+class Pace:
+    """How often frames are sent: rounds of a burst, one more later, then refreshes.
 
     ``repeat_after_ns`` and ``refresh_ns`` 0: never.
     """
@@ -88,11 +88,11 @@ class RouterProgram:
     authentication: Authentication
     peers: tuple[Peer, ...]
     addresses: tuple[AddressProgram, ...]
-    announcements: tuple[Announcement, ...]
-    announcement_plan: AnnouncementPlan
-    source_announcements: tuple[Announcement, ...]
+    announcements: tuple[Frame, ...]
+    announcement_plan: Pace
+    source_announcements: tuple[Frame, ...]
     """Tell peers where the node's own address is, when the link comes up."""
-    probes: tuple[Announcement, ...]
+    probes: tuple[Frame, ...]
     """Ask who has the addresses; none where conflicts are not looked for."""
     faults: tuple[str, ...]
     has_checks: bool

@@ -22,7 +22,7 @@ from vrrp.constants import (
     Family,
 )
 from vrrp_speaker.engine.programs.fields import Fields, ProgramError
-from vrrp_speaker.engine.programs.program import AnnouncementPlan, Peer
+from vrrp_speaker.engine.programs.program import Pace, Peer
 from vrrp_speaker.shared_state.layout import MAX_PEERS
 
 MIN_REFRESH_NS = NS_PER_SECOND
@@ -87,10 +87,10 @@ def _keys(fields: Fields, key: str) -> dict[int, bytes]:
     return keys
 
 
-def plan_of(fields: Fields) -> AnnouncementPlan:
+def plan_of(fields: Fields) -> Pace:
     """Return how often a router announces."""
     hour_ns = 3600 * NS_PER_SECOND
-    plan = AnnouncementPlan(
+    plan = Pace(
         burst=fields.integer("burst", 1, 100),
         repeat_after_ns=fields.integer("repeatAfterNs", 0, hour_ns),
         refresh_ns=fields.integer("refreshNs", 0, hour_ns),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vrrp.authentication import SignatureClock
-from vrrp_speaker.engine.addresses.announcer import Announcer
 from vrrp_speaker.engine.addresses.leases import Leases
 from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.neighbours.conflicts import Conflicts
@@ -23,8 +22,9 @@ from vrrp_speaker.engine.routers.inputs import InputsTaker
 from vrrp_speaker.engine.routers.router_table import RouterTable
 from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.engine.routers.starting import Starter
-from vrrp_speaker.engine.wire.memberships import Memberships
+from vrrp_speaker.engine.wire.frame_sender import FrameSender
 from vrrp_speaker.engine.wire.transport import Transport
+from vrrp_speaker.engine.wire.wanted_groups import WantedGroups
 from vrrp_speaker.shared_state import SharedState
 
 
@@ -37,7 +37,7 @@ class World:
     transport: Transport
     worker: AddressWorker
     network: NodeNetwork
-    announcer: Announcer
+    frames: FrameSender
     recorder: Recorder
     neighbours: Neighbours
     observer: Observer
@@ -54,7 +54,7 @@ class RouterParts:
     presence: Presence
     conflicts: Conflicts
     foreign: ForeignRouters
-    memberships: Memberships
+    groups: WantedGroups
     faults: Faults
     inputs: InputsTaker
     table: RouterTable
@@ -70,7 +70,7 @@ def assemble(world: World, on_transition: TransitionListener) -> RouterParts:
         clock=world.clock,
         transport=world.transport,
         leases=leases,
-        announcer=world.announcer,
+        frames=world.frames,
         network=network,
         recorder=world.recorder,
     )
@@ -79,13 +79,13 @@ def assemble(world: World, on_transition: TransitionListener) -> RouterParts:
     conflicts = Conflicts(shared, executor, dispatcher, network, world.neighbours)
     executor.listeners = conflicts.moved, on_transition
     foreign = ForeignRouters(shared, world.observer)
-    memberships = Memberships(world.transport, foreign, world.worker)
+    groups = WantedGroups(world.transport, foreign, world.worker)
     faults = Faults(
         shared,
         dispatcher,
         routers,
         network=network,
-        memberships=memberships,
+        groups=groups,
         presence=presence,
         conflicts=conflicts,
         leases=leases,
@@ -97,7 +97,7 @@ def assemble(world: World, on_transition: TransitionListener) -> RouterParts:
         routers,
         hearing=hearing,
         faults=faults,
-        memberships=memberships,
+        groups=groups,
         presence=presence,
         conflicts=conflicts,
         starter=Starter(shared, dispatcher, executor, network, faults),
@@ -112,7 +112,7 @@ def assemble(world: World, on_transition: TransitionListener) -> RouterParts:
         presence,
         conflicts,
         foreign,
-        memberships,
+        groups,
         faults,
         inputs,
         table,

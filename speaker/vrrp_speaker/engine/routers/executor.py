@@ -21,32 +21,32 @@ from vrrp.actions import (
 from vrrp.authentication import SignatureClock
 from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
 from vrrp.events import Event
-from vrrp_speaker.engine.addresses.announcer import Announcer
 from vrrp_speaker.engine.addresses.leases import Leases
 from vrrp_speaker.engine.neighbours.kin import member_places
 from vrrp_speaker.engine.neighbours.probing import Place
 from vrrp_speaker.engine.neighbours.questions import question
 from vrrp_speaker.engine.network.node_network import NodeNetwork
 from vrrp_speaker.engine.programs.program import (
-    Announcement,
-    AnnouncementPlan,
+    Frame,
+    Pace,
     RouterProgram,
 )
 from vrrp_speaker.engine.programs.set_aside import RouterError
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.routers.running_router import RunningRouter, last_heard_ns
+from vrrp_speaker.engine.wire.frame_sender import FrameSender
 from vrrp_speaker.engine.wire.transport import Transport
 from vrrp_speaker.shared_state import FencingReason, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
 _SOURCE_OF = "the node's address on interface"
 """Names the announcements that belong to no router; no VirtualIP has a name with spaces."""
-_SOURCE_PLAN = AnnouncementPlan(burst=2, repeat_after_ns=0, refresh_ns=0)
+_SOURCE_PLAN = Pace(burst=2, repeat_after_ns=0, refresh_ns=0)
 _PROBES_OF, _DEFENCE_OF, _MEMBERS_OF = "probes of", "defence of", "members of"
 _MAC_LENGTH = 6
 _REPAIRING_ROUNDS = 3
 """At once, after 50 ms and after 200 ms: before and after the end of a loser's grace."""
-_ONCE = AnnouncementPlan(burst=1, repeat_after_ns=0, refresh_ns=0)
+_ONCE = Pace(burst=1, repeat_after_ns=0, refresh_ns=0)
 
 
 TransitionListener = Callable[[str, StateChanged, int, int], None]
@@ -63,7 +63,7 @@ class Executor:
         clock: SignatureClock,
         transport: Transport,
         leases: Leases,
-        announcer: Announcer,
+        frames: FrameSender,
         network: NodeNetwork,
         recorder: Recorder,
     ) -> None:
@@ -71,7 +71,7 @@ class Executor:
         self._clock = clock
         self._transport = transport
         self.leases = leases
-        self._announcer = announcer
+        self._frames = frames
         self._network = network
         self._recorder = recorder
         self.listeners: tuple[TransitionListener, ...] = ()
@@ -130,7 +130,7 @@ class Executor:
                     self.leases.await_bound(router, now_ns)
                 self.announce(router, now_ns, again=again)
                 if at_once:
-                    self._announcer.run(now_ns)
+                    self._frames.run(now_ns)
             case StateChanged():
                 self._record(router, action, now_ns)
             case unreachable:
@@ -162,16 +162,16 @@ class Executor:
         frames, plan = self.announceable(router), program.announcement_plan
         if again:
             plan = replace(plan, burst=max(plan.burst, _REPAIRING_ROUNDS))
-        self._announcer.announce(program.name, frames, plan, now_ns)
+        self._frames.begin(program.name, frames, plan, now_ns)
 
     def keep_announcing(self, router: RunningRouter) -> None:
         """Go on with what is left after addresses were taken off."""
-        self._announcer.keep_only(router.program.name, self.announceable(router))
+        self._frames.keep_only(router.program.name, self.announceable(router))
 
     def announce_source(self, program: RouterProgram, ifindex: int, now_ns: int) -> None:
         """Tell the peers where this node is; they may have forgotten while the link was down."""
         frames = tuple(f for f in program.source_announcements if f.ifindex == ifindex)
-        self._announcer.announce(f"{_SOURCE_OF} {ifindex}", frames, _SOURCE_PLAN, now_ns)
+        self._frames.begin(f"{_SOURCE_OF} {ifindex}", frames, _SOURCE_PLAN, now_ns)
 
     def probe(self, router: RunningRouter, places: Container[Place], now_ns: int) -> None:
         """Ask once who has the addresses there, and the members who they are.
@@ -182,29 +182,29 @@ class Executor:
         for probe in router.program.probes:
             name = _question_name(router, probe.ifindex, probe.address)
             wanted = (probe.ifindex, probe.address) in places
-            if wanted and not self._announcer.under_way(name):
-                self._announcer.announce(name, (probe,), _ONCE, now_ns)
+            if wanted and not self._frames.under_way(name):
+                self._frames.begin(name, (probe,), _ONCE, now_ns)
         self.ask_members(router, now_ns)
 
     def has_yet_to_ask(self, router: RunningRouter, place: Place) -> bool:
         """Return whether a question who has an address waits for its turn."""
-        return self._announcer.under_way(_question_name(router, *place))
+        return self._frames.under_way(_question_name(router, *place))
 
     def ask_members(self, router: RunningRouter, now_ns: int) -> None:
         """Ask the members for their hardware addresses, as far as there is one to answer to."""
         program, name = router.program, f"{_MEMBERS_OF} {router.program.name}"
         mac = self._network.mac(program.ifindex)
-        if len(mac) == _MAC_LENGTH and not self._announcer.under_way(name):
+        if len(mac) == _MAC_LENGTH and not self._frames.under_way(name):
             places = member_places(router)
             frames = tuple(question(on, mac, program.source, member) for on, member in places)
-            self._announcer.announce(name, frames, _ONCE, now_ns)
+            self._frames.begin(name, frames, _ONCE, now_ns)
 
     def defend(self, router: RunningRouter, addresses: Container[bytes], now_ns: int) -> None:
         """Announce these addresses once, whatever else is announced."""
         frames = tuple(f for f in self.announceable(router) if f.address in addresses)
-        self._announcer.announce(f"{_DEFENCE_OF} {router.program.name}", frames, _ONCE, now_ns)
+        self._frames.begin(f"{_DEFENCE_OF} {router.program.name}", frames, _ONCE, now_ns)
 
-    def announceable(self, router: RunningRouter) -> tuple[Announcement, ...]:
+    def announceable(self, router: RunningRouter) -> tuple[Frame, ...]:
         """Return the frames of what is bound and answers."""
         return tuple(
             frame
@@ -254,8 +254,8 @@ class Executor:
                 return
         if change.before is State.ACTIVE:
             router.course.left_ns = now_ns  # addresses that went with it are gone by now
-            self._announcer.cancel(router.program.name)
-            self._announcer.cancel(f"{_DEFENCE_OF} {router.program.name}")
+            self._frames.cancel(router.program.name)
+            self._frames.cancel(f"{_DEFENCE_OF} {router.program.name}")
         if change.after is State.ACTIVE:
             router.course.left_ns = None
             if change.before is State.BACKUP:

@@ -17,7 +17,7 @@ from vrrp_speaker.engine.neighbours.presence import Presence
 from vrrp_speaker.engine.network.node_network import NodeNetwork
 from vrrp_speaker.engine.routers.dispatcher import Dispatcher
 from vrrp_speaker.engine.routers.running_router import RunningRouter
-from vrrp_speaker.engine.wire.memberships import Memberships
+from vrrp_speaker.engine.wire.wanted_groups import WantedGroups
 from vrrp_speaker.shared_state import EngineFault, SharedState
 from vrrp_speaker.shared_state import layout as shm
 
@@ -32,7 +32,7 @@ class Faults(Concern):
         routers: Mapping[str, RunningRouter],
         *,
         network: NodeNetwork,
-        memberships: Memberships,
+        groups: WantedGroups,
         presence: Presence,
         conflicts: Conflicts,
         leases: Leases,
@@ -41,7 +41,7 @@ class Faults(Concern):
         self._dispatcher = dispatcher
         self._routers = routers
         self._network = network
-        self._memberships = memberships
+        self._groups = groups
         self._presence = presence
         self._conflicts = conflicts
         self._leases = leases
@@ -84,7 +84,7 @@ class Faults(Concern):
         """Look at what changes by itself: majorities, and what is to be tried again."""
         if self._presence.filenos():
             self._refresh_majorities(now_ns)
-        if self._memberships.retry(now_ns):
+        if self._groups.retry(now_ns):
             self.refresh_all(now_ns)
         for router in self._leases.due_again(now_ns):
             if self._routers.get(router.program.name) is router:
@@ -92,7 +92,7 @@ class Faults(Concern):
 
     def next_deadline_ns(self) -> int | None:
         """Return when ``run`` has something to do that cannot wait."""
-        return self._memberships.next_deadline_ns()
+        return self._groups.next_deadline_ns()
 
     def of(self, router: RunningRouter, now_ns: int) -> frozenset[EngineFault]:
         """Return the faults of a router now; notes the link that does not run."""
@@ -105,7 +105,7 @@ class Faults(Concern):
         router.found.link_down = self._link_down(router)
         if router.found.link_down:
             faults.add(EngineFault.INTERFACE_DOWN)
-        elif self._memberships.is_deaf(program):
+        elif self._groups.is_deaf(program):
             faults.add(EngineFault.GROUP_NOT_JOINED)
         if not self._network.has_address(program.source):
             faults.add(EngineFault.SOURCE_ADDRESS_MISSING)

@@ -25,7 +25,7 @@ from vrrp_speaker.engine.routers.faults import Faults
 from vrrp_speaker.engine.routers.hearing import Hearing
 from vrrp_speaker.engine.routers.running_router import RunningRouter, run_already
 from vrrp_speaker.engine.routers.starting import Starter, urgency
-from vrrp_speaker.engine.wire.memberships import Memberships
+from vrrp_speaker.engine.wire.wanted_groups import WantedGroups
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm
 
@@ -49,7 +49,7 @@ class RouterTable:
         *,
         hearing: Hearing,
         faults: Faults,
-        memberships: Memberships,
+        groups: WantedGroups,
         presence: Presence,
         conflicts: Conflicts,
         starter: Starter,
@@ -60,7 +60,7 @@ class RouterTable:
         self.routers = routers
         self._hearing = hearing
         self._faults = faults
-        self._memberships = memberships
+        self._groups = groups
         self._presence = presence
         self._conflicts = conflicts
         self._starter = starter
@@ -187,7 +187,7 @@ class RouterTable:
         """Have everybody who looks routers up find those that there are now."""
         routers = self.routers.values()
         self._hearing.follow(routers)
-        self._memberships.sync((r.program for r in routers), self._hearing.elections)
+        self._groups.sync((r.program for r in routers), self._hearing.elections)
         voting = [r.program for r in routers if r.program.require_majority]
         self._presence.watch(voting, now_ns)
         self._conflicts.sync(routers, now_ns)

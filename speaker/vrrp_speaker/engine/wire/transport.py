@@ -14,7 +14,7 @@ from vrrp.constants import IP_PROTOCOL, TTL, Family
 from vrrp.validation import Datagram, ipv4_datagram
 from vrrp_speaker.engine.programs.fields import ADDRESS_FAMILIES
 from vrrp_speaker.engine.wire import bpf
-from vrrp_speaker.engine.wire.groups import Group, Groups
+from vrrp_speaker.engine.wire.joined_groups import Group, JoinedGroups
 
 _DSCP_CS6 = 0xC0
 """Internetwork control, so that switches with queues prefer advertisements."""
@@ -86,7 +86,7 @@ class Transport:
     def __init__(self) -> None:
         self._sockets = open_sockets()
         self._by_descriptor = {s.fileno(): (s, family) for family, s in self._sockets.items()}
-        self._groups = Groups(self._sockets)
+        self._groups = JoinedGroups(self._sockets)
         self._hear_ipv6_groups(False)
 
     def filenos(self) -> tuple[int, ...]:

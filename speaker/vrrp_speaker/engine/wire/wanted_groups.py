@@ -13,7 +13,7 @@ from vrrp.validation import Elections
 from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.neighbours.foreign import ForeignRouters
 from vrrp_speaker.engine.programs.program import RouterProgram
-from vrrp_speaker.engine.wire.groups import Group
+from vrrp_speaker.engine.wire.joined_groups import Group
 from vrrp_speaker.engine.wire.transport import Transport
 
 REJOIN_NS = 5_000_000_000
@@ -22,7 +22,7 @@ PATIENCE_NS = 10_000_000
 """Whoever has not joined its group by then counts as deaf: the kernel has others' work to do."""
 
 
-class Memberships:
+class WantedGroups:
     """Keeps both kinds of sockets in the groups that the program needs.
 
     To join takes the kernel's rtnl lock, so the worker does it, in the order of the calls here.

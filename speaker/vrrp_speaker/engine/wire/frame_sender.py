@@ -1,6 +1,7 @@
-"""Gratuitous ARP and unsolicited NA: queued, paced, never ahead of an advertisement.
+"""Frames beside advertisements, queued and paced, and never ahead of one.
 
-A burst repeats at growing distances, because a switch or neighbour may lose the first frames; after
+They are announcements, gratuitous ARP and unsolicited NA, and questions: who has an address. A
+burst repeats at growing distances, because a switch or neighbour may lose the first frames; after
 it a slow refresh goes on for as long as the router is Active.
 
 Switches limit such frames, so each interface has a budget (a token bucket): what exceeds it waits
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vrrp_speaker.engine.concern import Concern
-from vrrp_speaker.engine.programs.program import Announcement, AnnouncementPlan
+from vrrp_speaker.engine.programs.program import Frame, Pace
 from vrrp_speaker.engine.programs.set_aside import over
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state.layout import (
@@ -42,7 +43,7 @@ BURST_FRAMES = 250
 _TRANSIENT = frozenset({errno.ENETDOWN, errno.ENXIO, errno.ENODEV, errno.ENOBUFS, errno.EAGAIN})
 
 
-def round_offset_ns(plan: AnnouncementPlan, number: int) -> int | None:
+def round_offset_ns(plan: Pace, number: int) -> int | None:
     """Return when a round is due, from the burst's beginning; None once only refreshes follow.
 
     ``plan.burst`` rounds, and one ``plan.repeat_after_ns`` after the beginning if that is later.
@@ -63,7 +64,7 @@ class _Schedule:
 
     name: str
     sequence: int
-    plan: AnnouncementPlan
+    plan: Pace
     frames: tuple[bytes, ...]
     kinds: tuple[int, ...]
     begun_ns: int
@@ -156,8 +157,8 @@ class _Interface:
         return None
 
 
-class Announcer(Concern):
-    """Announces for every router of the node, by name."""
+class FrameSender(Concern):
+    """Sends frames for every router of the node, and for the node itself, by name."""
 
     def __init__(self, shared: SharedState) -> None:
         self._shared = shared
@@ -165,9 +166,7 @@ class Announcer(Concern):
         self._interfaces: dict[int, _Interface] = {}
         self._sequence = 0
 
-    def announce(
-        self, name: str, frames: tuple[Announcement, ...], plan: AnnouncementPlan, begun_ns: int
-    ) -> None:
+    def begin(self, name: str, frames: tuple[Frame, ...], plan: Pace, begun_ns: int) -> None:
         """Begin a burst, now or a little later; an earlier one of this name is replaced."""
         self.cancel(name)
         self._sequence += 1
@@ -179,7 +178,7 @@ class Announcer(Concern):
         """Return whether anything of this name is still to be sent."""
         return any(name in interface.current for interface in self._interfaces.values())
 
-    def keep_only(self, name: str, frames: tuple[Announcement, ...]) -> None:
+    def keep_only(self, name: str, frames: tuple[Frame, ...]) -> None:
         """Go on with these frames instead; nothing is announced that is no longer ours."""
         kept = _by_interface(frames)
         for ifindex, interface in self._interfaces.items():
@@ -226,11 +225,11 @@ class Announcer(Concern):
 
 
 def _by_interface(
-    frames: tuple[Announcement, ...],
+    frames: tuple[Frame, ...],
 ) -> dict[int, tuple[tuple[bytes, ...], tuple[int, ...]]]:
     """Return the frames of each interface, and the index of each one's kind."""
     found: dict[int, tuple[tuple[bytes, ...], tuple[int, ...]]] = {}
     for item in frames:
         data, kinds = found.get(item.ifindex, ((), ()))
-        found[item.ifindex] = (*data, item.frame), (*kinds, KINDS.index(item.kind))
+        found[item.ifindex] = (*data, item.data), (*kinds, KINDS.index(item.kind))
     return found

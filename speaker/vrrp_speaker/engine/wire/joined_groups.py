@@ -15,7 +15,7 @@ Group = tuple[Family, int]
 """A family and the index of an interface."""
 
 
-class Groups:
+class JoinedGroups:
     """What a pair of sockets has joined; the kernel keeps each socket's own memberships."""
 
     def __init__(self, sockets: Mapping[Family, socket.socket]) -> None:

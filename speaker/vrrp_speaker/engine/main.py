@@ -21,7 +21,7 @@ from vrrp.authentication import SignatureClock
 from vrrp.constants import State
 from vrrp_speaker.alarm import Alarm
 from vrrp_speaker.engine.addresses.address_watch import AddressWatch
-from vrrp_speaker.engine.addresses.worker import AddressWorker, Place
+from vrrp_speaker.engine.addresses.worker import AddressWorker
 from vrrp_speaker.engine.agent_link import AgentLink
 from vrrp_speaker.engine.agent_messages import AgentMessages
 from vrrp_speaker.engine.concern import Concern
@@ -42,7 +42,7 @@ from vrrp_speaker.engine.network.netlink import (
 from vrrp_speaker.engine.network.news import NewsSocket
 from vrrp_speaker.engine.network.node_network import NodeNetwork
 from vrrp_speaker.engine.programs.known_program import KnownProgram
-from vrrp_speaker.engine.programs.program import EngineProgram
+from vrrp_speaker.engine.programs.program import EngineProgram, Place
 from vrrp_speaker.engine.programs.set_aside import note_end
 from vrrp_speaker.engine.programs.stored_program import has_other_proved
 from vrrp_speaker.engine.recorder import Recorder

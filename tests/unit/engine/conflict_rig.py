@@ -19,12 +19,9 @@ from vrrp.events import (
 )
 from vrrp_speaker.engine.neighbours.conflicts import Conflicts
 from vrrp_speaker.engine.neighbours.listening import Sighting
-from vrrp_speaker.engine.neighbours.probing import (
-    Place,
-)
 from vrrp_speaker.engine.network.netlink import LinkNews
 from vrrp_speaker.engine.network.node_network import NodeNetwork
-from vrrp_speaker.engine.programs.program import Peer
+from vrrp_speaker.engine.programs.program import Peer, Place
 from vrrp_speaker.engine.routers.running_router import RunningRouter, new_router
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.unit.engine.programs import address, router_program
 
-from vrrp_speaker.engine.addresses.worker import AddressWorker, Kind, Place
-from vrrp_speaker.engine.programs.program import AddressProgram
+from vrrp_speaker.engine.addresses.worker import AddressWorker, Kind
+from vrrp_speaker.engine.programs.program import AddressProgram, Place
 from vrrp_speaker.engine.routers.running_router import RunningRouter, new_router
 
 ONE, TWO = address("192.0.2.50"), address("192.0.2.51")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from vrrp.constants import State
-from vrrp_speaker.engine.addresses.worker import Place
 from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.network.netlink import AddressNews, RequestSocket
 from vrrp_speaker.engine.network.node_network import NodeNetwork
+from vrrp_speaker.engine.programs.program import Place
 from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.router_table import RouterTable
 from vrrp_speaker.engine.routers.running_router import RunningRouter

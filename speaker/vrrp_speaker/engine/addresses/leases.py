@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from vrrp.constants import State
-from vrrp_speaker.engine.addresses.worker import AddressWorker, Kind, Place, Request
+from vrrp_speaker.engine.addresses.worker import AddressWorker, Kind, Request
 from vrrp_speaker.engine.concern import Concern
 from vrrp_speaker.engine.network.netlink import ADDRESS_PROTOCOL, AddressNews
 from vrrp_speaker.engine.network.node_network import Digest, NodeNetwork
-from vrrp_speaker.engine.programs.program import AddressProgram
+from vrrp_speaker.engine.programs.program import AddressProgram, Place
 from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.shared_state import SharedState
 from vrrp_speaker.shared_state import layout as shm

@@ -26,11 +26,8 @@ from time import monotonic_ns
 from typing import Any
 
 from vrrp_speaker.engine.network.netlink import RequestSocket
-from vrrp_speaker.engine.programs.program import AddressProgram
+from vrrp_speaker.engine.programs.program import AddressProgram, Place
 from vrrp_speaker.engine.routers.running_router import RunningRouter
-
-Place = tuple[int, bytes]
-"""The index of an interface and a packed address."""
 
 _STACK = 512 << 10
 _BATCH = 32

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vrrp_speaker.engine.neighbours.listening import Sighting
-from vrrp_speaker.engine.neighbours.probing import PROBES, REPROBE_NS, REPROBE_WAIT_NS, Place, Round
+from vrrp_speaker.engine.neighbours.probing import PROBES, REPROBE_NS, REPROBE_WAIT_NS, Round
+from vrrp_speaker.engine.programs.program import Place
 
 _SPACING_NS = REPROBE_WAIT_NS // (PROBES + 1)
 FIRST_WAIT_NS = 80_000_000

@@ -19,7 +19,8 @@ from vrrp_speaker.engine.neighbours.conflict_stages import (
 from vrrp_speaker.engine.neighbours.defence import Defence
 from vrrp_speaker.engine.neighbours.listening import Sighting
 from vrrp_speaker.engine.neighbours.lookout import LookOut
-from vrrp_speaker.engine.neighbours.probing import PROBES, Place, Round, places, settling_ns
+from vrrp_speaker.engine.neighbours.probing import PROBES, Round, places, settling_ns
+from vrrp_speaker.engine.programs.program import Place
 from vrrp_speaker.engine.routers.dispatcher import Dispatcher
 from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.running_router import RunningRouter

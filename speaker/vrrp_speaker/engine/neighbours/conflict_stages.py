@@ -18,13 +18,12 @@ from vrrp_speaker.engine.neighbours.probing import (
     PROBES,
     REPROBE_NS,
     REPROBE_WAIT_NS,
-    Place,
     Round,
     places,
     quiet_ns,
     settling_ns,
 )
-from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.engine.programs.program import Place, RouterProgram
 from vrrp_speaker.engine.routers.running_router import RunningRouter
 from vrrp_speaker.shared_state import EngineFault, HeldByMember
 
@@ -118,15 +117,14 @@ class Watched:
     places: frozenset[Place] = frozenset()
     """Where the router has addresses that are watched over."""
 
-    def follow(self) -> bool:
-        """Follow the router's program; return whether there is something else to watch over."""
+    def follow(self) -> None:
+        """Follow the router's program."""
         if self.program is self.router.program:
-            return False
-        before, self.program = self.places, self.router.program
+            return
+        self.program = self.router.program
         self.places = places(self.program)
         if isinstance(self.stage, HeldBack) and self.stage.place not in self.places:
             self.stage = IDLE
-        return self.places != before
 
     def enter(self, state: State, now_ns: int) -> None:
         """Begin the stage that a router's new state asks for."""

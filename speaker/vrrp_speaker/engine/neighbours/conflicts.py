@@ -35,10 +35,10 @@ from vrrp_speaker.engine.neighbours.conflict_stages import (
     Watched,
 )
 from vrrp_speaker.engine.neighbours.listening import Neighbours, Sighting
-from vrrp_speaker.engine.neighbours.lookout import LookOut
-from vrrp_speaker.engine.neighbours.probing import Place, places
+from vrrp_speaker.engine.neighbours.lookout import Change, LookOut
+from vrrp_speaker.engine.neighbours.probing import places
 from vrrp_speaker.engine.network.node_network import NodeNetwork
-from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.engine.programs.program import Place, RouterProgram
 from vrrp_speaker.engine.routers.dispatcher import Dispatcher
 from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.running_router import RunningRouter, last_heard_ns
@@ -105,7 +105,7 @@ class Conflicts(Concern):
     def sync(self, routers: Iterable[RunningRouter], now_ns: int) -> None:
         """Watch over these routers from now on; what is known of those that stay is kept."""
         before, self._watched = self._watched, {}
-        changed = False
+        changed: list[Change] = []
         for router in routers:
             if not router.program.probes:
                 continue
@@ -114,13 +114,19 @@ class Conflicts(Concern):
                 heard_ns = last_heard_ns(self._shared, router.program) or None
                 watched = Watched(router, now_ns, heard_ns)
                 watched.enter(router.machine.state, now_ns)
-            changed |= watched.follow()
+            places_before = watched.places
+            watched.follow()
+            if watched.places != places_before:
+                changed.append((watched, places_before))
             if isinstance(watched.stage, Holding):
                 watched.stage.additions.keep(router.withheld, now_ns)
             self._watched[router.program.name] = watched
         self._busy = dict(self._watched)
-        changed |= before.keys() != self._watched.keys()
-        self._lookout.follow(self._watched, changed=changed)
+        for name, watched in before.items():
+            if self._watched.get(name) is not watched:
+                places_before, watched.places = watched.places, frozenset()
+                changed.append((watched, places_before))
+        self._lookout.follow(self._watched, changed)
 
     def heard(self, router: RunningRouter, now_ns: int) -> bool:
         """Note an advertisement of the election; return whether that ends a fault."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vrrp_speaker.engine.neighbours.listening import Sighting
-from vrrp_speaker.engine.neighbours.probing import Place
+from vrrp_speaker.engine.programs.program import Place
 from vrrp_speaker.engine.routers.running_router import RunningRouter
 
 

@@ -127,13 +127,16 @@ class Neighbours:
 
     def watch(self, addresses: Iterable[bytes]) -> None:
         """Look out for these packed addresses from now on, and for no others."""
-        lengths = {4: list[bytes](), 16: list[bytes]()}
+        senders, six = set[bytes](), False
         for address in addresses:
-            lengths[len(address)].append(address)
-        bpf.attach(self._arp, arp_filter(lengths[4]))
+            if len(address) == 16:
+                six = True
+            elif len(senders) <= _MAX_FILTERED:  # more of them change nothing
+                senders.add(address)
+        bpf.attach(self._arp, arp_filter(senders))
         if self._icmpv6 is not None:
             blocked = [0xFFFFFFFF] * 8
-            if lengths[16]:
+            if six:
                 blocked[_NEIGHBOR_ADVERTISEMENT // 32] &= ~(1 << _NEIGHBOR_ADVERTISEMENT % 32)
             passes = struct.pack("=8I", *blocked)
             self._icmpv6.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, passes)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import chain
 
 from vrrp_speaker.engine.neighbours.conflict_stages import Watched
 from vrrp_speaker.engine.neighbours.kin import Kin
 from vrrp_speaker.engine.neighbours.listening import Neighbours
-from vrrp_speaker.engine.neighbours.probing import Place
+from vrrp_speaker.engine.programs.program import Place
+
+Change = tuple[Watched, frozenset[Place]]
+"""A router, and the places that it watched over before; it may watch over none now."""
 
 
 class LookOut:
@@ -20,15 +24,17 @@ class LookOut:
         self.kin = Kin()
         self.by_place: dict[Place, Watched] = {}
 
-    def follow(self, watched: Mapping[str, Watched], *, changed: bool) -> None:
-        """Look out for these routers; ``changed``: some address is watched over that was not, or
-        is no more."""
+    def follow(self, watched: Mapping[str, Watched], changed: Collection[Change]) -> None:
+        """Look out for these routers, of which some watch over other places than before."""
         self._watched = watched
-        changed |= not self._began
-        if changed:
+        for router, before in changed:
+            for place in before - router.places:
+                if self.by_place.get(place) is router:
+                    del self.by_place[place]
+        for router, _ in changed:
+            self.by_place.update(dict.fromkeys(router.places, router))
+        if self._knows_others_now() or changed or not self._began:
             self._began = True
-            self.by_place = {place: w for w in watched.values() for place in w.places}
-        if self._knows_others_now() or changed:
             self._listen()
 
     def look_again(self) -> None:
@@ -40,4 +46,4 @@ class LookOut:
         return self.kin.sync(watched.router for watched in self._watched.values())
 
     def _listen(self) -> None:
-        self._neighbours.watch([*(a for _, a in self.by_place), *self.kin.addresses()])
+        self._neighbours.watch(chain((a for _, a in self.by_place), self.kin.addresses()))

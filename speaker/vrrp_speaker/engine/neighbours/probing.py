@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from vrrp.constants import PRIORITY_MINIMUM
 from vrrp.states import Parameters
 from vrrp_speaker.engine.neighbours.listening import Sighting
-from vrrp_speaker.engine.programs.program import RouterProgram
+from vrrp_speaker.engine.programs.program import Place, RouterProgram
 from vrrp_speaker.lease import lease_seconds
-
-Place = tuple[int, bytes]
-"""An address, packed, on an interface."""
 
 _SECOND = 1_000_000_000
 PROBES = 3

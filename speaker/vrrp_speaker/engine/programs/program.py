@@ -8,6 +8,9 @@ from vrrp.authentication import Authentication, HmacKeys
 from vrrp.constants import Family
 from vrrp_speaker.shared_state import FrameKind
 
+Place = tuple[int, bytes]
+"""The index of an interface, and a packed address on it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:

@@ -9,8 +9,7 @@ from vrrp.constants import FIRST_HOLDER, State
 from vrrp.events import ConfigurationChanged, PriorityChanged, TakeOver
 from vrrp.priority import effective_priority
 from vrrp_speaker.engine.neighbours.conflicts import Conflicts
-from vrrp_speaker.engine.neighbours.probing import Place
-from vrrp_speaker.engine.programs.program import AddressProgram, RouterProgram
+from vrrp_speaker.engine.programs.program import AddressProgram, Place, RouterProgram
 from vrrp_speaker.engine.routers.dispatcher import Dispatcher
 from vrrp_speaker.engine.routers.executor import Executor
 from vrrp_speaker.engine.routers.hearing import Hearing

@@ -23,14 +23,9 @@ from vrrp.constants import PRIORITY_RELEASE, State, TransitionReason
 from vrrp.events import Event
 from vrrp_speaker.engine.addresses.leases import Leases
 from vrrp_speaker.engine.neighbours.kin import member_places
-from vrrp_speaker.engine.neighbours.probing import Place
 from vrrp_speaker.engine.neighbours.questions import question
 from vrrp_speaker.engine.network.node_network import NodeNetwork
-from vrrp_speaker.engine.programs.program import (
-    Frame,
-    Pace,
-    RouterProgram,
-)
+from vrrp_speaker.engine.programs.program import Frame, Pace, Place, RouterProgram
 from vrrp_speaker.engine.programs.set_aside import RouterError
 from vrrp_speaker.engine.recorder import Recorder
 from vrrp_speaker.engine.routers.running_router import RunningRouter, last_heard_ns

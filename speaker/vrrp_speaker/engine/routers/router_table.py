@@ -16,8 +16,7 @@ from vrrp.constants import TransitionReason
 from vrrp.events import Shutdown
 from vrrp_speaker.engine.neighbours.conflicts import Conflicts
 from vrrp_speaker.engine.neighbours.presence import Presence
-from vrrp_speaker.engine.neighbours.probing import Place
-from vrrp_speaker.engine.programs.program import EngineProgram, RouterProgram
+from vrrp_speaker.engine.programs.program import EngineProgram, Place, RouterProgram
 from vrrp_speaker.engine.programs.set_aside import over
 from vrrp_speaker.engine.routers.changing import Changer
 from vrrp_speaker.engine.routers.dispatcher import Dispatcher

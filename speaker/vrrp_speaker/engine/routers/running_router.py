@@ -11,11 +11,7 @@ from vrrp.members import MAX_LEARNED, LearnedMembers
 from vrrp.states import Parameters
 from vrrp.validation import Election
 from vrrp.virtual_router import VirtualRouter
-from vrrp_speaker.engine.neighbours.probing import Place
-from vrrp_speaker.engine.programs.program import (
-    AddressProgram,
-    RouterProgram,
-)
+from vrrp_speaker.engine.programs.program import AddressProgram, Place, RouterProgram
 from vrrp_speaker.engine.wire.encoder import Encoder, advertised_addresses
 from vrrp_speaker.lease import lease_seconds
 from vrrp_speaker.shared_state import EngineFault, SharedState

@@ -280,7 +280,7 @@ SIGNED = (
         ENGINE_MEMBERS,
         "            router.others.marks.remember(peer.address, mark)\n",
         "            pass\n",
-        netns("transports", "nothing_can_be_played_back_to_a_replaced_engine"),
+        unit("engine/members", "engine_that_goes_on_for_another_takes_no_replay_of_a_listed_peer"),
     ),
     Fault(
         15,

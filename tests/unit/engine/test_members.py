@@ -208,6 +208,15 @@ def test_member_that_was_silent_for_an_hour_is_forgotten(rig: Rig) -> None:
     assert learned(rig.shared) == {ANOTHER: 1, STRANGER: 1}
 
 
+def test_engine_that_goes_on_for_another_takes_no_replay_of_a_listed_peer(rig: Rig) -> None:
+    load(rig, PEER)
+    assert arrive(rig, PEER.address, NOW) is None
+    rig.parts = rig.heir()
+    load(rig, PEER, at_ns=NOW + 1)
+    assert arrive(rig, PEER.address, NOW) is RejectReason.AUTH_REPLAYED
+    assert arrive(rig, PEER.address, NOW + 2 * MS) is None
+
+
 def test_engine_that_goes_on_for_another_knows_its_members(rig: Rig) -> None:
     router = load(rig, PEER)
     arrive(rig, STRANGER, NOW)

@@ -198,7 +198,9 @@ def test_engine_that_ends_by_an_error_notes_it(
     monkeypatch.setattr(main_module, "Engine", Ends)
     monkeypatch.setattr(main_module, "request_real_time", lambda: False)
     monkeypatch.setattr(main_module, "gc", SimpleNamespace(disable=lambda: None))
-    files = SimpleNamespace(shared=SharedState.create(str(tmp_path / "s")), program_path=path)
+    shared = SharedState.create(str(tmp_path / "s"))
+    alarm = SimpleNamespace(ring=lambda: None)
+    files = SimpleNamespace(shared=shared, program_path=path, alarm=alarm)
     for _ in range(3):
         with pytest.raises(RouterError):
             run_engine(files)  # type: ignore[arg-type]  # no listener is needed

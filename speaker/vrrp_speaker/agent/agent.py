@@ -37,6 +37,7 @@ from vrrp_speaker.agent.programs.node_program import NodeProgram
 from vrrp_speaker.agent.recording import RecordingFile
 from vrrp_speaker.agent.retry import Retry
 from vrrp_speaker.agent.view import CheckView, NodeView
+from vrrp_speaker.memory import give_back
 from vrrp_speaker.shared_state.reader import SharedStateReader
 from vrrp_speaker.shared_state.values import EngineState
 
@@ -202,6 +203,7 @@ class Agent:
             self._proved_at_s = None
             with contextlib.suppress(OSError):  # the copy is for worse days
                 self._program.store.keep_proved()
+            give_back()  # things are quiet now
 
     def _compile(self) -> None:
         """Make the program of what is to run now, and have it loaded if it is another one."""
@@ -281,20 +283,8 @@ class Agent:
         self._adopt_running()
         verdicts = {name: running.verdict for name, running in self._checks.checks.items()}
         self._inputs = self._judge.judge(self._config, verdicts)
-        self._channel.send(
-            {
-                "type": "inputs",
-                "routers": {
-                    name: {
-                        "effectivePriority": inputs.effective_priority,
-                        "basePriority": inputs.base_priority,
-                        "faults": list(inputs.faults),
-                        "keeps": inputs.keeps,
-                    }
-                    for name, inputs in self._inputs.items()
-                },
-            }
-        )
+        routers = {name: inputs.to_object() for name, inputs in self._inputs.items()}
+        self._channel.send({"type": "inputs", "routers": routers})
 
     def _adopt_running(self) -> None:
         """Leave alone, for now, the routers that ran before this agent did."""
@@ -327,7 +317,7 @@ class Agent:
     def engine_state(self) -> EngineState | None:
         """Return a copy of the shared state, or None while no engine ever ran."""
         reader = self._open_reader()
-        return reader.snapshot() if reader is not None else None
+        return reader.snapshot(self._program.slots().values()) if reader is not None else None
 
     def lease_namespace(self) -> str | None:
         """Return where the node's Lease is to be renewed; None: nowhere."""

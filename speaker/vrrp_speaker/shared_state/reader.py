@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 
 from vrrp_speaker.shared_state import layout
-from vrrp_speaker.shared_state.values import EngineState, decode
+from vrrp_speaker.shared_state.values import EngineState, decode_pages
 
 
 class SharedStateReader:
@@ -31,9 +31,16 @@ class SharedStateReader:
         if self._words[layout.H_MAGIC >> 3] != layout.MAGIC:
             raise ValueError(f"{os.fspath(path)}: not the shared state of this version")
 
-    def snapshot(self) -> EngineState:
-        """Return one copy of everything."""
-        return decode(bytes(self._memory))
+    def snapshot(self, slots: Iterable[int] = range(layout.SLOTS)) -> EngineState:
+        """Return a copy of what the header and these slots say.
+
+        To look at a slot makes it take memory, a page of its own, whether it is used or not.
+        """
+        starts = {slot: layout.slot_offset(slot) for slot in slots}
+        return decode_pages(
+            self._memory[: layout.HEADER_SIZE],
+            {slot: self._memory[at : at + layout.SLOT_SIZE] for slot, at in starts.items()},
+        )
 
     def digest(self, slots: Iterable[int]) -> tuple[int, ...]:
         """Return what differs whenever a status would: generation, and each slot's state.

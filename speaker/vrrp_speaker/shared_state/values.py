@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vrrp.constants import RejectReason
@@ -141,6 +141,13 @@ def _durations(data: bytes, offset: int) -> Durations:
 
 def decode(data: bytes) -> EngineState:
     """Return what ``SIZE`` bytes of shared state say."""
+    starts = {slot: layout.slot_offset(slot) for slot in range(layout.SLOTS)}
+    slots = {slot: data[start : start + layout.SLOT_SIZE] for slot, start in starts.items()}
+    return decode_pages(data[: layout.HEADER_SIZE], slots)
+
+
+def decode_pages(data: bytes, slots: Mapping[int, bytes]) -> EngineState:
+    """Return what the header of a shared state says, and some of its slots."""
     rejected = _by_name(data, layout.REJECTIONS, layout.H_REJECTED)
     header = _counters(data, 0, layout.H_LATENESS // 8)
     return EngineState(
@@ -167,15 +174,15 @@ def decode(data: bytes) -> EngineState:
         unobserved_groups=layout.U64.unpack_from(data, layout.H_UNOBSERVED)[0],
         link_changes=layout.U64.unpack_from(data, layout.H_LINK_CHANGES)[0],
         routers={
-            slot: _decode_router(data, layout.slot_offset(slot))
-            for slot in range(layout.SLOTS)
-            if layout.U64.unpack_from(data, layout.slot_offset(slot) + layout.S_NAME_HASH)[0]
+            slot: _decode_router(page)
+            for slot, page in slots.items()
+            if layout.U64.unpack_from(page, layout.S_NAME_HASH)[0]
         },
     )
 
 
-def _decode_router(data: bytes, start: int) -> RouterState:
-    fields = _counters(data, start, layout.S_CONFLICTS // 8 + 1)
+def _decode_router(data: bytes) -> RouterState:
+    fields = _counters(data, 0, layout.S_CONFLICTS // 8 + 1)
     return RouterState(
         state=str(layout.STATES[fields[layout.S_STATE // 8]]),
         since_ns=fields[layout.S_SINCE // 8],
@@ -189,32 +196,30 @@ def _decode_router(data: bytes, start: int) -> RouterState:
         dual_active_ns=fields[layout.S_DUAL_ACTIVE // 8],
         vrid=fields[layout.S_VRID // 8],
         faults=_faults(fields[layout.S_FAULTS // 8]),
-        link_down=layout.U64.unpack_from(data, start + layout.S_LINK_DOWN)[0],
-        peers=_decode_peers(data, start),
+        link_down=layout.U64.unpack_from(data, layout.S_LINK_DOWN)[0],
+        peers=_decode_peers(data),
         unlisted=PeerState(*fields[layout.S_UNLISTED // 8 : layout.S_UNLISTED // 8 + 2]),
-        learned=_decode_learned(data, start),
-        transition_counts=_decode_transitions(data, start),
+        learned=_decode_learned(data),
+        transition_counts=_decode_transitions(data),
         conflicts=fields[layout.S_CONFLICTS // 8],
-        last_conflict=_decode_conflict(data, start),
-        held=_decode_held(data, start),
-        foreign_advertisements=layout.U64.unpack_from(data, start + layout.S_FOREIGN_COUNT)[0],
-        last_foreign=_decode_foreign(data, start),
-        history=_decode_history(data, start),
+        last_conflict=_decode_conflict(data),
+        held=_decode_held(data),
+        foreign_advertisements=layout.U64.unpack_from(data, layout.S_FOREIGN_COUNT)[0],
+        last_foreign=_decode_foreign(data),
+        history=_decode_history(data),
     )
 
 
-def _decode_peers(data: bytes, start: int) -> tuple[PeerState, ...]:
-    numbers = _PEERS.unpack_from(data, start + layout.S_PEERS)
+def _decode_peers(data: bytes) -> tuple[PeerState, ...]:
+    numbers = _PEERS.unpack_from(data, layout.S_PEERS)
     received, last_ns = numbers[::_PEER_FIELDS], numbers[1::_PEER_FIELDS]
     heard = [index for index, at_ns in enumerate(last_ns) if at_ns or received[index]]
     count = heard[-1] + 1 if heard else 0
     return tuple(map(PeerState, received[:count], last_ns[:count]))
 
 
-def _decode_learned(data: bytes, start: int) -> tuple[LearnedState, ...]:
-    places = (
-        start + layout.S_LEARNED + index * layout.LEARNED_SIZE for index in range(MAX_LEARNED)
-    )
+def _decode_learned(data: bytes) -> tuple[LearnedState, ...]:
+    places = (layout.S_LEARNED + index * layout.LEARNED_SIZE for index in range(MAX_LEARNED))
     found = (_LEARNED.unpack_from(data, place) for place in places)
     return tuple(
         LearnedState(layout.unmapped(address), PeerState(received, last_ns))
@@ -227,26 +232,26 @@ def _faults(bits: int) -> tuple[str, ...]:
     return tuple(str(fault) for bit, fault in enumerate(layout.FAULTS) if bits >> bit & 1)
 
 
-def _decode_conflict(data: bytes, start: int) -> Conflict | None:
-    seen_ns, length, address, mac = layout.CONFLICT.unpack_from(data, start + layout.S_CONFLICT)
+def _decode_conflict(data: bytes) -> Conflict | None:
+    seen_ns, length, address, mac = layout.CONFLICT.unpack_from(data, layout.S_CONFLICT)
     return Conflict(address[:length], mac, seen_ns) if seen_ns else None
 
 
-def _decode_held(data: bytes, start: int) -> HeldByMember | None:
-    (member,) = layout.U64.unpack_from(data, start + layout.S_HELD_BY)
-    place = start + layout.S_HELD
+def _decode_held(data: bytes) -> HeldByMember | None:
+    (member,) = layout.U64.unpack_from(data, layout.S_HELD_BY)
+    place = layout.S_HELD
     return HeldByMember(layout.unmapped(data[place : place + 16]), member) if member else None
 
 
-def _decode_foreign(data: bytes, start: int) -> ForeignRouter | None:
-    seen_ns, priority, length, source = layout.FOREIGN.unpack_from(data, start + layout.S_FOREIGN)
+def _decode_foreign(data: bytes) -> ForeignRouter | None:
+    seen_ns, priority, length, source = layout.FOREIGN.unpack_from(data, layout.S_FOREIGN)
     return ForeignRouter(source[:length], priority, seen_ns) if seen_ns else None
 
 
-def _decode_history(data: bytes, start: int) -> tuple[PastTransition, ...]:
+def _decode_history(data: bytes) -> tuple[PastTransition, ...]:
     states, found = layout.STATES, []
     for entry in range(layout.TENURES + layout.OTHERS):  # one ring lies behind the other
-        offset = start + layout.S_TENURES + entry * layout.TRANSITION.size
+        offset = layout.S_TENURES + entry * layout.TRANSITION.size
         sequence, wall_ns, code = layout.TRANSITION.unpack_from(data, offset)
         if sequence:
             before, after, reason = code >> 16, code >> 8 & 0xFF, code & 0xFF
@@ -255,8 +260,8 @@ def _decode_history(data: bytes, start: int) -> tuple[PastTransition, ...]:
     return tuple(sorted(found, key=lambda past: past.sequence))
 
 
-def _decode_transitions(data: bytes, start: int) -> tuple[tuple[str, str, str, int], ...]:
-    counts = _TRANSITION_COUNTS.unpack_from(data, start + layout.S_TRANSITION_COUNTS)
+def _decode_transitions(data: bytes) -> tuple[tuple[str, str, str, int], ...]:
+    counts = _TRANSITION_COUNTS.unpack_from(data, layout.S_TRANSITION_COUNTS)
     return tuple(
         (*names, count) for names, count in zip(_TRANSITION_NAMES, counts, strict=True) if count
     )

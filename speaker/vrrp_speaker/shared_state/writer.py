@@ -38,16 +38,17 @@ class SharedState:
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            if os.fstat(descriptor).st_size != layout.SIZE:
+            magic = os.pread(descriptor, layout.U64.size, layout.H_MAGIC)
+            kept = magic == layout.U64.pack(layout.MAGIC)
+            if not kept or os.fstat(descriptor).st_size != layout.SIZE:
+                # Anew, not overwritten: a slot takes memory only once it is used.
                 os.ftruncate(descriptor, 0)
                 os.ftruncate(descriptor, layout.SIZE)
             memory = mmap.mmap(descriptor, layout.SIZE)
         finally:
             os.close(descriptor)
         shared = cls(memory)
-        if shared.get(layout.H_MAGIC) != layout.MAGIC:
-            memory[:] = bytes(layout.SIZE)
-            shared.set(layout.H_MAGIC, layout.MAGIC)
+        shared.set(layout.H_MAGIC, layout.MAGIC)
         return shared
 
     def get(self, offset: int) -> int:

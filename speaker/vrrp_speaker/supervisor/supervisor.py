@@ -25,6 +25,7 @@ from vrrp_speaker.engine.last_will import execute_last_will
 from vrrp_speaker.engine.main import EngineFiles, request_real_time, run_engine
 from vrrp_speaker.engine.programs.set_aside import read_set_aside
 from vrrp_speaker.log_stream import LogStream
+from vrrp_speaker.memory import give_back
 from vrrp_speaker.options import CANNOT_RUN, Options
 from vrrp_speaker.pulse import Pulse
 from vrrp_speaker.shared_state import layout as shm
@@ -109,6 +110,7 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _TO_STOP)  # see who called us
         request_real_time()
         gc.collect()
+        give_back()
         gc.freeze()
         while not self._stopping:
             self._start_what_is_due()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from vrrp.priority import effective_priority
 from vrrp_api.check_kinds import CheckKind, FileCheck, InterfaceCheck, ProcessCheck
@@ -33,6 +34,15 @@ class RouterInputs:
     base_priority: int
     faults: tuple[str, ...] = ()
     keeps: bool = False
+
+    def to_object(self) -> dict[str, Any]:
+        """Return them as the engine is told."""
+        return {
+            "effectivePriority": self.effective_priority,
+            "basePriority": self.base_priority,
+            "faults": list(self.faults),
+            "keeps": self.keeps,
+        }
 
 
 class InputsJudge:

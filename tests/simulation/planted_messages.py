@@ -125,7 +125,7 @@ LEFT_OUT = (
     ),
     LeftOut(
         "pace",
-        "return self._there_time == self._written_time",
+        "return self._there_mark == self._written_mark",
         "return True",
         "an older status that came late stays",
         "an_older_status_that_came_late_is_written_over",

@@ -17,7 +17,7 @@ from vrrp_cli import __version__
 from vrrp_cli.manifests import ManifestError
 from vrrp_cli.offline import render, validate
 from vrrp_cli.replay import replay_file
-from vrrp_operator.options import add_default_key_ref
+from vrrp_operator.options import add_default_key_ref, add_reserved_vrids
 
 
 def run() -> int:
@@ -76,6 +76,7 @@ def _render(options: argparse.Namespace) -> int:
         options.output,
         options.default_key_ref,
         options.election_key,
+        reserved_vrids=options.reserved_vrids,
     )
     for path in written:
         print(path)
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--nodes", required=True, type=Path, help="file with v1 Node objects")
     draw.add_argument("--output", required=True, type=Path, help="folder to write to")
     add_default_key_ref(draw)
+    add_reserved_vrids(draw)
     draw.add_argument(
         "--election-key",
         choices=ELECTION_KEY_STAGES,

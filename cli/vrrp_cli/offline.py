@@ -14,6 +14,7 @@ from vrrp_api.former import REFUSED
 from vrrp_api.node_config import NodeConfig
 from vrrp_cli.manifests import ManifestError, Object, read_manifests
 from vrrp_operator.model.snapshot import ClusterSnapshot, Node, node_value, take_snapshot
+from vrrp_operator.model.vrid_limits import Limits
 from vrrp_operator.plan.planner import Plan, plan
 from vrrp_operator.plan.ranking import expected_priorities
 from vrrp_operator.report.check_conditions import weight_warnings
@@ -38,7 +39,8 @@ def validate(paths: Sequence[Path]) -> tuple[list[str], list[str]]:
         else f"VirtualIP {name}: {problem.message} ({problem.reason})"
         for name, problem in sorted(problems.items())
     ]
-    doubtful = [
+    doubtful = [*_shared_numbers(snapshot)]
+    doubtful += [
         f"VirtualIP {record.name}: {warning}"
         for record in snapshot.virtual_ips
         if record.spec is not None
@@ -57,24 +59,39 @@ def _former(snapshot: ClusterSnapshot) -> Iterator[str]:
             yield from (f"{kind} {record.name}: {form}; {REFUSED}" for form in record.former)
 
 
+def _shared_numbers(snapshot: ClusterSnapshot) -> Iterator[str]:
+    """Yield what asks for a number that another one asks for, too."""
+    owners: dict[int, str] = {}
+    for record in snapshot.virtual_ips:
+        number = record.spec.virtual_router_id if record.spec is not None else None
+        if number is not None and owners.setdefault(number, record.name) != record.name:
+            yield (
+                f"VirtualIP {record.name}: spec.virtualRouterID: {number} is asked for by"
+                f" VirtualIP {owners[number]}, too; no node can run both"
+            )
+
+
 def render(
     nodes: Path,
     paths: Sequence[Path],
     output: Path,
     default_key_ref: str | None = None,
     election_key: str = "Require",
+    *,
+    reserved_vrids: frozenset[int] = frozenset(),
 ) -> list[Path]:
     """Write one NodeConfig file for each node and return their paths.
 
-    Every node counts as having a speaker: nobody can ask them. ``default_key_ref`` is what the
-    operator would be started with; elections that it signs have a key of their own, as far as
-    ``election_key`` says: Accept, Sign or Require.
+    Every node counts as having a speaker: nobody can ask them. ``default_key_ref`` and
+    ``reserved_vrids`` are what the operator would be started with; elections that it signs have a
+    key of their own, as far as ``election_key`` says: Accept, Sign or Require.
 
     Raises:
         ManifestError: a file cannot be read, or a manifest is not accepted; nothing was written.
     """
     values = [_node(obj, path) for path, obj in read_manifests([nodes]) if obj["kind"] == "Node"]
     snapshot = _snapshot(paths, values)
+    snapshot = replace(snapshot, vrid_limits=Limits(reserved_vrids))
     planned = plan(snapshot, default_key_ref)
     _refuse(snapshot, planned)
     output.mkdir(parents=True, exist_ok=True)

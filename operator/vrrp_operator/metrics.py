@@ -97,7 +97,9 @@ class Metrics:
         for outcome in ("created", "known", "folded", "dropped", "refused"):
             self.events.labels(outcome)
         self.vrids_allocated = Gauge(
-            "kube_vrrp_vrids_allocated", "VRIDs in use, of 255.", registry=self.registry
+            "kube_vrrp_vrids_allocated",
+            "VRIDs in use on the node that has most, of 255.",
+            registry=self.registry,
         )
         self.virtual_ips = Gauge(
             "kube_vrrp_virtual_ips",

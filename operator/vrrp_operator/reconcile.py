@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from vrrp_operator.plan.observe import services_of
 from vrrp_operator.plan.other_versions import as_written
 from vrrp_operator.plan.panic import PanicJudge
 from vrrp_operator.plan.planner import Plan, plan
+from vrrp_operator.plan.vrid_memory import VridMemory
 from vrrp_operator.report.events import Occurrence
 from vrrp_operator.report.status import condition_counts, condition_truths, speakers_reporting
 from vrrp_operator.write.apply import NotLeadingError, Writer
@@ -54,6 +55,7 @@ class Reconciler:
         leases_in: Callable[[], str | None] = lambda: None,
         caught: Report | None = None,
         leader: Leader | None = None,
+        reserved_vrids: Collection[int] = (),
     ) -> None:
         self._leader = leader or Alone()
         self._term = 0
@@ -62,6 +64,7 @@ class Reconciler:
         self._metrics = metrics
         self._endpoints = endpoints
         self._panic = PanicJudge()
+        self._vrids = VridMemory(reserved_vrids)
         self._default_key_ref = default_key_ref
         self._leases_in = leases_in
         self.caught = caught or Caught(lambda task: metrics.exceptions.labels(task).inc())
@@ -149,7 +152,9 @@ class Reconciler:
 
     def _stand_by(self, now_s: float) -> bool:
         """Write nothing, and tell nothing that the operator which leads tells; return True."""
-        self._endpoints.follow(services_of(self._cache.snapshot(now_s)))
+        snapshot = self._cache.snapshot(now_s)
+        self._vrids.look(snapshot, now_s)
+        self._endpoints.follow(services_of(snapshot))
         self._metrics.stands_by()
         problem = self._leader.problem
         if problem is not None:
@@ -173,8 +178,8 @@ class Reconciler:
         """How long after a cycle the next one has something to decide although nothing changes."""
         if not self._leader.leads():
             return None
-        due_s = [s for s in (self._panic.due_in_s, self._writes.due_in_s) if s is not None]
-        return min(due_s, default=None)
+        due_s = self._panic.due_in_s, self._writes.due_in_s, self._vrids.due_in_s
+        return min((s for s in due_s if s is not None), default=None)
 
     def _forbidden(self) -> str:
         """Return which right is missing where no object of a kind may be written."""
@@ -214,7 +219,7 @@ class Reconciler:
     def _show(self, snapshot: ClusterSnapshot, planned: Plan, folded: Sequence[Status]) -> None:
         """Have metrics show what was found."""
         said = {status.record.name: status.said for status in folded if status.kind == VIRTUAL_IPS}
-        self._metrics.vrids_allocated.set(len(planned.vrids))
+        self._metrics.vrids_allocated.set(planned.most_vrids)
         for condition, count in condition_counts(said.values()).items():
             self._metrics.virtual_ips.labels(condition).set(count)
         self._metrics.cluster.found(condition_truths(said), speakers_reporting(snapshot))
@@ -238,6 +243,7 @@ class Reconciler:
             lease_namespace=self._leases_in(),
             refused=self._writes.why("nodeconfigs"),
             undeclared=self._writer.undeclared(),
+            vrid_limits=self._vrids.look(snapshot, now_s),
         )
 
     def _write_node_configs(

@@ -33,7 +33,11 @@ from vrrp_operator.lead.leadership import Leadership
 from vrrp_operator.lead.lease_store import LeaseStore
 from vrrp_operator.log import configure_logging
 from vrrp_operator.metrics import Metrics
-from vrrp_operator.options import add_default_key_ref, add_lease_namespace
+from vrrp_operator.options import (
+    add_default_key_ref,
+    add_lease_namespace,
+    add_reserved_vrids,
+)
 from vrrp_operator.reconcile import Reconciler
 from vrrp_operator.write.apply import Writer
 from vrrp_operator.write.event_poster import EventPoster
@@ -81,6 +85,7 @@ def run() -> int:
             leases_in=leases.asked_in,
             caught=caught,
             leader=leader,
+            reserved_vrids=options.reserved_vrids,
         )
         serve(options.metrics_bind_address, metrics.registry, reconciler.healthy, reconciler.ready)
     except (ConfigException, MetricsAddressError, OSError) as error:
@@ -174,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kubeconfig", help="absent: the pod's service account")
     add_default_key_ref(parser)
     add_lease_namespace(parser)
+    add_reserved_vrids(parser)
     parser.add_argument("--metrics-bind-address", default="[::]:9106")
     parser.add_argument(
         "--log-level", default="info", choices=["debug", "info", "warning", "error"]

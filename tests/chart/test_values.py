@@ -88,6 +88,10 @@ UNFIT: list[tuple[dict[str, Any], str]] = [
         "enabled: false is for charts that have this one as a dependency",
     ),
     (
+        {"operator": {"reservedVRIDs": [51, "10-1"]}},
+        "operator.reservedVRIDs: 10-1 begins after its end",
+    ),
+    (
         {"speaker": {"checks": {"file": {"folders": ["/srv/a", "/srv/a/"]}}}},
         "speaker.checks.file.folders[1]: /srv/a/ is there twice",
     ),

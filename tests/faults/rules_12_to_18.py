@@ -25,6 +25,7 @@ from tests.faults.places import (
     PROGRAM,
     RANKING,
     RECONCILE,
+    ROUTERS,
     TABLE,
     TEMPLATES,
     VALIDATION,
@@ -146,9 +147,20 @@ CHANGES = (
         12,
         "a VRID stays for life",
         ALLOCATOR,
-        "            taken[number] = record.name\n            named.add(record.name)\n",
-        "            pass\n",
+        "    for election in rest:\n        allocator.keep_recorded(election)\n",
+        "",
         unit("operator/allocator", "what_the_status_remembers_stays"),
+    ),
+    Fault(
+        12,
+        "a VRID is not changed under a running election",
+        ALLOCATOR,
+        "                self.numbers[election.name] = election.running\n",
+        "                pass\n",
+        unit(
+            "operator/allocator",
+            "of_two_that_want_to_come_to_one_node_with_one_number_the_older_does",
+        ),
     ),
     Fault(
         12,
@@ -233,7 +245,7 @@ SIGNED = (
     Fault(
         15,
         "elections that say nothing get the cluster's key",
-        PLANNER,
+        ROUTERS,
         '    return election.authenticated(Authentication("HMAC", default_key_ref))\n',
         "    return election.authenticated(PLAIN)\n",
         unit(

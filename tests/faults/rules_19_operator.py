@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from tests.faults.fault import Fault
-from tests.faults.places import APPLY, LEADERSHIP, ORDER, PLANNER, membership, unit
+from tests.faults.places import (
+    ALLOCATOR,
+    APPLY,
+    LEADERSHIP,
+    ORDER,
+    PLANNER,
+    ROUTERS,
+    membership,
+    unit,
+)
 
 _PARAMETERS, _ADDRESSES = "membership_parameters", "membership_addresses"
 
@@ -31,8 +40,47 @@ FAULTS = (
     ),
     Fault(
         19,
-        "nobody is named the first holder where somebody held the addresses",
+        "no election comes to a node where another one has its VRID",
+        ALLOCATOR,
+        "        barred = self._claims.others(number, election.name, election.may_use)\n",
+        "        barred: dict[str, str] = {}\n",
+        unit(
+            "operator/allocator",
+            "a_running_election_keeps_its_number_and_passes_by_a_node_where_it_is_taken",
+        ),
+    ),
+    Fault(
+        19,
+        "nor does one that is not accepted",
         PLANNER,
+        "            or self._given.admits(name, router.virtual_router_id, node)\n",
+        "            or True\n",
+        unit(
+            "operator/allocator",
+            "one_that_is_not_accepted_comes_to_no_node_where_its_number_is_taken",
+        ),
+    ),
+    Fault(
+        19,
+        "a freed VRID rests on its node",
+        ALLOCATOR,
+        "        return barred | {node: rests[node] for node in sorted(rests.keys() & coming)}\n",
+        "        return barred\n",
+        unit("operator/allocator", "a_number_rests_where_it_was_freed"),
+    ),
+    Fault(
+        19,
+        "an election that others hear has its VRID for itself",
+        ALLOCATOR,
+        "            self._claims.take_alone(number, name)\n        barred ="
+        " self._barred_from(election, number)\n        if not",
+        "            pass\n        barred = self._barred_from(election, number)\n        if not",
+        unit("operator/allocator", "nobody_gets_a_number_that_others_hear") + "[False]",
+    ),
+    Fault(
+        19,
+        "nobody is named the first holder where somebody held the addresses",
+        ROUTERS,
         "    return not any(record.status.get(field) for field in held)\n",
         "    return True\n",
         _shown("nobody_is_named_where_somebody_held_the_addresses_before"),

@@ -126,7 +126,7 @@ FAULTS = (
         21,
         "spec wins over a number that a status of another object remembers",
         ALLOCATOR,
-        " and _wanted(record) in (None, number):",
+        " or election.pinned not in (None, number):",
         ":",
         unit("operator/allocator", "spec_wins_over_a_status_of_another_object_of_the_name"),
     ),
@@ -134,10 +134,9 @@ FAULTS = (
         21,
         "no node is asked to run two elections with one number",
         PLANNER,
-        "without_doubles(self._routers.get(name, ()), self._vrids)",
+        "without_doubles(self._routers.get(name, ()), self._given.claims.on(name))",
         "self._routers.get(name, [])",
-        unit("operator/allocator", "no_node_is_asked_to_run_two_elections_with_one_number")
-        + "[spec0]",
+        unit("operator/allocator", "of_two_that_nodes_run_with_one_number_one_gives_way"),
     ),
     # Written: each by itself, over what was looked at.
     Fault(

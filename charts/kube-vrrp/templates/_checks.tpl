@@ -31,6 +31,12 @@ the cluster (`helm template`), only the values are looked at.
 {{- if and (eq .Values.monitor.kind "ServiceMonitor" "PodMonitor") (eq .Values.speaker.metrics.bind "Loopback") -}}
 {{- fail (printf "speaker.metrics.bind: Loopback leaves nothing for the %s to scrape: set it to All or Node, or monitor.kind to None" .Values.monitor.kind) -}}
 {{- end -}}
+{{- range .Values.operator.reservedVRIDs -}}
+{{- $ends := splitList "-" (toString .) -}}
+{{- if gt (int (first $ends)) (int (last $ends)) -}}
+{{- fail (printf "operator.reservedVRIDs: %v begins after its end (accepted: 51, 1-10)" .) -}}
+{{- end -}}
+{{- end -}}
 {{- range list "stateDir" "runDir" -}}
 {{- $folder := get $.Values.speaker . -}}
 {{- if has (clean $folder) (list "/" "/etc" "/var" "/var/lib" "/run" "/usr" "/home" "/root" "/proc" "/sys" "/dev") -}}

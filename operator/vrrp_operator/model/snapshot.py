@@ -24,6 +24,7 @@ from vrrp_api.node_config_reading import Memory, entries_of, read_node_config, u
 from vrrp_api.node_status import NodeConfigStatus
 from vrrp_api.virtual_ip import VirtualIP, asked_addresses, parse_virtual_ip
 from vrrp_operator.model.index import Index
+from vrrp_operator.model.vrid_limits import Limits
 
 Object = Mapping[str, Any]
 _MOST_ADDRESSES = 16
@@ -166,6 +167,8 @@ class ClusterSnapshot:
     """Why a node's NodeConfig was not written the last time, by node."""
     undeclared: frozenset[str] = frozenset()
     """Fields that the API server's NodeConfigs lack, by path without indices."""
+    vrid_limits: Limits = field(default_factory=Limits)
+    """Virtual router IDs that are not to be given now."""
     unreadable: tuple[Exception, ...] = ()
     """What went wrong with objects that could not be read."""
 

@@ -39,15 +39,15 @@ def find_unfit(configs: Mapping[str, NodeConfig], snapshot: ClusterSnapshot) -> 
 
 
 def without_doubles(
-    routers: Iterable[VirtualRouterConfig], vrids: Mapping[str, int]
+    routers: Iterable[VirtualRouterConfig], owners: Mapping[int, str]
 ) -> list[VirtualRouterConfig]:
     """Return routers of which no two have the same virtual router ID over the same family.
 
     An election may go on as it was, or stay on a node that cannot be told, while its number is
-    another one's by now: it gives way to the one that has the number on record.
+    another one's by now: it gives way to the one whose the number is there.
     """
     found: dict[tuple[int, int], VirtualRouterConfig] = {}
-    for router in sorted(routers, key=lambda r: vrids.get(r.name) != r.virtual_router_id):
+    for router in sorted(routers, key=lambda r: owners.get(r.virtual_router_id) != r.name):
         found.setdefault((router.family, router.virtual_router_id), router)
     return list(found.values())
 

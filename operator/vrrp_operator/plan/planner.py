@@ -14,10 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from vrrp_api.election import (
-    PLAIN,
-    Authentication,
-    ElectionSpec,
-    Preemption,
     may_have_own_key,
 )
 from vrrp_api.features import ELECTION_KEYS
@@ -28,19 +24,20 @@ from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.membership.steps import next_step
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.model.snapshot import ClusterSnapshot, Node, NodeReport, VirtualIPRecord
-from vrrp_operator.plan.allocator import allocate_vrids
+from vrrp_operator.plan.allocator import Allocation, allocate
+from vrrp_operator.plan.elections import elections
 from vrrp_operator.plan.fitting import find_unfit, without_doubles
 from vrrp_operator.plan.observe import observed
 from vrrp_operator.plan.other_versions import ended, kinds_know, lease_namespace, not_understood
 from vrrp_operator.plan.ranking import (
     Ranked,
-    Ranking,
     rank_carried,
-    rank_each,
+    ranker,
     remembered,
     without_address,
 )
-from vrrp_operator.plan.router_checks import resolved, weighed
+from vrrp_operator.plan.router_checks import weighed
+from vrrp_operator.plan.routers import is_new, resolve_authentication, routers_of
 from vrrp_operator.plan.validation import Problem, find_problems
 
 
@@ -71,6 +68,10 @@ class Plan:
     """Why a node's configuration was not written the last time."""
     untouched: frozenset[str] = frozenset()
     """Elections that stay just as they are written."""
+    barred: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The nodes that a VirtualIP's election cannot come to, with who has its number there."""
+    most_vrids: int = 0
+    """Virtual router IDs in use on the node that has most."""
 
 
 def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
@@ -86,13 +87,10 @@ def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
     believed = believe(snapshot)
     snapshot = replace(snapshot, nodes=believed.nodes)
     problems = find_problems(snapshot)
-    vrids, vrid_problems = allocate_vrids(snapshot, problems.keys())
-    problems = {**vrid_problems, **problems}
-    planned = _planned(snapshot, believed, problems, vrids, default_key_ref)
+    planned = _planned(snapshot, believed, problems, default_key_ref)
     unfit = find_unfit(planned.configs, snapshot)
     if unfit:
-        problems = {**unfit, **planned.problems}
-        planned = _planned(snapshot, believed, problems, vrids, default_key_ref)
+        planned = _planned(snapshot, believed, {**problems, **unfit}, default_key_ref)
     return planned
 
 
@@ -100,21 +98,25 @@ def _planned(
     snapshot: ClusterSnapshot,
     believed: Believed,
     problems: Mapping[str, Problem],
-    vrids: Mapping[str, int],
     default_key_ref: str | None,
 ) -> Plan:
     """Return the plan without those that have a problem; another one's fault costs nobody else."""
-    board = _Board(snapshot, believed, vrids)
-    found, caught = dict(problems), []
     accepted = [r for r in snapshot.virtual_ips if r.name not in problems and r.spec is not None]
+    ranks, broken = ranker(accepted, snapshot)
+    known = elections(snapshot, {*problems, *broken}, ranks.may_use())
+    given = allocate(known, ranks.choose, snapshot.vrid_limits)
+    board = _Board(snapshot, believed, given)
+    found = {**given.problems, **problems, **{n: Problem.internal(e) for n, e in broken.items()}}
+    caught = [("plan", error) for error in broken.values()]
     choices = _Choices()
-    for ranked, error in rank_each(accepted, snapshot):
-        name = ranked.record.name
+    for record in accepted:
+        name = record.name
+        if name in found:
+            continue
         try:
-            if error is not None:
-                raise error
+            ranked = ranks.rank(name, given.barred.get(name, ()))
             choices.take_in(ranked, snapshot)
-            board.elect(ranked, vrids[name], default_key_ref)
+            board.elect(ranked, given.numbers[name], default_key_ref)
         except Exception as failure:
             choices.forget(name)
             found[name] = Problem.internal(failure)
@@ -129,7 +131,9 @@ def _planned(
     configs, unplanned = board.configs()
     return Plan(
         configs=configs,
-        vrids=vrids,
+        vrids={n: number for n, number in given.numbers.items() if n in records},
+        barred=given.barred,
+        most_vrids=given.claims.most_on_a_node(),
         problems=found,
         candidates=choices.candidates,
         without_address=choices.addressless,
@@ -171,8 +175,8 @@ class _Choices:
 class _Board:
     """What every node is to run, election by election."""
 
-    def __init__(self, snapshot: ClusterSnapshot, seen: Believed, vrids: Mapping[str, int]) -> None:
-        self._snapshot, self._moving, self._vrids = snapshot, seen.moving, vrids
+    def __init__(self, snapshot: ClusterSnapshot, seen: Believed, given: Allocation) -> None:
+        self._snapshot, self._moving, self._given = snapshot, seen.moving, given
         self.not_understood = not_understood(snapshot)
         self._routers: dict[str, list[VirtualRouterConfig]] = {}
         self.waits: dict[str, tuple[Wait, ...]] = {}
@@ -183,7 +187,7 @@ class _Board:
         spec = ranked.record.spec
         assert spec is not None
         election = resolve_authentication(spec.election, default_key_ref)
-        wanted = _routers(ranked.record, vrid, election, ranked.ranking, self._snapshot)
+        wanted = routers_of(ranked.record, vrid, election, ranked.ranking, self._snapshot)
         own_key = default_key_ref is not None and may_have_own_key(spec.election)
         own_key = own_key and kinds_know(ELECTION_KEYS, self._snapshot)
         # Those that ran it, and have reported nothing since, knew what they ran.
@@ -209,10 +213,15 @@ class _Board:
         if name in self.not_understood:
             self.keep(name)
             return
+        asked = bool(wanted)
         heard = heard_silent(name, self._snapshot)
         moving = frozenset(node for node, of_family in self._moving if of_family == family)
         facts = facts_of(name, family, self._snapshot, heard)
         self.members[name] = tuple(members(facts))
+        wanted = self._with_number(name, wanted)
+        if not wanted and self.members[name] and asked:
+            self.keep(name)
+            return
         taking_part = {*self.members[name], *wanted} - knowing
         if own_key and all(facts[node].knows_keys for node in taking_part):
             wanted = {
@@ -224,6 +233,17 @@ class _Board:
             self._routers.setdefault(node, []).append(router)
         if step.waits:
             self.waits[name] = step.waits
+
+    def _with_number(
+        self, name: str, wanted: Mapping[str, VirtualRouterConfig]
+    ) -> dict[str, VirtualRouterConfig]:
+        """Return who is wanted without newcomers to nodes where another election has the number."""
+        return {
+            node: router
+            for node, router in wanted.items()
+            if node in self.members[name]
+            or self._given.admits(name, router.virtual_router_id, node)
+        }
 
     def carry_over(self, record: VirtualIPRecord) -> None:
         """Let what runs for a VirtualIP that is not accepted go on with its parameters.
@@ -240,7 +260,7 @@ class _Board:
         takes_part = [(node, priority) for node, priority in asked.items() if node in existing]
         if record.spec is not None:
             carried = replace(record, spec=replace(record.spec, addresses=best.addresses))
-            stay = record.generation != best.virtual_ip_generation
+            stay = record.generation != best.virtual_ip_generation or name in self._given.stuck
             ranking = rank_carried(carried, asked, self._snapshot, stay=stay)
             takes_part = [(node.name, priority) for node, priority in ranking]
         takes_part.sort(key=lambda item: (-item[1], item[0]))
@@ -278,7 +298,7 @@ class _Board:
         failed: dict[str, Exception] = {}
         for name, node in nodes.items():
             try:
-                routers = without_doubles(self._routers.get(name, ()), self._vrids)
+                routers = without_doubles(self._routers.get(name, ()), self._given.claims.on(name))
                 found[name] = _config(node, routers, self._snapshot)
             except Exception as error:
                 failed[name] = error
@@ -288,74 +308,6 @@ class _Board:
 def _runs_something(report: NodeReport) -> bool:
     asked = report.config is not None and report.config.virtual_routers
     return bool(asked or (report.status is not None and report.status.virtual_routers))
-
-
-def resolve_authentication(election: ElectionSpec, default_key_ref: str | None) -> ElectionSpec:
-    """Return the election with its authentication said: as given, else by the default key.
-
-    Routers outside the cluster do not know the default key, so elections with them are plain unless
-    they say otherwise.
-    """
-    if election.authentication is not None:
-        return election
-    if default_key_ref is None or election.transport.external_peers:
-        return election.authenticated(PLAIN)
-    return election.authenticated(Authentication("HMAC", default_key_ref))
-
-
-def _routers(
-    record: VirtualIPRecord,
-    vrid: int,
-    election: ElectionSpec,
-    ranking: Ranking,
-    snapshot: ClusterSnapshot,
-) -> dict[str, VirtualRouterConfig]:
-    """Return one election as each of its nodes is to take part in it, best first, without peers."""
-    spec, checks = record.spec, snapshot.checks
-    assert spec is not None
-    references = [resolved(reference, checks) for reference in spec.health_checks]
-    if any(virtual_ip == record.name for virtual_ip, _ in snapshot.panics):
-        # Where checks say nothing, the best node is no better than the one that holds on.
-        election = replace(election, preemption=Preemption(preempt=False))
-    return {
-        node.name: VirtualRouterConfig(
-            name=record.name,
-            virtual_ip_generation=record.generation,
-            virtual_router_id=vrid,
-            interface=spec.interface,
-            addresses=spec.addresses,
-            base_priority=priority,
-            election=election,
-            peers=(),
-            health_checks=weighed(references, record.name, node.name, snapshot),
-            announcements=spec.announcements,
-            require_majority=spec.require_majority,
-            detect_conflicts=spec.detect_conflicts,
-            take_over=_take_over(record, node.name, snapshot),
-        )
-        for node, priority in ranking
-    }
-
-
-def is_new(record: VirtualIPRecord) -> bool:
-    """Return whether nobody was ever Active for a VirtualIP, nodes of the cluster or others."""
-    assert record.spec is not None
-    transport = record.spec.election.transport
-    if transport.multicast or transport.external_peers:
-        return False  # who is outside may be, and speak less often
-    held = ("activeNode", "history", "transitions", "nodes")
-    return not any(record.status.get(field) for field in held)
-
-
-def _take_over(record: VirtualIPRecord, node: str, snapshot: ClusterSnapshot) -> str | None:
-    """Return what makes the node of a hand-over become Active without waiting.
-
-    A speaker acts when this changes in an election it runs: not before it runs this one.
-    """
-    report = snapshot.reports.get(node)
-    if node != record.handover_to or report is None or report.status is None:
-        return None
-    return record.handover_to if node in snapshot.index.told(record.name) else None
 
 
 def _config(

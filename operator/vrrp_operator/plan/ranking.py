@@ -16,7 +16,7 @@ in the order, for it may be back at any moment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from vrrp_api.virtual_ip import VirtualIP
@@ -57,34 +57,62 @@ class _Eligible:
     absent: list[Node]
     members: Mapping[str, int]
 
+    def without(self, barred: Collection[str]) -> _Eligible:
+        """Return the same without some nodes."""
+        if not barred:
+            return self
+        nodes = [node for node in self.nodes if node.name not in barred]
+        absent = [node for node in self.absent if node.name not in barred]
+        return _Eligible(nodes, absent, self.members)
 
-def rank_all(accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot) -> list[Ranked]:
-    """Return each VirtualIP with its candidates and their priorities, best first."""
-    eligible = {r.name: _eligible(r, snapshot) for r in accepted}
-    first = _first_places(accepted, eligible)
-    return [_rank(record, eligible[record.name], first) for record in accepted]
+
+class Ranker:
+    """Ranks VirtualIPs one by one; who leads each was decided for all of them together."""
+
+    def __init__(self, accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot) -> None:
+        self._records = {record.name: record for record in accepted}
+        self._eligible = {record.name: _eligible(record, snapshot) for record in accepted}
+        self._first = _first_places(accepted, self._eligible)
+        self._ranked = {record.name: self._rank(record.name) for record in accepted}
+
+    def may_use(self) -> dict[str, frozenset[str]]:
+        """Return the nodes that each VirtualIP may ever run on, those that are gone included."""
+        return {
+            name: frozenset(node.name for node in (*found.nodes, *found.absent))
+            for name, found in self._eligible.items()
+        }
+
+    def rank(self, name: str, barred: Collection[str] = ()) -> Ranked:
+        """Return a VirtualIP with its candidates and their priorities, best first.
+
+        Nodes in ``barred`` cannot be its candidates.
+        """
+        return self._rank(name, barred) if barred else self._ranked[name]
+
+    def choose(self, name: str, barred: frozenset[str]) -> tuple[str, ...]:
+        """Return the nodes of a VirtualIP, best first, those that are gone included."""
+        return tuple(node.name for node, _ in self.rank(name, barred).ranking)
+
+    def _rank(self, name: str, barred: Collection[str] = ()) -> Ranked:
+        return _rank(self._records[name], self._eligible[name].without(barred), self._first)
 
 
-def rank_each(
+def ranker(
     accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot
-) -> list[tuple[Ranked, Exception | None]]:
-    """Return each VirtualIP ranked, or why it cannot be; those who can are ranked without it."""
+) -> tuple[Ranker, dict[str, Exception]]:
+    """Return what ranks VirtualIPs, without those that cannot be ranked, and why they cannot."""
     try:
-        return [(ranked, None) for ranked in rank_all(accepted, snapshot)]
+        return Ranker(accepted, snapshot), {}
     except Exception:
         broken: dict[str, Exception] = {}
         for record in accepted:
             try:
-                rank_all([record], snapshot)
+                Ranker([record], snapshot)
             except Exception as error:
                 broken[record.name] = error
         if not broken:
             raise
-    others = [record for record in accepted if record.name not in broken]
-    return [
-        *((Ranked(r, []), broken[r.name]) for r in accepted if r.name in broken),
-        *((ranked, None) for ranked in rank_all(others, snapshot)),
-    ]
+    return Ranker([record for record in accepted if record.name not in broken], snapshot), broken
 
 
 def rank_carried(

@@ -26,6 +26,9 @@ Longer than version 3's longest interval, so that whoever goes on is told all th
 
 NodeRouter = tuple[str, RouterStatus, bool]
 """(node, what it reports of the router, whether that can still be believed)."""
+_TOLD = 3
+"""How many of many nodes a message names."""
+
 UNKNOWN = "Unknown"
 """Stands for the state of a node whose report cannot be believed any more."""
 
@@ -96,10 +99,27 @@ def _accepted(record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan) ->
         return condition(record.generation, ConditionType.ACCEPTED, problem.reason, problem.message)
     candidates = plan.candidates.get(record.name, ())
     message = f"valid; virtual router ID {plan.vrids[record.name]}"
+    message += _number_elsewhere(record, plan)
     staying = [n.name for n in snapshot.nodes if n.out_of_service and n.name in candidates]
     if staying:
         message += f"; {listed(staying)} kept although out of service: no other can take part"
     return condition(record.generation, ConditionType.ACCEPTED, Reason.ACCEPTED, message)
+
+
+def _number_elsewhere(record: VirtualIPRecord, plan: Plan) -> str:
+    """Return which nodes are no candidates for another election's sake, where they are missed."""
+    barred = plan.barred.get(record.name, {})
+    few = record.spec is not None and len(plan.candidates[record.name]) < record.spec.candidates
+    if not barred or not (few or record.handover_to in barred):
+        return ""
+    told = [f"{node} ({other})" for node, other in barred.items()]
+    named = record.handover_to if record.handover_to in barred else None
+    told.sort(key=lambda text: not text.startswith(f"{named} "))
+    more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+    return (
+        "; no candidates, as another VirtualIP has its virtual router ID there:"
+        f" {', '.join(told[:_TOLD])}{more}"
+    )
 
 
 # Ready -----------------------------------------------------------------------------------
@@ -250,7 +270,9 @@ def _foreign_vrrp(
     found: dict[tuple[str, int], list[str]] = {}
     for node, router, known in reported:
         seen = router.foreign
-        if known and seen and clocks.is_recent(node, seen.time, STRANGER_REMEMBERED):
+        if seen is None or _is_of_another_election(seen.source, record, plan):
+            continue
+        if known and clocks.is_recent(node, seen.time, STRANGER_REMEMBERED):
             found.setdefault((seen.source, seen.priority), []).append(node)
     reason, message = Reason.AS_EXPECTED, "no router outside the election uses its VRID"
     if found:
@@ -263,6 +285,20 @@ def _foreign_vrrp(
         others = listed(told, "; ")
         message = f"virtual router ID {vrid} used by others, {others}; {_remedy(record)}"
     return _alarm(record.generation, ConditionType.FOREIGN_VRRP, reason, message)
+
+
+def _is_of_another_election(source: str, record: VirtualIPRecord, plan: Plan) -> bool:
+    """Return whether a node of the cluster runs another VirtualIP with this one's number.
+
+    It may send to a node that left that election and came to this one, until it knows of it.
+    """
+    number = plan.vrids.get(record.name)
+    return any(
+        router.virtual_router_id == number and router.name != record.name
+        for node in plan.nodes
+        if source in node.addresses and node.name in plan.configs
+        for router in plan.configs[node.name].virtual_routers
+    )
 
 
 def _remedy(record: VirtualIPRecord) -> str:

@@ -103,6 +103,19 @@ def test_what_only_an_operator_can_tell_is_valid_and_not_rendered(
     assert not (tmp_path / "out").exists()
 
 
+def test_validate_warns_of_a_number_that_two_ask_for(tmp_path: Path) -> None:
+    """Whether they share a node is not known here."""
+    path = tmp_path / "two.yaml"
+    both = (vip("a", "192.0.2.1", virtualRouterID=7), vip("b", "192.0.2.2", virtualRouterID=7))
+    path.write_text("---\n".join(both))
+    ended = run("validate", path)
+    assert ended.returncode == 0
+    assert ended.stderr == (
+        "warning: VirtualIP b: spec.virtualRouterID: 7 is asked for by VirtualIP a, too;"
+        " no node can run both\n"
+    )
+
+
 def test_validate_lists_every_problem_with_object_field_and_value(tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(
@@ -232,6 +245,11 @@ def test_render_leaves_the_list_closed_where_others_have_to_understand(
 ) -> None:
     routers = rendered(tmp_path, vip("ingress", "192.0.2.50", **spec), *DEFAULT)
     assert {router.election.authentication for router in routers.values()} == {expected}
+
+
+def test_render_gives_no_reserved_number(tmp_path: Path) -> None:
+    routers = rendered(tmp_path, vip("ingress", "192.0.2.50"), "--reserved-vrids", "1-9")
+    assert {router.virtual_router_id for router in routers.values()} == {10}
 
 
 def test_render_with_a_key_that_no_file_can_have_is_wrong_usage(tmp_path: Path) -> None:

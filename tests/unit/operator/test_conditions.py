@@ -262,7 +262,47 @@ def test_foreign_router_of_a_node_that_reports_no_more_is_not_believed() -> None
     assert condition(status, "ForeignVRRP") == ("False", "AsExpected")
 
 
+def test_a_node_that_runs_another_election_with_the_number_is_no_foreign_router() -> None:
+    """It sends to a node that left that election and came to this one."""
+    other = virtual_ip("b", "192.0.2.51", vrid=1, nodeSelector={"matchLabels": {"rack": "b"}})
+    apart = [*nodes(1), replace(nodes(2)[-1], labels={"rack": "b"})]
+    mine = virtual_ip("a", vrid=1, nodeSelector={"matchExpressions": [NOT_B]})
+    for source, told in (("192.0.2.12", "False"), ("192.0.2.99", "True")):
+        said = replace(says("Active"), foreign=ForeignRouter(source, 100, NOW))
+        reports = {"node-1": report(None, said, at=NOW)}
+        cluster = snapshot([mine, other], apart, reports=reports)
+        found = plan(cluster)
+        assert found.vrids == {"a": 1, "b": 1}
+        status = virtual_ip_status(cluster.virtual_ips[0], cluster, found, NOW)
+        assert condition(status, "ForeignVRRP")[0] == told
+
+
 # Accepted -----------------------------------------------------------------------------
+
+
+NOT_B = {"key": "rack", "operator": "NotIn", "values": ["b"]}
+
+
+def test_nodes_that_are_missed_for_the_sake_of_the_number_are_named() -> None:
+    other = virtual_ip("b", "192.0.2.51", vrid=1, nodeSelector={"matchLabels": {"rack": "b"}})
+    racks = [replace(node, labels={"rack": "b"}) for node in nodes(5)]
+    of_nodes = [*racks, replace(nodes(6)[-1], labels={"rack": "a"})]
+    mine = virtual_ip("a", virtualRouterID=1, created="2026-01-02T00:00:00Z")
+    cluster = snapshot([mine, other], of_nodes)
+    status = virtual_ip_status(cluster.virtual_ips[0], cluster, plan(cluster), NOW)
+    assert message(status, "Accepted") == (
+        "valid; virtual router ID 1; no candidates, as another VirtualIP has its virtual router ID"
+        " there: node-1 (b), node-2 (b), node-3 (b) and 2 more"
+    )
+
+
+def test_nodes_that_nobody_misses_are_not_named() -> None:
+    other = virtual_ip("b", "192.0.2.51", vrid=1, nodeSelector={"matchLabels": {"rack": "b"}})
+    of_nodes = [*nodes(1), replace(nodes(2)[-1], labels={"rack": "b"})]
+    mine = virtual_ip("a", virtualRouterID=1, candidates=1, created="2026-01-02T00:00:00Z")
+    cluster = snapshot([mine, other], of_nodes)
+    status = virtual_ip_status(cluster.virtual_ips[0], cluster, plan(cluster), NOW)
+    assert message(status, "Accepted") == "valid; virtual router ID 1"
 
 
 def annotated(node: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tests.unit.operator.cluster import applied, nodes, snapshot, virtual_ip
 from vrrp_api.bounds import NODE_CONFIG_SPEC, violations
 from vrrp_operator.plan import fitting, planner
 from vrrp_operator.plan.planner import Plan, plan
+from vrrp_operator.plan.routers import routers_of
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 OTHER = "192.0.2.51"
@@ -33,15 +34,13 @@ def fits(planned: Plan) -> bool:
 def test_what_its_schema_would_refuse_is_not_written_and_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = planner._routers
-
     def odd(record: Any, *rest: Any) -> Any:
-        found = real(record, *rest)
+        found = routers_of(record, *rest)
         if record.name != "b":
             return found
         return {node: replace(router, interface="i" * 16) for node, router in found.items()}
 
-    monkeypatch.setattr(planner, "_routers", odd)
+    monkeypatch.setattr(planner, "routers_of", odd)
     planned = plan(snapshot(pair(), nodes(2)))
     assert ran(planned) == ["a"]
     assert fits(planned)

@@ -19,6 +19,7 @@ from vrrp_operator.api.handlers import Feed, Trigger, end_with
 from vrrp_operator.api.list_watch import ListWatch
 from vrrp_operator.health import STALE_S
 from vrrp_operator.plan import planner, ranking
+from vrrp_operator.plan.routers import routers_of
 from vrrp_operator.reconcile import Reconciler
 from vrrp_operator.report.chronicle import Chronicle
 from vrrp_operator.report.status import virtual_ip_status
@@ -256,7 +257,7 @@ def test_what_cannot_be_planned_costs_itself_and_says_so(monkeypatch: pytest.Mon
     _, cache, reconciler = two()
     assert reconciler.run_cycle()
     before = routers(cache, "node-1")
-    monkeypatch.setattr(planner, "_routers", raising("a", planner._routers))
+    monkeypatch.setattr(planner, "routers_of", raising("a", routers_of))
     edit(cache)
     assert reconciler.run_cycle()
     assert routers(cache, "node-1") == before == ["a", "b"]
@@ -268,7 +269,7 @@ def test_what_cannot_be_planned_costs_itself_and_says_so(monkeypatch: pytest.Mon
 def test_what_cannot_even_be_carried_over_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     _, cache, reconciler = two()
     assert reconciler.run_cycle()
-    monkeypatch.setattr(planner, "_routers", raising("a", planner._routers))
+    monkeypatch.setattr(planner, "routers_of", raising("a", routers_of))
     monkeypatch.setattr(planner._Board, "carry_over", raising_method("a"))
     edit(cache)
     assert reconciler.run_cycle()

@@ -1,0 +1,85 @@
+"""Which elections there are, and where each runs or may run: what numbers are given by (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from vrrp_api.election import ElectionSpec
+from vrrp_operator.model.snapshot import ClusterSnapshot, VirtualIPRecord
+from vrrp_operator.plan.allocator import Election
+from vrrp_operator.plan.ranking import remembered
+
+Places = dict[str, dict[str, int | None]]
+"""By election, the nodes that run it or may, with the number that each is asked to use."""
+
+
+def elections(
+    snapshot: ClusterSnapshot,
+    refused: Collection[str],
+    may_use: Mapping[str, frozenset[str]],
+) -> list[Election]:
+    """Return every election: of each VirtualIP, and what nodes run of others.
+
+    Args:
+        snapshot: the cluster.
+        refused: VirtualIPs that are not accepted.
+        may_use: the nodes that each accepted VirtualIP may ever run on.
+    """
+    places, alone = _places(snapshot)
+    found = []
+    for record in snapshot.virtual_ips:
+        accepted = record.spec is not None and record.name not in refused
+        runs_on = places.get(record.name) or dict.fromkeys(remembered(record, snapshot))
+        found.append(
+            replace(
+                _election(record, accepted=accepted, alone=record.name in alone),
+                runs_on=runs_on,
+                may_use=may_use.get(record.name, frozenset()),
+            )
+        )
+    known = {election.name for election in found}
+    ended = [
+        Election(name, runs_on=nodes, alone=name in alone, accepted=False)
+        for name, nodes in sorted(places.items())
+        if name not in known
+    ]
+    return [*found, *ended]
+
+
+def needs_own_number(election: ElectionSpec) -> bool:
+    """Return whether routers outside the cluster hear an election."""
+    return election.transport.multicast or bool(election.transport.external_peers)
+
+
+def _election(record: VirtualIPRecord, *, accepted: bool, alone: bool) -> Election:
+    """Return what a VirtualIP itself says; ``alone``: what runs of it is heard by others."""
+    spec = record.spec
+    return Election(
+        name=record.name,
+        age=record.age_key,
+        pinned=spec.virtual_router_id if spec is not None else None,
+        recorded=record.virtual_router_id,
+        alone=alone or (accepted and spec is not None and needs_own_number(spec.election)),
+        accepted=accepted,
+    )
+
+
+def _places(snapshot: ClusterSnapshot) -> tuple[Places, set[str]]:
+    """Return where elections run, or may, and which of them are heard outside the cluster.
+
+    A node that members list is sent to, and one that reports an election has not left it yet.
+    """
+    found: Places = {}
+    alone: set[str] = set()
+    for node, report in sorted(snapshot.reports.items()):
+        for router in report.config.virtual_routers if report.config is not None else ():
+            nodes = found.setdefault(router.name, {})
+            nodes[node] = router.virtual_router_id
+            for peer in router.peers:
+                nodes.setdefault(peer.node, None)
+            if needs_own_number(router.election):
+                alone.add(router.name)
+        for told in report.status.virtual_routers if report.status is not None else ():
+            found.setdefault(told.name, {}).setdefault(node, None)
+    return found, alone

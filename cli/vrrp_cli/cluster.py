@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from urllib3.exceptions import HTTPError
 
 from vrrp_api import API_VERSION
+from vrrp_api.virtual_ip import asked_addresses
 
 Object = Mapping[str, Any]
 _VIRTUAL_IPS = f"/apis/{API_VERSION}/virtualips"
@@ -104,7 +105,7 @@ def status_table(virtual_ips: list[Object]) -> Table:
         ready = find_condition(obj, "Ready")
         lead = [
             obj["metadata"]["name"],
-            ", ".join(status.get("addresses", ())),
+            ", ".join(status.get("addresses") or asked_addresses(obj)),
             f"{ready.get('status', 'Unknown')} ({ready.get('reason', '')})",
         ]
         for node in status.get("nodes") or [{}]:

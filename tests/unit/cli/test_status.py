@@ -9,6 +9,8 @@ import subprocess
 import sys
 from typing import Any
 
+from vrrp_cli.cluster import status_table
+
 ADDRESSES = ["192.0.2.50/24", "2001:db8:a:b::50/64", "2001:db8:ab:cd:1111:2222:3333:4444/128"]
 FAULT = "AddressInUse: 2001:db8:a:b::50 is on [red]eth0[/red] :warning: " + "and more " * 60 + "end"
 VIRTUAL_IP: dict[str, Any] = {
@@ -40,6 +42,16 @@ def test_nothing_is_cut_where_the_output_is_no_terminal() -> None:
     for text in ("a" * 200, ", ".join(ADDRESSES), "False (NoActive)", "n" * 200, FAULT):
         assert text in first
     assert second.split() == ["node-2", "Backup", "180"]
+
+
+def test_addresses_are_those_of_the_spec_until_the_operator_has_read_them() -> None:
+    refused = {
+        "metadata": {"name": "odd"},
+        "spec": {"addresses": [{"address": "192.0.2.50/99"}, {"address": "2001:db8::50"}]},
+        "status": {"observedGeneration": -1},
+    }
+    table = status_table([refused])
+    assert list(table.columns[1].cells) == ["192.0.2.50/99, 2001:db8::50"]
 
 
 def test_nothing_is_left_out_on_a_terminal() -> None:

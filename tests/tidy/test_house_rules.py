@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vrrp_api.conditions import Reason
+from vrrp_api.conditions import ConditionType, Reason
 from vrrp_operator.report.events import EventReason
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +108,11 @@ def test_links_between_pages_lead_somewhere(path: Path) -> None:
 def test_every_reason_is_explained() -> None:
     headings = re.findall(r"^### (\w+)$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.M)
     assert sorted(headings) == sorted(map(str, Reason))
+
+
+def test_every_condition_of_virtual_ips_is_explained() -> None:
+    rows = re.findall(r"^\| (\w+) \|", (ROOT / "docs" / "first-vip.md").read_text(), re.M)
+    assert set(map(str, ConditionType)) <= set(rows)
 
 
 def test_every_event_is_explained() -> None:

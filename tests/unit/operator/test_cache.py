@@ -73,6 +73,7 @@ def test_a_hand_over_that_is_asked_for_is_news() -> None:
     assert not put_vip(2, {"other": "x"})
     assert put_vip(3, {"kube-vrrp.io/handover-to": "node-1"})
     assert put_vip(4, {"kube-vrrp.io/handover-to": "node-2"})
+    assert put_vip(5, {"kube-vrrp.io/handoverto": "node-2"})  # misspelt: it is told
     assert put_vip(5, {})
 
 

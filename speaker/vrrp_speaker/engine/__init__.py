@@ -1,1 +1,4 @@
-"""The engine: one thread, one loop; owns the sockets and the addresses that failover needs."""
+"""The engine: one loop that owns the sockets and the addresses that failover needs.
+
+Beside the loop one thread makes the requests for which the kernel may make it wait (``addresses``).
+"""

@@ -1,1 +1,1 @@
-"""Addresses that are bound: watched, put back, announced."""
+"""Addresses that are bound: asked for beside the loop, leased, watched, put back."""

@@ -1,1 +1,1 @@
-"""Sockets of VRRP: what is sent and received, encoded, filtered, and the groups that are joined."""
+"""What leaves and arrives: sockets, encoding, paced frames, filters, and the groups of VRRP."""

@@ -59,7 +59,7 @@ class Entries(Generic[_Entry]):
         entry = self._before.get(_name(item))
         if entry is None or (entry[0] is not item and entry[0] != item):
             return None
-        self._now[_name(item)] = entry
+        self._now[_name(item)] = item, entry[1]  # it may be the very one that comes again
         return entry[1]
 
     def remember(self, item: Any, read: _Entry) -> None:

@@ -82,10 +82,10 @@ def _agent(routers: int, addresses: int) -> tuple[tuple[float, float], list[dict
         made = NodeProgram(
             ProgramStore(folder / "program.json"), ProgramMaker(templates, lambda: table)
         )
-        events = RepeatedJson("object", "spec", "virtualRouters")
+        events = RepeatedJson()
         for event in _events(routers, addresses):
             begun_s = time.process_time()
-            config = read_node_config(events.loads(event)["object"], memory).config
+            config = read_node_config(_object_of(events, event), memory).config
             cache.store(config)
             assert made.make(config, _KEYS, 0.0)
             judge.judge(config, {})
@@ -93,6 +93,11 @@ def _agent(routers: int, addresses: int) -> tuple[tuple[float, float], list[dict
             assert made.document is not None
             programs.append(dict(made.document))
     return (spent_ms[0], statistics.median(spent_ms[1:])), programs
+
+
+def _object_of(events: RepeatedJson, event: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = events.loads(event, "object", "spec", "virtualRouters")["object"]
+    return found
 
 
 def _events(routers: int, addresses: int) -> Iterator[bytes]:

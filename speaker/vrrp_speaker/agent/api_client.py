@@ -29,6 +29,7 @@ from vrrp_speaker.agent.repeated_json import RepeatedJson
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _COLLECTION = f"/apis/{API_VERSION}/nodeconfigs"
+_ROUTERS = "spec", "virtualRouters"
 _FIELD_MANAGER = "kube-vrrp-speaker"
 _REQUEST_TIMEOUT = urllib3.Timeout(connect=3, read=10)
 _WATCH_S = 60
@@ -201,7 +202,7 @@ class ApiClient:
         self._kubeconfig = kubeconfig
         self._kubeconfig_text = kubeconfig.read_bytes() if kubeconfig is not None else b""
         self._undeclared = Undeclared(_tell_undeclared)
-        self._events = RepeatedJson("object", "spec", "virtualRouters")
+        self._json = RepeatedJson()
 
     def list_node_configs(self, node: str | None) -> tuple[list[Mapping[str, Any]], str]:
         """Return the NodeConfigs, of one node or a few of all, and the list's resourceVersion.
@@ -212,7 +213,7 @@ class ApiClient:
         query = f"?fieldSelector=metadata.name%3D{node}" if node else "?limit=2"
         response = self._request("GET", _COLLECTION + query)
         try:
-            body = response.json()
+            body = self._json.loads(response.data, "items", 0, *_ROUTERS)
             return [dict(item) for item in body["items"] or ()], body["metadata"]["resourceVersion"]
         except (ValueError, KeyError, TypeError) as error:
             raise ApiError(f"GET {_COLLECTION}: no list in the answer: {error!r}") from error
@@ -235,7 +236,7 @@ class ApiClient:
                 buffer += chunk
                 *lines, buffer = buffer.split(b"\n")
                 for line in lines:
-                    yield dict(self._events.loads(line))
+                    yield dict(self._json.loads(line, "object", *_ROUTERS))
                 if len(buffer) > _LONGEST_LINE:
                     raise ApiError(f"watch: a line of more than {_LONGEST_LINE} bytes")
         except (urllib3.exceptions.HTTPError, OSError, ValueError, TypeError) as error:

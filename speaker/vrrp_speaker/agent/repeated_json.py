@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 _decode = json.JSONDecoder().raw_decode
@@ -20,32 +22,31 @@ _Entry = tuple[str, Any]
 class RepeatedJson:
     """Parses texts one after the other; returns what ``json.loads`` would."""
 
-    def __init__(self, *path: str) -> None:
-        """``path`` leads to the list, by keys from the outermost object on."""
-        self._path = path
-        self._begins = f'"{path[-1]}":['
+    def __init__(self) -> None:
         self._entries: Sequence[_Entry] = ()
 
-    def loads(self, data: bytes) -> Any:
-        """Return the value of a text.
+    def loads(self, data: bytes, *path: str | int) -> Any:
+        """Return the value of a text; ``path`` leads to the list, by keys and places.
 
         Raises:
             ValueError: it is no JSON.
         """
         text = data.decode()
-        begin = text.find(self._begins) + len(self._begins)
+        begins = f'"{path[-1]}":['
+        begin = text.find(begins) + len(begins)
         try:
             entries, end = self._read_entries(text, begin)
             whole = json.loads(f'{text[:begin]}"{_HERE}"{text[end:]}')
         except (ValueError, IndexError):
             return json.loads(text)  # written otherwise, or wrong
         # A list of that name may be elsewhere, too: then that is what was taken.
-        parent = whole
-        for key in self._path[:-1]:
-            parent = parent.get(key) if isinstance(parent, dict) else None
-        if not isinstance(parent, dict) or parent.get(self._path[-1]) != [_HERE]:
+        try:
+            parent = reduce(getitem, path[:-1], whole)
+            if parent[path[-1]] != [_HERE]:
+                return json.loads(text)
+        except (LookupError, TypeError):
             return json.loads(text)
-        parent[self._path[-1]] = [value for _, value in entries]
+        parent[path[-1]] = [value for _, value in entries]
         self._entries = entries
         return whole
 

@@ -89,6 +89,7 @@ class Reason(StrEnum):
     NO_ACTIVE = "NoActive"
     NO_CANDIDATES = "NoCandidates"
     NOT_ACCEPTED = "NotAccepted"
+    SUSPENDED = "Suspended"
     SPLIT_BRAIN = "SplitBrain"
     HEARTBEAT_STALE = "HeartbeatStale"
     PROGRESSING = "Progressing"

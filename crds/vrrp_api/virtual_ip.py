@@ -67,6 +67,10 @@ class VirtualIP:
     require_majority: bool
     detect_conflicts: bool
     health_checks: tuple[CheckReference, ...]
+    preferred_nodes: tuple[str, ...] = ()
+    """Who is to hold the addresses, best first."""
+    suspend: bool = False
+    """Whether nobody is to hold the addresses."""
 
     @property
     def family(self) -> int:
@@ -109,6 +113,8 @@ def parse_virtual_ip(obj: Mapping[str, Any]) -> VirtualIP:
         require_majority=parse_split_brain_policy(spec),
         detect_conflicts=conflict_policy(spec),
         health_checks=_health_checks(spec),
+        preferred_nodes=_preferred_nodes(spec),
+        suspend=spec.boolean("suspend", False),
     )
     spec.done()
     return parsed
@@ -171,6 +177,15 @@ def _node_priorities(spec: Fields) -> Mapping[str, int]:
         priorities[node] = priority
         item.done()
     return priorities
+
+
+def _preferred_nodes(spec: Fields) -> tuple[str, ...]:
+    nodes = spec.texts("preferredNodes", 0, 64)
+    if len(set(nodes)) < len(nodes):
+        raise spec.error("preferredNodes", "must name each node once")
+    if nodes and spec.has("nodePriorities"):
+        raise spec.error("preferredNodes", "must be absent beside nodePriorities, which rank nodes")
+    return nodes
 
 
 def _health_checks(spec: Fields) -> tuple[CheckReference, ...]:

@@ -187,6 +187,30 @@ def test_generation_is_observed_after_a_change(cluster: Lab) -> None:
     eventually(lambda: get(cluster)["status"]["addresses"] == both, within_s=5)
 
 
+def test_suspended_leaves_every_node_and_comes_back_to_the_node_that_is_preferred(
+    cluster: Lab,
+) -> None:
+    apply(cluster, virtual_ip(VIP, ADDRESS))
+    home, vrid = at_home(cluster), get(cluster)["status"]["virtualRouterID"]
+    other = next(node for node in cluster.nodes if node is not home)
+    wanted = {"spec": {"suspend": True, "preferredNodes": [other.name]}}
+    cluster.kubectl("patch", "vip", VIP, "--type=merge", "-p", json.dumps(wanted), check=True)
+    eventually(
+        lambda: condition(cluster, VIP, "Programmed")[2].startswith("suspended"), within_s=60
+    )
+    eventually(lambda: not any(node.holds(ADDRESS) for node in cluster.nodes), within_s=60)
+    eventually(lambda: condition(cluster, VIP, "Programmed")[0] == "True", within_s=60)
+    assert condition(cluster, VIP, "Ready") == (
+        "False",
+        "Suspended",
+        "suspended: no node holds the addresses",
+    )
+    again = json.dumps({"spec": {"suspend": False}})
+    cluster.kubectl("patch", "vip", VIP, "--type=merge", "-p", again, check=True)
+    assert at_home(cluster) is other
+    assert get(cluster)["status"]["virtualRouterID"] == vrid
+
+
 def test_failing_check_moves_the_address_and_is_named(cluster: Lab) -> None:
     servers = {n.name: WebServer(n, cluster.lan.processes) for n in cluster.nodes}
     for server in servers.values():

@@ -82,6 +82,11 @@ class VirtualIPRecord:
     former: tuple[FormerForm, ...] = ()
 
     @property
+    def suspended(self) -> bool:
+        """Whether nobody is to hold its addresses."""
+        return self.spec is not None and self.spec.suspend
+
+    @property
     def age_key(self) -> tuple[str, str]:
         """Order by age: the older object wins a conflict."""
         return self.creation_timestamp, self.name
@@ -168,7 +173,6 @@ class ClusterSnapshot:
     undeclared: frozenset[str] = frozenset()
     """Fields that the API server's NodeConfigs lack, by path without indices."""
     vrid_limits: Limits = field(default_factory=Limits)
-    """Virtual router IDs that are not to be given now."""
     unreadable: tuple[Exception, ...] = ()
     """What went wrong with objects that could not be read."""
 

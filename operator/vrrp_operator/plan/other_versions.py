@@ -84,7 +84,7 @@ def ended(
     if ENDINGS not in report.status.features or not kinds_know(ENDINGS, snapshot):
         return ()
     before, status = report.config, report.status
-    known = {record.name for record in snapshot.virtual_ips}
+    known = {record.name for record in snapshot.virtual_ips if not record.suspended}
     known |= {router.name for router in config.virtual_routers}
     running = {router.name for router in before.virtual_routers}
     if status.observed_generation != before.generation:

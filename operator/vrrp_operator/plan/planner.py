@@ -116,6 +116,9 @@ def _planned(
         try:
             ranked = ranks.rank(name, given.barred.get(name, ()))
             choices.take_in(ranked, snapshot)
+            if record.suspended:
+                board.withdraw(record)
+                continue
             board.elect(ranked, given.numbers[name], default_key_ref)
         except Exception as failure:
             choices.forget(name)
@@ -124,6 +127,9 @@ def _planned(
     records = {record.name: record for record in snapshot.virtual_ips}
     for name in found:
         try:
+            if records[name].suspended:
+                board.withdraw(records[name])
+                continue
             board.carry_over(records[name])
         except Exception as failure:
             board.keep(name)
@@ -271,6 +277,12 @@ class _Board:
             used = weighed(router.health_checks, name, node, self._snapshot)
             wanted[node] = replace(router, base_priority=priority, peers=(), health_checks=used)
         self.step(name, best.family, wanted)
+
+    def withdraw(self, record: VirtualIPRecord) -> None:
+        """Have nobody run an election any more; who may yet is its member until it says it left."""
+        assert record.spec is not None
+        facts = facts_of(record.name, record.spec.family, self._snapshot, frozenset())
+        self.members[record.name] = tuple(members(facts))
 
     def keep(self, name: str) -> None:
         """Leave an election just as it is."""

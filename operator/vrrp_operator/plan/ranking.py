@@ -130,7 +130,7 @@ def rank_carried(
     """
     assert record.spec is not None
     most = max(record.spec.candidates, len(asked)) if stay else record.spec.candidates
-    carried = replace(record, spec=replace(record.spec, node_priorities={}, candidates=most))
+    carried = replace(record, spec=_unranked(record.spec, candidates=most))
     eligible = _eligible(carried, snapshot, frozenset(asked) if stay else frozenset())
     first = _first_places([carried], {record.name: eligible})
     chosen = [node for node, _ in _rank(carried, eligible, first).ranking]
@@ -288,7 +288,10 @@ def _rank(record: VirtualIPRecord, eligible: _Eligible, first: Mapping[str, str]
     explicit = sorted(
         (n for n in by_score if n.name in pinned), key=lambda n: pinned[n.name], reverse=True
     )
-    rest = [n for n in by_score if n.name not in pinned]
+    if spec.preferred_nodes:
+        place = {name: place for place, name in enumerate(spec.preferred_nodes)}
+        explicit = sorted((n for n in by_score if n.name in place), key=lambda n: place[n.name])
+    rest = [n for n in by_score if n not in explicit]
     chosen: list[Node] = []
     for node in explicit + rest:
         if node.name in absent or sum(n.name not in absent for n in chosen) < spec.candidates:
@@ -340,15 +343,28 @@ def _handed_to(named: Node, ranking: Ranking) -> Ranking:
 def _first_places(
     accepted: list[VirtualIPRecord], eligible: Mapping[str, _Eligible]
 ) -> dict[str, str]:
-    """Return the first place of each VirtualIP that does not name its own."""
+    """Return the first place of each VirtualIP that does not name its own.
+
+    Who prefers nodes has the first of them that is there, and that counts for the others.
+    """
     free = [r for r in accepted if eligible[r.name].nodes and r.spec and not r.spec.node_priorities]
     return first_places(
         [
-            Contest(
-                record.name,
-                frozenset(node.name for node in eligible[record.name].nodes),
-                eligible[record.name].members,
-            )
+            _contest(record, eligible[record.name])
             for record in sorted(free, key=lambda record: record.age_key)
         ]
     )
+
+
+def _contest(record: VirtualIPRecord, eligible: _Eligible) -> Contest:
+    assert record.spec is not None
+    nodes = frozenset(node.name for node in eligible.nodes)
+    preferred = next((name for name in record.spec.preferred_nodes if name in nodes), None)
+    if preferred is not None:
+        return Contest(record.name, frozenset({preferred}), {preferred: _MAXIMUM})
+    return Contest(record.name, nodes, eligible.members)
+
+
+def _unranked(spec: VirtualIP, *, candidates: int) -> VirtualIP:
+    """Return a VirtualIP that says nothing of the order of its nodes."""
+    return replace(spec, node_priorities={}, preferred_nodes=(), candidates=candidates)

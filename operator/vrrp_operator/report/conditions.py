@@ -135,6 +135,8 @@ def _ready(
     def ready(reason: Reason, message: str) -> Condition:
         return condition(record.generation, ConditionType.READY, reason, message)
 
+    if record.suspended:
+        return ready(Reason.SUSPENDED, _suspended(record, snapshot, active))
     if record.name in plan.problems:
         running = f"; {active[0][0]} goes on with what was accepted before" if active else ""
         return ready(Reason.NOT_ACCEPTED, plan.problems[record.name].message + running)
@@ -158,6 +160,14 @@ def _ready(
         )
     leaving = "" if node in plan.candidates[record.name] else ", and is to leave the election"
     return ready(Reason.ACTIVE, f"{node} is Active{leaving}")
+
+
+def _suspended(record: VirtualIPRecord, snapshot: ClusterSnapshot, active: list[NodeRouter]) -> str:
+    """Return that nobody is to hold the addresses, and who does yet."""
+    yet = sorted({*(node for node, _, _ in active), *heard_silent(record.name, snapshot)})
+    if yet:
+        return f"suspended; {', '.join(yet)} has not let go of the addresses yet"
+    return "suspended: no node holds the addresses"
 
 
 def _several(active: list[NodeRouter], heard: frozenset[str]) -> str:
@@ -193,6 +203,8 @@ def _no_standby(record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter])
     def no_standby(reason: Reason, message: str) -> Condition:
         return _alarm(record.generation, ConditionType.NO_STANDBY, reason, message)
 
+    if record.suspended:
+        return no_standby(Reason.AS_EXPECTED, "suspended: nobody is to stand by")
     states = {node: router.state if known else UNKNOWN for node, router, known in reported}
     candidates = plan.candidates.get(record.name) or tuple(states)
     if len(candidates) < 2:

@@ -35,6 +35,11 @@ def programmed(
     """
     if record.name in plan.problems:
         return Reason.NOT_ACCEPTED, "not accepted, see the condition Accepted"
+    if record.suspended:
+        left = plan.members.get(record.name, ())
+        if left:
+            return Reason.PENDING, f"suspended; {_some(left)} to leave the election yet"
+        return Reason.PROGRAMMED, "suspended: no node takes part"
     candidates = plan.candidates.get(record.name, ())
     missing = plan.without_address.get(record.name)
     if not candidates and not missing:

@@ -210,7 +210,7 @@ def _superseded(name: str, snapshot: ClusterSnapshot) -> set[str]:
 
 def _not_yet(record: VirtualIPRecord, plan: Plan) -> list[dict[str, Any]]:
     """Return who takes part of those that took part before, while none of them has reported."""
-    candidates = plan.candidates.get(record.name, ())
+    candidates = () if record.suspended else plan.candidates.get(record.name, ())
     before = [e for e in record.status.get("nodes") or () if e.get("node") in candidates]
     return [{**entry, "state": UNKNOWN} for entry in before]
 
@@ -239,7 +239,10 @@ def condition_counts(statuses: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 def condition_truths(
     statuses: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, bool]]:
-    """Return which conditions are True and which False, by name of the VirtualIP."""
+    """Return which conditions are True and which False, by name of the VirtualIP.
+
+    Of one that is suspended nothing is wrong when it is not ready: nothing is said of that.
+    """
     return {
         name: {c["type"]: c["status"] == "True" for c in status["conditions"] if _is_known(c)}
         for name, status in statuses.items()
@@ -247,7 +250,10 @@ def condition_truths(
 
 
 def _is_known(condition: Mapping[str, Any]) -> bool:
-    return condition["status"] in ("True", "False")
+    suspended = (
+        condition["type"] == ConditionType.READY and condition.get("reason") == Reason.SUSPENDED
+    )
+    return condition["status"] in ("True", "False") and not suspended
 
 
 def speakers_reporting(snapshot: ClusterSnapshot) -> dict[str, bool]:

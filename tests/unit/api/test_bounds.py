@@ -29,7 +29,8 @@ LOWER = ("minLength", "minItems", "minimum")
 DECIDED = {
     "VirtualIP": {
         # What the operator decides from, and nodes are not told.
-        *("candidates", "nodePriorities", "nodeSelector", "virtualRouterID"),
+        *("candidates", "nodePriorities", "nodeSelector", "preferredNodes", "suspend"),
+        "virtualRouterID",
         # Nodes are told the weight that counts.
         "healthChecks[].onFailure",
         "healthChecks[].weight",

@@ -34,6 +34,7 @@ from tests.bench.protocol import measure_protocol
 from tests.bench.report import Report
 from tests.bench.restarts import measure_restarts
 from tests.bench.samples import Samples
+from tests.bench.scale import measure_scale
 from tests.bench.scrapes import measure_scrapes
 from tests.bench.writes import measure_writes
 
@@ -42,7 +43,7 @@ from vrrp_lab.lab import Lab, LabOptions
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 _PARTS = (
     "failover", "heals", "engine", "lock", "overload", "checks", "configuration", "pods",
-    "protocol", "memory", "latency", "changes", "writes",
+    "protocol", "memory", "latency", "changes", "writes", "scale",
 )  # fmt: skip
 _INTERVALS, _ALL_INTERVALS = "1s,200ms", "1s,200ms,100ms,20ms"
 _MINUTES, _ALL_MINUTES = 0.5, 10.0
@@ -99,6 +100,7 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
         "configuration": [("configuration", lambda: measure_configurations(report))],
         "pods": [("pods", lambda: measure_pods(report, _PODS_S))],
         "protocol": [("protocol", lambda: measure_protocol(report))],
+        "scale": [("scale", lambda: measure_scale(report))],
         "memory": [("memory", lambda: _cluster(options, report, ("memory",)))],
         "latency": [("latency", lambda: _cluster(options, report, ("latency",)))],
         "changes": [("changes", lambda: _cluster(options, report, ("changes",)))],
@@ -116,6 +118,7 @@ def _steps(options: argparse.Namespace, report: Report) -> list[tuple[str, Step]
     ]
     first = (
         "failover", "heals", "engine", "lock", "overload", "checks", "configuration", "protocol",
+        "scale",
     )  # fmt: skip
     return [*(step for name in first for step in parts[name]), *together]
 

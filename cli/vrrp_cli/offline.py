@@ -13,7 +13,8 @@ from vrrp_api.election import may_have_own_key
 from vrrp_api.former import REFUSED
 from vrrp_api.node_config import NodeConfig
 from vrrp_cli.manifests import ManifestError, Object, read_manifests
-from vrrp_operator.model.snapshot import ClusterSnapshot, Node, node_value, take_snapshot
+from vrrp_operator.model.nodes import node_value
+from vrrp_operator.model.snapshot import ClusterSnapshot, Node, take_snapshot
 from vrrp_operator.model.vrid_limits import Limits
 from vrrp_operator.plan.planner import Plan, plan
 from vrrp_operator.plan.ranking import expected_priorities

@@ -37,6 +37,11 @@ def violations(part: str, value: Any) -> Iterator[tuple[Path, str]]:
     yield from _violations(schema_of(part), value, ())
 
 
+def entry_violations(part: str, field: str, value: Any) -> Iterator[tuple[Path, str]]:
+    """Yield where one entry of a list of a part does not fit, as ``violations`` of the whole."""
+    yield from _violations(schema_of(part)["properties"][field]["items"], value, ())
+
+
 def bounded(part: str, value: Any) -> Any:
     """Return a value with texts and lists cut to what its part's schema has room for.
 

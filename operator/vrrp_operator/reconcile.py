@@ -10,11 +10,11 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from vrrp_api.node_config import NodeConfig
 from vrrp_operator.api.api_server import ApiUnavailableError, ObjectGoneError
 from vrrp_operator.api.cache import KINDS, ObjectCache
 from vrrp_operator.api.endpoints import EndpointWatch
@@ -28,7 +28,7 @@ from vrrp_operator.plan.fitting import without_news
 from vrrp_operator.plan.observe import services_of
 from vrrp_operator.plan.other_versions import as_written
 from vrrp_operator.plan.panic import PanicJudge
-from vrrp_operator.plan.planner import Plan, plan
+from vrrp_operator.plan.planner import Plan, Planner
 from vrrp_operator.plan.vrid_memory import VridMemory
 from vrrp_operator.report.events import Occurrence
 from vrrp_operator.report.status import condition_counts, condition_truths, speakers_reporting
@@ -38,6 +38,10 @@ from vrrp_operator.write.statuses import VIRTUAL_IPS, Status, Statuses
 from vrrp_operator.write.writes import FENCED, Wish, Writes
 
 _log = logging.getLogger(__name__)
+_LookedAt = tuple[
+    NodeConfig, Mapping[str, Any] | None, frozenset[str], frozenset[str], frozenset[str]
+]
+"""What is to be, what is there, and what is left out of the one, or taken from the other."""
 
 
 class Reconciler:
@@ -65,7 +69,9 @@ class Reconciler:
         self._endpoints = endpoints
         self._panic = PanicJudge()
         self._vrids = VridMemory(reserved_vrids)
-        self._default_key_ref = default_key_ref
+        self._planner = Planner(default_key_ref)
+        self._as_wanted: dict[str, _LookedAt] = {}
+        """NodeConfigs that say what they are to, with what that was read from, by node."""
         self._leases_in = leases_in
         self.caught = caught or Caught(lambda task: metrics.exceptions.labels(task).inc())
         self._writes = Writes(metrics, self.caught)
@@ -199,7 +205,7 @@ class Reconciler:
         ]
         self._write(fences)
         snapshot = self._look(now_s)
-        planned = plan(snapshot, self._default_key_ref)
+        planned = self._planner.plan(snapshot)
         for task, error in planned.caught:
             self.caught(task, error)
         folded = self._statuses.fold(snapshot, planned, wall)
@@ -236,8 +242,7 @@ class Reconciler:
             self.caught("read", error)
         self._endpoints.follow(services_of(snapshot))
         panics = self._panic.judge(snapshot, now_s)
-        return replace(
-            snapshot,
+        return snapshot.but(
             services=self._endpoints.known(),
             panics=panics,
             lease_namespace=self._leases_in(),
@@ -254,17 +259,25 @@ class Reconciler:
             for node, config in turn:
                 report = snapshot.reports.get(node)
                 before = report.config if report is not None else None
+                current = self._cache.get("nodeconfigs", node)
+                looked_at = config, current, unrecorded, planned.untouched, snapshot.undeclared
+                if _same(self._as_wanted.get(node), looked_at):
+                    wishes.append(Wish("nodeconfigs", node, None, None))
+                    continue
                 known = without_news(config, unrecorded, before).to_object()
-                wishes.append(self._node_config(as_written(known, report, planned.untouched)))
+                wish = self._node_config(as_written(known, report, planned.untouched))
+                wishes.append(wish)
+                if wish.write is None:
+                    self._as_wanted[node] = looked_at
             self._write(wishes)
         # A list of nodes that came back empty is not a cluster without nodes.
         kept = {*planned.configs, *planned.unplanned}
         gone = [n for n in self._cache.names("nodeconfigs") if n not in kept and snapshot.nodes]
         delete = self._writer.delete_node_config
         self._write([Wish("nodeconfigs", name, None, partial(delete, name)) for name in gone])
-        self._writes.forget_others(
-            "nodeconfigs", {*self._cache.names("nodeconfigs"), *planned.configs}
-        )
+        names = {*self._cache.names("nodeconfigs"), *planned.configs}
+        self._writes.forget_others("nodeconfigs", names)
+        self._as_wanted = {n: known for n, known in self._as_wanted.items() if n in names}
 
     def _node_config(self, obj: Mapping[str, Any]) -> Wish:
         """Return the wish that a NodeConfig says this."""
@@ -276,3 +289,10 @@ class Reconciler:
         """Make writes side by side."""
         for _ in self._writes.write_side_by_side(wishes):
             pass  # what was not written waits, and is tried again
+
+
+def _same(known: _LookedAt | None, now: _LookedAt) -> bool:
+    """Return whether a NodeConfig and what it is to say are the very same as before."""
+    if known is None:
+        return False
+    return known[0] is now[0] and known[1] is now[1] and known[2:] == now[2:]

@@ -8,6 +8,7 @@ from tests.faults.places import (
     ALLOCATOR,
     AUTHENTICATION,
     CHOICE,
+    ELECTING,
     ENCODER,
     ENGINE_MEMBERS,
     EXECUTOR,
@@ -20,7 +21,6 @@ from tests.faults.places import (
     OTHER_CLOCKS,
     PLACEMENT,
     PLACING,
-    PLANNER,
     PRIORITY,
     PROGRAM,
     RANKING,
@@ -165,10 +165,10 @@ CHANGES = (
     Fault(
         12,
         "what a VirtualIP ran goes on while its new spec is not accepted",
-        PLANNER,
-        "            wanted[node] = replace(router, base_priority=priority,"
+        ELECTING,
+        "        wanted[node] = replace(router, base_priority=priority,"
         " peers=(), health_checks=used)\n",
-        "            pass\n",
+        "        pass\n",
         unit("operator/planner", "what_ran_goes_on_when_its_new_spec_is_not_accepted"),
     ),
 )

@@ -140,9 +140,9 @@ LEFT_OUT = (
         folder="operator/vrrp_operator/write",
     ),
     LeftOut(
-        "planner",
-        "if own_key and all(facts[node].knows_keys for node in taking_part):",
-        "if own_key:",
+        "electing",
+        "if wish.own_key and all(wish.facts[node].knows_keys for node in taking_part):",
+        "if wish.own_key:",
         "an election comes to its own key before every speaker knows such keys",
         "the_key_of_its_own_waits_for_every_speaker",
         folder="operator/vrrp_operator/plan",

@@ -14,7 +14,7 @@ from tests.simulation.settings import MS, SECOND
 from tests.simulation.sim_elector import Done, SimulatedElector, SimulatedLease
 
 from vrrp_operator.api.cache import ObjectCache
-from vrrp_operator.plan.planner import Plan, plan
+from vrrp_operator.plan.planner import Plan, Planner
 from vrrp_operator.report.status import virtual_ip_status
 from vrrp_operator.write.fences import FENCE, Fences
 
@@ -52,6 +52,7 @@ class SimulatedOperator:
         self._term = 0
         self._rng = rng
         self._cache = ObjectCache()
+        self._planner = Planner(KEY_REF)
         self.alive = True
         self._due = self._busy = self._again = False
         self._writes: list[_Write] = []
@@ -164,7 +165,7 @@ class SimulatedOperator:
             self._write_next()
             return
         snapshot = replace(self._cache.snapshot(self._now_s()), lease_namespace=self._leases_in)
-        self.plan, self.planned_ns = plan(snapshot, KEY_REF), now_ns
+        self.plan, self.planned_ns = self._planner.plan(snapshot), now_ns
         wall = datetime.fromtimestamp(EPOCH_S + now_ns / SECOND, UTC)
         for record in snapshot.virtual_ips:
             status = virtual_ip_status(

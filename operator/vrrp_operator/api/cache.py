@@ -15,16 +15,9 @@ from typing import Any
 from vrrp_api.annotations import unknown_annotations
 from vrrp_api.lease import DURATION_S, heartbeat_of
 from vrrp_operator.model.abilities import Abilities, abilities_after
+from vrrp_operator.model.nodes import is_off, is_out_of_service, node_conditions
 from vrrp_operator.model.readings import Readings
-from vrrp_operator.model.snapshot import (
-    ClusterSnapshot,
-    Node,
-    NodeReport,
-    handover_to,
-    is_off,
-    is_out_of_service,
-    node_conditions,
-)
+from vrrp_operator.model.snapshot import ClusterSnapshot, Node, NodeReport, handover_to
 
 FRESH_S = float(DURATION_S)
 GONE_S = 300.0

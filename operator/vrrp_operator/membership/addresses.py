@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from vrrp_api.conditions import ConditionType
 from vrrp_operator.membership.facts import facts_of, members
-from vrrp_operator.model.snapshot import ClusterSnapshot, Node, most_addresses
+from vrrp_operator.model.nodes import most_addresses
+from vrrp_operator.model.snapshot import ClusterSnapshot, Node
 
 FAMILIES = (4, 6)
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from vrrp_api.node_config_reading import Memory
 from vrrp_api.node_status import NodeConfigStatus, StatusMemory, parse_node_config_status
 from vrrp_operator.model.abilities import Abilities, with_abilities
+from vrrp_operator.model.nodes import node_value
 from vrrp_operator.model.snapshot import (
     Asked,
     HealthCheckRecord,
@@ -20,7 +21,6 @@ from vrrp_operator.model.snapshot import (
     VirtualIPRecord,
     asked_of,
     health_check_record,
-    node_value,
     not_deleted,
     virtual_ip_record,
 )

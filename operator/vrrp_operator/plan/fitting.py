@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from vrrp_api.bounds import NODE_CONFIG_SPEC, path_text, violations
+from vrrp_api.bounds import NODE_CONFIG_SPEC, Path, entry_violations, path_text, violations
 from vrrp_api.conditions import Reason
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
+from vrrp_operator.model.memo import Memo
 from vrrp_operator.model.snapshot import ClusterSnapshot
 from vrrp_operator.plan.validation import Problem
 
@@ -22,20 +24,56 @@ LARGEST_BYTES = 491_520
 spec again."""
 
 
-def find_unfit(configs: Mapping[str, NodeConfig], snapshot: ClusterSnapshot) -> dict[str, Problem]:
-    """Return the VirtualIPs that cannot be written as planned, and why."""
+def find_unfit(
+    configs: Mapping[str, NodeConfig], snapshot: ClusterSnapshot, memo: Memo
+) -> dict[str, Problem]:
+    """Return the VirtualIPs that cannot be written as planned, and why.
+
+    What ``memo`` knows of is not looked at again.
+    """
     found: dict[str, Problem] = {}
+    ages = {record.name: record.age_key for record in snapshot.virtual_ips}
     for node, config in configs.items():
         report = snapshot.reports.get(node)
         before = report.config if report is not None else None
-        if before is not None and replace(before, generation=0) == config:
-            continue
-        spec = config.to_object()["spec"]
-        for name, message in (*_wrong(spec), *_too_much(spec, before, snapshot)):
+        unfit = partial(_unfit, config, before, ages, memo)
+        for name, message in memo(("unfit", node), (config, before, ages), unfit):
             found.setdefault(
                 name, Problem(Reason.DOES_NOT_FIT, f"NodeConfig {node}: spec.{message}")
             )
     return found
+
+
+def _unfit(
+    config: NodeConfig,
+    before: NodeConfig | None,
+    ages: Mapping[str, tuple[str, str]],
+    memo: Memo,
+) -> tuple[tuple[str, str], ...]:
+    """Return the VirtualIPs whose part of a configuration is wrong, and what is wrong."""
+    if before is not None and replace(before, generation=0) == config:
+        return ()
+    spec = config.to_object()["spec"]
+    looked_at = [
+        memo(("fits", config.node, router["name"]), router, partial(_look_at, router))
+        for router in spec["virtualRouters"]
+    ]
+    others = {**spec, "virtualRouters": []}
+    separators = 2 * max(0, len(looked_at) - 1)
+    size = len(json.dumps(others)) + sum(size for size, _ in looked_at) + separators
+    wrong = [
+        (("virtualRouters", place, *path), message)
+        for place, (_, found) in enumerate(looked_at)
+        for path, message in found
+    ]
+    wrong += violations(NODE_CONFIG_SPEC, others)
+    return (*_whose(wrong, spec), *_too_much(spec, size, before, ages))
+
+
+def _look_at(router: Mapping[str, Any]) -> tuple[int, tuple[tuple[Path, str], ...]]:
+    """Return the size of one router's entry, and what is wrong with it."""
+    wrong = entry_violations(NODE_CONFIG_SPEC, "virtualRouters", router)
+    return len(json.dumps(router)), tuple(wrong)
 
 
 def without_doubles(
@@ -73,9 +111,9 @@ def without_news(
     )
 
 
-def _wrong(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _whose(wrong: Iterable[tuple[Path, str]], spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the VirtualIP whose part of a spec is wrong, and what is wrong."""
-    for path, message in violations(NODE_CONFIG_SPEC, spec):
+    for path, message in wrong:
         text = f"{path_text(path)} {message}"
         if len(path) < 2 or path[0] not in ("virtualRouters", "healthChecks"):
             continue  # of the node itself: no VirtualIP's fault
@@ -89,14 +127,15 @@ def _wrong(spec: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _too_much(
-    spec: Mapping[str, Any], before: NodeConfig | None, snapshot: ClusterSnapshot
+    spec: Mapping[str, Any],
+    size: int,
+    before: NodeConfig | None,
+    ages: Mapping[str, tuple[str, str]],
 ) -> Iterator[tuple[str, str]]:
     """Yield the VirtualIPs for which there is no room: the newest first, those that run last."""
-    size = len(json.dumps(spec))
     if size <= LARGEST_BYTES:
         return
     running = {router.name for router in before.virtual_routers} if before is not None else set()
-    ages = {record.name: record.age_key for record in snapshot.virtual_ips}
     routers = {router["name"]: router for router in spec["virtualRouters"]}
     checks = {check["name"]: len(json.dumps(check)) for check in spec["healthChecks"]}
     users: dict[str, set[str]] = {name: set() for name in checks}

@@ -10,34 +10,33 @@ an address of that family. How it is authenticated is decided here too, and writ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from vrrp_api.election import (
-    may_have_own_key,
-)
-from vrrp_api.features import ELECTION_KEYS
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
 from vrrp_operator.membership.addresses import Believed, believe
-from vrrp_operator.membership.facts import facts_of, members
-from vrrp_operator.membership.hearing import heard_silent
-from vrrp_operator.membership.steps import next_step
 from vrrp_operator.membership.waiting import Wait
+from vrrp_operator.model.memo import Memo
 from vrrp_operator.model.snapshot import ClusterSnapshot, Node, NodeReport, VirtualIPRecord
+from vrrp_operator.model.views import Views
 from vrrp_operator.plan.allocator import Allocation, allocate
+from vrrp_operator.plan.electing import (
+    Choice,
+    Outcome,
+    Wish,
+    carried_of,
+    choice_of,
+    outcome_of,
+    wish_of,
+    wish_to_go_on,
+    withdrawn,
+)
 from vrrp_operator.plan.elections import elections
 from vrrp_operator.plan.fitting import find_unfit, without_doubles
 from vrrp_operator.plan.observe import observed
-from vrrp_operator.plan.other_versions import ended, kinds_know, lease_namespace, not_understood
-from vrrp_operator.plan.ranking import (
-    Ranked,
-    rank_carried,
-    ranker,
-    remembered,
-    without_address,
-)
-from vrrp_operator.plan.router_checks import weighed
-from vrrp_operator.plan.routers import is_new, resolve_authentication, routers_of
+from vrrp_operator.plan.other_versions import ended, lease_namespace, not_understood
+from vrrp_operator.plan.ranking import Ranked, ranker
 from vrrp_operator.plan.validation import Problem, find_problems
 
 
@@ -72,229 +71,210 @@ class Plan:
     """The nodes that a VirtualIP's election cannot come to, with who has its number there."""
     most_vrids: int = 0
     """Virtual router IDs in use on the node that has most."""
+    views: Mapping[str, ClusterSnapshot] = field(default_factory=dict, compare=False)
+    """What each VirtualIP was planned from; the same object while nothing of it changes."""
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+
+    def view(self, name: str, snapshot: ClusterSnapshot) -> ClusterSnapshot:
+        """Return what a VirtualIP was planned from; the whole snapshot where it was not planned."""
+        return self.views.get(name, snapshot)
+
+    def of(self, name: str) -> tuple[object, ...]:
+        """Return all that was planned for one VirtualIP, to see whether it changed."""
+        by_name = (
+            self.outcomes, self.vrids, self.problems, self.candidates, self.priorities,
+            self.without_address, self.waits, self.members, self.barred,
+        )  # fmt: skip
+        return tuple(found.get(name) for found in by_name)
 
 
 def plan(snapshot: ClusterSnapshot, default_key_ref: str | None = None) -> Plan:
-    """Return the plan for a snapshot.
+    """Return the plan for a snapshot, worked out from nothing else."""
+    return Planner(default_key_ref).plan(snapshot)
 
-    A VirtualIP that is not accepted keeps what the current NodeConfigs run for it, so that bad
-    input costs nothing that works; its members follow the cluster.
 
-    Args:
-        snapshot: the cluster.
-        default_key_ref: the key of elections that say nothing of authentication; None: plain.
+class Planner:
+    """Plans snapshot after snapshot; what did not change since the last one is not planned again.
+
+    So a change costs what it concerns: elections whose view of the cluster is another one, and
+    nodes that run other elections by that. What is planned is what ``plan`` says.
     """
-    believed = believe(snapshot)
-    snapshot = replace(snapshot, nodes=believed.nodes)
-    problems = find_problems(snapshot)
-    planned = _planned(snapshot, believed, problems, default_key_ref)
-    unfit = find_unfit(planned.configs, snapshot)
-    if unfit:
-        planned = _planned(snapshot, believed, {**problems, **unfit}, default_key_ref)
-    return planned
 
+    def __init__(self, default_key_ref: str | None = None) -> None:
+        """Plan for a cluster.
 
-def _planned(
-    snapshot: ClusterSnapshot,
-    believed: Believed,
-    problems: Mapping[str, Problem],
-    default_key_ref: str | None,
-) -> Plan:
-    """Return the plan without those that have a problem; another one's fault costs nobody else."""
-    accepted = [r for r in snapshot.virtual_ips if r.name not in problems and r.spec is not None]
-    ranks, broken = ranker(accepted, snapshot)
-    known = elections(snapshot, {*problems, *broken}, ranks.may_use())
-    given = allocate(known, ranks.choose, snapshot.vrid_limits)
-    board = _Board(snapshot, believed, given)
-    found = {**given.problems, **problems, **{n: Problem.internal(e) for n, e in broken.items()}}
-    caught = [("plan", error) for error in broken.values()]
-    choices = _Choices()
-    for record in accepted:
-        name = record.name
-        if name in found:
-            continue
-        try:
-            ranked = ranks.rank(name, given.barred.get(name, ()))
-            choices.take_in(ranked, snapshot)
-            if record.suspended:
-                board.withdraw(record)
+        ``default_key_ref``: the key of elections that say nothing of authentication; None: plain.
+        """
+        self._default_key_ref = default_key_ref
+        self._views = Views()
+        self._memo = Memo()
+
+    def plan(self, snapshot: ClusterSnapshot) -> Plan:
+        """Return the plan for a snapshot.
+
+        A VirtualIP that is not accepted keeps what the current NodeConfigs run for it, so that bad
+        input costs nothing that works; its members follow the cluster.
+        """
+        self._memo.begin()
+        believed = believe(snapshot)
+        nodes = tuple(self._memo.same(("node", node.name), node) for node in believed.nodes)
+        snapshot = snapshot.but(nodes=nodes)
+        self._views.begin(snapshot)
+        problems = find_problems(snapshot)
+        planned = self._planned(snapshot, believed, problems)
+        unfit = find_unfit(planned.configs, snapshot, self._memo)
+        if unfit:
+            planned = self._planned(snapshot, believed, {**problems, **unfit})
+        return planned
+
+    def _planned(
+        self, snapshot: ClusterSnapshot, believed: Believed, problems: Mapping[str, Problem]
+    ) -> Plan:
+        """Return the plan without those that have a problem; it costs nobody else anything."""
+        accepted = [
+            r for r in snapshot.virtual_ips if r.name not in problems and r.spec is not None
+        ]
+        ranks, broken = ranker(accepted, self._views, self._memo)
+        known = elections(snapshot, {*problems, *broken}, ranks.may_use())
+        given = allocate(known, ranks.choose, snapshot.vrid_limits)
+        board = _Board(snapshot, believed, given, self._views, self._memo)
+        found = {**given.problems, **problems}
+        found |= {name: Problem.internal(error) for name, error in broken.items()}
+        caught = [("plan", error) for error in broken.values()]
+        for record in accepted:
+            if record.name in found:
                 continue
-            board.elect(ranked, given.numbers[name], default_key_ref)
-        except Exception as failure:
-            choices.forget(name)
-            found[name] = Problem.internal(failure)
-            caught.append(("plan", failure))
-    records = {record.name: record for record in snapshot.virtual_ips}
-    for name in found:
-        try:
-            if records[name].suspended:
-                board.withdraw(records[name])
-                continue
-            board.carry_over(records[name])
-        except Exception as failure:
-            board.keep(name)
-            caught.append(("plan", failure))
-    configs, unplanned = board.configs()
-    return Plan(
-        configs=configs,
-        vrids={n: number for n, number in given.numbers.items() if n in records},
-        barred=given.barred,
-        most_vrids=given.claims.most_on_a_node(),
-        problems=found,
-        candidates=choices.candidates,
-        without_address=choices.addressless,
-        priorities=choices.priorities,
-        waits=board.waits,
-        members=board.members,
-        nodes=snapshot.nodes,
-        unplanned=tuple(unplanned),
-        caught=(*caught, *(("plan", error) for error in unplanned.values())),
-        refused=snapshot.refused,
-        untouched=frozenset(board.not_understood),
-    )
-
-
-class _Choices:
-    """Who takes part in what, as ranked."""
-
-    def __init__(self) -> None:
-        self.candidates: dict[str, tuple[str, ...]] = {}
-        self.priorities: dict[str, tuple[int, ...]] = {}
-        self.addressless: dict[str, tuple[str, ...]] = {}
-
-    def take_in(self, ranked: Ranked, snapshot: ClusterSnapshot) -> None:
-        """Take in one VirtualIP."""
-        name = ranked.record.name
-        taking_part = [(n.name, p) for n, p in ranked.ranking if n.name not in ranked.absent]
-        self.candidates[name] = tuple(node for node, _ in taking_part)
-        self.priorities[name] = tuple(priority for _, priority in taking_part)
-        missing = without_address(ranked.record, snapshot)
-        if missing:
-            self.addressless[name] = missing
-
-    def forget(self, name: str) -> None:
-        """Forget one that is not accepted after all."""
-        for found in (self.candidates, self.priorities, self.addressless):
-            found.pop(name, None)
+            try:
+                ranked = ranks.rank(record.name, given.barred.get(record.name, ()))
+                board.elect(ranked, given.numbers[record.name], self._default_key_ref)
+            except Exception as failure:
+                board.forget(record.name)
+                found[record.name] = Problem.internal(failure)
+                caught.append(("plan", failure))
+        records = {record.name: record for record in snapshot.virtual_ips}
+        for name in found:
+            try:
+                board.carry_over(records[name])
+            except Exception as failure:
+                board.keep(records[name])
+                caught.append(("plan", failure))
+        configs, unplanned = board.configs()
+        return Plan(
+            configs=configs,
+            vrids={n: number for n, number in given.numbers.items() if n in records},
+            barred=given.barred,
+            most_vrids=given.claims.most_on_a_node(),
+            problems=found,
+            candidates={name: choice.candidates for name, choice in board.choices.items()},
+            without_address={
+                n: choice.without_address
+                for n, choice in board.choices.items()
+                if choice.without_address
+            },
+            priorities={name: choice.priorities for name, choice in board.choices.items()},
+            waits={name: o.waits for name, o in board.outcomes.items() if o.waits},
+            members={name: outcome.members for name, outcome in board.outcomes.items()},
+            nodes=snapshot.nodes,
+            unplanned=tuple(unplanned),
+            caught=(*caught, *(("plan", error) for error in unplanned.values())),
+            refused=snapshot.refused,
+            untouched=frozenset(board.not_understood),
+            views=board.views,
+            outcomes=board.outcomes,
+        )
 
 
 class _Board:
     """What every node is to run, election by election."""
 
-    def __init__(self, snapshot: ClusterSnapshot, seen: Believed, given: Allocation) -> None:
+    def __init__(
+        self,
+        snapshot: ClusterSnapshot,
+        seen: Believed,
+        given: Allocation,
+        views: Views,
+        memo: Memo,
+    ) -> None:
         self._snapshot, self._moving, self._given = snapshot, seen.moving, given
+        self._views, self._memo = views, memo
         self.not_understood = not_understood(snapshot)
-        self._routers: dict[str, list[VirtualRouterConfig]] = {}
-        self.waits: dict[str, tuple[Wait, ...]] = {}
-        self.members: dict[str, tuple[str, ...]] = {}
+        self.choices: dict[str, Choice] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self.views: dict[str, ClusterSnapshot] = {}
 
     def elect(self, ranked: Ranked, vrid: int, default_key_ref: str | None) -> None:
         """Take in the next step of an accepted VirtualIP's election."""
-        spec = ranked.record.spec
-        assert spec is not None
-        election = resolve_authentication(spec.election, default_key_ref)
-        wanted = routers_of(ranked.record, vrid, election, ranked.ranking, self._snapshot)
-        own_key = default_key_ref is not None and may_have_own_key(spec.election)
-        own_key = own_key and kinds_know(ELECTION_KEYS, self._snapshot)
-        # Those that ran it, and have reported nothing since, knew what they ran.
-        knowing = frozenset(remembered(ranked.record, self._snapshot))
-        name, new = ranked.record.name, is_new(ranked.record)
-        self.step(name, spec.family, wanted, own_key=own_key, knowing=knowing, new=new)
-
-    def step(
-        self,
-        name: str,
-        family: int,
-        wanted: Mapping[str, VirtualRouterConfig],
-        *,
-        own_key: bool = False,
-        knowing: frozenset[str] = frozenset(),
-        new: bool = False,
-    ) -> None:
-        """Take in the next step of one election; ``own_key``: it is to sign with a key of its own.
-
-        It does once every speaker that takes part, or may, can; those in ``knowing`` can. ``new``:
-        nobody was ever Active in it.
-        """
+        record = ranked.record
+        name, wide = record.name, self._views.of(record)
+        choice = self._memo(("choice", name), (ranked, wide), partial(choice_of, ranked, wide))
+        self.choices[name] = choice
+        if record.suspended:
+            self.withdraw(record, choice.concerned)
+            return
+        view = self._look(record, choice.concerned)
         if name in self.not_understood:
-            self.keep(name)
+            self.keep(record)
             return
-        asked = bool(wanted)
-        heard = heard_silent(name, self._snapshot)
-        moving = frozenset(node for node, of_family in self._moving if of_family == family)
-        facts = facts_of(name, family, self._snapshot, heard)
-        self.members[name] = tuple(members(facts))
-        wanted = self._with_number(name, wanted)
-        if not wanted and self.members[name] and asked:
-            self.keep(name)
-            return
-        taking_part = {*self.members[name], *wanted} - knowing
-        if own_key and all(facts[node].knows_keys for node in taking_part):
-            wanted = {
-                n: replace(r, election=r.election.with_own_key("Require"))
-                for n, r in wanted.items()
-            }
-        step = next_step(wanted, facts, moving, new=new)
-        for node, router in step.routers.items():
-            self._routers.setdefault(node, []).append(router)
-        if step.waits:
-            self.waits[name] = step.waits
+        make = partial(wish_of, choice, vrid, default_key_ref, view)
+        wish = self._memo(("wish", name), (choice, vrid, default_key_ref, view), make)
+        self._step(record, wish)
 
-    def _with_number(
-        self, name: str, wanted: Mapping[str, VirtualRouterConfig]
-    ) -> dict[str, VirtualRouterConfig]:
-        """Return who is wanted without newcomers to nodes where another election has the number."""
-        return {
-            node: router
-            for node, router in wanted.items()
-            if node in self.members[name]
-            or self._given.admits(name, router.virtual_router_id, node)
-        }
+    def forget(self, name: str) -> None:
+        """Forget the choice for one that is not accepted after all."""
+        self.choices.pop(name, None)
 
     def carry_over(self, record: VirtualIPRecord) -> None:
-        """Let what runs for a VirtualIP that is not accepted go on with its parameters.
-
-        Who takes part, and from where, follows the cluster.
-        """
-        name, found = record.name, self._running(record.name)
-        if not found:
-            self.members[name] = ()
+        """Let what runs for a VirtualIP that is not accepted go on."""
+        if record.suspended:
+            self.withdraw(record)
             return
-        best = max(found.values(), key=lambda router: router.base_priority)
-        asked = {node: router.base_priority for node, router in found.items()}
-        existing = {node.name for node in self._snapshot.nodes}
-        takes_part = [(node, priority) for node, priority in asked.items() if node in existing]
-        if record.spec is not None:
-            carried = replace(record, spec=replace(record.spec, addresses=best.addresses))
-            stay = record.generation != best.virtual_ip_generation or name in self._given.stuck
-            ranking = rank_carried(carried, asked, self._snapshot, stay=stay)
-            takes_part = [(node.name, priority) for node, priority in ranking]
-        takes_part.sort(key=lambda item: (-item[1], item[0]))
-        wanted = {}
-        for node, priority in takes_part:
-            known = node in found and found[node].family == best.family
-            router = found[node] if known else replace(best, take_over=None)
-            used = weighed(router.health_checks, name, node, self._snapshot)
-            wanted[node] = replace(router, base_priority=priority, peers=(), health_checks=used)
-        self.step(name, best.family, wanted)
+        name, wide = record.name, self._views.of(record)
+        stuck = name in self._given.stuck
+        make = partial(carried_of, record, wide, stuck=stuck)
+        carried = self._memo(("carried", name), (wide, stuck), make)
+        if carried is None:
+            self._look(record, ())
+            self.outcomes[name] = Outcome()
+            return
+        view = self._look(record, [node for node, _ in carried.takes_part])
+        if name in self.not_understood:
+            self.keep(record)
+            return
+        go_on = partial(wish_to_go_on, name, carried, view)
+        self._step(record, self._memo(("wish", name), (carried, view), go_on))
 
-    def withdraw(self, record: VirtualIPRecord) -> None:
+    def withdraw(self, record: VirtualIPRecord, concerned: Collection[str] = ()) -> None:
         """Have nobody run an election any more; who may yet is its member until it says it left."""
-        assert record.spec is not None
-        facts = facts_of(record.name, record.spec.family, self._snapshot, frozenset())
-        self.members[record.name] = tuple(members(facts))
+        view = self._look(record, concerned)
+        make = partial(withdrawn, record, view)
+        self.outcomes[record.name] = self._memo(("withdrawn", record.name), view, make)
 
-    def keep(self, name: str) -> None:
+    def keep(self, record: VirtualIPRecord) -> None:
         """Leave an election just as it is."""
-        found = self._running(name)
-        self.members[name] = tuple(found)
-        self.waits.update((n, (w,)) for n, w in self.not_understood.items() if n == name)
-        for node, router in found.items():
-            self._routers.setdefault(node, []).append(router)
+        name, found = record.name, self._snapshot.index.asked(record.name)
+        wait = self.not_understood.get(name)
+        self.outcomes[name] = Outcome(dict(found), tuple(found), (wait,) if wait else ())
 
-    def _running(self, name: str) -> dict[str, VirtualRouterConfig]:
-        """Return what nodes are asked to run of an election now."""
-        return dict(self._snapshot.index.asked(name))
+    def _look(self, record: VirtualIPRecord, concerned: Collection[str]) -> ClusterSnapshot:
+        view = self.views[record.name] = self._views.among(record, concerned)
+        return view
+
+    def _step(self, record: VirtualIPRecord, wish: Wish) -> None:
+        """Take in the next step; nobody comes to a node where another one has the number."""
+        name = record.name
+        admitted = tuple(
+            node
+            for node, router in wish.routers.items()
+            if node not in wish.members and self._given.admits(name, router.virtual_router_id, node)
+        )
+        moving = frozenset(n for n, family in self._moving if family == wish.family)
+        moving &= wish.facts.keys()
+        make = partial(outcome_of, wish, admitted, moving)
+        outcome = self._memo(("outcome", name), (wish, admitted, moving), make)
+        if outcome is None:
+            self.keep(record)
+        else:
+            self.outcomes[name] = outcome
 
     def configs(self) -> tuple[dict[str, NodeConfig], dict[str, Exception]]:
         """Return the configuration of every node, and of those that left and report yet.
@@ -306,15 +286,37 @@ class _Board:
             left = name not in nodes and report.fresh and report.status is not None
             if left and report.config is not None and _runs_something(report):
                 nodes[name] = Node(name, {}, report.config.addresses)
+        planned: dict[str, list[VirtualRouterConfig]] = {}
+        for outcome in self.outcomes.values():
+            for name, router in outcome.routers.items():
+                planned.setdefault(name, []).append(router)
         found: dict[str, NodeConfig] = {}
         failed: dict[str, Exception] = {}
         for name, node in nodes.items():
             try:
-                routers = without_doubles(self._routers.get(name, ()), self._given.claims.on(name))
-                found[name] = _config(node, routers, self._snapshot)
+                routers = without_doubles(planned.get(name, ()), self._given.claims.on(name))
+                found[name] = self._config_of(node, routers)
             except Exception as error:
                 failed[name] = error
         return found, failed
+
+    def _config_of(self, node: Node, routers: list[VirtualRouterConfig]) -> NodeConfig:
+        """Return a node's configuration, made anew only if anything of it changed."""
+        snapshot, report = self._snapshot, self._snapshot.reports.get(node.name)
+        status = report.status if report is not None else None
+        inputs = (
+            node,
+            routers,
+            report.config if report is not None else None,
+            (status.observed_generation, status.features) if status is not None else None,
+            [check.spec for check in snapshot.health_checks],
+            snapshot.services,
+            [(record.name, record.suspended) for record in snapshot.virtual_ips],
+            snapshot.lease_namespace,
+            snapshot.undeclared,
+        )
+        make = partial(_config, node, routers, snapshot)
+        return self._memo(("config", node.name), inputs, make)
 
 
 def _runs_something(report: NodeReport) -> bool:

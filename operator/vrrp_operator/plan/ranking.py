@@ -21,7 +21,9 @@ from dataclasses import dataclass, replace
 
 from vrrp_api.virtual_ip import VirtualIP
 from vrrp_operator.membership.hearing import heard_silent
+from vrrp_operator.model.memo import Memo
 from vrrp_operator.model.snapshot import ClusterSnapshot, Node, VirtualIPRecord
+from vrrp_operator.model.views import Views
 from vrrp_operator.plan.placement import Contest, first_places, score
 
 FIRST_PRIORITY = 200
@@ -57,6 +59,10 @@ class _Eligible:
     absent: list[Node]
     members: Mapping[str, int]
 
+    def names(self) -> frozenset[str]:
+        """Return the names of all of them."""
+        return frozenset(node.name for node in (*self.nodes, *self.absent))
+
     def without(self, barred: Collection[str]) -> _Eligible:
         """Return the same without some nodes."""
         if not barred:
@@ -69,16 +75,21 @@ class _Eligible:
 class Ranker:
     """Ranks VirtualIPs one by one; who leads each was decided for all of them together."""
 
-    def __init__(self, accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot) -> None:
+    def __init__(self, accepted: list[VirtualIPRecord], views: Views, memo: Memo) -> None:
+        self._memo = memo
         self._records = {record.name: record for record in accepted}
-        self._eligible = {record.name: _eligible(record, snapshot) for record in accepted}
+        self._eligible = {record.name: self._look(record, views) for record in accepted}
         self._first = _first_places(accepted, self._eligible)
         self._ranked = {record.name: self._rank(record.name) for record in accepted}
+
+    def _look(self, record: VirtualIPRecord, views: Views) -> _Eligible:
+        view = views.of(record)
+        return self._memo(("eligible", record.name), view, lambda: _eligible(record, view))
 
     def may_use(self) -> dict[str, frozenset[str]]:
         """Return the nodes that each VirtualIP may ever run on, those that are gone included."""
         return {
-            name: frozenset(node.name for node in (*found.nodes, *found.absent))
+            name: self._memo(("may use", name), found, found.names)
             for name, found in self._eligible.items()
         }
 
@@ -94,25 +105,31 @@ class Ranker:
         return tuple(node.name for node, _ in self.rank(name, barred).ranking)
 
     def _rank(self, name: str, barred: Collection[str] = ()) -> Ranked:
-        return _rank(self._records[name], self._eligible[name].without(barred), self._first)
+        record, eligible, without = self._records[name], self._eligible[name], frozenset(barred)
+        return self._memo(
+            ("rank", name, without),
+            (record, eligible, self._first.get(name)),
+            lambda: _rank(record, eligible.without(without), self._first),
+        )
 
 
 def ranker(
-    accepted: list[VirtualIPRecord], snapshot: ClusterSnapshot
+    accepted: list[VirtualIPRecord], views: Views, memo: Memo
 ) -> tuple[Ranker, dict[str, Exception]]:
     """Return what ranks VirtualIPs, without those that cannot be ranked, and why they cannot."""
     try:
-        return Ranker(accepted, snapshot), {}
+        return Ranker(accepted, views, memo), {}
     except Exception:
         broken: dict[str, Exception] = {}
         for record in accepted:
             try:
-                Ranker([record], snapshot)
+                Ranker([record], views, memo)
             except Exception as error:
                 broken[record.name] = error
         if not broken:
             raise
-    return Ranker([record for record in accepted if record.name not in broken], snapshot), broken
+    others = [record for record in accepted if record.name not in broken]
+    return Ranker(others, views, memo), broken
 
 
 def rank_carried(

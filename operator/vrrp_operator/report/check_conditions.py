@@ -93,7 +93,7 @@ def _passing(
                 " (accepted: namespace and name of a Service)"
             )
             return passing("False", Reason.SERVICE_NOT_FOUND, message)
-    without = _without(record, snapshot, users)
+    without = nodes_without(record, snapshot)
     failing = [r for r in results if not r["passing"]]
     if failing:
         told = [f"{r['node']}: {r['message']}" for r in failing[:_TOLD]]
@@ -115,10 +115,11 @@ def _passing(
     return passing("Unknown", Reason.CHECK_PENDING, "no node has a result yet")
 
 
-def _without(record: HealthCheckRecord, snapshot: ClusterSnapshot, users: Sequence[str]) -> str:
+def nodes_without(record: HealthCheckRecord, snapshot: ClusterSnapshot) -> str:
     """Return which nodes go without a check because their speakers do not know what it says."""
     if record.spec is None:
         return ""
+    users = snapshot.users.get(record.name, ())
     found = [
         f"{node} goes without: its speaker does not know {', '.join(sorted(unknown))}; upgrade it"
         for node, report in sorted(snapshot.reports.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from vrrp_api.conditions import Condition, ConditionType, Reason
 from vrrp_api.node_status import RouterStatus
@@ -12,6 +12,7 @@ from vrrp_operator.model.snapshot import ClusterSnapshot, VirtualIPRecord
 from vrrp_operator.plan.planner import Plan
 from vrrp_operator.report import asking
 from vrrp_operator.report.check_conditions import ignored_and_ineffective
+from vrrp_operator.report.clocks import Clocks
 from vrrp_operator.report.programmed import no_candidates, programmed
 from vrrp_operator.report.telling import LIST_ROOM, fitted, listed
 
@@ -45,7 +46,7 @@ def virtual_ip_conditions(
     reported: list[NodeRouter],
     *,
     takeovers: Sequence[Mapping[str, str]],
-    now: str,
+    clocks: Clocks,
 ) -> list[Condition]:
     """Return the conditions of a VirtualIP, without their transition times.
 
@@ -55,10 +56,9 @@ def virtual_ip_conditions(
         plan: what was planned for it.
         reported: what its nodes say.
         takeovers: its history, those that are too old to be kept included.
-        now: RFC 3339.
+        clocks: of the nodes.
     """
     active = active_routers(reported)
-    clocks = _Clocks(snapshot, now)
     return [
         _ready(record, snapshot, plan, reported, active),
         _accepted(record, snapshot, plan),
@@ -233,7 +233,7 @@ def _split_brain(
 
 
 def _flapping(
-    record: VirtualIPRecord, takeovers: Sequence[Mapping[str, str]], clocks: _Clocks
+    record: VirtualIPRecord, takeovers: Sequence[Mapping[str, str]], clocks: Clocks
 ) -> Condition:
     """Return whether there were too many takeovers lately.
 
@@ -257,7 +257,7 @@ def _flapping(
 
 
 def _address_conflict(
-    record: VirtualIPRecord, reported: list[NodeRouter], clocks: _Clocks
+    record: VirtualIPRecord, reported: list[NodeRouter], clocks: Clocks
 ) -> Condition:
     """Return whether a host outside the election has an address, as nodes saw it lately."""
     found = []
@@ -276,7 +276,7 @@ def _address_conflict(
 
 
 def _foreign_vrrp(
-    record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter], clocks: _Clocks
+    record: VirtualIPRecord, plan: Plan, reported: list[NodeRouter], clocks: Clocks
 ) -> Condition:
     """Return whether a router outside the election uses its VRID, as nodes heard it lately."""
     found: dict[tuple[str, int], list[str]] = {}
@@ -321,27 +321,3 @@ def _remedy(record: VirtualIPRecord) -> str:
         "give that router another ID, or make this VirtualIP anew with another virtualRouterID,"
         f" or let that router take part ({how})"
     )
-
-
-class _Clocks:
-    """What time it is where a time was written: nodes' clocks are not the operator's."""
-
-    def __init__(self, snapshot: ClusterSnapshot, now: str) -> None:
-        self._now = now
-        self._heartbeats = {
-            node: max(report.beat, report.status.heartbeat_time)
-            for node, report in snapshot.reports.items()
-            if report.fresh and report.status is not None
-        }
-
-    def is_recent(self, node: str, time: str, within: timedelta) -> bool:
-        """Return whether a node wrote this time so lately, by its own last heartbeat."""
-        return _is_recent(time, self._heartbeats.get(node, self._now), within)
-
-
-def _is_recent(time: str, now: str, within: timedelta) -> bool:
-    try:
-        age = datetime.fromisoformat(now) - datetime.fromisoformat(time)
-    except (ValueError, TypeError):
-        return False  # not a time, or one without a zone: not of our writing
-    return age < within

@@ -25,6 +25,7 @@ from vrrp_operator.model.snapshot import (
 )
 from vrrp_operator.plan.planner import Plan
 from vrrp_operator.report.check_conditions import check_conditions
+from vrrp_operator.report.clocks import Clocks
 from vrrp_operator.report.conditions import (
     UNKNOWN,
     NodeRouter,
@@ -42,17 +43,30 @@ _TOLD = 256
 
 
 def virtual_ip_status(
-    record: VirtualIPRecord, snapshot: ClusterSnapshot, plan: Plan, now: str
+    record: VirtualIPRecord,
+    snapshot: ClusterSnapshot,
+    plan: Plan,
+    now: str,
+    clocks: Clocks | None = None,
 ) -> dict[str, Any]:
-    """Return the whole status of a VirtualIP; ``now`` is RFC 3339 and used where something flips.
+    """Return the whole status of a VirtualIP.
 
     Equal reports give equal statuses, so that nothing is written while nothing happens.
+
+    Args:
+        record: the VirtualIP.
+        snapshot: the cluster, or its view of it.
+        plan: what was planned.
+        now: RFC 3339, used where something flips.
+        clocks: of the nodes; None: as the snapshot says.
     """
+    clocks = clocks or Clocks(snapshot.heartbeats, now)
     reported = _reported(record, snapshot, plan)
     members = plan.members.get(record.name, ())
     known = record.status.get("history") or []
     held = takeovers(known, [(node, router) for node, router, _ in reported])
-    conditions = virtual_ip_conditions(record, snapshot, plan, reported, takeovers=held, now=now)
+    seen = record, snapshot, plan, reported
+    conditions = virtual_ip_conditions(*seen, takeovers=held, clocks=clocks)
     addresses = [str(a) for a in record.spec.addresses] if record.spec else []
     status: dict[str, Any] = {
         "observedGeneration": record.generation,

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.operator.cluster import applied, nodes, snapshot, virtual_ip
 
 from vrrp_api.bounds import NODE_CONFIG_SPEC, violations
-from vrrp_operator.plan import fitting, planner
+from vrrp_operator.plan import electing, fitting
 from vrrp_operator.plan.planner import Plan, plan
 from vrrp_operator.plan.routers import routers_of
 
@@ -40,7 +40,7 @@ def test_what_its_schema_would_refuse_is_not_written_and_says_why(
             return found
         return {node: replace(router, interface="i" * 16) for node, router in found.items()}
 
-    monkeypatch.setattr(planner, "routers_of", odd)
+    monkeypatch.setattr(electing, "routers_of", odd)
     planned = plan(snapshot(pair(), nodes(2)))
     assert ran(planned) == ["a"]
     assert fits(planned)

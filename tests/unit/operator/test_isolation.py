@@ -12,13 +12,12 @@ from tests.unit.operator.cluster import virtual_ip
 from tests.unit.operator.test_reconcile import FakeServer, cluster, node, speaking
 
 from vrrp_api.bounds import VIRTUAL_IP_STATUS, violations
-from vrrp_operator import reconcile
 from vrrp_operator.api.api_server import ApiUnavailableError
 from vrrp_operator.api.cache import ObjectCache
 from vrrp_operator.api.handlers import Feed, Trigger, end_with
 from vrrp_operator.api.list_watch import ListWatch
 from vrrp_operator.health import STALE_S
-from vrrp_operator.plan import planner, ranking
+from vrrp_operator.plan import electing, planner, ranking
 from vrrp_operator.plan.routers import routers_of
 from vrrp_operator.reconcile import Reconciler
 from vrrp_operator.report.chronicle import Chronicle
@@ -257,7 +256,7 @@ def test_what_cannot_be_planned_costs_itself_and_says_so(monkeypatch: pytest.Mon
     _, cache, reconciler = two()
     assert reconciler.run_cycle()
     before = routers(cache, "node-1")
-    monkeypatch.setattr(planner, "routers_of", raising("a", routers_of))
+    monkeypatch.setattr(electing, "routers_of", raising("a", routers_of))
     edit(cache)
     assert reconciler.run_cycle()
     assert routers(cache, "node-1") == before == ["a", "b"]
@@ -269,7 +268,7 @@ def test_what_cannot_be_planned_costs_itself_and_says_so(monkeypatch: pytest.Mon
 def test_what_cannot_even_be_carried_over_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     _, cache, reconciler = two()
     assert reconciler.run_cycle()
-    monkeypatch.setattr(planner, "routers_of", raising("a", routers_of))
+    monkeypatch.setattr(electing, "routers_of", raising("a", routers_of))
     monkeypatch.setattr(planner._Board, "carry_over", raising_method("a"))
     edit(cache)
     assert reconciler.run_cycle()
@@ -350,7 +349,7 @@ def test_a_cycle_survives_whatever_ends_it(monkeypatch: pytest.MonkeyPatch) -> N
         raise RuntimeError("nobody expected that")
 
     with monkeypatch.context() as broken:
-        broken.setattr(reconcile, "plan", fail)
+        broken.setattr(reconciler._planner, "plan", fail)
         assert not survived(reconciler.run_cycle)
         assert reconciler.healthy()[0]
         now_s[0] += STALE_S + 1

@@ -10,7 +10,8 @@ from tests.unit.operator.cluster import applied, nodes, snapshot, virtual_ip
 
 from vrrp_api.check_kinds import NodeConditionCheck, ServiceCheck
 from vrrp_api.conditions import Reason
-from vrrp_operator.model.snapshot import ClusterSnapshot, NodeReport, node_value
+from vrrp_operator.model.nodes import node_value
+from vrrp_operator.model.snapshot import ClusterSnapshot, NodeReport
 from vrrp_operator.plan.planner import Plan, plan
 
 Services = Mapping[str, Mapping[str, int] | None] | None

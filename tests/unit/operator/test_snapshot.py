@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tests.unit.operator.cluster import virtual_ip
 
-from vrrp_operator.model.snapshot import node_value, virtual_ip_record
+from vrrp_operator.model.nodes import node_value
+from vrrp_operator.model.snapshot import virtual_ip_record
 
 
 def node(

@@ -219,10 +219,15 @@ def test_frozen_node_wakes_late_and_a_dead_one_holds_nothing(sized: Lab, home: N
 
 
 def test_engine_that_comes_too_late_does_not_resume(sized: Lab, home: Node) -> None:
+    """Its supervisor stands still, and no heir is there."""
     successor, processes = sized.node("node-2"), home.processes()
-    os.kill(processes["supervisor"], signal.SIGSTOP)
+    supervisor = processes["supervisor"]
+    os.kill(supervisor, signal.SIGSTOP)
     try:
         starts, before = engine(home).engine_starts, only_router(home).transitions
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+        for heir in {int(pid) for pid in children} - set(processes.values()):
+            os.kill(heir, signal.SIGKILL)
         os.kill(processes["engine"], signal.SIGKILL)
         eventually(lambda: states(successor)["pair"] == "Active", within_s=5)
         eventually(lambda: holds_both(successor) and holds_none(home), within_s=5)

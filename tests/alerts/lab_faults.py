@@ -370,11 +370,11 @@ def _create(lab: Lab, objects: list[dict[str, Any]]) -> None:
 
 @mended
 def many(lab: Lab) -> Iterator[None]:
-    """So many VirtualIPs that few IDs are left; no node takes part in them."""
-    nowhere = {"nodeSelector": {"matchLabels": {"nowhere": "true"}}}
+    """So many VirtualIPs that few IDs are left on a node, which has none of their networks."""
+    there = {"nodeSelector": {"matchLabels": {"kubernetes.io/hostname": SPARE}}}
     objects = []
     for number in range(MANY):
-        spec = {"addresses": [{"address": f"198.51.100.{number}"}], **nowhere}
+        spec = {"addresses": [{"address": f"198.51.100.{number}"}], **there}
         made = _object("VirtualIP", f"many-{number}", spec)
         made["metadata"]["labels"] = {"made-by": "many"}
         objects.append(made)

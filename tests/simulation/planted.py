@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.simulation.planted_fault import (
     in_authentication,
+    in_lease,
     in_packet,
     in_rivals,
     in_router,
@@ -195,8 +196,8 @@ PLANTED = (
         "return 3 * active_adver_interval_ns",
         "the number of advertisements that may be missed is ignored",
     ),
-    in_timers("return -(-down_ns // NS_PER_SECOND)", "return 86_400", "the lease does not end"),
-    in_timers(
+    in_lease("return -(-down_ns // NS_PER_SECOND)", "return 86_400", "the lease does not end"),
+    in_lease(
         "return -(-down_ns // NS_PER_SECOND)",
         "return max(1, down_ns // NS_PER_SECOND)",
         "the lease ends before anybody takes over",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PlantedFault:
-    """``old`` occurs once in ``speaker/vrrp/<module>.py``; ``new`` in its place is wrong."""
+    """``old`` occurs once in ``speaker/<module>.py``; ``new`` in its place is wrong."""
 
     module: str
     old: str
@@ -17,39 +17,44 @@ class PlantedFault:
 
 def in_router(old: str, new: str, why: str) -> PlantedFault:
     """Return an edit of ``virtual_router``."""
-    return PlantedFault("virtual_router", old, new, why)
+    return PlantedFault("vrrp/virtual_router", old, new, why)
 
 
 def in_states(old: str, new: str, why: str) -> PlantedFault:
     """Return an edit of ``states``."""
-    return PlantedFault("states", old, new, why)
+    return PlantedFault("vrrp/states", old, new, why)
 
 
 def in_rivals(old: str, new: str, why: str) -> PlantedFault:
     """Return an edit of ``rivals``."""
-    return PlantedFault("rivals", old, new, why)
+    return PlantedFault("vrrp/rivals", old, new, why)
 
 
 def in_members(old: str, new: str, why: str) -> PlantedFault:
     """Return an edit of ``members``."""
-    return PlantedFault("members", old, new, why)
+    return PlantedFault("vrrp/members", old, new, why)
 
 
 def in_timers(old: str, new: str, why: str) -> PlantedFault:
     """Return an edit of ``timers``."""
-    return PlantedFault("timers", old, new, why)
+    return PlantedFault("vrrp/timers", old, new, why)
+
+
+def in_lease(old: str, new: str, why: str) -> PlantedFault:
+    """Return an edit of ``lease``."""
+    return PlantedFault("vrrp_speaker/lease", old, new, why)
 
 
 def in_validation(old: str, new: str, why: str) -> PlantedFault:
     """Return an edit of ``validation``."""
-    return PlantedFault("validation", old, new, why)
+    return PlantedFault("vrrp/validation", old, new, why)
 
 
 def in_packet(old: str, new: str, why: str) -> PlantedFault:
     """Return an edit of ``packet``."""
-    return PlantedFault("packet", old, new, why)
+    return PlantedFault("vrrp/packet", old, new, why)
 
 
 def in_authentication(old: str, new: str, why: str) -> PlantedFault:
     """Return an edit of ``authentication``."""
-    return PlantedFault("authentication", old, new, why)
+    return PlantedFault("vrrp/authentication", old, new, why)

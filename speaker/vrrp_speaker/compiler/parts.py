@@ -26,4 +26,6 @@ def parts_alone(package: str) -> Iterator[None]:
     try:
         yield
     finally:
-        del sys.modules[package]
+        # The parts as well: one that is there already does not import the package around it first.
+        for name in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
+            del sys.modules[name]

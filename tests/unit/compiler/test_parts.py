@@ -14,6 +14,7 @@ import pytest
         ("import vrrp_speaker.compiler.netlink", False),
         ("import vrrp_speaker.compiler.netlink, pyroute2; pyroute2.IPRoute", True),
         ("import pyroute2, vrrp_speaker.compiler.netlink; pyroute2.IPRoute", True),
+        ("import vrrp_speaker.compiler.netlink, pyroute2.netlink.rtnl.ifinfmsg", True),
     ],
 )
 def test_messages_of_pyroute2_come_without_the_rest_unless_somebody_wants_it(

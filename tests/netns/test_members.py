@@ -178,6 +178,7 @@ def test_backup_that_the_others_drop_from_their_list_stays_backup(lan: Lan, tmp_
         time.sleep(3)  # five down intervals
         assert [routers(node)["v"].transitions for node in two.nodes] == before
         # The Active node's engine is replaced by one that has the same in mind.
+        eventually(lambda: best.heir, within_s=20)  # it is at once, however busy the machine is
         engine_pid = best.processes()["engine"]
         best.host.namespace.run("kill", "-9", str(engine_pid))
         eventually(lambda: best.processes().get("engine") not in (None, engine_pid), within_s=5)

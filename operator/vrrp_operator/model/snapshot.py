@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from vrrp_api.accepted import accepted_before
 from vrrp_api.annotations import (
@@ -24,6 +24,7 @@ from vrrp_operator.model.index import Index
 from vrrp_operator.model.vrid_limits import Limits
 
 Object = Mapping[str, Any]
+_Spec = TypeVar("_Spec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,18 @@ class ClusterSnapshot:
         return {check: tuple(users) for check, users in found.items()}
 
 
+def _read(
+    obj: Object, kind: str, parse: Callable[[Object], _Spec]
+) -> tuple[_Spec | None, FieldError | None]:
+    """Return what an object asks for, or what is wrong with it."""
+    try:
+        return parse(obj), None
+    except FieldError as caught:
+        return None, caught
+    except Exception as caught:
+        return None, _unreadable(kind, obj["metadata"], caught)
+
+
 def virtual_ip_record(
     obj: Object, before: tuple[Object, VirtualIPRecord] | None = None
 ) -> VirtualIPRecord:
@@ -223,16 +236,10 @@ def virtual_ip_record(
     ``before`` is the object as it was, and its record: what is asked for is the same value then.
     """
     metadata, status = obj["metadata"], obj.get("status") or {}
-    spec, error = None, None
     if before is not None and _read_from(before[0]) == _read_from(obj):
         spec, error = before[1].spec, before[1].error
     else:
-        try:
-            spec = parse_virtual_ip(obj)
-        except FieldError as caught:
-            error = caught
-        except Exception as caught:
-            error = _unreadable("VirtualIP", metadata, caught)
+        spec, error = _read(obj, "VirtualIP", parse_virtual_ip)
     return VirtualIPRecord(
         name=metadata["name"],
         uid=metadata.get("uid", ""),
@@ -276,16 +283,10 @@ def health_check_record(
     ``before`` is the object as it was, and its record.
     """
     metadata, status = obj["metadata"], obj.get("status") or {}
-    spec, error = None, None
     if before is not None and _read_from(before[0]) == _read_from(obj):
         spec, error = before[1].spec, before[1].error
     else:
-        try:
-            spec = parse_health_check(obj)
-        except FieldError as caught:
-            error = caught
-        except Exception as caught:
-            error = _unreadable("HealthCheck", metadata, caught)
+        spec, error = _read(obj, "HealthCheck", parse_health_check)
     return HealthCheckRecord(
         name=metadata["name"],
         generation=metadata.get("generation", 0),

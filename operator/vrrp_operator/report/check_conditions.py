@@ -131,16 +131,26 @@ def nodes_without(record: HealthCheckRecord, snapshot: ClusterSnapshot) -> str:
 
 
 def _panic(record: HealthCheckRecord, snapshot: ClusterSnapshot) -> Condition:
-    kind = CheckConditionType.PANIC
-    found = [
-        f"VirtualIP {virtual_ip}: {_told(panic)}"
+    found = {
+        f"VirtualIP {virtual_ip}": panic
         for (virtual_ip, check), panic in sorted(snapshot.panics.items())
         if check == record.name
-    ]
-    if found:
-        return _condition(record, kind, "True", Reason.PANIC_THRESHOLD_REACHED, listed(found, "; "))
-    message = "no VirtualIP ignores the check"
-    return _condition(record, kind, "False", Reason.AS_EXPECTED, message)
+    }
+    kind = CheckConditionType.PANIC
+    return _ignoring(record, kind, found, "no VirtualIP ignores the check")
+
+
+def _ignoring(
+    record: HealthCheckRecord | VirtualIPRecord,
+    kind: CheckConditionType | ConditionType,
+    found: Mapping[str, Panic],
+    otherwise: str,
+) -> Condition:
+    """Return a condition that tells of each panic by the name of what it is about."""
+    if not found:
+        return _condition(record, kind, "False", Reason.AS_EXPECTED, otherwise)
+    told = listed([f"{name}: {_told(panic)}" for name, panic in found.items()], "; ")
+    return _condition(record, kind, "True", Reason.PANIC_THRESHOLD_REACHED, told)
 
 
 def _told(panic: Panic) -> str:
@@ -161,15 +171,12 @@ def _told(panic: Panic) -> str:
 
 
 def _checks_ignored(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> Condition:
-    kind = ConditionType.CHECKS_IGNORED
-    found = [
-        f"HealthCheck {check}: {_told(panic)}"
+    found = {
+        f"HealthCheck {check}": panic
         for (virtual_ip, check), panic in sorted(snapshot.panics.items())
         if virtual_ip == record.name
-    ]
-    if found:
-        return _condition(record, kind, "True", Reason.PANIC_THRESHOLD_REACHED, listed(found, "; "))
-    return _condition(record, kind, "False", Reason.AS_EXPECTED, "every check counts")
+    }
+    return _ignoring(record, ConditionType.CHECKS_IGNORED, found, "every check counts")
 
 
 def _weight_ineffective(

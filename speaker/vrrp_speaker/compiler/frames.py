@@ -12,15 +12,15 @@ from scapy.config import conf
 # thousands (kube-proxy's IPVS), and warns about what it misses. Who only builds frames needs none.
 logging.getLogger("scapy").setLevel(logging.ERROR)
 conf.route_autoload = conf.route6_autoload = False
-scapy.interfaces.ifaces.reload = lambda: None  # type: ignore[method-assign]  # no setting
+scapy.interfaces.ifaces.reload = lambda: None  # type: ignore[method-assign]  # no setting there
 
-from scapy.layers.inet6 import (  # noqa: E402 - after that
+from scapy.layers.inet6 import (  # noqa: E402 - reads the host unless told before
     ICMPv6ND_NA,
     ICMPv6ND_NS,
     ICMPv6NDOptDstLLAddr,
     IPv6,
 )
-from scapy.layers.l2 import ARP, Ether  # noqa: E402 - after that
+from scapy.layers.l2 import ARP, Ether  # noqa: E402 - reads the host unless told before
 
 _UNSPECIFIED = "0.0.0.0"  # noqa: S104 - a sender that claims nothing, not a socket's address
 _NOBODY = "00:00:00:00:00:00"

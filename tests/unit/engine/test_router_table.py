@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from tests.unit.engine.programs import address, announcement, packed, router_program
 from tests.unit.engine.rig import NOW, ONE, PEER, SECOND, SIX, TWO, Rig, rig
 from tests.unit.engine.shared import snapshot
 
-from vrrp.authentication import SignatureClock
 from vrrp.constants import FIRST_HOLDER, Family, State
 from vrrp.events import DeadlineReached
-from vrrp.packet import ChecksumForm
 from vrrp.states import HANDOVER_GRACE_NS
 from vrrp_speaker.engine.addresses.address_watch import ASK_EVERY_NS, LONGEST_WAIT_NS
 from vrrp_speaker.engine.network.netlink import AddressNews, LinkNews
 from vrrp_speaker.engine.network.node_network import Digest
-from vrrp_speaker.engine.programs.program import EngineProgram, Pace, RouterProgram
+from vrrp_speaker.engine.programs.program import EngineProgram, Pace
 from vrrp_speaker.engine.routers.inputs import Inputs
 from vrrp_speaker.engine.routers.resuming import left_active
-from vrrp_speaker.engine.routers.running_router import INSTALL_RETRY_NS, RunningRouter
 from vrrp_speaker.engine.wire.wanted_groups import REJOIN_NS
 from vrrp_speaker.shared_state import EngineFault
 from vrrp_speaker.shared_state import layout as shm
@@ -460,210 +456,3 @@ def test_routers_that_change_slots_take_what_is_known_of_them_along(rig: Rig) ->
     assert after == {0: before[1], 1: before[0]}
     assert (after[1].state, after[1].address_present) == ("Active", True)
     assert left_active(rig.shared, swapped[0], now_ns + 1)
-
-
-# Addresses that the kernel refuses -------------------------------------------------------
-
-
-def attempts(rig: Rig, router: RunningRouter, begun_ns: int, seconds: int) -> list[int]:
-    """Let time pass; return after how many seconds the router became Active."""
-    found, now_ns = [], begun_ns
-    while now_ns < begun_ns + seconds * SECOND:
-        now_ns += SECOND // 10
-        rig.look_for_changes(now_ns)
-        sent = len(rig.transport.sent)
-        rig.executor.handle(router, DeadlineReached(), now_ns)
-        rig.settle(now_ns)
-        if any(rig.transport.sent[sent:]):
-            found.append((now_ns - begun_ns) // SECOND)
-    return found
-
-
-def test_router_whose_address_is_refused_disturbs_the_others_more_and_more_seldom(rig: Rig) -> None:
-    """Each takeover that fails takes the address from a node that could hold it."""
-    router = rig.load(ONE)
-    rig.requests.refuses = True
-    found = attempts(rig, router, NOW, 300)
-    assert 5 <= len(found) <= 9
-    rig.requests.refuses = False
-    assert attempts(rig, router, NOW + 300 * SECOND, 62)
-    assert router.machine.state is State.ACTIVE
-    rig.requests.refuses = True
-    rig.executor.leases.bind(router, router.program.addresses, NOW + 400 * SECOND)
-    rig.settle(NOW + 400 * SECOND)
-    assert router.lease.retry_ns == NOW + 400 * SECOND + INSTALL_RETRY_NS
-
-
-def test_router_that_is_alone_and_refused_goes_on_trying(rig: Rig) -> None:
-    rig.table.load(EngineProgram("n", 1, (router_program(addresses=(address(ONE),)),)), NOW)
-    rig.requests.refuses = True
-    router = rig.table.routers["a"]
-    attempts(rig, router, NOW, 100)
-    assert router.lease.failures >= 15
-
-
-def test_other_addresses_are_tried_at_once_after_some_were_refused(rig: Rig) -> None:
-    router = rig.load(ONE)
-    rig.requests.refuses = True
-    now_ns = attempts(rig, router, NOW, 100)[-1] * SECOND + NOW
-    assert router.machine.state is State.FAULT
-    rig.load(TWO, at_ns=now_ns + SECOND)
-    assert (router.machine.state, router.lease.failures) == (State.BACKUP, 0)
-
-
-def test_what_was_judged_for_another_base_priority_is_no_change_of_health(rig: Rig) -> None:
-    """The agent has the next configuration before it is compiled, and tells the checks meanwhile.
-
-    A named successor took over, was told less than that, and yielded: preemption Never, for good.
-    """
-    router = rig.load(ONE, preempt=False)
-    rig.parts.inputs.take({"a": Inputs(221, 221, faulty=False)}, NOW)
-    assert router.machine.parameters.priority == 200
-    rig.load(ONE, at_ns=NOW + 1, preempt=False, base_priority=221, take_over="node-2")
-    assert (router.machine.state, router.machine.parameters.priority) == (State.ACTIVE, 221)
-    rig.parts.inputs.take({"a": Inputs(221, 221, faulty=False)}, NOW + 2)
-    assert router.machine.state is State.ACTIVE
-    rig.parts.inputs.take({"a": Inputs(200, 200, faulty=False)}, NOW + 3)
-    assert (router.machine.state, router.machine.parameters.priority) == (State.ACTIVE, 221)
-
-
-def test_heir_with_another_base_priority_takes_over_what_the_checks_took(rig: Rig) -> None:
-    router = rig.load(ONE)
-    rig.parts.inputs.take({"a": Inputs(150, 200, faulty=False)}, NOW)
-    now_ns = rig.become_active(router)
-    heir = rig.heir()
-    program = router_program(PEER, base_priority=180, addresses=(address(ONE),))
-    heir.table.load(EngineProgram("n", 2, (program,)), now_ns + 1)
-    resumed = heir.table.routers["a"]
-    assert (resumed.machine.state, resumed.machine.parameters.priority) == (State.ACTIVE, 130)
-    heir.inputs.take({"a": Inputs(130, 180, faulty=False)}, now_ns + 2)
-    assert (resumed.machine.state, resumed.told.points) == (State.ACTIVE, -50)
-
-
-@pytest.mark.parametrize(("base", "points", "expected"), [(210, -50, 160), (30, -50, 1)])
-def test_base_priority_that_changes_forgets_no_failing_check(
-    rig: Rig, base: int, points: int, expected: int
-) -> None:
-    """The agent tells again what the checks make of it, but may be stalled."""
-    router = rig.load(ONE)
-    rig.parts.inputs.take({"a": Inputs(200 + points, 200, faulty=False)}, NOW)
-    rig.load(ONE, base_priority=base)
-    assert router.machine.parameters.priority == expected
-    assert snapshot(rig.shared).routers[0].effective_priority == expected
-
-
-def test_router_whose_program_changes_goes_on_with_the_checksum_it_has_heard(rig: Rig) -> None:
-    router = rig.load(ONE)
-    router.encoder.heard(PEER.address, ChecksumForm.PSEUDO_HEADER)
-    before = dict(router.encoder.encode(200, SignatureClock(), 1, 1))
-    rig.load(ONE, preempt=False)
-    assert dict(router.encoder.encode(200, SignatureClock(), 1, 1)) == before
-
-
-# What a load costs -------------------------------------------------------------------------
-
-
-def test_equal_program_changes_nothing_but_the_generation(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig.load(ONE)
-    looked: list[RunningRouter] = []
-    monkeypatch.setattr(rig.faults, "refresh", lambda router, _: looked.append(router))
-    program = tuple(replace(r.program) for r in rig.table.routers.values())
-    rig.table.load(EngineProgram("n", 9, program), NOW + 1)
-    assert rig.shared.get(shm.H_GENERATION) == 9
-    assert looked == []
-
-
-def test_only_routers_that_changed_are_compared_with_the_node(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And those that others may have changed for: by a group that is joined, by who answers."""
-    named = [
-        router_program(PEER, name=name, slot=slot, vrid=slot + 1, **more)
-        for slot, (name, more) in enumerate((("a", {}), ("b", {}), ("group", {"multicast": True})))
-    ]
-    rig.table.load(EngineProgram("n", 1, tuple(named)), NOW)
-    looked: list[str] = []
-    monkeypatch.setattr(rig.faults, "refresh", lambda router, _: looked.append(router.program.name))
-    named[1] = replace(named[1], base_priority=7)
-    rig.table.load(EngineProgram("n", 2, tuple(named)), NOW + 1)
-    assert sorted(looked) == ["b", "group"]
-
-
-# One router in one turn -------------------------------------------------------------------
-
-
-def programs(*places: tuple[str, ...], **changed: Any) -> tuple[RouterProgram, ...]:
-    """Return routers a, b, … with these addresses."""
-    return tuple(
-        router_program(
-            PEER,
-            name="abc"[slot],
-            slot=slot,
-            vrid=slot + 1,
-            addresses=tuple(map(address, texts)),
-            announcements=tuple(map(announcement, texts)),
-            **changed,
-        )
-        for slot, texts in enumerate(places)
-    )
-
-
-def test_each_step_replaces_one_router_that_differs_and_leaves_the_others(rig: Rig) -> None:
-    before = programs((ONE,), (TWO,), ())
-    rig.table.load(EngineProgram("n", 1, before), NOW)
-    after = tuple(replace(r, base_priority=150 + r.slot) for r in before[:2]) + before[2:]
-    steps = rig.table.steps(EngineProgram("n", 2, after))
-    ran: list[list[int]] = []
-    for step in steps:
-        step(NOW + 1)
-        ran.append([r.machine.parameters.priority for r in rig.table.routers.values()])
-    same = before[2].base_priority
-    assert ran[:2] == [[150, before[1].base_priority, same], [150, 151, same]]
-    assert len(ran) == 3  # the last one only notes that all is done
-    assert rig.shared.get(shm.H_GENERATION) == 2
-
-
-def test_router_is_heard_and_looked_up_right_after_its_own_step(rig: Rig) -> None:
-    before = programs((ONE,))
-    rig.table.load(EngineProgram("n", 1, before), NOW)
-    added = programs((ONE,), (TWO,), (SIX,))
-    steps = rig.table.steps(EngineProgram("n", 2, added))
-    next(steps)(NOW + 1)
-    assert list(rig.table.routers) == ["a", "b"]
-    heard = rig.parts.hearing.elections.by_id
-    assert {vrid for _, vrid in heard} == {1, 2}
-    assert rig.table.by_place[2, packed(TWO)] is rig.table.routers["b"]
-    assert (2, packed(SIX)) not in rig.table.by_place
-    assert rig.shared.get(shm.H_GENERATION) == 1
-
-
-def test_addresses_that_two_routers_exchange_are_nobodys_twice(rig: Rig) -> None:
-    """Each is taken off before the other one binds it, and is on the interface in the end."""
-    rig.table.load(EngineProgram("n", 1, programs((ONE,), (TWO,))), NOW)
-    rig.settle(NOW)
-    now_ns = max(rig.become_active(rig.table.routers[name]) for name in "ab")
-    rig.requests.made.clear()
-    for step in rig.table.steps(EngineProgram("n", 2, programs((TWO,), (ONE,)))):
-        step(now_ns + 1)
-        rig.settle(now_ns + 1)
-        for place, owner in rig.table.by_place.items():
-            assert place in {(a.ifindex, a.address) for a in owner.program.addresses}
-    last = {message.split()[1]: message.split()[0] for message in rig.requests.made}
-    assert last == {ONE.encode(): b"add", TWO.encode(): b"add"}
-    first = {m.split()[1]: m.split()[0] for m in reversed(rig.requests.made)}
-    assert set(first.values()) != {b"add"}
-    assert all(rig.network.on_interface(2, packed(text)) for text in (ONE, TWO))
-
-
-def test_router_that_goes_is_let_go_before_another_one_has_its_slot(rig: Rig) -> None:
-    rig.table.load(EngineProgram("n", 1, programs((ONE,))), NOW)
-    other = replace(programs((ONE,))[0], name="z", vrid=9)
-    steps = rig.table.steps(EngineProgram("n", 2, (other,)))
-    next(steps)(NOW + 1)
-    assert not rig.table.routers
-    assert not rig.parts.hearing.elections.by_id
-    for step in steps:
-        step(NOW + 2)
-    assert list(rig.table.routers) == ["z"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.chart.crds import CHART, VERSION
 from tests.chart.helm import run_helm
+from tests.eventually import eventually
 
 from vrrp_lab.control_plane import ControlPlane
 
@@ -67,6 +68,14 @@ class Cluster:
         data = json.loads(found).get("data", {}) if found else {}
         return {file: base64.b64decode(value).decode() for file, value in data.items()}
 
+    def delete_kinds(self) -> None:
+        """Delete all kinds and wait until they are gone.
+
+        Not with kubectl's own waiting: a watch of its that breaks off can keep it for ever.
+        """
+        self.kubectl("delete", "crd", "--all", "--wait=false")
+        eventually(lambda: not self.names("crd"), within_s=60, every_s=0.2)
+
     def clear(self) -> None:
         """Remove every release, keys, and the kinds where the next test would mind them."""
         listed = json.loads(self.helm("list", "--all-namespaces", "-o", "json").stdout)
@@ -76,6 +85,6 @@ class Cluster:
         kinds = json.loads(self.kubectl("get", "crd", "-o", "json"))["items"]
         notes = [kind["metadata"].get("annotations", {}) for kind in kinds]
         if len(kinds) != 3 or not all(note.items() >= _AS_MADE.items() for note in notes):
-            self.kubectl("delete", "crd", "--all", "--wait=true")
+            self.delete_kinds()
         else:
             self.kubectl("delete", "vip", "--all", "--wait=true")

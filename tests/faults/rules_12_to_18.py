@@ -9,6 +9,7 @@ from tests.faults.places import (
     AUTHENTICATION,
     CHOICE,
     ELECTING,
+    ELIGIBLE,
     ENCODER,
     ENGINE_MEMBERS,
     EXECUTOR,
@@ -141,6 +142,17 @@ CHANGES = (
         unit(
             "operator/placement",
             "the_next_of_those_that_take_part_follows_a_leader_that_is_gone",
+        ),
+    ),
+    Fault(
+        12,
+        "whose write comes through first has no first place for that",
+        ELIGIBLE,
+        "asked = {**_told_of(record.name, snapshot), **asked}",
+        "pass",
+        unit(
+            "operator/first_writes",
+            "who_is_first_does_not_depend_on_whose_write_comes_through",
         ),
     ),
     Fault(
@@ -341,7 +353,7 @@ BOUNDS = (
         17,
         "a hand-over gives no more than 254",
         RANKING,
-        "min(_MAXIMUM, ranking[0][1] + LARGEST_GAP)",
+        "min(MAXIMUM, ranking[0][1] + LARGEST_GAP)",
         "ranking[0][1] + LARGEST_GAP",
         unit(
             "operator/handover",

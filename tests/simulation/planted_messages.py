@@ -156,7 +156,7 @@ LEFT_OUT = (
         folder="operator/vrrp_operator/model",
     ),
     LeftOut(
-        "ranking",
+        "eligible",
         "if not node.gone or node.name in heard]",
         "if not node.gone]",
         "who is silent is replaced although members hear it",

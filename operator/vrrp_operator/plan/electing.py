@@ -13,8 +13,9 @@ from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.membership.steps import next_step
 from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.model.snapshot import ClusterSnapshot, VirtualIPRecord
+from vrrp_operator.plan.eligible import remembered, without_address
 from vrrp_operator.plan.other_versions import kinds_know
-from vrrp_operator.plan.ranking import Ranked, rank_carried, remembered, without_address
+from vrrp_operator.plan.ranking import Ranked, rank_carried
 from vrrp_operator.plan.router_checks import weighed
 from vrrp_operator.plan.routers import is_new, resolve_authentication, routers_of
 

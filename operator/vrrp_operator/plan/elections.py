@@ -8,7 +8,7 @@ from dataclasses import replace
 from vrrp_api.election import ElectionSpec
 from vrrp_operator.model.snapshot import ClusterSnapshot, VirtualIPRecord
 from vrrp_operator.plan.allocator import Election
-from vrrp_operator.plan.ranking import remembered
+from vrrp_operator.plan.eligible import remembered
 
 Places = dict[str, dict[str, int | None]]
 """By election, the nodes that run it or may, with the number that each is asked to use."""

@@ -1,4 +1,4 @@
-"""Who may take part in each election, and in which order (pure).
+"""In which order nodes take part in each election (pure); who may is ``eligible``'s.
 
 Ranking is a rendezvous hash: each pair (VirtualIP, node) has a score, and a VirtualIP ranks its
 nodes by score. A node that comes or goes therefore changes only what it wins or held. Scores alone
@@ -20,17 +20,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from vrrp_api.virtual_ip import VirtualIP
-from vrrp_operator.membership.hearing import heard_silent
 from vrrp_operator.model.memo import Memo
 from vrrp_operator.model.snapshot import ClusterSnapshot, Node, VirtualIPRecord
 from vrrp_operator.model.views import Views
+from vrrp_operator.plan.eligible import Eligible, eligible_for
 from vrrp_operator.plan.placement import Contest, first_places, score
-
-FIRST_PRIORITY = 200
-LARGEST_GAP = 20
-HANDOVER_PRIORITY = FIRST_PRIORITY + LARGEST_GAP
-"""What the named node has among ranked ones; no rank gives it."""
-_MAXIMUM = 254
+from vrrp_operator.plan.priorities import (
+    FIRST_PRIORITY,
+    LARGEST_GAP,
+    MAXIMUM,
+    priority_for_rank,
+)
 
 Ranking = list[tuple[Node, int]]
 """Candidates with their priorities, best first."""
@@ -48,30 +48,6 @@ class Ranked:
     absent: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Eligible:
-    """Who may take part in one election: ``nodes``, and ``absent`` members that may be back.
-
-    ``members`` are those who do already, with their priorities: their order stays.
-    """
-
-    nodes: list[Node]
-    absent: list[Node]
-    members: Mapping[str, int]
-
-    def names(self) -> frozenset[str]:
-        """Return the names of all of them."""
-        return frozenset(node.name for node in (*self.nodes, *self.absent))
-
-    def without(self, barred: Collection[str]) -> _Eligible:
-        """Return the same without some nodes."""
-        if not barred:
-            return self
-        nodes = [node for node in self.nodes if node.name not in barred]
-        absent = [node for node in self.absent if node.name not in barred]
-        return _Eligible(nodes, absent, self.members)
-
-
 class Ranker:
     """Ranks VirtualIPs one by one; who leads each was decided for all of them together."""
 
@@ -82,9 +58,9 @@ class Ranker:
         self._first = _first_places(accepted, self._eligible)
         self._ranked = {record.name: self._rank(record.name) for record in accepted}
 
-    def _look(self, record: VirtualIPRecord, views: Views) -> _Eligible:
+    def _look(self, record: VirtualIPRecord, views: Views) -> Eligible:
         view = views.of(record)
-        return self._memo(("eligible", record.name), view, lambda: _eligible(record, view))
+        return self._memo(("eligible", record.name), view, lambda: eligible_for(record, view))
 
     def may_use(self) -> dict[str, frozenset[str]]:
         """Return the nodes that each VirtualIP may ever run on, those that are gone included."""
@@ -148,22 +124,12 @@ def rank_carried(
     assert record.spec is not None
     most = max(record.spec.candidates, len(asked)) if stay else record.spec.candidates
     carried = replace(record, spec=_unranked(record.spec, candidates=most))
-    eligible = _eligible(carried, snapshot, frozenset(asked) if stay else frozenset())
+    eligible = eligible_for(carried, snapshot, frozenset(asked) if stay else frozenset())
     first = _first_places([carried], {record.name: eligible})
     chosen = [node for node, _ in _rank(carried, eligible, first).ranking]
     known = [(node, asked[node.name]) for node in chosen if node.name in asked]
     lowest = min((priority for _, priority in known), default=FIRST_PRIORITY + 1)
     return known + _below(lowest, [node for node in chosen if node.name not in asked])
-
-
-def priority_for_rank(rank: int, candidates: int) -> int:
-    """Return the priority of a place, 0 being the best, among so many candidates.
-
-    Gaps are wide, because scheduling jitter is larger than the difference of neighbouring
-    priorities in time (RFC 9568 §8.3.2; reference V3-80).
-    """
-    gap = max(1, min(LARGEST_GAP, (FIRST_PRIORITY - 1) // max(1, candidates)))
-    return FIRST_PRIORITY - rank * gap
 
 
 def expected_priorities(spec: VirtualIP) -> tuple[int, ...]:
@@ -177,118 +143,10 @@ def expected_priorities(spec: VirtualIP) -> tuple[int, ...]:
     return tuple(sorted((priority for _, priority in ranking), reverse=True))
 
 
-def without_address(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> tuple[str, ...]:
-    """Return the nodes that are selected and have no address of the election's family.
-
-    One that cannot be believed counts for none where the node does not take part already.
-    """
-    assert record.spec is not None
-    members = _members(record, snapshot)
-    return tuple(
-        node.name
-        for node in _selected(record, snapshot)
-        if not _has_address(node, record.spec.family, members)
-    )
-
-
-# Who ------------------------------------------------------------------------------------
-
-
-def _selected(
-    record: VirtualIPRecord, snapshot: ClusterSnapshot, also: frozenset[str] = frozenset()
-) -> list[Node]:
-    spec = record.spec
-    assert spec is not None
-    known = {*_asked(record.name, snapshot), *remembered(record, snapshot)}
-    return [
-        node
-        for node in snapshot.nodes
-        if (node.has_speaker or node.name in known)
-        and (
-            spec.node_selector is None
-            or node.name in also
-            or spec.node_selector.matches(node.labels)
-        )
-    ]
-
-
-def _eligible(
-    record: VirtualIPRecord, snapshot: ClusterSnapshot, also: frozenset[str] = frozenset()
-) -> _Eligible:
-    """Return the nodes that may take part; ``also`` may whatever the selector says.
-
-    Those that are out of service do only when no other node is there, those that are gone only when
-    all are. A node whose new addresses cannot be believed takes part where it does already.
-    """
-    spec = record.spec
-    assert spec is not None
-    members = _members(record, snapshot)
-    heard = heard_silent(record.name, snapshot)
-    selected = _selected(record, snapshot, also)
-    nodes = [node for node in selected if _has_address(node, spec.family, members)]
-    present = [node for node in nodes if not node.gone or node.name in heard]
-    in_service = [node for node in present if not node.out_of_service]
-    chosen = in_service or present or nodes
-    absent = [n for n in nodes if n.name in members and not n.out_of_service and n not in present]
-    return _Eligible(chosen, [node for node in absent if node not in chosen], members)
-
-
-def _members(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> dict[str, int]:
-    """Return the nodes that are asked to run an election now, with their priorities.
-
-    One that has it on loan counts only where it took part before, with what it would have: not
-    where it was added.
-    """
-    assert record.spec is not None
-    asked = _asked(record.name, snapshot)
-    if not asked:
-        return remembered(record, snapshot)
-    added = len(asked) > record.spec.candidates
-    places = [priority_for_rank(rank, len(asked)) for rank in range(len(asked))]
-    free = [place for place in places if place not in asked.values()]
-    return {
-        node: free[0] if priority == HANDOVER_PRIORITY and free else priority
-        for node, priority in asked.items()
-        if not (added and priority == HANDOVER_PRIORITY)
-    }
-
-
-def _asked(name: str, snapshot: ClusterSnapshot) -> dict[str, int]:
-    """Return the base priorities of the nodes that are asked to run an election now."""
-    return {node: router.base_priority for node, router in snapshot.index.asked(name).items()}
-
-
-def remembered(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> dict[str, int]:
-    """Return who ran an election, as its status says, and has reported nothing else since.
-
-    So it is where all NodeConfigs were gone while no operator ran: their nodes go on.
-    """
-    mute = {node.name for node in snapshot.nodes if not node.has_speaker}
-    found = {
-        str(entry["node"]): int(entry.get("effectivePriority") or 0)
-        for entry in record.status.get("nodes") or ()
-        if entry.get("node") in mute
-    }
-    active = record.status.get("activeNode")
-    if active in found:
-        found[active] = _MAXIMUM + 1
-    return found
-
-
-def _has_address(node: Node, family: int, members: Mapping[str, int]) -> bool:
-    """Return whether a node has an address of a family that it can take part with.
-
-    One that is kept because its Node says what cannot be will do where it is known already.
-    """
-    address = node.address(family)
-    doubted = bool(node.refused) and address in node.kept
-    return address is not None and (node.name in members or not doubted)
-
-
 # In which order -------------------------------------------------------------------------
 
 
-def _rank(record: VirtualIPRecord, eligible: _Eligible, first: Mapping[str, str]) -> Ranked:
+def _rank(record: VirtualIPRecord, eligible: Eligible, first: Mapping[str, str]) -> Ranked:
     spec = record.spec
     assert spec is not None
     pinned = spec.node_priorities
@@ -348,7 +206,7 @@ def _handed_to(named: Node, ranking: Ranking) -> Ranking:
     if ranking[0][0] == named:
         return ranking
     others = [(node, priority) for node, priority in ranking if node != named]
-    result = [(named, min(_MAXIMUM, ranking[0][1] + LARGEST_GAP))]
+    result = [(named, min(MAXIMUM, ranking[0][1] + LARGEST_GAP))]
     for node, priority in others:
         result.append((node, min(priority, result[-1][1] - 1)))
     return result
@@ -358,7 +216,7 @@ def _handed_to(named: Node, ranking: Ranking) -> Ranking:
 
 
 def _first_places(
-    accepted: list[VirtualIPRecord], eligible: Mapping[str, _Eligible]
+    accepted: list[VirtualIPRecord], eligible: Mapping[str, Eligible]
 ) -> dict[str, str]:
     """Return the first place of each VirtualIP that does not name its own.
 
@@ -373,12 +231,12 @@ def _first_places(
     )
 
 
-def _contest(record: VirtualIPRecord, eligible: _Eligible) -> Contest:
+def _contest(record: VirtualIPRecord, eligible: Eligible) -> Contest:
     assert record.spec is not None
     nodes = frozenset(node.name for node in eligible.nodes)
     preferred = next((name for name in record.spec.preferred_nodes if name in nodes), None)
     if preferred is not None:
-        return Contest(record.name, frozenset({preferred}), {preferred: _MAXIMUM})
+        return Contest(record.name, frozenset({preferred}), {preferred: MAXIMUM})
     return Contest(record.name, nodes, eligible.members)
 
 

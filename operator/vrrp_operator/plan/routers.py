@@ -7,6 +7,7 @@ from dataclasses import replace
 from vrrp_api.election import PLAIN, Authentication, ElectionSpec, Preemption
 from vrrp_api.node_config import VirtualRouterConfig
 from vrrp_operator.model.snapshot import ClusterSnapshot, VirtualIPRecord
+from vrrp_operator.plan.eligible import never_held
 from vrrp_operator.plan.ranking import Ranking
 from vrrp_operator.plan.router_checks import resolved, weighed
 
@@ -64,8 +65,7 @@ def is_new(record: VirtualIPRecord) -> bool:
     transport = record.spec.election.transport
     if transport.multicast or transport.external_peers:
         return False  # who is outside may be, and speak less often
-    held = ("activeNode", "history", "transitions", "nodes")
-    return not any(record.status.get(field) for field in held)
+    return never_held(record) and not record.status.get("nodes")
 
 
 def _take_over(record: VirtualIPRecord, node: str, snapshot: ClusterSnapshot) -> str | None:

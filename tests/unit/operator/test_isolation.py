@@ -18,6 +18,7 @@ from vrrp_operator.api.handlers import Feed, Trigger, end_with
 from vrrp_operator.api.list_watch import ListWatch
 from vrrp_operator.health import STALE_S
 from vrrp_operator.plan import electing, planner, ranking
+from vrrp_operator.plan.eligible import eligible_for
 from vrrp_operator.plan.routers import routers_of
 from vrrp_operator.reconcile import Reconciler
 from vrrp_operator.report.chronicle import Chronicle
@@ -278,7 +279,7 @@ def test_what_cannot_even_be_carried_over_stays_as_it_is(monkeypatch: pytest.Mon
 
 def test_what_cannot_be_ranked_costs_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     _, cache, reconciler = two()
-    monkeypatch.setattr(ranking, "_eligible", raising("a", ranking._eligible))
+    monkeypatch.setattr(ranking, "eligible_for", raising("a", eligible_for))
     assert reconciler.run_cycle()
     assert routers(cache, "node-1") == ["b"]
     assert condition(cache, "a", "Accepted")[:2] == ("False", "InternalError")

@@ -18,7 +18,7 @@ from vrrp_api.election import PLAIN, Authentication, ElectionSpec, Preemption, T
 from vrrp_api.node_config import parse_node_config
 from vrrp_operator.model.snapshot import Node
 from vrrp_operator.plan.planner import Plan, plan
-from vrrp_operator.plan.ranking import priority_for_rank
+from vrrp_operator.plan.priorities import priority_for_rank
 
 
 def fifty() -> list[dict[str, Any]]:

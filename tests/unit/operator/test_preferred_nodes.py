@@ -8,7 +8,7 @@ from typing import Any
 from tests.unit.operator.cluster import applied, nodes, snapshot, virtual_ip
 
 from vrrp_operator.plan.planner import Plan, plan
-from vrrp_operator.plan.ranking import FIRST_PRIORITY
+from vrrp_operator.plan.priorities import FIRST_PRIORITY
 
 
 def preferring(*names: str, **more: Any) -> dict[str, Any]:

@@ -167,7 +167,7 @@ CHANGES = (
         12,
         "a VRID is not changed under a running election",
         ALLOCATOR,
-        "                self.numbers[election.name] = election.running\n",
+        "                self.numbers[election.name] = running\n",
         "                pass\n",
         unit(
             "operator/allocator",

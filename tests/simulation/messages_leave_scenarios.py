@@ -16,7 +16,7 @@ _BOOTS_INTO_IT = 1
 """A seed with which a node loads the newest configuration before the one that it had kept."""
 _TOLD_FIRST = 2
 """A seed with which a leaver would load what takes its router before its successor is Active."""
-_BOTH_MATTER = 21
+_BOTH_MATTER = 58
 """A seed with whose delays each of two steps matters that are left out one by one."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import TypeVar
 
 from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
@@ -26,6 +26,10 @@ class Index:
             if status is not None:
                 _take_in(self._told, node, status.virtual_routers)
                 _take_in(self._results, node, status.checks)
+
+    def elections(self) -> Set[str]:
+        """Return the elections that nodes are asked to run, or report."""
+        return self._asked.keys() | self._told.keys()
 
     def asked(self, election: str) -> Mapping[str, VirtualRouterConfig]:
         """Return what nodes are asked to run of an election."""

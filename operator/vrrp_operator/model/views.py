@@ -59,6 +59,7 @@ class Views:
         self._memo = Memo()
         self._of_nodes: dict[str, NodeReport] = {}
         self._said: dict[str, tuple[_Said, ...]] = {}
+        self._choices: dict[str, ClusterSnapshot] = {}
         self._checks: dict[str, HealthCheckRecord] = {}
         self._nodes: dict[str, Node] = {}
         self._first: dict[int, str] = {}
@@ -68,7 +69,7 @@ class Views:
     def begin(self, snapshot: ClusterSnapshot) -> None:
         """Look at another snapshot from now on."""
         self._memo.begin()
-        self._said = {}
+        self._said, self._choices = {}, {}
         nodes = tuple(self._bare(node) for node in snapshot.nodes)
         nodes = self._memo.same("nodes", nodes)
         self._whole = snapshot.but(nodes=nodes)
@@ -85,8 +86,11 @@ class Views:
 
     def of(self, record: VirtualIPRecord) -> ClusterSnapshot:
         """Return what the choice of a VirtualIP's nodes depends on: all nodes, and its members."""
+        known = self._choices.get(record.name)
+        if known is not None:
+            return known
         said, nodes = self._of(record.name), self._whole.nodes
-        return self._memo(
+        view = self._choices[record.name] = self._memo(
             ("choice", record.name),
             (record, nodes, said),
             lambda: ClusterSnapshot(
@@ -95,6 +99,7 @@ class Views:
                 reports=_reports(record.name, said),
             ),
         )
+        return view
 
     def among(self, record: VirtualIPRecord, others: Collection[str]) -> ClusterSnapshot:
         """Return what an election depends on once it is known who may come to it.
@@ -136,7 +141,7 @@ class Views:
     def _of(self, name: str) -> tuple[_Said, ...]:
         """Return what is asked and said of an election by all that it concerns, by node."""
         if name not in self._said:
-            self._said[name] = self._look(name)
+            self._said[name] = self._memo.same(("said", name), self._look(name))
         return self._said[name]
 
     def _look(self, name: str) -> tuple[_Said, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 
 class Claims:
     """Numbers by node while a plan is made: who asked first has one."""
@@ -10,6 +12,17 @@ class Claims:
         self._owners: dict[int, dict[str, str]] = {}
         self._alone: dict[int, str] = {}
         self._holders: dict[int, set[str]] = {}
+        self._on: dict[str, dict[int, str]] = {}
+        """The same as the owners, by node."""
+
+    def copy(self) -> Claims:
+        """Return the same claims, to which others can be added."""
+        made = Claims()
+        made._owners = {number: dict(owners) for number, owners in self._owners.items()}
+        made._alone = dict(self._alone)
+        made._holders = {number: set(holders) for number, holders in self._holders.items()}
+        made._on = {node: dict(owners) for node, owners in self._on.items()}
+        return made
 
     def know(self, number: int, name: str) -> None:
         """Note that an election has a number, on whatever node, or on none yet."""
@@ -19,6 +32,7 @@ class Claims:
         """Take a number on a node; return whether the election has it there now."""
         self.know(number, name)
         owner = self._owners.setdefault(number, {}).setdefault(node, name)
+        self._on.setdefault(node, {})[number] = owner
         return owner == name and self.alone(number, name) is None
 
     def owner(self, number: int, node: str) -> str | None:
@@ -43,16 +57,28 @@ class Claims:
         owners = self._owners.get(number, {})
         return {n: owners[n] for n in sorted(owners.keys() & nodes) if owners[n] != name}
 
+    def has_other(self, number: int, name: str) -> bool:
+        """Return whether another election has a number on whatever node."""
+        holders = self._holders.get(number)
+        return bool(holders) and holders != {name}
+
+    def taken(self, number: int, name: str, nodes: frozenset[str]) -> Set[str]:
+        """Return on which of the nodes other elections have a number, in no order."""
+        if self.alone(number, name) is not None:
+            return nodes
+        owners = self._owners.get(number)
+        if not owners:
+            return frozenset()
+        return {node for node in owners.keys() & nodes if owners[node] != name}
+
     def anywhere(self, number: int, name: str) -> str | None:
         """Return another election that has a number on whatever node; None without one."""
         return min(self._holders.get(number, set()) - {name}, default=None)
 
     def on(self, node: str) -> dict[int, str]:
         """Return who has each number that is taken on a node."""
-        found = {number: owners[node] for number, owners in self._owners.items() if node in owners}
-        return {**found, **self._alone}
+        return {**self._on.get(node, {}), **self._alone}
 
     def most_on_a_node(self) -> int:
         """Return how many numbers are taken on the node that has most."""
-        nodes = {node for owners in self._owners.values() for node in owners}
-        return max((len(self.on(node)) for node in nodes), default=len(self._alone))
+        return max((len(self.on(node)) for node in self._on), default=len(self._alone))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from functools import partial
 
 from vrrp_api.election import ElectionSpec
+from vrrp_operator.model.memo import Memo
 from vrrp_operator.model.snapshot import ClusterSnapshot, VirtualIPRecord
+from vrrp_operator.model.views import Views
 from vrrp_operator.plan.allocator import Election
 from vrrp_operator.plan.eligible import remembered
 
@@ -18,6 +20,8 @@ def elections(
     snapshot: ClusterSnapshot,
     refused: Collection[str],
     may_use: Mapping[str, frozenset[str]],
+    views: Views,
+    memo: Memo,
 ) -> list[Election]:
     """Return every election: of each VirtualIP, and what nodes run of others.
 
@@ -25,20 +29,18 @@ def elections(
         snapshot: the cluster.
         refused: VirtualIPs that are not accepted.
         may_use: the nodes that each accepted VirtualIP may ever run on.
+        views: of the snapshot.
+        memo: what was found out before.
     """
-    places, alone = _places(snapshot)
     found = []
     for record in snapshot.virtual_ips:
         accepted = record.spec is not None and record.name not in refused
-        runs_on = places.get(record.name) or dict.fromkeys(remembered(record, snapshot))
-        found.append(
-            replace(
-                _election(record, accepted=accepted, alone=record.name in alone),
-                runs_on=runs_on,
-                may_use=may_use.get(record.name, frozenset()),
-            )
-        )
+        inputs = record, views.of(record), accepted, may_use.get(record.name, frozenset())
+        found.append(memo(("numbered", record.name), inputs, partial(_election, *inputs)))
     known = {election.name for election in found}
+    places, alone = Places(), set[str]()
+    if not snapshot.index.elections() <= known:
+        places, alone = _places(snapshot)
     ended = [
         Election(name, runs_on=nodes, alone=name in alone, accepted=False)
         for name, nodes in sorted(places.items())
@@ -52,14 +54,19 @@ def needs_own_number(election: ElectionSpec) -> bool:
     return election.transport.multicast or bool(election.transport.external_peers)
 
 
-def _election(record: VirtualIPRecord, *, accepted: bool, alone: bool) -> Election:
-    """Return what a VirtualIP itself says; ``alone``: what runs of it is heard by others."""
-    spec = record.spec
+def _election(
+    record: VirtualIPRecord, view: ClusterSnapshot, accepted: bool, may_use: frozenset[str]
+) -> Election:
+    """Return the election of a VirtualIP: what that says, and what runs of it."""
+    places, heard_outside = _places(view)
+    alone, spec = record.name in heard_outside, record.spec
     return Election(
         name=record.name,
         age=record.age_key,
         pinned=spec.virtual_router_id if spec is not None else None,
         recorded=record.virtual_router_id,
+        runs_on=places.get(record.name) or dict.fromkeys(remembered(record, view)),
+        may_use=may_use,
         alone=alone or (accepted and spec is not None and needs_own_number(spec.election)),
         accepted=accepted,
     )

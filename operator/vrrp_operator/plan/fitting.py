@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from vrrp_api.bounds import NODE_CONFIG_SPEC, Path, entry_violations, path_text, violations
 from vrrp_api.conditions import Reason
-from vrrp_api.node_config import NodeConfig, VirtualRouterConfig
+from vrrp_api.node_config import NodeConfig, VirtualRouterConfig, router_object
 from vrrp_operator.model.memo import Memo
 from vrrp_operator.model.snapshot import ClusterSnapshot
 from vrrp_operator.plan.validation import Problem
@@ -24,56 +24,75 @@ LARGEST_BYTES = 491_520
 spec again."""
 
 
-def find_unfit(
-    configs: Mapping[str, NodeConfig], snapshot: ClusterSnapshot, memo: Memo
-) -> dict[str, Problem]:
-    """Return the VirtualIPs that cannot be written as planned, and why.
+@dataclass(frozen=True, slots=True)
+class _LookedAt:
+    """One router's entry: its size, and what is wrong with it."""
 
-    What ``memo`` knows of is not looked at again.
-    """
-    found: dict[str, Problem] = {}
-    ages = {record.name: record.age_key for record in snapshot.virtual_ips}
-    for node, config in configs.items():
-        report = snapshot.reports.get(node)
-        before = report.config if report is not None else None
-        unfit = partial(_unfit, config, before, ages, memo)
-        for name, message in memo(("unfit", node), (config, before, ages), unfit):
-            found.setdefault(
-                name, Problem(Reason.DOES_NOT_FIT, f"NodeConfig {node}: spec.{message}")
-            )
-    return found
+    router: VirtualRouterConfig
+    size: int
+    wrong: tuple[tuple[Path, str], ...]
 
 
-def _unfit(
-    config: NodeConfig,
-    before: NodeConfig | None,
-    ages: Mapping[str, tuple[str, str]],
-    memo: Memo,
-) -> tuple[tuple[str, str], ...]:
-    """Return the VirtualIPs whose part of a configuration is wrong, and what is wrong."""
-    if before is not None and replace(before, generation=0) == config:
-        return ()
-    spec = config.to_object()["spec"]
-    looked_at = [
-        memo(("fits", config.node, router["name"]), router, partial(_look_at, router))
-        for router in spec["virtualRouters"]
-    ]
-    others = {**spec, "virtualRouters": []}
-    separators = 2 * max(0, len(looked_at) - 1)
-    size = len(json.dumps(others)) + sum(size for size, _ in looked_at) + separators
-    wrong = [
-        (("virtualRouters", place, *path), message)
-        for place, (_, found) in enumerate(looked_at)
-        for path, message in found
-    ]
-    wrong += violations(NODE_CONFIG_SPEC, others)
-    return (*_whose(wrong, spec), *_too_much(spec, size, before, ages))
+class Fitting:
+    """Looks at NodeConfigs; an entry that was found to fit is not looked at again."""
+
+    def __init__(self, memo: Memo) -> None:
+        self._memo = memo
+        self._looked_at: dict[str, Mapping[str, _LookedAt]] = {}
+        """By node and election: for as long as nothing is to be written the memo forgets it."""
+
+    def find_unfit(
+        self, configs: Mapping[str, NodeConfig], snapshot: ClusterSnapshot
+    ) -> dict[str, Problem]:
+        """Return the VirtualIPs that cannot be written as planned, and why."""
+        found: dict[str, Problem] = {}
+        ages = {record.name: record.age_key for record in snapshot.virtual_ips}
+        ages = self._memo.same("ages", ages)
+        self._looked_at = {n: known for n, known in self._looked_at.items() if n in configs}
+        for node, config in configs.items():
+            report = snapshot.reports.get(node)
+            before = report.config if report is not None else None
+            unfit = partial(self._unfit, config, before, ages)
+            for name, message in self._memo(("unfit", node), (config, before, ages), unfit):
+                found.setdefault(
+                    name, Problem(Reason.DOES_NOT_FIT, f"NodeConfig {node}: spec.{message}")
+                )
+        return found
+
+    def _unfit(
+        self, config: NodeConfig, before: NodeConfig | None, ages: Mapping[str, tuple[str, str]]
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the VirtualIPs whose part of a configuration is wrong, and what is wrong."""
+        if before is not None and replace(before, generation=0) == config:
+            return ()
+        known = self._looked_at.get(config.node, {})
+        looked_at = {
+            router.name: _look_at(router, known.get(router.name))
+            for router in config.virtual_routers
+        }
+        self._looked_at[config.node] = looked_at
+        others = replace(config, virtual_routers=()).to_object()["spec"]
+        separators = 2 * max(0, len(looked_at) - 1)
+        size = len(json.dumps(others)) + sum(e.size for e in looked_at.values()) + separators
+        wrong = [
+            (("virtualRouters", place, *path), message)
+            for place, entry in enumerate(looked_at.values())
+            for path, message in entry.wrong
+        ]
+        wrong += violations(NODE_CONFIG_SPEC, others)
+        if not wrong and size <= LARGEST_BYTES:
+            return ()
+        spec = config.to_object()["spec"]
+        return (*_whose(wrong, spec), *_too_much(spec, size, before, ages))
 
 
-def _look_at(router: Mapping[str, Any]) -> tuple[int, tuple[tuple[Path, str], ...]]:
-    """Return the size of one router's entry, and what is wrong with it."""
-    wrong = entry_violations(NODE_CONFIG_SPEC, "virtualRouters", router)
-    return len(json.dumps(router)), tuple(wrong)
+def _look_at(router: VirtualRouterConfig, known: _LookedAt | None) -> _LookedAt:
+    """Return what one router's entry comes to; ``known`` is what it, or a former one, came to."""
+    if known is not None and known.router == router:
+        return known
+    entry = router_object(router)
+    wrong = entry_violations(NODE_CONFIG_SPEC, "virtualRouters", entry)
+    return _LookedAt(router, len(json.dumps(entry)), tuple(wrong))
 
 
 def without_doubles(

@@ -56,7 +56,7 @@ def score(virtual_ip: str, node: str) -> int:
 
 def _kept(contest: Contest) -> str | None:
     """Return who comes first of those that take part and may go on."""
-    members = [node for node in contest.nodes if node in contest.members]
+    members = [node for node in contest.members if node in contest.nodes]
     return max(members, key=lambda node: (contest.members[node], node), default=None)
 
 

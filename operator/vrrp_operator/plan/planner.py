@@ -33,7 +33,7 @@ from vrrp_operator.plan.electing import (
     withdrawn,
 )
 from vrrp_operator.plan.elections import elections
-from vrrp_operator.plan.fitting import find_unfit, without_doubles
+from vrrp_operator.plan.fitting import Fitting, without_doubles
 from vrrp_operator.plan.observe import observed
 from vrrp_operator.plan.other_versions import ended, lease_namespace, not_understood
 from vrrp_operator.plan.ranking import Ranked, ranker
@@ -108,6 +108,7 @@ class Planner:
         self._default_key_ref = default_key_ref
         self._views = Views()
         self._memo = Memo()
+        self._fitting = Fitting(self._memo)
 
     def plan(self, snapshot: ClusterSnapshot) -> Plan:
         """Return the plan for a snapshot.
@@ -122,7 +123,7 @@ class Planner:
         self._views.begin(snapshot)
         problems = find_problems(snapshot)
         planned = self._planned(snapshot, believed, problems)
-        unfit = find_unfit(planned.configs, snapshot, self._memo)
+        unfit = self._fitting.find_unfit(planned.configs, snapshot)
         if unfit:
             planned = self._planned(snapshot, believed, {**problems, **unfit})
         return planned
@@ -135,8 +136,11 @@ class Planner:
             r for r in snapshot.virtual_ips if r.name not in problems and r.spec is not None
         ]
         ranks, broken = ranker(accepted, self._views, self._memo)
-        known = elections(snapshot, {*problems, *broken}, ranks.may_use())
-        given = allocate(known, ranks.choose, snapshot.vrid_limits)
+        refused = {*problems, *broken}
+        known = elections(snapshot, refused, ranks.may_use(), self._views, self._memo)
+        depends_on = known, ranks.orders(), snapshot.vrid_limits
+        give = partial(allocate, known, ranks.choose, snapshot.vrid_limits)
+        given = self._memo("numbers", depends_on, give).anew()
         board = _Board(snapshot, believed, given, self._views, self._memo)
         found = {**given.problems, **problems}
         found |= {name: Problem.internal(error) for name, error in broken.items()}
@@ -292,15 +296,26 @@ class _Board:
                 planned.setdefault(name, []).append(router)
         found: dict[str, NodeConfig] = {}
         failed: dict[str, Exception] = {}
+        of_all = self._of_all()
         for name, node in nodes.items():
             try:
                 routers = without_doubles(planned.get(name, ()), self._given.claims.on(name))
-                found[name] = self._config_of(node, routers)
+                found[name] = self._config_of(node, routers, of_all)
             except Exception as error:
                 failed[name] = error
         return found, failed
 
-    def _config_of(self, node: Node, routers: list[VirtualRouterConfig]) -> NodeConfig:
+    def _of_all(self) -> tuple[object, ...]:
+        """Return what every node's configuration depends on, the same object while it is equal."""
+        snapshot = self._snapshot
+        checks = [check.spec for check in snapshot.health_checks]
+        suspended = [(record.name, record.suspended) for record in snapshot.virtual_ips]
+        found = checks, snapshot.services, suspended, snapshot.lease_namespace, snapshot.undeclared
+        return self._memo.same("of all nodes", found)
+
+    def _config_of(
+        self, node: Node, routers: list[VirtualRouterConfig], of_all: tuple[object, ...]
+    ) -> NodeConfig:
         """Return a node's configuration, made anew only if anything of it changed."""
         snapshot, report = self._snapshot, self._snapshot.reports.get(node.name)
         status = report.status if report is not None else None
@@ -309,11 +324,7 @@ class _Board:
             routers,
             report.config if report is not None else None,
             (status.observed_generation, status.features) if status is not None else None,
-            [check.spec for check in snapshot.health_checks],
-            snapshot.services,
-            [(record.name, record.suspended) for record in snapshot.virtual_ips],
-            snapshot.lease_namespace,
-            snapshot.undeclared,
+            of_all,
         )
         make = partial(_config, node, routers, snapshot)
         return self._memo(("config", node.name), inputs, make)

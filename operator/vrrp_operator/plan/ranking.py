@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from vrrp_api.virtual_ip import VirtualIP
 from vrrp_operator.model.memo import Memo
@@ -55,7 +56,7 @@ class Ranker:
         self._memo = memo
         self._records = {record.name: record for record in accepted}
         self._eligible = {record.name: self._look(record, views) for record in accepted}
-        self._first = _first_places(accepted, self._eligible)
+        self._first = _first_places(accepted, self._eligible, memo)
         self._ranked = {record.name: self._rank(record.name) for record in accepted}
 
     def _look(self, record: VirtualIPRecord, views: Views) -> Eligible:
@@ -68,6 +69,26 @@ class Ranker:
             name: self._memo(("may use", name), found, found.names)
             for name, found in self._eligible.items()
         }
+
+    def orders(self) -> tuple[object, ...]:
+        """Return what ``choose`` depends on; the same objects while nothing of it changes."""
+        return tuple(
+            self._memo.same(
+                ("order", name),
+                (
+                    self._eligible[name],
+                    self._first.get(name),
+                    record.spec
+                    and (
+                        record.spec.candidates,
+                        record.spec.node_priorities,
+                        record.spec.preferred_nodes,
+                    ),
+                    record.handover_to,
+                ),
+            )
+            for name, record in self._records.items()
+        )
 
     def rank(self, name: str, barred: Collection[str] = ()) -> Ranked:
         """Return a VirtualIP with its candidates and their priorities, best first.
@@ -125,7 +146,7 @@ def rank_carried(
     most = max(record.spec.candidates, len(asked)) if stay else record.spec.candidates
     carried = replace(record, spec=_unranked(record.spec, candidates=most))
     eligible = eligible_for(carried, snapshot, frozenset(asked) if stay else frozenset())
-    first = _first_places([carried], {record.name: eligible})
+    first = _first_places([carried], {record.name: eligible}, Memo())
     chosen = [node for node, _ in _rank(carried, eligible, first).ranking]
     known = [(node, asked[node.name]) for node in chosen if node.name in asked]
     lowest = min((priority for _, priority in known), default=FIRST_PRIORITY + 1)
@@ -216,7 +237,7 @@ def _handed_to(named: Node, ranking: Ranking) -> Ranking:
 
 
 def _first_places(
-    accepted: list[VirtualIPRecord], eligible: Mapping[str, Eligible]
+    accepted: list[VirtualIPRecord], eligible: Mapping[str, Eligible], memo: Memo
 ) -> dict[str, str]:
     """Return the first place of each VirtualIP that does not name its own.
 
@@ -225,7 +246,11 @@ def _first_places(
     free = [r for r in accepted if eligible[r.name].nodes and r.spec and not r.spec.node_priorities]
     return first_places(
         [
-            _contest(record, eligible[record.name])
+            memo(
+                ("contest", record.name),
+                (record, eligible[record.name]),
+                partial(_contest, record, eligible[record.name]),
+            )
             for record in sorted(free, key=lambda record: record.age_key)
         ]
     )

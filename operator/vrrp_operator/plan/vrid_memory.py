@@ -30,6 +30,8 @@ class VridMemory:
         self._used: _Use = {}
         self._freed: dict[tuple[str, int], tuple[str, float]] = {}
         self._told: dict[tuple[str, str], str] = {}
+        self._uses_of: tuple[object, tuple[Collection[tuple[str, int]], _Use]] | None = None
+        """What ``_uses`` found last, and from what."""
         self._foreign_s: dict[int, float] = {}
         self.due_in_s: float | None = None
         """When a number has rested, seconds after the last look; None while none rests."""
@@ -62,22 +64,32 @@ class VridMemory:
         One that reports an election which it was told to leave uses its number yet, and one that
         members list is sent to.
         """
+        recorded = {record.name: record.virtual_router_id for record in snapshot.virtual_ips}
+        said = [
+            (
+                node,
+                report.config.virtual_routers if report.config is not None else (),
+                [r.name for r in report.status.virtual_routers] if report.status else (),
+            )
+            for node, report in snapshot.reports.items()
+        ]
+        if self._uses_of is not None and self._uses_of[0] == (said, recorded):
+            return self._uses_of[1]
         asked: _Use = {}
         listed: _Use = {}
         before = {(node, name): number for (node, number), name in self._used.items()}
-        recorded = {record.name: record.virtual_router_id for record in snapshot.virtual_ips}
-        for node, report in snapshot.reports.items():
-            routers = report.config.virtual_routers if report.config is not None else ()
-            told = report.status.virtual_routers if report.status is not None else ()
+        for node, routers, told in said:
             for router in routers:
                 asked[node, router.virtual_router_id] = router.name
                 for peer in router.peers:
                     listed[peer.node, router.virtual_router_id] = router.name
-            for name in {router.name for router in told} - {router.name for router in routers}:
+            for name in {*told} - {router.name for router in routers}:
                 number = before.get((node, name), recorded.get(name))
                 if number is not None:
                     listed.setdefault((node, number), name)
-        return asked.keys(), {**listed, **asked}
+        found = asked.keys(), {**listed, **asked}
+        self._uses_of = (said, recorded), found
+        return found
 
     def _strangers(self, snapshot: ClusterSnapshot, now_s: float) -> frozenset[int]:
         told = dict(_sightings(snapshot))

@@ -401,3 +401,12 @@ def where_both_run(*objects: dict[str, Any]) -> Plan:
 def both(number: int) -> Any:
     node = nodes(number)[-1]
     return replace(node, addresses=(*node.addresses, f"2001:db8::{number}"))
+
+
+def test_who_was_admitted_in_one_round_is_not_in_the_next() -> None:
+    """What was given is used again while nothing of it changes; admissions are not given."""
+    given = allocate([], lambda _name, _barred: (), Limits())
+    assert given.anew().admits("a", 7, "node-1")
+    again = given.anew()
+    assert again.admits("b", 7, "node-1")
+    assert not again.admits("a", 7, "node-1")

@@ -10,7 +10,7 @@ from tests.unit.operator.cluster import applied, nodes, snapshot, virtual_ip
 
 from vrrp_api.bounds import NODE_CONFIG_SPEC, violations
 from vrrp_operator.plan import electing, fitting
-from vrrp_operator.plan.planner import Plan, plan
+from vrrp_operator.plan.planner import Plan, Planner, plan
 from vrrp_operator.plan.routers import routers_of
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
@@ -69,3 +69,24 @@ def test_where_there_is_no_room_the_newest_waits_and_what_runs_goes_on(
     planned = plan(snapshot(pair(), nodes(2), reports=applied(only_new)))
     assert ran(planned) == ["b"]
     assert planned.problems.keys() == {"a"}
+
+
+def test_an_entry_that_fitted_is_looked_at_again_once_it_is_another_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planner = Planner()
+    assert planner.plan(snapshot(pair(), nodes(2))).problems == {}
+    interfaces = iter(("eth1", "i" * 16, "i" * 16))
+
+    def odd(record: Any, *rest: Any) -> Any:
+        found = routers_of(record, *rest)
+        if record.name != "b":
+            return found
+        interface = next(interfaces)
+        return {node: replace(router, interface=interface) for node, router in found.items()}
+
+    monkeypatch.setattr(electing, "routers_of", odd)
+    good = planner.plan(snapshot(pair(downAdvertisements=4), nodes(2)))
+    assert good.problems == {}
+    assert ran(good) == ["a", "b"]
+    assert planner.plan(snapshot(pair(downAdvertisements=5), nodes(2))).problems.keys() == {"b"}

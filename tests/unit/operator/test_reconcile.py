@@ -209,6 +209,18 @@ def test_a_second_cycle_writes_nothing() -> None:
     assert server.requests == []
 
 
+def test_a_status_that_somebody_else_wrote_over_is_written_again() -> None:
+    server, cache, reconciler = cluster()
+    for _ in range(3):
+        assert reconciler.run_cycle()
+    found = cache.get("virtualips", "a")
+    assert found is not None
+    cache.put("virtualips", {**found, "status": {}}, deleted=False, now_s=0.0)
+    server.requests.clear()
+    assert reconciler.run_cycle()
+    assert "PATCH virtualips/a/status" in server.requests
+
+
 def authentication(cache: ObjectCache, node: str) -> Any:
     config = cache.get("nodeconfigs", node)
     assert config is not None

@@ -49,6 +49,10 @@ need_kubelets() { # containers for real kubelets
   need /usr/lib/cni/bridge containernetworking-plugins
 }
 
+need_systemd() { # reads the unit file of the docs
+  need systemd-analyze systemd
+}
+
 need_images() {
   need buildah buildah
   need git git
@@ -132,6 +136,7 @@ test)
   need_peers
   need_prometheus
   need_kubelets
+  need_systemd
   install_packages
   make_venv dev
   make_go

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import NoReturn
 
-import pytest
+from tests.conftest import cannot_run
 from tests.interop.duel import Outcome, Pair
 
 from vrrp_lab.namespaces import LabError
-
-
-def missing(what: str) -> NoReturn:
-    """End a test for which something is missing: a failure where everything should be there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"this layer cannot run: {what}")
-    pytest.skip(what)  # a developer's machine may lack what CI has; CI fails above
 
 
 class Outcomes:
@@ -30,11 +21,11 @@ class Outcomes:
         """Return a pair's outcome, or end the test as this machine deserves."""
         for side in (pair.left, pair.right):
             if side.version() is None:
-                missing(f"this machine lacks: {side.implementation}")
+                cannot_run(f"this machine lacks: {side.implementation}")
         try:
             return self._duels[pair].result()
         except LabError as error:
-            missing(str(error))
+            cannot_run(str(error))
 
     def complete(self) -> dict[Pair, Outcome]:
         """Return those that were played to their end."""

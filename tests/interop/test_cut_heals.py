@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.conftest import cannot_run
 from tests.eventually import eventually
 from tests.interop.config import RouterConfig
 from tests.interop.keepalived import Keepalived
-from tests.interop.outcomes import missing
 from tests.interop.speaker import Speaker
 
 from vrrp_lab.lan import Lan
@@ -22,7 +22,7 @@ def test_client_finds_keepalived_again_whoever_hears_whom_first(
     lan: Lan, tmp_path: Path, address: str
 ) -> None:
     if Keepalived.version() is None:
-        missing("this machine lacks: keepalived")
+        cannot_run("this machine lacks: keepalived")
     better, ours = lan.hosts[:2]
     sides = []
     for host, other, priority, kind in (

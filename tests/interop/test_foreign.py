@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.conftest import cannot_run
 from tests.eventually import eventually
 from tests.interop.config import Mode, RouterConfig
 from tests.interop.keepalived import Keepalived
@@ -32,7 +33,7 @@ VRIDS = {"one": 51, "six": 61, "group": 62}
 def home(standalone: Lab) -> Iterator[Node]:
     """The best node, Active everywhere before and after."""
     if Keepalived.version() is None:
-        pytest.skip("this machine lacks: keepalived")
+        cannot_run("this machine lacks: keepalived")
     node = standalone.node("node-1")
     all_at(standalone, node)
     yield node

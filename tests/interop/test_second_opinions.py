@@ -9,10 +9,11 @@ import shutil
 from itertools import islice
 
 import pytest
+from tests.conftest import cannot_run
 from tests.interop.config import PRIORITY_RELEASE, Checksum, Mode, RouterConfig
 from tests.interop.decoders import Reading, read_with_scapy, read_with_tshark
 from tests.interop.duel import Pair
-from tests.interop.outcomes import Outcomes, missing
+from tests.interop.outcomes import Outcomes
 from tests.interop.speaker import Speaker
 from tests.interop.variants import VARIANTS, Variant
 
@@ -43,7 +44,7 @@ def tshark(
 ) -> dict[str, list[Reading]]:
     """What tshark reads, by the variants' names; started once, for it takes its time."""
     if shutil.which("tshark") is None:
-        missing("this machine lacks: tshark")
+        cannot_run("this machine lacks: tshark")
     sent = outcomes.of(_OURS).sent
     frames = [frame for frames in sent.values() for frame in frames]
     readings = iter(read_with_tshark(frames, tmp_path_factory.mktemp("tshark")))

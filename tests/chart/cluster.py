@@ -68,13 +68,13 @@ class Cluster:
         data = json.loads(found).get("data", {}) if found else {}
         return {file: base64.b64decode(value).decode() for file, value in data.items()}
 
-    def delete_kinds(self) -> None:
-        """Delete all kinds and wait until they are gone.
+    def delete_all(self, kind: str) -> None:
+        """Delete all objects of a kind and wait until they are gone.
 
-        Not with kubectl's own waiting: a watch of its that breaks off can keep it for ever.
+        Not with kubectl's own waiting: it stayed for two minutes after it had told of each.
         """
-        self.kubectl("delete", "crd", "--all", "--wait=false")
-        eventually(lambda: not self.names("crd"), within_s=60, every_s=0.2)
+        self.kubectl("delete", kind, "--all", "--wait=false")
+        eventually(lambda: not self.names(kind), within_s=60, every_s=0.2)
 
     def clear(self) -> None:
         """Remove every release, keys, and the kinds where the next test would mind them."""
@@ -85,6 +85,6 @@ class Cluster:
         kinds = json.loads(self.kubectl("get", "crd", "-o", "json"))["items"]
         notes = [kind["metadata"].get("annotations", {}) for kind in kinds]
         if len(kinds) != 3 or not all(note.items() >= _AS_MADE.items() for note in notes):
-            self.delete_kinds()
+            self.delete_all("crd")
         else:
-            self.kubectl("delete", "vip", "--all", "--wait=true")
+            self.delete_all("vip")

@@ -103,7 +103,7 @@ def test_kinds_of_a_newer_version_are_not_replaced(newest: Cluster) -> None:
 
 
 def test_kinds_that_are_missing_are_said_to_be(newest: Cluster) -> None:
-    newest.delete_kinds()
+    newest.delete_all("crd")
     refused = newest.install("--set", "crds.enabled=false")
     assert "CustomResourceDefinition virtualips.kube-vrrp.io does not exist" in refused.stderr
 

@@ -50,19 +50,13 @@ NODE_CONFIG, PLACING = (
     f"speaker/vrrp_speaker/agent/{name}.py" for name in ("config/api_source", "programs/placing")
 )
 _OPERATOR = "operator/vrrp_operator/"
-ALLOCATOR, ELECTING, ELIGIBLE, FITTING, PLACEMENT, PLANNER, RANKING, ROUTERS = (
+ALLOCATOR, ELECTING, ELECTIONS, ELIGIBLE, FITTING, PLACEMENT, PLANNER, RANKING, ROUTERS = (
     f"{_OPERATOR}plan/{name}.py"
     for name in (
-        "allocator",
-        "electing",
-        "eligible",
-        "fitting",
-        "placement",
-        "planner",
-        "ranking",
-        "routers",
+        "allocator", "electing", "elections", "eligible", "fitting", "placement", "planner",
+        "ranking", "routers",
     )
-)
+)  # fmt: skip
 APPLY, ORDER, REFUSALS, STATUSES, WRITES = (
     f"{_OPERATOR}write/{name}.py" for name in ("apply", "order", "refusals", "statuses", "writes")
 )

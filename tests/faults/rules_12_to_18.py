@@ -321,7 +321,7 @@ BOUNDS = (
         16,
         "an election has as many nodes as candidates",
         RANKING,
-        "sum(n.name not in absent for n in chosen) < spec.candidates",
+        "sum(n.name not in absent for n in chosen) < asked.candidates",
         "True",
         unit("operator/planner", "candidates_bound_the_election"),
     ),

@@ -53,8 +53,8 @@ FAULTS = (
         19,
         "nor does one that is not accepted",
         PLANNER,
-        " and self._given.admits(name, router.virtual_router_id, node)\n",
-        "\n",
+        "            and self.admissions.admits(name, router.virtual_router_id, node)\n",
+        "",
         unit(
             "operator/allocator",
             "one_that_is_not_accepted_comes_to_no_node_where_its_number_is_taken",

@@ -13,7 +13,7 @@ Only where no candidate would be left the change waits, and the VirtualIP's cond
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from vrrp_api.conditions import Reason
 from vrrp_operator.model.vrid_limits import NUMBERS, Limits
@@ -80,14 +80,21 @@ class Allocation:
     claims: Claims
     limits: Limits
 
-    def anew(self) -> Allocation:
-        """Return the same, with nobody admitted beyond what was given."""
-        return replace(self, claims=self.claims.copy())
+
+class Admissions:
+    """Who comes to which node with what was given, while one plan is made.
+
+    What was given stays as it is: it may be used for another plan.
+    """
+
+    def __init__(self, given: Allocation) -> None:
+        self.claims = given.claims.copy()
+        self._limits = given.limits
 
     def admits(self, name: str, number: int, node: str) -> bool:
         """Let an election come to a node with its number, if that is free and has rested there."""
         if self.claims.owner(number, node) is None:
-            rests = self.limits.resting.get((node, number), name)
+            rests = self._limits.resting.get((node, number), name)
             return rests == name and self.claims.take(number, node, name)
         return self.claims.take(number, node, name)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections import defaultdict
+from collections.abc import Mapping, Set
 
 
 class Claims:
@@ -12,8 +13,6 @@ class Claims:
         self._owners: dict[int, dict[str, str]] = {}
         self._alone: dict[int, str] = {}
         self._holders: dict[int, set[str]] = {}
-        self._on: dict[str, dict[int, str]] = {}
-        """The same as the owners, by node."""
 
     def copy(self) -> Claims:
         """Return the same claims, to which others can be added."""
@@ -21,7 +20,6 @@ class Claims:
         made._owners = {number: dict(owners) for number, owners in self._owners.items()}
         made._alone = dict(self._alone)
         made._holders = {number: set(holders) for number, holders in self._holders.items()}
-        made._on = {node: dict(owners) for node, owners in self._on.items()}
         return made
 
     def know(self, number: int, name: str) -> None:
@@ -32,7 +30,6 @@ class Claims:
         """Take a number on a node; return whether the election has it there now."""
         self.know(number, name)
         owner = self._owners.setdefault(number, {}).setdefault(node, name)
-        self._on.setdefault(node, {})[number] = owner
         return owner == name and self.alone(number, name) is None
 
     def owner(self, number: int, node: str) -> str | None:
@@ -54,8 +51,9 @@ class Claims:
         alone = self.alone(number, name)
         if alone is not None:
             return dict.fromkeys(sorted(nodes), alone)
-        owners = self._owners.get(number, {})
-        return {n: owners[n] for n in sorted(owners.keys() & nodes) if owners[n] != name}
+        return {
+            node: self._owners[number][node] for node in sorted(self.taken(number, name, nodes))
+        }
 
     def has_other(self, number: int, name: str) -> bool:
         """Return whether another election has a number on whatever node."""
@@ -75,10 +73,14 @@ class Claims:
         """Return another election that has a number on whatever node; None without one."""
         return min(self._holders.get(number, set()) - {name}, default=None)
 
-    def on(self, node: str) -> dict[int, str]:
-        """Return who has each number that is taken on a node."""
-        return {**self._on.get(node, {}), **self._alone}
+    def by_node(self) -> Mapping[str, Mapping[int, str]]:
+        """Return who has each number on each node, also where nobody has one for that node."""
+        found: defaultdict[str, dict[int, str]] = defaultdict(self._alone.copy)
+        for number, owners in self._owners.items():
+            for node, name in owners.items():
+                found[node].setdefault(number, name)
+        return found
 
     def most_on_a_node(self) -> int:
         """Return how many numbers are taken on the node that has most."""
-        return max((len(self.on(node)) for node in self._on), default=len(self._alone))
+        return max(map(len, self.by_node().values()), default=len(self._alone))

@@ -22,8 +22,10 @@ def elections(
     may_use: Mapping[str, frozenset[str]],
     views: Views,
     memo: Memo,
-) -> list[Election]:
+) -> tuple[list[Election], dict[str, Exception]]:
     """Return every election: of each VirtualIP, and what nodes run of others.
+
+    Beside it, why one could not be looked at: it goes on with the number that nodes run it with.
 
     Args:
         snapshot: the cluster.
@@ -32,11 +34,16 @@ def elections(
         views: of the snapshot.
         memo: what was found out before.
     """
-    found = []
+    found: list[Election] = []
+    broken: dict[str, Exception] = {}
     for record in snapshot.virtual_ips:
         accepted = record.spec is not None and record.name not in refused
-        inputs = record, views.of(record), accepted, may_use.get(record.name, frozenset())
-        found.append(memo(("numbered", record.name), inputs, partial(_election, *inputs)))
+        try:
+            inputs = record, views.of(record), accepted, may_use.get(record.name, frozenset())
+            found.append(memo(("numbered", record.name), inputs, partial(_election, *inputs)))
+        except Exception as error:
+            broken[record.name] = error
+            found.append(_as_it_runs(record, snapshot))
     known = {election.name for election in found}
     places, alone = Places(), set[str]()
     if not snapshot.index.elections() <= known:
@@ -46,7 +53,7 @@ def elections(
         for name, nodes in sorted(places.items())
         if name not in known
     ]
-    return [*found, *ended]
+    return [*found, *ended], broken
 
 
 def needs_own_number(election: ElectionSpec) -> bool:
@@ -69,6 +76,19 @@ def _election(
         may_use=may_use,
         alone=alone or (accepted and spec is not None and needs_own_number(spec.election)),
         accepted=accepted,
+    )
+
+
+def _as_it_runs(record: VirtualIPRecord, snapshot: ClusterSnapshot) -> Election:
+    """Return the election of a VirtualIP by what nodes are asked to run of it, and nothing else."""
+    asked = snapshot.index.asked(record.name)
+    return Election(
+        name=record.name,
+        age=record.age_key,
+        recorded=record.virtual_router_id,
+        runs_on={node: router.virtual_router_id for node, router in asked.items()},
+        alone=any(needs_own_number(router.election) for router in asked.values()),
+        accepted=False,
     )
 
 

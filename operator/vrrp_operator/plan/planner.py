@@ -20,7 +20,7 @@ from vrrp_operator.membership.waiting import Wait
 from vrrp_operator.model.memo import Memo
 from vrrp_operator.model.snapshot import ClusterSnapshot, Node, NodeReport, VirtualIPRecord
 from vrrp_operator.model.views import Views
-from vrrp_operator.plan.allocator import Allocation, allocate
+from vrrp_operator.plan.allocator import Admissions, Allocation, allocate
 from vrrp_operator.plan.electing import (
     Choice,
     Outcome,
@@ -137,10 +137,11 @@ class Planner:
         ]
         ranks, broken = ranker(accepted, self._views, self._memo)
         refused = {*problems, *broken}
-        known = elections(snapshot, refused, ranks.may_use(), self._views, self._memo)
+        known, odd = elections(snapshot, refused, ranks.may_use(), self._views, self._memo)
+        broken = {**broken, **odd}
         depends_on = known, ranks.orders(), snapshot.vrid_limits
         give = partial(allocate, known, ranks.choose, snapshot.vrid_limits)
-        given = self._memo("numbers", depends_on, give).anew()
+        given = self._memo("numbers", depends_on, give)
         board = _Board(snapshot, believed, given, self._views, self._memo)
         found = {**given.problems, **problems}
         found |= {name: Problem.internal(error) for name, error in broken.items()}
@@ -167,7 +168,7 @@ class Planner:
             configs=configs,
             vrids={n: number for n, number in given.numbers.items() if n in records},
             barred=given.barred,
-            most_vrids=given.claims.most_on_a_node(),
+            most_vrids=board.admissions.claims.most_on_a_node(),
             problems=found,
             candidates={name: choice.candidates for name, choice in board.choices.items()},
             without_address={
@@ -199,7 +200,8 @@ class _Board:
         views: Views,
         memo: Memo,
     ) -> None:
-        self._snapshot, self._moving, self._given = snapshot, seen.moving, given
+        self._snapshot, self._moving, self._stuck = snapshot, seen.moving, given.stuck
+        self.admissions = Admissions(given)
         self._views, self._memo = views, memo
         self.not_understood = not_understood(snapshot)
         self.choices: dict[str, Choice] = {}
@@ -233,7 +235,7 @@ class _Board:
             self.withdraw(record)
             return
         name, wide = record.name, self._views.of(record)
-        stuck = name in self._given.stuck
+        stuck = name in self._stuck
         make = partial(carried_of, record, wide, stuck=stuck)
         carried = self._memo(("carried", name), (wide, stuck), make)
         if carried is None:
@@ -269,7 +271,8 @@ class _Board:
         admitted = tuple(
             node
             for node, router in wish.routers.items()
-            if node not in wish.members and self._given.admits(name, router.virtual_router_id, node)
+            if node not in wish.members
+            and self.admissions.admits(name, router.virtual_router_id, node)
         )
         moving = frozenset(n for n, family in self._moving if family == wish.family)
         moving &= wish.facts.keys()
@@ -296,10 +299,10 @@ class _Board:
                 planned.setdefault(name, []).append(router)
         found: dict[str, NodeConfig] = {}
         failed: dict[str, Exception] = {}
-        of_all = self._of_all()
+        of_all, owners = self._of_all(), self.admissions.claims.by_node()
         for name, node in nodes.items():
             try:
-                routers = without_doubles(planned.get(name, ()), self._given.claims.on(name))
+                routers = without_doubles(planned.get(name, ()), owners[name])
                 found[name] = self._config_of(node, routers, of_all)
             except Exception as error:
                 failed[name] = error

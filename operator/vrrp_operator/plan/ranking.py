@@ -49,6 +49,29 @@ class Ranked:
     absent: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """All of a VirtualIP that the order of its nodes depends on."""
+
+    name: str
+    candidates: int
+    node_priorities: Mapping[str, int]
+    preferred_nodes: tuple[str, ...]
+    handover_to: str | None
+
+    @classmethod
+    def of(cls, record: VirtualIPRecord) -> _Asked:
+        """Return what a VirtualIP asks for."""
+        spec = record.spec
+        assert spec is not None
+        pinned, preferred = spec.node_priorities, spec.preferred_nodes
+        return cls(record.name, spec.candidates, pinned, preferred, record.handover_to)
+
+
+_Order = tuple[_Asked, Eligible, str | None]
+"""What is asked, who may take part, and who comes first: what an order of nodes follows from."""
+
+
 class Ranker:
     """Ranks VirtualIPs one by one; who leads each was decided for all of them together."""
 
@@ -56,7 +79,14 @@ class Ranker:
         self._memo = memo
         self._records = {record.name: record for record in accepted}
         self._eligible = {record.name: self._look(record, views) for record in accepted}
-        self._first = _first_places(accepted, self._eligible, memo)
+        first = _first_places(accepted, self._eligible, memo)
+        self._orders: dict[str, _Order] = {
+            record.name: memo.same(
+                ("order", record.name),
+                (_Asked.of(record), self._eligible[record.name], first.get(record.name)),
+            )
+            for record in accepted
+        }
         self._ranked = {record.name: self._rank(record.name) for record in accepted}
 
     def _look(self, record: VirtualIPRecord, views: Views) -> Eligible:
@@ -70,25 +100,9 @@ class Ranker:
             for name, found in self._eligible.items()
         }
 
-    def orders(self) -> tuple[object, ...]:
-        """Return what ``choose`` depends on; the same objects while nothing of it changes."""
-        return tuple(
-            self._memo.same(
-                ("order", name),
-                (
-                    self._eligible[name],
-                    self._first.get(name),
-                    record.spec
-                    and (
-                        record.spec.candidates,
-                        record.spec.node_priorities,
-                        record.spec.preferred_nodes,
-                    ),
-                    record.handover_to,
-                ),
-            )
-            for name, record in self._records.items()
-        )
+    def orders(self) -> tuple[_Order, ...]:
+        """Return all that ``choose`` depends on; the same objects while nothing of it changes."""
+        return tuple(self._orders.values())
 
     def rank(self, name: str, barred: Collection[str] = ()) -> Ranked:
         """Return a VirtualIP with its candidates and their priorities, best first.
@@ -102,12 +116,15 @@ class Ranker:
         return tuple(node.name for node, _ in self.rank(name, barred).ranking)
 
     def _rank(self, name: str, barred: Collection[str] = ()) -> Ranked:
-        record, eligible, without = self._records[name], self._eligible[name], frozenset(barred)
-        return self._memo(
+        record, without = self._records[name], frozenset(barred)
+        asked, eligible, first = self._orders[name]
+        ranking = self._memo(
             ("rank", name, without),
-            (record, eligible, self._first.get(name)),
-            lambda: _rank(record, eligible.without(without), self._first),
+            self._orders[name],
+            lambda: _rank(asked, eligible.without(without), first),
         )
+        ranked = Ranked(record, ranking, _names(eligible.without(without).absent))
+        return self._memo.same(("ranked", name, without), ranked)
 
 
 def ranker(
@@ -147,7 +164,8 @@ def rank_carried(
     carried = replace(record, spec=_unranked(record.spec, candidates=most))
     eligible = eligible_for(carried, snapshot, frozenset(asked) if stay else frozenset())
     first = _first_places([carried], {record.name: eligible}, Memo())
-    chosen = [node for node, _ in _rank(carried, eligible, first).ranking]
+    ranking = _rank(_Asked.of(carried), eligible, first.get(record.name))
+    chosen = [node for node, _ in ranking]
     known = [(node, asked[node.name]) for node in chosen if node.name in asked]
     lowest = min((priority for _, priority in known), default=FIRST_PRIORITY + 1)
     return known + _below(lowest, [node for node in chosen if node.name not in asked])
@@ -160,48 +178,46 @@ def expected_priorities(spec: VirtualIP) -> tuple[int, ...]:
     """
     pinned = [Node(name, {}, ()) for name in spec.node_priorities]
     others = [Node(str(place), {}, ()) for place in range(spec.candidates)]
-    ranking = _with_priorities((pinned + others)[: spec.candidates], spec)
+    ranking = _with_priorities((pinned + others)[: spec.candidates], spec.node_priorities)
     return tuple(sorted((priority for _, priority in ranking), reverse=True))
 
 
 # In which order -------------------------------------------------------------------------
 
 
-def _rank(record: VirtualIPRecord, eligible: Eligible, first: Mapping[str, str]) -> Ranked:
-    spec = record.spec
-    assert spec is not None
-    pinned = spec.node_priorities
-    absent = frozenset(node.name for node in eligible.absent)
+def _rank(asked: _Asked, eligible: Eligible, first: str | None) -> Ranking:
+    pinned, absent = asked.node_priorities, _names(eligible.absent)
     by_score = sorted(
         [*eligible.nodes, *eligible.absent],
         key=lambda n: (
-            n.name == first.get(record.name),
+            n.name == first,
             eligible.members.get(n.name, 0),
-            score(record.name, n.name),
+            score(asked.name, n.name),
         ),
         reverse=True,
     )
     explicit = sorted(
         (n for n in by_score if n.name in pinned), key=lambda n: pinned[n.name], reverse=True
     )
-    if spec.preferred_nodes:
-        place = {name: place for place, name in enumerate(spec.preferred_nodes)}
+    if asked.preferred_nodes:
+        place = {name: place for place, name in enumerate(asked.preferred_nodes)}
         explicit = sorted((n for n in by_score if n.name in place), key=lambda n: place[n.name])
     rest = [n for n in by_score if n not in explicit]
     chosen: list[Node] = []
     for node in explicit + rest:
-        if node.name in absent or sum(n.name not in absent for n in chosen) < spec.candidates:
+        if node.name in absent or sum(n.name not in absent for n in chosen) < asked.candidates:
             chosen.append(node)
-    ranking = _with_priorities(chosen, spec)
-    named = next((node for node in eligible.nodes if node.name == record.handover_to), None)
-    if named is not None:
-        ranking = _handed_to(named, ranking)
-    return Ranked(record, ranking, absent)
+    ranking = _with_priorities(chosen, pinned)
+    named = next((node for node in eligible.nodes if node.name == asked.handover_to), None)
+    return ranking if named is None else _handed_to(named, ranking)
 
 
-def _with_priorities(chosen: list[Node], spec: VirtualIP) -> Ranking:
+def _names(nodes: list[Node]) -> frozenset[str]:
+    return frozenset(node.name for node in nodes)
+
+
+def _with_priorities(chosen: list[Node], pinned: Mapping[str, int]) -> Ranking:
     """Return the chosen nodes, best first, with what the VirtualIP or their place gives them."""
-    pinned = spec.node_priorities
     ranking = [(node, pinned[node.name]) for node in chosen if node.name in pinned]
     if not ranking:
         return [(node, priority_for_rank(i, len(chosen))) for i, node in enumerate(chosen)]

@@ -5,8 +5,11 @@ An operator that has just begun knows of no rest, one that stands by does: it lo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 
+from vrrp_api.node_config import VirtualRouterConfig
+from vrrp_operator.model.memo import Memo
 from vrrp_operator.model.snapshot import ClusterSnapshot
 from vrrp_operator.model.vrid_limits import Limits
 
@@ -22,6 +25,10 @@ _Use = dict[tuple[str, int], str]
 """(Node, number) to the election that uses it there."""
 
 
+_Said = tuple[str, Iterable[VirtualRouterConfig], Iterable[str]]
+"""A node, what it is asked to run, and the elections that it reports."""
+
+
 class VridMemory:
     """Follows who uses which number where."""
 
@@ -30,8 +37,7 @@ class VridMemory:
         self._used: _Use = {}
         self._freed: dict[tuple[str, int], tuple[str, float]] = {}
         self._told: dict[tuple[str, str], str] = {}
-        self._uses_of: tuple[object, tuple[Collection[tuple[str, int]], _Use]] | None = None
-        """What ``_uses`` found last, and from what."""
+        self._memo = Memo()
         self._foreign_s: dict[int, float] = {}
         self.due_in_s: float | None = None
         """When a number has rested, seconds after the last look; None while none rests."""
@@ -65,7 +71,7 @@ class VridMemory:
         members list is sent to.
         """
         recorded = {record.name: record.virtual_router_id for record in snapshot.virtual_ips}
-        said = [
+        said: list[_Said] = [
             (
                 node,
                 report.config.virtual_routers if report.config is not None else (),
@@ -73,8 +79,12 @@ class VridMemory:
             )
             for node, report in snapshot.reports.items()
         ]
-        if self._uses_of is not None and self._uses_of[0] == (said, recorded):
-            return self._uses_of[1]
+        self._memo.begin()
+        return self._memo("uses", (said, recorded), partial(self._uses_as_said, said, recorded))
+
+    def _uses_as_said(
+        self, said: Iterable[_Said], recorded: Mapping[str, int | None]
+    ) -> tuple[Collection[tuple[str, int]], _Use]:
         asked: _Use = {}
         listed: _Use = {}
         before = {(node, name): number for (node, number), name in self._used.items()}
@@ -87,9 +97,7 @@ class VridMemory:
                 number = before.get((node, name), recorded.get(name))
                 if number is not None:
                     listed.setdefault((node, number), name)
-        found = asked.keys(), {**listed, **asked}
-        self._uses_of = (said, recorded), found
-        return found
+        return asked.keys(), {**listed, **asked}
 
     def _strangers(self, snapshot: ClusterSnapshot, now_s: float) -> frozenset[int]:
         told = dict(_sightings(snapshot))

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from operator import is_
 from typing import Any
 
 from vrrp_api.check_kinds import ServiceCheck
@@ -67,8 +66,6 @@ class Statuses:
         self._memo = Memo()
         self._shown: dict[tuple[str, str], tuple[object, ...]] = {}
         """What was told of each object last, by kind and name."""
-        self._says: dict[tuple[str, str], tuple[object, ...]] = {}
-        """Objects that said what they are to, with that, likewise."""
 
     def begin_term(self) -> None:
         """Forget what was told: another operator may have told more since."""
@@ -102,9 +99,8 @@ class Statuses:
         checks = {check.name for check in snapshot.health_checks}
         for kind, names in ((VIRTUAL_IPS, virtual_ips), (HEALTH_CHECKS, checks)):
             self._writes.forget_others(kind, names)
-            for known in (self._shown, self._says):
-                for key in [key for key in known if key[0] == kind and key[1] not in names]:
-                    del known[key]
+            for key in [key for key in self._shown if key[0] == kind and key[1] not in names]:
+                del self._shown[key]
 
     def _of_virtual_ip(
         self, record: VirtualIPRecord, snapshot: ClusterSnapshot, planned: Plan, now: str
@@ -167,12 +163,10 @@ class Statuses:
 
     def _wish(self, status: Status) -> Wish:
         record, said = status.record, status.said
-        key, looked_at = (status.kind, record.name), (record, said)
-        if not all(map(is_, self._says.get(key, (None, None)), looked_at)):
-            if not self._writer.has_status(status.kind, record.name, said, uid=record.uid):
-                return Wish(status.kind, record.name, said, self._apply(status, said))
-            self._says[key] = looked_at
-        return Wish(status.kind, record.name, said, None)
+        look = partial(self._writer.has_status, status.kind, record.name, said, uid=record.uid)
+        known = self._memo(("says", status.kind, record.name), (record, said), look)
+        write = None if known else self._apply(status, said)
+        return Wish(status.kind, record.name, said, write)
 
     def _apply(self, status: Status, said: Mapping[str, Any]) -> Callable[[], bool]:
         record = status.record

@@ -12,7 +12,7 @@ from tests.unit.operator.cluster import applied, nodes, snapshot, virtual_ip
 from vrrp_api.conditions import Reason
 from vrrp_operator.model.snapshot import NodeReport
 from vrrp_operator.model.vrid_limits import Limits
-from vrrp_operator.plan.allocator import SPARE, Allocation, Election, allocate
+from vrrp_operator.plan.allocator import SPARE, Admissions, Allocation, Election, allocate
 from vrrp_operator.plan.planner import Plan, plan
 
 ALL = frozenset(range(1, 256))
@@ -405,8 +405,8 @@ def both(number: int) -> Any:
 
 def test_who_was_admitted_in_one_round_is_not_in_the_next() -> None:
     """What was given is used again while nothing of it changes; admissions are not given."""
-    given = allocate([], lambda _name, _barred: (), Limits())
-    assert given.anew().admits("a", 7, "node-1")
-    again = given.anew()
+    nothing = allocate([], lambda _name, _barred: (), Limits())
+    assert Admissions(nothing).admits("a", 7, "node-1")
+    again = Admissions(nothing)
     assert again.admits("b", 7, "node-1")
     assert not again.admits("a", 7, "node-1")

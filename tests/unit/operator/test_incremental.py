@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest
 from tests.bench.simulated_cluster import SimulatedCluster
+from tests.unit.operator.cluster import nodes, snapshot, virtual_ip
 
 from vrrp_operator.model.snapshot import ClusterSnapshot
-from vrrp_operator.plan.planner import Plan, plan
+from vrrp_operator.model.vrid_limits import Limits
+from vrrp_operator.plan.planner import Plan, Planner, plan
 from vrrp_operator.report.status import health_check_status, virtual_ip_status
 from vrrp_operator.write.statuses import Status
 
 VIPS, NODES, CHECKS, STEPS = 8, 5, 3, 40
 SEEDS = range(3)
+LATER = "2026-02-01T00:00:00Z"
 
 
 class Life:
@@ -215,3 +218,29 @@ def test_what_changed_comes_to_what_everything_does(
     unexpected = life.cluster.reconciler._metrics.exceptions
     found = {task: unexpected.labels(task)._value.get() for task in ("reconcile", "plan", "fold")}
     assert set(found.values()) == {0.0}, found
+
+
+def test_numbers_are_given_anew_where_nodes_come_in_another_order() -> None:
+    """Who has 7 on a node follows from which one the older VirtualIP prefers."""
+    planner, found = Planner(), []
+    for preferred in ("node-1", "node-2"):
+        older = virtual_ip("a", vrid=7, candidates=1, preferredNodes=[preferred])
+        newer = virtual_ip("b", "192.0.2.51", virtualRouterID=7, candidates=1, created=LATER)
+        now = snapshot([older, newer], nodes(2))
+        found.append(planner.plan(now).candidates)
+        assert found[-1] == plan(now).candidates
+    assert [of["a"] for of in found] == [("node-1",), ("node-2",)]
+    assert [of["b"] for of in found] == [("node-2",), ("node-1",)]
+
+
+def test_numbers_are_given_anew_where_another_one_is_asked_for() -> None:
+    planner = Planner()
+    assert planner.plan(snapshot([virtual_ip("a")], nodes(2))).vrids == {"a": 1}
+    asking = virtual_ip("a", virtualRouterID=9)
+    assert planner.plan(snapshot([asking], nodes(2))).vrids == {"a": 9}
+
+
+def test_numbers_are_given_anew_where_others_may_not_be_given() -> None:
+    planner, now = Planner(), snapshot([virtual_ip("a")], nodes(2))
+    assert planner.plan(now).vrids == {"a": 1}
+    assert planner.plan(now.but(vrid_limits=Limits(reserved=frozenset({1})))).vrids == {"a": 2}

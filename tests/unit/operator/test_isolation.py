@@ -17,7 +17,7 @@ from vrrp_operator.api.cache import ObjectCache
 from vrrp_operator.api.handlers import Feed, Trigger, end_with
 from vrrp_operator.api.list_watch import ListWatch
 from vrrp_operator.health import STALE_S
-from vrrp_operator.plan import electing, planner, ranking
+from vrrp_operator.plan import electing, elections, planner, ranking
 from vrrp_operator.plan.eligible import eligible_for
 from vrrp_operator.plan.routers import routers_of
 from vrrp_operator.reconcile import Reconciler
@@ -282,6 +282,23 @@ def test_what_cannot_be_ranked_costs_itself(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ranking, "eligible_for", raising("a", eligible_for))
     assert reconciler.run_cycle()
     assert routers(cache, "node-1") == ["b"]
+    assert condition(cache, "a", "Accepted")[:2] == ("False", "InternalError")
+
+
+def test_what_cannot_be_numbered_costs_itself_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, cache, reconciler = two()
+    assert reconciler.run_cycle()
+    before = cache.get("nodeconfigs", "node-1")
+    monkeypatch.setattr(elections, "_election", raising("a", elections._election))
+    edit(cache)
+    assert reconciler.run_cycle()
+    assert edited_is_there(cache, "node-1")
+    after = cache.get("nodeconfigs", "node-1")
+    assert before is not None
+    assert after is not None
+    first, *_ = before["spec"]["virtualRouters"]
+    assert after["spec"]["virtualRouters"][0] == first
+    assert first["name"] == "a"
     assert condition(cache, "a", "Accepted")[:2] == ("False", "InternalError")
 
 

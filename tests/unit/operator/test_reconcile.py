@@ -213,11 +213,20 @@ def test_a_status_that_somebody_else_wrote_over_is_written_again() -> None:
     server, cache, reconciler = cluster()
     for _ in range(3):
         assert reconciler.run_cycle()
+    known = {
+        kind: [dict(cache.get(kind, name) or {}) for name in cache.names(kind)]
+        for kind in ("virtualips", "nodeconfigs")
+    }
+    server.add(**known)
+    restarted = start(server, cache, None)
+    server.requests.clear()
+    assert restarted.run_cycle()
+    assert "PATCH virtualips/a/status" not in server.requests  # it was found to be right
     found = cache.get("virtualips", "a")
     assert found is not None
-    cache.put("virtualips", {**found, "status": {}}, deleted=False, now_s=0.0)
-    server.requests.clear()
-    assert reconciler.run_cycle()
+    wrong = {**found, "status": {**found["status"], "addressSummary": "10.0.0.1"}}
+    cache.put("virtualips", wrong, deleted=False, now_s=0.0)
+    assert restarted.run_cycle()
     assert "PATCH virtualips/a/status" in server.requests
 
 

@@ -49,7 +49,10 @@ def test_a_node_that_members_list_is_sent_to_and_uses_the_number() -> None:
 
 def test_an_operator_that_has_just_begun_takes_the_number_of_who_leaves_from_the_record() -> None:
     left = snapshot([virtual_ip("a", vrid=7)], reports={"node-1": report(NONE, BACKUP)})
-    assert VridMemory().look(left, 0.0).leaving == {("node-1", 7): "a"}
+    memory = VridMemory()
+    unknown = snapshot(reports=left.reports)
+    assert memory.look(unknown, 0.0).leaving == {}
+    assert memory.look(left, 0.0).leaving == {("node-1", 7): "a"}
 
 
 def test_a_node_that_is_gone_leaves_its_numbers_to_rest() -> None:
